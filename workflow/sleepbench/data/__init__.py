@@ -1,0 +1,1 @@
+"""From EDF bytes to prepared recordings."""
