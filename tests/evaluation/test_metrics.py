@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn import metrics as sk
+
+from sleepbench.evaluation import metrics
+from sleepbench.stages import STAGES
+
+codes = st.integers(0, 4)
+scorings = st.integers(1, 60).flatmap(
+    lambda n: st.tuples(hnp.arrays(np.int8, n, elements=codes), hnp.arrays(np.int8, n, elements=codes))
+)
+
+
+@given(scorings)
+def test_agrees_with_scikit_learn(scoring):
+    stage, predicted = scoring
+    confusion = metrics.confusion_matrix(stage, predicted)
+    assert (confusion == sk.confusion_matrix(stage, predicted, labels=range(5))).all()
+    assert metrics.accuracy(confusion) == pytest.approx(sk.accuracy_score(stage, predicted))
+    assert metrics.macro_f1(confusion) == pytest.approx(sk.f1_score(stage, predicted, average="macro"))
+    if len(set(stage) | set(predicted)) > 1:
+        assert metrics.cohen_kappa(confusion) == pytest.approx(sk.cohen_kappa_score(stage, predicted))
+    present = sorted(set(stage) | set(predicted))
+    expected = sk.f1_score(stage, predicted, labels=present, average=None)
+    assert metrics.class_f1(confusion)[present] == pytest.approx(expected)
+
+
+@given(scorings, scorings)
+def test_sum_of_folds_is_the_pooled_matrix(first, second):
+    pooled = metrics.confusion_matrix(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
+    assert (metrics.confusion_matrix(*first) + metrics.confusion_matrix(*second) == pooled).all()
+
+
+@given(scorings)
+def test_names_of_cells_lead_back_to_the_matrix(scoring):
+    confusion = metrics.confusion_matrix(*scoring)
+    assert (metrics.confusion_from_items(metrics.confusion_items(confusion)) == confusion).all()
+
+
+def test_absent_stage_has_no_f1_and_does_not_count_in_the_mean():
+    confusion = metrics.confusion_matrix(np.array([0, 0, 2]), np.array([0, 2, 2]))
+    assert np.isnan(metrics.class_f1(confusion)[[1, 3, 4]]).all()
+    assert metrics.macro_f1(confusion) == pytest.approx(2 / 3)
+
+
+def test_undefined_metrics_are_nan():
+    empty = np.zeros((5, 5), dtype=int)
+    assert all(np.isnan(metrics.summary(empty)[name]) for name in ("accuracy", "macro_f1", "cohen_kappa"))
+    one_stage = metrics.confusion_matrix(np.zeros(9, int), np.zeros(9, int))
+    assert metrics.accuracy(one_stage) == 1
+    assert np.isnan(metrics.cohen_kappa(one_stage))
+
+
+def test_summary_names_every_stage():
+    assert {f"f1_{name}" for name in STAGES} <= set(metrics.summary(np.eye(5, dtype=int)))
+
+
+@pytest.mark.parametrize(
+    ("stage", "predicted"), [([0, 1], [0]), ([0, 5], [0, 0]), ([0, 0], [0, -1]), ([[0]], [[0]])]
+)
+def test_bad_input_is_refused(stage, predicted):
+    with pytest.raises(ValueError, match=r"expected 0\.\.4|one length"):
+        metrics.confusion_matrix(np.array(stage), np.array(predicted))

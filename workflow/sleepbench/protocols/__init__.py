@@ -1,0 +1,1 @@
+"""Which recordings train, validate and test."""
