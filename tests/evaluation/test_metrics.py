@@ -58,9 +58,7 @@ def test_summary_names_every_stage():
     assert {f"f1_{name}" for name in STAGES} <= set(metrics.summary(np.eye(5, dtype=int)))
 
 
-@pytest.mark.parametrize(
-    ("stage", "predicted"), [([0, 1], [0]), ([0, 5], [0, 0]), ([0, 0], [0, -1]), ([[0]], [[0]])]
-)
+@pytest.mark.parametrize(("stage", "predicted"), [([0, 1], [0]), ([0, 5], [0, 0]), ([0, 0], [0, -1]), ([[0]], [[0]])])
 def test_bad_input_is_refused(stage, predicted):
     with pytest.raises(ValueError, match=r"expected 0\.\.4|one length"):
         metrics.confusion_matrix(np.array(stage), np.array(predicted))

@@ -2,4 +2,4 @@
 
 
 class BenchmarkError(Exception):
-    """Something a user can mend: the message names the file or key, what was found, what was expected and what to do."""
+    """Something a user can mend: the message names the file or key, what was found and expected, and what to do."""

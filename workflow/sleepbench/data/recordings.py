@@ -62,3 +62,20 @@ def write_recordings(path: str | Path, recordings: list[Recording]) -> None:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(recording) for recording in sorted(recordings))
+
+
+def first_subjects(recordings: list[Recording], n_subjects: int | None) -> list[Recording]:
+    """The recordings of the first `n_subjects` subjects in ascending order; of all where it is None."""
+    subjects = sorted({recording.subject for recording in recordings})
+    if n_subjects is not None and n_subjects > len(subjects):
+        raise BenchmarkError(f"{n_subjects} subjects are asked for, but the table of recordings holds {len(subjects)}")
+    kept = set(subjects[:n_subjects])
+    return sorted(recording for recording in recordings if recording.subject in kept)
+
+
+def find_recording(recordings: list[Recording], recording_id: str) -> Recording:
+    """The recording with this id; BenchmarkError when the table has none."""
+    for recording in recordings:
+        if recording.id == recording_id:
+            return recording
+    raise BenchmarkError(f"recording {recording_id} is not in the table, which lists {len(recordings)} recordings")

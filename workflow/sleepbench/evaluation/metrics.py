@@ -24,7 +24,7 @@ def confusion_matrix(stage: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         raise ValueError(f"stage {stage.shape} and predicted {predicted.shape} must be two vectors of one length")
     n = len(STAGES)
     for name, codes in (("stage", stage), ("predicted", predicted)):
-        if codes.size and not (0 <= codes.min() and codes.max() < n):
+        if codes.size and not (codes.min() >= 0 and codes.max() < n):
             raise ValueError(f"{name} holds codes {codes.min()}..{codes.max()}, expected 0..{n - 1}")
     return np.bincount(stage.astype(np.int64) * n + predicted, minlength=n * n).reshape(n, n)
 
@@ -60,16 +60,14 @@ def cohen_kappa(confusion: np.ndarray) -> float:
     return float("nan") if expected == 1 else (accuracy(confusion) - expected) / (1 - expected)
 
 
+METRICS = ("accuracy", "macro_f1", "cohen_kappa", *(f"f1_{name}" for name in STAGES))
+"""Names of the metrics in `summary`."""
+
+
 def summary(confusion: np.ndarray) -> dict[str, float]:
-    """Every metric of a confusion matrix by name: accuracy, macro_f1, cohen_kappa, f1_W .. f1_REM, n_epochs."""
-    scores = class_f1(confusion)
-    return {
-        "accuracy": accuracy(confusion),
-        "macro_f1": macro_f1(confusion),
-        "cohen_kappa": cohen_kappa(confusion),
-        **{f"f1_{name}": float(score) for name, score in zip(STAGES, scores, strict=True)},
-        "n_epochs": int(confusion.sum()),
-    }
+    """Every metric of a confusion matrix by name (see METRICS), and n_epochs."""
+    values = (accuracy(confusion), macro_f1(confusion), cohen_kappa(confusion), *map(float, class_f1(confusion)))
+    return {**dict(zip(METRICS, values, strict=True)), "n_epochs": int(confusion.sum())}
 
 
 def confusion_items(confusion: np.ndarray) -> dict[str, int]:

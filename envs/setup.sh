@@ -1,0 +1,40 @@
+#!/bin/sh
+# Makes or updates the virtual environment that the Makefile's commands use. Usage: envs/setup.sh PYTHON VENV cpu|gpu
+set -eu
+python=$1 venv=$2 flavour=$3
+cd "$(dirname "$0")/.."
+
+fail() {
+    printf '\nError: %s\n' "$1" >&2
+    exit 1
+}
+
+command -v "$python" >/dev/null || fail "there is no '$python'. Install it:  sudo apt-get install python3 python3-venv"
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "'$python' is Python $version, at least 3.11 is needed. Install one and name it:
+  sudo apt-get install python3.11 python3.11-venv
+  make PYTHON=python3.11 ..."
+"$python" -c 'import ensurepip, venv' 2>/dev/null ||
+    fail "Python $version has no venv module. Install it:  sudo apt-get install python$version-venv"
+
+# Whatever the environment is made from: when this changes, it is brought up to date.
+wanted="$flavour $version $(cat envs/requirements.lock pyproject.toml | cksum)"
+[ -f "$venv/set-up" ] && [ "$(cat "$venv/set-up")" = "$wanted" ] && exit 0
+
+echo "Setting up $venv for $flavour with Python $version (once; about 2 GB for cpu, several more for gpu) ..."
+made_for=$(cut -d' ' -f1,2 "$venv/set-up" 2>/dev/null || true)
+# Another Python, another flavour of PyTorch or a set-up that was interrupted: start afresh.
+[ "$made_for" = "$flavour $version" ] || rm -rf "$venv"
+rm -f "$venv/set-up"
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+pip="$venv/bin/python -m pip --disable-pip-version-check --quiet"
+if [ "$flavour" = cpu ] && [ "$(uname -s)" = Linux ]; then
+    # PyPI's wheel for Linux brings gigabytes of CUDA; PyTorch's own index has the CPU build of the same release.
+    torch=$(grep '^torch==' envs/requirements.lock)
+    $pip install --no-deps --retries 1 --index-url https://download.pytorch.org/whl/cpu "$torch" ||
+        echo "PyTorch's CPU index cannot be reached; taking $torch from PyPI" >&2
+fi
+$pip install --requirement envs/requirements.lock
+$pip install --no-deps --editable .
+echo "$wanted" >"$venv/set-up"

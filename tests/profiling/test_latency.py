@@ -1,0 +1,41 @@
+import os
+import platform
+
+import pytest
+import torch
+
+from sleepbench.errors import BenchmarkError
+from sleepbench.profiling.latency import measure_latency
+
+
+@pytest.fixture(scope="module")
+def one_channel():
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OMP_NUM_THREADS", "2")
+        found = measure_latency("ulw_sleepnet", 1, warm_ups=3, runs=30)
+        assert os.environ["OMP_NUM_THREADS"] == "2"
+    return found
+
+
+def test_measures_in_a_process_with_one_thread(one_channel):
+    found = one_channel
+    assert (found["runs"], found["warm_ups"], found["threads"], found["batch_size"]) == (30, 3, 1, 1)
+    assert (found["torch"], found["python"]) == (torch.__version__, platform.python_version())
+    assert found["hardware"]
+    assert 50 < found["median_us"] < 1e6
+    assert 0 <= found["iqr_us"] < found["p99_us"]
+    assert found["median_us"] <= found["p99_us"]
+
+
+def test_more_channels_take_longer(one_channel):
+    assert measure_latency("ulw_sleepnet", 32, warm_ups=3, runs=30)["median_us"] > 2 * one_channel["median_us"]
+
+
+def test_unknown_model_is_refused_before_a_process_starts():
+    with pytest.raises(BenchmarkError, match="did you mean 'ulw_sleepnet'"):
+        measure_latency("ulwsleepnet", 1)
+
+
+def test_failure_of_the_process_is_told():
+    with pytest.raises(BenchmarkError, match=r"latency of ulw_sleepnet: .*n_channels is 0, expected an integer"):
+        measure_latency("ulw_sleepnet", 0)

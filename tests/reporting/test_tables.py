@@ -1,0 +1,276 @@
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import jinja2
+import numpy as np
+import pandas as pd
+import pytest
+from docutils.core import publish_parts
+from sklearn import metrics as sk
+from synthetic import PROFILE, make_runs
+
+from sleepbench.errors import BenchmarkError
+from sleepbench.evaluation.claims import load_claims
+from sleepbench.reporting import tables
+from sleepbench.stages import STAGES
+
+WORKFLOW = Path(__file__).parents[2] / "workflow"
+PUBLISHED = WORKFLOW / "resources" / "published_results.csv"
+CLAIMS = WORKFLOW / "resources" / "claims.yaml"
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    return make_runs(tmp_path_factory.mktemp("simulated"), seeds=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    return make_runs(tmp_path_factory.mktemp("real"), dataset="sleep-edf-20")
+
+
+def predictions(runs):
+    """All predictions behind some rows of a runs table."""
+    paths = [Path(run.directory) / run.selection / "predictions.parquet" for run in runs.itertuples()]
+    return pd.concat(map(pd.read_parquet, paths), ignore_index=True)
+
+
+def main(path, dataset="simulated"):
+    runs, published = tables.read_runs(path), pd.read_csv(PUBLISHED)
+    return runs, tables.main_results(runs, published, dataset, dataset == "simulated")
+
+
+def written(tmp_path, runs, dataset="simulated"):
+    """Every table of a dataset, written; the rendered files by name."""
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps(PROFILE))
+    files = {
+        name: [tmp_path / f"{name}.{ending}" for ending in ("csv", "md", "tex")]
+        for name in ("main", "complexity", "claims")
+    }
+    on = (dataset, dataset == "simulated")
+    tables.write_main_results(runs, PUBLISHED, *on, *files["main"])
+    tables.write_complexity([profile], CLAIMS, *on, *files["complexity"])
+    tables.write_claims(CLAIMS, runs, [profile], *on, *files["claims"])
+    return files
+
+
+def test_pooled_metrics_are_those_of_scikit_learn_on_all_predictions(simulated):
+    runs, table = main(simulated)
+    for protocol in ("released", "clean"):
+        row = table[(table.protocol == protocol) & (table.mark == "measured")].iloc[0]
+        both = predictions(runs[runs.protocol == protocol])
+        assert row.accuracy == pytest.approx(100 * sk.accuracy_score(both.stage, both.predicted))
+        assert row.macro_f1 == pytest.approx(100 * sk.f1_score(both.stage, both.predicted, average="macro"))
+        assert row.cohen_kappa == pytest.approx(sk.cohen_kappa_score(both.stage, both.predicted))
+        expected = 100 * sk.f1_score(both.stage, both.predicted, average=None)
+        assert [row[f"f1_{stage}"] for stage in STAGES] == pytest.approx(list(expected))
+        assert row.n_epochs == len(both) / 2  # two seeds tested the same epochs
+
+
+def test_mean_and_spread_are_over_folds_and_seeds(simulated):
+    runs, table = main(simulated)
+    accuracy = 100 * runs[runs.protocol == "clean"].pivot(index="fold", columns="seed", values="accuracy").to_numpy()
+    row = table[(table.protocol == "clean") & (table.mark == "measured")].iloc[0]
+    assert row.accuracy_mean_of_folds == pytest.approx(accuracy.mean())
+    assert row.accuracy_sd_of_folds == pytest.approx(accuracy.mean(axis=1).std(ddof=1))
+    assert row.accuracy_sd_of_seeds == pytest.approx(accuracy.mean(axis=0).std(ddof=1))
+    assert (row.folds, row.seeds) == ("2 of 2", 2)
+
+
+def test_each_measured_row_names_exactly_its_runs(simulated):
+    runs, table = main(simulated)
+    for protocol, keys in runs.groupby("protocol").run_key:
+        row = table[(table.protocol == protocol) & (table.mark == "measured")].iloc[0]
+        assert sorted(row.run_keys.split()) == sorted(keys)
+        assert row.source.startswith("measured here (4 runs: ") and keys.iloc[0][:8] in row.source
+
+
+def test_run_keys_of_digits_stay_text(simulated):
+    assert tables.read_runs(simulated).run_key.iloc[0] == "001000" + "7" * 10
+
+
+def test_reference_row_is_the_share_of_the_commonest_stage(simulated):
+    runs, table = main(simulated)
+    for protocol in ("released", "clean"):
+        row = table[(table.protocol == protocol) & (table.mark == "reference")].iloc[0]
+        stage = predictions(runs[(runs.protocol == protocol) & (runs.seed == 1)]).stage
+        assert row.accuracy == pytest.approx(100 * stage.value_counts(normalize=True).iloc[0])
+        assert row.cohen_kappa == pytest.approx(0)
+        assert STAGES[stage.mode()[0]] in row.source
+
+
+def test_real_data_stands_beside_every_published_row_of_its_dataset(real):
+    _, table = main(real, "sleep-edf-20")
+    expected = pd.read_csv(PUBLISHED).query("dataset == 'sleep-edf-20'")
+    published = table[table.mark.isin(["published", "secondary"])]
+    assert list(published.model) == list(expected.model)
+    assert published.accuracy.to_numpy() == pytest.approx(expected.accuracy.to_numpy(), nan_ok=True)
+    assert set(table.data) == {"Sleep-EDF-20"}
+
+
+def test_simulated_data_stands_beside_published_rows_of_its_models_only(simulated):
+    _, table = main(simulated)
+    published = table[table.mark.isin(["published", "secondary"])]
+    assert set(published.model) == {"ULW-SleepNet", "ULW-SleepNet (re-run of released code)"}
+    assert set(published.data) == {"Sleep-EDF-20", "Sleep-EDF-78"}
+    assert set(table.data[table.mark.isin(["measured", "reference"])]) == {"simulated"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda runs: runs[(runs.fold != 1) | (runs.seed != 2)], "seed 2: fold 1 of 2 missing"),
+        (lambda runs: pd.concat([runs, runs.iloc[[0]]]), "fold 0: there 2 times"),
+        (lambda runs: runs.assign(training_epochs=[50] + [8] * (len(runs) - 1)), "training_epochs differs"),
+        (lambda runs: runs.assign(simulated=False), "says simulated: False"),
+        (lambda runs: runs.assign(dataset="other"), "no run on simulated"),
+    ],
+)
+def test_runs_that_cannot_be_summarised_are_listed(simulated, change, message):
+    runs = change(tables.read_runs(simulated))
+    with pytest.raises(BenchmarkError, match=re.escape(message)):
+        tables.main_results(runs, pd.read_csv(PUBLISHED), "simulated", True)
+
+
+def test_models_tested_on_different_epochs_are_an_error(simulated):
+    runs = tables.read_runs(simulated)
+    runs.loc[runs.seed == 2, "confusion_W_W"] += 1
+    with pytest.raises(BenchmarkError, match="tested on different epochs"):
+        tables.main_results(runs, pd.read_csv(PUBLISHED), "simulated", True)
+
+
+def test_a_runs_table_without_a_column_is_an_error(tmp_path, simulated):
+    pd.read_csv(simulated).drop(columns="selection").to_csv(tmp_path / "runs.csv", index=False)
+    with pytest.raises(BenchmarkError, match="lacks selection"):
+        tables.read_runs(tmp_path / "runs.csv")
+
+
+def test_simulated_is_in_every_title_and_nowhere_else(tmp_path, simulated, real):
+    for name, (_, markdown, latex) in written(tmp_path, simulated).items():
+        assert tables.SIMULATED in markdown.read_text().splitlines()[0], name
+        caption = re.search(r"\\caption\{(.*)\}\n", latex.read_text()).group(1)
+        assert tables.SIMULATED.translate(tables.LATEX) in caption, name
+    assert "cannot be compared" in (tmp_path / "main.md").read_text().splitlines()[0]
+    for _, markdown, latex in written(tmp_path, real, "sleep-edf-20").values():
+        assert "SIMULATED" not in markdown.read_text() + latex.read_text()
+
+
+def test_missing_numbers_are_empty_in_the_csv_and_a_dash_when_rendered(tmp_path, simulated):
+    csv, markdown, latex = written(tmp_path, simulated)["main"]
+    published = next(line for line in csv.read_text().splitlines() if ",published," in line)
+    assert ",86.9,,,,,,,,,published," in published
+    assert "nan" not in (csv.read_text() + markdown.read_text() + latex.read_text()).lower().replace("nano", "")
+    row = next(line for line in markdown.read_text().splitlines() if "published [" in line)
+    assert [cell.strip() for cell in row.split("|")][5:9] == ["–", "86.9", "–", "–"]
+
+
+def test_rendering_reads_the_csv_only(tmp_path, simulated):
+    csv, markdown, latex = written(tmp_path, simulated)["main"]
+    table = pd.read_csv(csv)
+    table.loc[0, ["accuracy", "cohen_kappa"]] = [12.34, -0.056]
+    table.to_csv(csv, index=False)
+    tables.render_table(csv, tables.MAIN_RESULTS, "A title", "A caption.", markdown, latex)
+    assert markdown.read_text().startswith("## A title\n")
+    for text in (markdown.read_text(), latex.read_text()):
+        assert "12.3" in text and "-.056" in text
+
+
+def test_csv_keeps_full_precision(tmp_path, simulated):
+    csv, _, _ = written(tmp_path, simulated)["main"]
+    _, table = main(simulated)
+    assert (pd.read_csv(csv).accuracy.dropna().to_numpy() == table.accuracy.dropna().to_numpy()).all()
+
+
+def test_latex_is_escaped_and_every_row_has_every_column(tmp_path):
+    table = pd.DataFrame({"a": [r"50 % of A_1 & {b} $5 #2 ~^\ <x> 1–2 ± µ"], "b": [1.5], "note": ["see a_b | c"]})
+    layout = tables.Layout((tables.Column("a_b", tables.text("a"), "left"),) * 2, tables.text("note"))
+    paths = [tmp_path / name for name in ("x_y.csv", "t.md", "t.tex")]
+    tables.write_table(table, paths[0], layout, "100 % & more", "Caption_1.", *paths[1:])
+    latex = paths[2].read_text()
+    assert r"\caption{100 \% \& more. Caption\_1.}" in latex
+    escaped = r"50 \% of A\_1 \& \{b\} \$5 \#2 \textasciitilde{}\textasciicircum{}\textbackslash{} "
+    assert escaped + r"\textless{}x\textgreater{} 1--2 $\pm$ $\mu$" in latex
+    assert r"[1] see a\_b | c\par" in latex
+
+
+def test_latex_tables_are_well_formed_and_ascii(tmp_path, simulated, real):
+    for runs, dataset in ((simulated, "simulated"), (real, "sleep-edf-20")):
+        for _, _, latex in written(tmp_path, runs, dataset).values():
+            text = latex.read_text()
+            assert text.isascii()
+            for environment in ("table", "tabular", "minipage"):
+                assert text.count(rf"\begin{{{environment}}}") == text.count(rf"\end{{{environment}}}") == 1
+            unescaped = re.sub(r"\\[{}]", "", text)
+            assert unescaped.count("{") == unescaped.count("}")
+            columns = len(re.search(r"\\begin\{tabular\}\{([lr]+)\}", text).group(1))
+            rows = [line for line in text.splitlines() if line.endswith(r" \\")]
+            assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {columns}
+            assert [line for line in text.splitlines() if line.startswith(r"\toprule")]
+
+
+def test_a_bar_in_a_cell_does_not_break_markdown(tmp_path):
+    table = pd.DataFrame({"a": ["x|y"], "note": ["n"]})
+    layout = tables.Layout((tables.Column("a", tables.text("a"), "left"),), tables.text("note"))
+    tables.write_table(table, tmp_path / "t.csv", layout, "T", "C.", tmp_path / "t.md", tmp_path / "t.tex")
+    assert r"| x\|y [1] |" in (tmp_path / "t.md").read_text()
+
+
+def test_complexity_names_conventions_and_the_published_numbers(tmp_path, simulated):
+    csv, markdown, _ = written(tmp_path, simulated)["complexity"]
+    text = markdown.read_text()
+    for shown in ("13,337", "3,498,352", "6,996,704", "7,885,771", "4,002,544", "1,345 [60]", "13.3K", "7.89M"):
+        assert shown in text
+    for convention in ("MACs", "2 × MACs", "FLOPs, TF profiler", "FLOPs, fvcore"):
+        assert f" {convention} |" in text
+    assert list(pd.read_csv(csv).mark) == ["measured", "published"]
+
+
+def test_complexity_of_a_network_without_a_tensorflow_count():
+    profile = {**PROFILE, "operations": {**PROFILE["operations"], "flops_tensorflow": None}}
+    table = tables.complexity([profile], load_claims(CLAIMS))
+    assert table.flops_tensorflow.isna().tolist() == [True, False]
+    assert tables.count("flops_tensorflow")(table.iloc[0]) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "mark", "shown"),
+    [
+        (0.8204, "measured", ".820"),
+        (-0.0123, "measured", "-.012"),
+        (1.0, "measured", "1.000"),
+        (0.8, "secondary", ".80"),
+        (0.8233, "secondary", ".823"),
+        (np.nan, "published", "–"),
+    ],
+)
+def test_kappa_is_shown_as_papers_print_it(value, mark, shown):
+    assert tables.kappa(pd.Series({"cohen_kappa": value, "mark": mark})) == shown
+
+
+def test_summary_holds_the_tables_and_fits_a_terminal(tmp_path, simulated):
+    files = written(tmp_path, simulated)
+    figure = tmp_path / "figures" / "night.png"
+    rendered = [paths[1] for paths in files.values()]
+    audit = "clean: 11 of 11 recordings tested"
+    text = tables.summary("simulated", True, [audit], rendered, [figure], tmp_path / "out" / "summary.md")
+    assert f"\n- {audit}\n" in text
+    assert (tmp_path / "out" / "summary.md").read_text() == text
+    for _, markdown, _ in files.values():
+        assert markdown.read_text().strip() in text
+    assert "[night.png](../figures/night.png)" in text
+    assert max(len(line) for line in text.splitlines() if not line.startswith("#")) <= 160
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert all(tables.SIMULATED in heading for heading in headings)
+
+
+@pytest.mark.parametrize("caption", sorted((WORKFLOW / "report").glob("*.rst")), ids=lambda path: path.stem)
+def test_report_captions_render_and_say_simulated(caption):
+    config = {"datasets": {"made-up": {"simulation": {}}, "sleep-edf-20": {"subjects": 20}}}
+    for dataset, simulated in (("made-up", True), ("sleep-edf-20", False)):
+        job = SimpleNamespace(wildcards=SimpleNamespace(dataset=dataset), config=config)
+        text = jinja2.Template(caption.read_text(), undefined=jinja2.StrictUndefined).render(snakemake=job)
+        html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+        assert ("<strong>SIMULATED data – not a result on Sleep-EDF.</strong>" in html) == simulated

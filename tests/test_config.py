@@ -1,0 +1,97 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sleepbench.config import dataset_of, recipe_settings, validate
+from sleepbench.errors import BenchmarkError
+
+CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
+
+
+def changed(path: str, value: object) -> dict:
+    """The project's own config with one key, given as a dotted path, set."""
+    config = copy.deepcopy(CONFIG)
+    *parents, last = path.split(".")
+    section = config
+    for key in parents:
+        section = section[key]
+    section[last] = value
+    return config
+
+
+def test_own_config_is_valid_and_unchanged_by_validation():
+    config = copy.deepcopy(CONFIG)
+    validate(config)
+    assert config == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("protocls", {}, r"top level: unknown key 'protocls'; the nearest known name is 'protocols'"),
+        ("run.model", ["x"], r"run: unknown key 'model'; the nearest known name is 'models'"),
+        ("protocols.clean.windw", "x", r"protocols\.clean: unknown key 'windw'; .* 'window'"),
+        ("run.datasets", ["sleep-edf-2O"], r"run\.datasets: unknown name 'sleep-edf-2O'; .* 'sleep-edf-20'"),
+        ("run.protocols", ["cleen"], r"run\.protocols: unknown name 'cleen'; .* 'clean'"),
+        ("run.models", ["ulw_sleepnett"], r"run\.models: unknown name 'ulw_sleepnett'; .* 'ulw_sleepnet'"),
+        ("run.channels", ["fore"], r"run\.channels: unknown name 'fore'"),
+        ("run.recipe", "relesed", r"run\.recipe: unknown name 'relesed'; .* 'released'"),
+        ("channels.four", ["EEG Fpz-C"], r"channels\.four: unknown name 'EEG Fpz-C'; .* 'EEG Fpz-Cz'"),
+        ("protocols.clean.folds", {"simulatd": 2}, r"protocols\.clean\.folds: unknown name 'simulatd'"),
+        ("protocols.clean.window", "standart", r"protocols\.clean\.window: found 'standart'; .* 'standard'"),
+        ("training.threads", "two", r"training\.threads: found 'two', expected a whole number"),
+        ("run.seeds", 32, r"run\.seeds: found 32, expected a list"),
+        ("recipes.released.learning_rate", "1e-3", r"learning_rate: found '1e-3', expected number"),
+        ("protocols.clean.validation_subjects", False, r"protocols\.clean: selection 'best_validation' needs"),
+        ("datasets.sleep-edf-20.simulation", None, r"datasets\.sleep-edf-20\.simulation: found None"),
+        ("data.base_url", "ftp://x", r"data\.base_url"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_nearest_known_name(path, value, message):
+    with pytest.raises(BenchmarkError, match=message):
+        validate(changed(path, value))
+
+
+def test_missing_key_and_missing_number_of_folds_are_named():
+    config = copy.deepcopy(CONFIG)
+    del config["tracking"]
+    del config["data"]["channels"]
+    with pytest.raises(BenchmarkError) as error:
+        validate(config)
+    assert "top level: the key 'tracking' is missing" in str(error.value)
+    assert "data: the key 'channels' is missing" in str(error.value)
+    with pytest.raises(
+        BenchmarkError, match=r"protocols\.clean\.folds: no number of folds for the dataset 'simulated'"
+    ):
+        validate(changed("protocols.clean.folds", {"sleep-edf-20": 20}))
+
+
+def test_dataset_is_either_real_or_simulated():
+    both = changed("datasets.simulated.subjects", 3)
+    neither = changed("datasets.sleep-edf-20", {"training_epochs": 1})
+    for config in (both, neither):
+        with pytest.raises(BenchmarkError, match=r"either 'subjects' .* or 'simulation'"):
+            validate(config)
+    assert dataset_of(CONFIG, "simulated").simulated
+    assert dataset_of(CONFIG, "simulated").source == "simulated"
+    assert not dataset_of(CONFIG, "sleep-edf-20").simulated
+    assert dataset_of(CONFIG, "sleep-edf-20").source == dataset_of(CONFIG, "sleep-edf-78").source == "sleep-edf"
+
+
+def test_only_the_dataset_may_change_a_recipes_training_epochs():
+    assert recipe_settings(CONFIG, "released", "sleep-edf-78") == CONFIG["recipes"]["released"]
+    demo = recipe_settings(CONFIG, "released", "simulated")
+    assert demo["training_epochs"] == CONFIG["datasets"]["simulated"]["training_epochs"] != 50
+    assert CONFIG["recipes"]["released"]["training_epochs"] == 50
+
+
+def test_real_datasets_run_the_published_protocols():
+    assert CONFIG["protocols"]["released"]["folds"] | {"simulated": 0} == {
+        "sleep-edf-20": 10,
+        "sleep-edf-78": 10,
+        "simulated": 0,
+    }
+    assert CONFIG["protocols"]["clean"]["folds"]["sleep-edf-20"] == 20
+    assert CONFIG["protocols"]["clean"]["folds"]["sleep-edf-78"] == 10

@@ -1,0 +1,16 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from synthetic_night import write_night
+
+
+@pytest.fixture(scope="session")
+def nights(tmp_path_factory):
+    """Four prepared nights of 24 epochs, by id."""
+    directory = tmp_path_factory.mktemp("prepared")
+    ids = ["SC4001", "SC4002", "SC4011", "SC4021"]
+    return {id: write_night(directory, id, n_epochs=24, seed=i) for i, id in enumerate(ids)}

@@ -1,0 +1,60 @@
+import pytest
+import torch
+from torch import nn
+
+from sleepbench.models import create_model
+from sleepbench.training.engines import ENGINES, forward_of
+
+
+def without_dropout(dtype):
+    torch.manual_seed(0)
+    model = create_model("ulw_sleepnet", 2).to(dtype).train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return model
+
+
+def steps(engine: str, dtype: torch.dtype, n: int) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """Losses and state after n Adam steps on batches that are the same for every engine."""
+    model = without_dropout(dtype)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, amsgrad=True)
+    generator = torch.Generator().manual_seed(1)
+    losses = []
+    for _ in range(n):
+        stage = torch.randint(0, 5, (4,), generator=generator)
+        x = torch.randn(4, 2, 3000, generator=generator, dtype=dtype) * (1 + stage[:, None, None]) * 10
+        loss = nn.functional.cross_entropy(forward_of(model, engine)(x), stage)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, model.state_dict()
+
+
+def test_engines_agree_in_float64_over_fifty_steps():
+    (fast, fast_state), (reference, reference_state) = (steps(engine, torch.float64, 50) for engine in ENGINES)
+    assert fast == pytest.approx(reference, abs=1e-8)
+    # biases of convolutions that feed a batch norm have no gradient but rounding
+    no_gradient = ("main1.pointwise.bias", "main2.pointwise.bias")
+    for name, value in fast_state.items():
+        if not name.endswith(no_gradient):
+            assert torch.allclose(value, reference_state[name], rtol=0, atol=1e-6), name
+    assert fast[-1] != fast[0]
+
+
+def test_engines_agree_in_float32():
+    fast, reference = (steps(engine, torch.float32, 10)[0] for engine in ENGINES)
+    assert fast == pytest.approx(reference, abs=1e-4)
+
+
+@pytest.mark.parametrize("n_samples", [3000, 2998, 2999, 3001])
+def test_engines_agree_in_evaluation_for_odd_lengths_too(n_samples):
+    model = without_dropout(torch.float64).eval()
+    x = torch.randn(3, 2, n_samples, dtype=torch.float64)
+    assert torch.allclose(forward_of(model, "fast")(x), forward_of(model, "reference")(x), rtol=0, atol=1e-12)
+
+
+def test_model_without_a_fast_arrangement_runs_as_it_is():
+    plain = nn.Linear(3, 5)
+    assert forward_of(plain, "fast") is plain

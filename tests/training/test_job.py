@@ -1,0 +1,150 @@
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from synthetic_night import CHANNELS
+
+from sleepbench.data.recordings import Recording
+from sleepbench.errors import BenchmarkError
+from sleepbench.evaluation.metrics import confusion_matrix, summary
+from sleepbench.files import read_json, write_json
+from sleepbench.models import create_model
+from sleepbench.protocols.folds import FoldSettings, folds_document
+from sleepbench.training.job import train_group
+from sleepbench.training.loop import use_device
+from sleepbench.training.runs import is_finished, run_key, training_key
+
+RECIPE = {
+    "optimizer": "adam",
+    "amsgrad": True,
+    "epsilon": 1e-7,
+    "learning_rate": 1e-3,
+    "schedule": "cosine_restarts",
+    "first_cycle_steps": 10,
+    "cycle_multiplier": 2,
+    "batch_size": 16,
+    "training_epochs": 3,
+}
+
+
+@pytest.fixture
+def folds(nights, tmp_path):
+    recordings = [Recording(id, id[3:5], int(id[5]), "", "0", "", "1", 30, "F") for id in nights]
+    settings = FoldSettings("subject", "all", validation_subjects=True, seed=0, k=3)
+    write_json(tmp_path / "folds.json", folds_document("d", recordings, settings))
+    return tmp_path / "folds.json"
+
+
+def train(folds, nights, directory, *, numbers=(0,), code="c", **changes):
+    settings = {"window": "standard", "model": "ulw_sleepnet", "channels": CHANNELS, "seed": 7, "recipe": RECIPE}
+    settings |= changes
+    receipt = directory / "group.json"
+    train_group(
+        folds, numbers, nights.__getitem__, directory, receipt, **settings,
+        recipe_name="r", engine="fast", device="cpu", threads=1, code_sha256=code, provenance={},
+    )  # fmt: skip
+    return read_json(receipt)
+
+
+def test_a_fold_leaves_history_weights_predictions_and_metrics(folds, nights, tmp_path):
+    receipt = train(folds, nights, tmp_path / "out", numbers=(0, 2))
+    assert [training["fold"] for training in receipt["trainings"]] == [0, 2]
+    fold = tmp_path / "out" / "fold-0"
+    record = read_json(fold / "training.json")
+    test_recordings = read_json(folds)["folds"][0]["test"]
+    history = pd.read_csv(fold / "history.csv")
+    assert history["training_epoch"].tolist() == [1, 2, 3]
+    assert record["n_epochs"]["test"] == 24 * len(test_recordings)
+    assert set(record["runs"]) == {"best_test", "best_validation", "last"}
+    assert record["runs"]["best_validation"]["training_epoch"] == 1 + history["validation_accuracy"].argmax()
+    weights = torch.load(fold / "weights.pt", weights_only=True)
+    assert set(weights) == {run["training_epoch"] for run in record["runs"].values()}
+    for selection, run in record["runs"].items():
+        predictions = pd.read_parquet(fold / selection / "predictions.parquet")
+        assert sorted(predictions["recording"].unique()) == test_recordings
+        assert (predictions["onset_s"] == 30 * predictions["epoch"]).all()
+        probabilities = predictions.filter(like="p_")
+        assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+        assert (probabilities.to_numpy().argmax(axis=1) == predictions["predicted"]).all()
+        metrics = read_json(fold / selection / "metrics.json")
+        expected = summary(confusion_matrix(predictions["stage"].to_numpy(), predictions["predicted"].to_numpy()))
+        assert metrics["accuracy"] == expected["accuracy"] == history["test_accuracy"][run["training_epoch"] - 1]
+        assert metrics["cohen_kappa"] == pytest.approx(expected["cohen_kappa"])
+
+
+def test_saved_weights_repeat_the_predictions(folds, nights, tmp_path):
+    train(folds, nights, tmp_path / "out")
+    fold = tmp_path / "out" / "fold-0"
+    predictions = pd.read_parquet(fold / "last" / "predictions.parquet")
+    model = create_model("ulw_sleepnet", len(CHANNELS)).eval()
+    model.load_state_dict(torch.load(fold / "weights.pt", weights_only=True)[3])
+    signals = np.concatenate([np.load(nights[id]) for id in predictions["recording"].unique()])
+    with torch.inference_mode():
+        probabilities = model(torch.from_numpy(signals)).softmax(dim=1).numpy()
+    assert np.allclose(probabilities, predictions.filter(like="p_"), atol=1e-6)
+
+
+def test_same_seed_same_bytes_and_another_seed_others(folds, nights, tmp_path):
+    def predictions(name: str, seed: int) -> bytes:
+        train(folds, nights, tmp_path / name, seed=seed)
+        return (tmp_path / name / "fold-0" / "best_test" / "predictions.parquet").read_bytes()
+
+    assert predictions("first", 1) == predictions("second", 1) != predictions("third", 2)
+
+
+def test_finished_fold_is_kept_and_only_that(folds, nights, tmp_path, capsys):
+    out = tmp_path / "out"
+    train(folds, nights, out)
+    before = (out / "fold-0" / "training.json").stat().st_mtime_ns
+    train(folds, nights, out, numbers=(0, 1))  # a regrouping trains what is missing
+    assert (out / "fold-0" / "training.json").stat().st_mtime_ns == before
+    assert "fold 0: finished before" in capsys.readouterr().out
+    record = read_json(out / "fold-0" / "training.json")
+    assert is_finished(out / "fold-0", record["settings"], "c")
+    assert not is_finished(out / "fold-0", record["settings"], "other code")
+    assert not is_finished(out / "fold-0", {**record["settings"], "seed": 8}, "c")
+    assert not is_finished(out / "fold-9", record["settings"], "c")
+    (out / "fold-0" / "last" / "metrics.json").write_text("{}")
+    assert not is_finished(out / "fold-0", record["settings"], "c")
+    train(folds, nights, out)
+    assert is_finished(out / "fold-0", record["settings"], "c")
+
+
+def test_what_a_killed_job_left_is_replaced(folds, nights, tmp_path):
+    partial = tmp_path / "out" / ".fold-0.partial"
+    partial.mkdir(parents=True)
+    (partial / "half.csv").write_text("x")
+    train(folds, nights, tmp_path / "out")
+    assert not partial.exists()
+    assert not (tmp_path / "out" / "fold-0" / "half.csv").exists()
+
+
+def test_failed_fold_leaves_neither_directory_nor_receipt(folds, nights, tmp_path):
+    with pytest.raises(BenchmarkError, match="wanted: \\['EEG Pz-Oz'\\]"):
+        train(folds, nights, tmp_path / "out", channels=["EEG Pz-Oz"])
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_keys_tell_runs_and_trainings_apart(folds, nights, tmp_path):
+    train(folds, nights, tmp_path / "out", numbers=(0, 1))
+    records = [read_json(tmp_path / "out" / f"fold-{fold}" / "training.json") for fold in (0, 1)]
+    keys = {run["run_key"] for record in records for run in record["runs"].values()}
+    assert len(keys) == 6
+    settings = records[0]["settings"]
+    assert records[0]["training_key"] == training_key(settings) != training_key({**settings, "seed": 8})
+    assert records[0]["runs"]["last"]["run_key"] == run_key(settings, "last")
+
+
+def test_a_network_that_can_learn_does(folds, nights, tmp_path):
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    train(folds, nights, tmp_path / "out", recipe={**RECIPE, "training_epochs": 15})
+    history = pd.read_csv(tmp_path / "out" / "fold-0" / "history.csv")
+    assert history["train_loss"].iloc[-1] < 0.6 * history["train_loss"].iloc[0]
+
+
+def test_missing_gpu_is_an_error_that_says_what_to_set(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BenchmarkError, match=r"training\.device is 'cuda', but torch finds no GPU"):
+        use_device("cuda", 1)

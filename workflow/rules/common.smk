@@ -1,0 +1,133 @@
+import itertools
+import json
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+# Scripts may run in a conda environment that holds third-party packages only: let them find ours.
+PACKAGE = str(Path(workflow.basedir) / "workflow")
+sys.path.insert(0, PACKAGE)
+os.environ["PYTHONPATH"] = PACKAGE
+
+from sleepbench.config import dataset_of, recipe_settings, validate
+from sleepbench.data.recordings import first_subjects, read_recordings
+from sleepbench.data.simulation import simulated_ids
+from sleepbench.errors import BenchmarkError
+from sleepbench.models import describe
+from sleepbench.protocols.folds import FoldSettings
+from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
+
+try:
+    validate(config)
+except BenchmarkError as error:
+    raise WorkflowError(str(error)) from None
+
+ENVIRONMENT = "../../envs/environment.yaml"
+SLEEP_EDF_TABLE = "workflow/resources/sleep_edf_recordings.csv"
+PUBLISHED = "workflow/resources/published_results.csv"
+CLAIMS = "workflow/resources/claims.yaml"
+
+TRAININGS = "results/{dataset}/trainings/{folds}/{window}/{model}/{channels}/{recipe}/seed-{seed}"
+
+DATASETS = {name: dataset_of(config, name) for name in config["datasets"]}
+SIMULATED = [name for name, dataset in DATASETS.items() if dataset.simulated]
+FOLD_SETTINGS = {
+    (dataset, protocol): FoldSettings.of_protocol(settings, dataset)
+    for protocol, settings in config["protocols"].items()
+    for dataset in settings["folds"]
+}
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    source="|".join(["sleep-edf", *SIMULATED]),
+    recording=r"SC4\d\d[12]",
+    folds="|".join(sorted({settings.name for settings in FOLD_SETTINGS.values()})),
+    window="released|standard",
+    model="[a-z0-9_]+",
+    channels="|".join(config["channels"]),
+    recipe="|".join(config["recipes"]),
+    seed=r"\d+",
+    group=r"\d+(-\d+)?",
+    fold=r"\d+",
+    n_channels=r"\d+",
+
+
+def table_of(source):
+    """The table of a source's recordings: committed for Sleep-EDF, the manifest of a simulated cohort."""
+    # The committed table is as new as the last checkout: what it says of a recording is watched as a parameter instead.
+    return f"results/data/{source}/recordings.csv" if source in SIMULATED else ancient(SLEEP_EDF_TABLE)
+
+
+def raw_directory(source):
+    return f"results/data/{source}/raw" if source in SIMULATED else config["data"]["directory"]
+
+
+def simulation_ids(dataset):
+    simulation = DATASETS[dataset].simulation
+    return simulated_ids(simulation["subjects"], simulation["single_night_subjects"])
+
+
+def recording_ids(dataset):
+    """Ids of a dataset's recordings, known before a simulated cohort is written."""
+    if DATASETS[dataset].simulated:
+        return simulation_ids(dataset)
+    table = read_recordings(Path(workflow.basedir) / SLEEP_EDF_TABLE)
+    return [recording.id for recording in first_subjects(table, DATASETS[dataset].subjects)]
+
+
+RECORDING_IDS = {name: recording_ids(name) for name in DATASETS}
+
+
+def prepared_signals(dataset):
+    return expand(
+        "results/data/{source}/prepared/{recording}.npy",
+        source=DATASETS[dataset].source,
+        recording=RECORDING_IDS[dataset],
+    )
+
+
+def fold_settings(dataset, folds):
+    """The fold settings that a path names, and the protocols that use them on this dataset."""
+    protocols = [p for (d, p), settings in FOLD_SETTINGS.items() if d == dataset and settings.name == folds]
+    return (FOLD_SETTINGS[dataset, protocols[0]] if protocols else None), protocols
+
+
+def fold_groups(k):
+    """Names of the groups of folds that jobs train: "3" for one fold, "0-4" for several."""
+    size = config["training"]["folds_per_job"]
+    bounds = [(first, min(first + size, k) - 1) for first in range(0, k, size)]
+    return [str(first) if first == last else f"{first}-{last}" for first, last in bounds]
+
+
+def folds_in_group(group):
+    first, _, last = group.partition("-")
+    return list(range(int(first), int(last or first) + 1))
+
+
+def receipts(dataset):
+    """Receipts of all trainings that the configuration asks for on a dataset; protocols may share them."""
+    run = config["run"]
+    paths = {}
+    for protocol, model, channels, seed in itertools.product(
+        run["protocols"], run["models"], run["channels"], run["seeds"]
+    ):
+        settings = FOLD_SETTINGS[dataset, protocol]
+        training = TRAININGS.format(
+            dataset=dataset,
+            folds=settings.name,
+            window=config["protocols"][protocol]["window"],
+            model=model,
+            channels=channels,
+            recipe=run["recipe"],
+            seed=seed,
+        )
+        paths |= dict.fromkeys(f"{training}/group-{group}.json" for group in fold_groups(settings.k))
+    return list(paths)
+
+
+def uses_gpu():
+    """Whether training jobs take the GPU, told without importing torch."""
+    return config["training"]["device"] != "cpu" and Path("/dev/nvidiactl").exists()

@@ -1,0 +1,50 @@
+rule folds:
+    input:
+        table=lambda w: table_of(DATASETS[w.dataset].source),
+    output:
+        folds="results/{dataset}/folds/{folds}.json",
+    log:
+        "results/logs/{dataset}/folds/{folds}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        subjects=lambda w: DATASETS[w.dataset].subjects,
+        settings=lambda w: vars(fold_settings(w.dataset, w.folds)[0]),
+        protocols=lambda w: {
+            name: config["protocols"][name]["subject_disjoint"] for name in fold_settings(w.dataset, w.folds)[1]
+        },
+    message:
+        "Making and auditing the folds {wildcards.folds} of {wildcards.dataset}"
+    script:
+        "../scripts/folds.py"
+
+
+rule train:
+    input:
+        folds="results/{dataset}/folds/{folds}.json",
+        signals=lambda w: prepared_signals(w.dataset),
+    output:
+        # The files of each fold lie beside the receipt that lists them. Snakemake does not own them: a finished fold
+        # outlives a failed job, a regrouping of folds and a new time stamp.
+        receipt=f"{TRAININGS}/group-{{group}}.json",
+    log:
+        f"results/logs/{TRAININGS.removeprefix('results/')}/group-{{group}}.log",
+    benchmark:
+        f"results/benchmarks/{TRAININGS.removeprefix('results/')}/group-{{group}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: config["training"]["threads"]
+    resources:
+        gpu=int(uses_gpu()),
+    params:
+        folds=lambda w: folds_in_group(w.group),
+        channels=lambda w: config["channels"][w.channels],
+        recipe=lambda w: recipe_settings(config, w.recipe, w.dataset),
+        k=lambda w: fold_settings(w.dataset, w.folds)[0].k,
+        title=lambda w: describe(w.model).title,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+        code=lambda w: code_sha256(PREPARATION + TRAINING, w.model),
+    message:
+        "Training {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.group}, seed {wildcards.seed}"
+    script:
+        "../scripts/train.py"

@@ -1,0 +1,14 @@
+from sleepbench.job import logged
+from sleepbench.reporting.tables import write_claims
+
+with logged(snakemake.log[0]):
+    write_claims(
+        snakemake.input.claims,
+        snakemake.input.runs,
+        snakemake.input.profiles,
+        snakemake.wildcards.dataset,
+        snakemake.params.simulated,
+        snakemake.output.csv,
+        snakemake.output.md,
+        snakemake.output.tex,
+    )

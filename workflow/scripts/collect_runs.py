@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from sleepbench.job import logged
+from sleepbench.tracking import collect_runs
+
+with logged(snakemake.log[0]):
+    collect_runs(
+        Path(snakemake.input.runs),
+        snakemake.params.uri,
+        snakemake.params.experiment,
+        snakemake.params.simulated,
+        Path(snakemake.output.table),
+    )

@@ -1,0 +1,13 @@
+from sleepbench.job import logged
+from sleepbench.reporting.tables import write_complexity
+
+with logged(snakemake.log[0]):
+    write_complexity(
+        snakemake.input.profiles,
+        snakemake.input.claims,
+        snakemake.wildcards.dataset,
+        snakemake.params.simulated,
+        snakemake.output.csv,
+        snakemake.output.md,
+        snakemake.output.tex,
+    )

@@ -1,0 +1,13 @@
+from sleepbench.data.recordings import first_subjects, read_recordings
+from sleepbench.job import logged
+from sleepbench.protocols.audit import write_fold_file
+from sleepbench.protocols.folds import FoldSettings
+
+with logged(snakemake.log[0]):
+    write_fold_file(
+        snakemake.wildcards.dataset,
+        first_subjects(read_recordings(snakemake.input.table), snakemake.params.subjects),
+        FoldSettings(**snakemake.params.settings),
+        snakemake.params.protocols,
+        snakemake.output.folds,
+    )

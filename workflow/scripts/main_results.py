@@ -1,0 +1,13 @@
+from sleepbench.job import logged
+from sleepbench.reporting.tables import write_main_results
+
+with logged(snakemake.log[0]):
+    write_main_results(
+        snakemake.input.runs,
+        snakemake.input.published,
+        snakemake.wildcards.dataset,
+        snakemake.params.simulated,
+        snakemake.output.csv,
+        snakemake.output.md,
+        snakemake.output.tex,
+    )

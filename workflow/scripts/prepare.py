@@ -1,0 +1,16 @@
+from pathlib import Path
+
+from sleepbench.data.preparation import prepare_recording
+from sleepbench.data.recordings import find_recording, read_recordings
+from sleepbench.files import read_json
+from sleepbench.job import logged
+
+with logged(snakemake.log[0]):
+    receipt = read_json(snakemake.input.receipt)
+    prepare_recording(
+        find_recording(read_recordings(snakemake.input.table), snakemake.wildcards.recording),
+        Path(receipt["psg"]["path"]),
+        Path(receipt["hypnogram"]["path"]),
+        snakemake.params.channels,
+        Path(snakemake.output.signals),
+    )

@@ -1,0 +1,131 @@
+"""Reading and checking config.yaml, before any job runs.
+
+The schema (workflow/schemas/config.schema.yaml) fixes keys and types; this module adds what a schema cannot say: that
+names which point at other sections exist there. Every error names the key, what was found and the nearest known name.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from sleepbench.errors import BenchmarkError
+from sleepbench.models import describe, model_names
+
+SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """A hint that names the known name most like `name`, and all known ones."""
+    known = sorted(known)
+    best = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
+    return f"the nearest known name is '{best[0]}' (known: {', '.join(known)})" if best else "none is known"
+
+
+def validate(config: dict) -> None:
+    """Raise BenchmarkError that lists everything wrong with a config; nothing is changed or filled in."""
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
+    problems = [problem for error in errors for problem in _describe(error)]
+    # Names can be followed only through a config whose shape is right, contradictions only between known names.
+    problems = problems or list(_unknown_names(config)) or list(_contradictions(config))
+    if problems:
+        raise BenchmarkError(
+            "the configuration (config.yaml, --configfile or --config) is wrong:\n  " + "\n  ".join(problems)
+        )
+
+
+def _describe(error: ValidationError) -> list[str]:
+    key = ".".join(map(str, error.absolute_path)) or "top level"
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        return [f"{key}: unknown key '{name}'; {nearest(name, known)}" for name in error.instance if name not in known]
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return [f"{key}: the key '{name}' is missing; add it" for name in missing if f"'{name}'" in error.message]
+    if error.validator == "enum":
+        return [f"{key}: found {error.instance!r}; {nearest(error.instance, map(str, error.validator_value))}"]
+    if error.validator == "type":
+        return [f"{key}: found {error.instance!r}, expected {_words(error.validator_value)}"]
+    return [f"{key}: {error.message}"]
+
+
+def _words(types: str | list[str]) -> str:
+    names = {"object": "a mapping", "array": "a list", "integer": "a whole number", "boolean": "true or false"}
+    return " or ".join(names.get(name, name) for name in ([types] if isinstance(types, str) else types))
+
+
+def _unknown_names(config: dict) -> Iterable[str]:
+    run = config["run"]
+    for key in ("datasets", "protocols", "channels"):
+        yield from _not_among(f"run.{key}", run[key], config[key])
+    yield from _not_among("run.recipe", [run["recipe"]], config["recipes"])
+    yield from _not_among("run.models", run["models"], model_names())
+    for name, channels in config["channels"].items():
+        yield from _not_among(f"channels.{name}", channels, config["data"]["channels"])
+    for name, protocol in config["protocols"].items():
+        yield from _not_among(f"protocols.{name}.folds", protocol["folds"], config["datasets"])
+
+
+def _not_among(key: str, names: Iterable[str], known: Iterable[str]) -> Iterable[str]:
+    return [f"{key}: unknown name '{name}'; {nearest(name, known)}" for name in names if name not in known]
+
+
+def _contradictions(config: dict) -> Iterable[str]:
+    for name in config["run"]["protocols"]:
+        protocol = config["protocols"][name]
+        for dataset in config["run"]["datasets"]:
+            if dataset not in protocol["folds"]:
+                yield f"protocols.{name}.folds: no number of folds for the dataset '{dataset}'; add it"
+    for name, protocol in config["protocols"].items():
+        if protocol["selection"] == "best_validation" and not protocol["validation_subjects"]:
+            yield (
+                f"protocols.{name}: selection 'best_validation' needs validation subjects; "
+                "set validation_subjects: true or another selection"
+            )
+    for name, dataset in config["datasets"].items():
+        if ("subjects" in dataset) == ("simulation" in dataset):
+            yield f"datasets.{name}: give either 'subjects' (of Sleep-EDF) or 'simulation', one of the two"
+    for name, recipe in config["recipes"].items():
+        missing = [key for key in ("first_cycle_steps", "cycle_multiplier") if key not in recipe]
+        if recipe["schedule"] == "cosine_restarts" and missing:
+            yield f"recipes.{name}: the schedule 'cosine_restarts' needs {' and '.join(missing)}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset of the config. `simulation` is None for real recordings; `source` names the files' directory."""
+
+    name: str
+    subjects: int | None
+    simulation: dict | None
+    training_epochs: int | None
+
+    @property
+    def simulated(self) -> bool:
+        return self.simulation is not None
+
+    @property
+    def source(self) -> str:
+        return self.name if self.simulated else "sleep-edf"
+
+
+def dataset_of(config: dict, name: str) -> Dataset:
+    """The named dataset of a validated config."""
+    settings = config["datasets"][name]
+    return Dataset(name, settings.get("subjects"), settings.get("simulation"), settings.get("training_epochs"))
+
+
+def recipe_settings(config: dict, recipe: str, dataset: str) -> dict:
+    """A recipe's settings, with the dataset's own number of training epochs where it has one."""
+    settings = dict(config["recipes"][recipe])
+    settings["training_epochs"] = dataset_of(config, dataset).training_epochs or settings["training_epochs"]
+    return settings
+
+
+def display_title(model: str) -> str:
+    """The name of a model as papers print it."""
+    return describe(model).title

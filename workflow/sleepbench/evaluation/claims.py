@@ -1,0 +1,246 @@
+"""Verdicts on published claims: reproduced, not reproduced, or not testable here.
+
+A verdict is only given where the claim's own conditions are met: its dataset, protocol, folds, recipe, number of
+training epochs and number of channels. Claims are data (workflow/resources/claims.yaml); the rules that test them are
+here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from sleepbench.errors import BenchmarkError
+from sleepbench.evaluation import metrics
+
+REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable here"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published number and how it is tested.
+
+    `printed` is the number as its source prints it ("13.3K"), `published` its value in `unit`. `model` is the model's
+    title. `mark` is "published" (the authors print it) or "secondary". `tolerance` is in `unit`; `justification` says
+    why that much. `test` holds `kind` and the conditions of that kind, TEST_CONDITIONS.
+    """
+
+    id: str
+    statement: str
+    model: str
+    printed: str
+    published: float
+    unit: str
+    mark: str
+    source: str
+    tolerance: float
+    justification: str
+    test: dict
+
+
+TEST_CONDITIONS = {
+    "accuracy": {
+        "dataset",
+        "protocol",
+        "folds",
+        "recipe",
+        "training_epochs",
+        "n_channels",
+        "tolerance_in_seed_sd",
+    },
+    "parameters": {"n_channels"},
+    "flops_tensorflow": {"n_channels"},
+    "reduction": {"parameters"},
+}
+
+
+def load_claims(path: str | Path) -> list[Claim]:
+    """Read claims.yaml; BenchmarkError naming the claim and the key that is missing, unknown or of unknown kind."""
+    entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(entries, list):
+        raise BenchmarkError(f"{path}: found {type(entries).__name__}, expected a list of claims")
+    claims = []
+    for position, entry in enumerate(entries, start=1):
+        where = f"{path}: claim {position} ({entry.get('id', 'without id')})"
+        check_keys(where, entry, {field.name for field in fields(Claim)})
+        kind = entry["test"].get("kind")
+        if kind not in TEST_CONDITIONS:
+            raise BenchmarkError(
+                f"{where}: test.kind is {kind!r}, expected one of {', '.join(sorted(TEST_CONDITIONS))}"
+            )
+        check_keys(f"{where}: test", entry["test"], TEST_CONDITIONS[kind] | {"kind"})
+        claims.append(Claim(**entry))
+    repeated = sorted({claim.id for claim in claims if sum(other.id == claim.id for other in claims) > 1})
+    if repeated:
+        raise BenchmarkError(f"{path}: id {', '.join(repeated)} is there more than once; give each claim its own")
+    return claims
+
+
+def check_keys(where: str, entry: dict, expected: set[str]) -> None:
+    """BenchmarkError if the keys of `entry` are not exactly `expected`."""
+    unknown, missing = sorted(set(entry) - expected), sorted(expected - set(entry))
+    if unknown:
+        raise BenchmarkError(f"{where}: unknown key {', '.join(unknown)}; expected {', '.join(sorted(expected))}")
+    if missing:
+        raise BenchmarkError(f"{where}: missing key {', '.join(missing)}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a test of a claim found; numbers in the claim's unit. A `tolerance` here takes the place of the claim's."""
+
+    verdict: str
+    why: str
+    ours: float | None = None
+    ours_pooled: float | None = None
+    tolerance: float | None = None
+    run_keys: str = ""
+
+
+def evaluate_claims(
+    claims: list[Claim], runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool
+) -> pd.DataFrame:
+    """One row per claim: the published number, ours, and the verdict.
+
+    Parameters
+    ----------
+    runs : the runs table, one row per finished run
+    profiles : one dict per profiled model: title, n_channels, operations
+    dataset, simulated : the dataset these runs are on, and whether its signals are simulated
+
+    Returns
+    -------
+    columns id, claim, model, printed, published, unit, mark, source, ours, ours_pooled (accuracy only), tolerance,
+    justification, verdict, why, run_keys. `ours` is empty where there is no verdict.
+    """
+    rows = []
+    for claim in claims:
+        outcome = TESTS[claim.test["kind"]](claim, runs, profiles, dataset, simulated)
+        rows.append(
+            {
+                "id": claim.id,
+                "claim": claim.statement,
+                "model": claim.model,
+                "printed": claim.printed,
+                "published": claim.published,
+                "unit": claim.unit,
+                "mark": claim.mark,
+                "source": claim.source,
+                "ours": outcome.ours,
+                "ours_pooled": outcome.ours_pooled,
+                "tolerance": claim.tolerance if outcome.tolerance is None else outcome.tolerance,
+                "justification": claim.justification,
+                "verdict": outcome.verdict,
+                "why": outcome.why,
+                "run_keys": outcome.run_keys,
+            }
+        )
+    numbers = {"ours": float, "ours_pooled": float, "tolerance": float}
+    return pd.DataFrame(rows).astype(numbers)
+
+
+def within(ours: float, published: float, tolerance: float) -> str:
+    """The verdict on a number; a difference of exactly the tolerance is within it, whatever the rounding of floats."""
+    return REPRODUCED if abs(ours - published) <= tolerance + 1e-9 * abs(published) else NOT_REPRODUCED
+
+
+def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool) -> Outcome:
+    """Test an accuracy in percent: the mean of the fold accuracies, as the released code takes it; pooled beside it."""
+    test = claim.test
+    if simulated:
+        return Outcome(NOT_TESTABLE, f"these runs are on simulated signals; the claim is about {test['dataset']}")
+    if dataset != test["dataset"]:
+        return Outcome(NOT_TESTABLE, f"these runs are on {dataset}; the claim is about {test['dataset']}")
+    mine = runs[
+        (runs.dataset == dataset)
+        & ~runs.simulated.astype(bool)
+        & (runs.title == claim.model)
+        & (runs.protocol == test["protocol"])
+        & (runs.recipe == test["recipe"])
+        & (runs.n_channels == test["n_channels"])
+    ]
+    wanted = f"protocol {test['protocol']}, recipe {test['recipe']}, {test['n_channels']} channels"
+    if mine.empty:
+        return Outcome(NOT_TESTABLE, f"no run of {claim.model} with {wanted}")
+    sets = sorted(map(str, mine.channels.unique()))
+    if len(sets) > 1:
+        return Outcome(NOT_TESTABLE, f"several channel sets have {test['n_channels']} channels: {', '.join(sets)}")
+    for setting in ("training_epochs", "folds"):
+        found = sorted(int(value) for value in mine[setting].unique())
+        if found != [test[setting]]:
+            name = setting.replace("_", " ")
+            return Outcome(
+                NOT_TESTABLE, f"run with {', '.join(map(str, found))} {name}; the claim needs {test[setting]}"
+            )
+    seeds = sorted(mine.seed.unique())
+    expected = list(product(seeds, range(test["folds"])))
+    if sorted(zip(mine.seed, mine.fold, strict=True)) != expected:
+        return Outcome(
+            NOT_TESTABLE, f"{len(mine)} runs, not each of {test['folds']} folds once for {len(seeds)} seed(s)"
+        )
+
+    by_seed = 100 * mine.groupby("seed").accuracy.mean()
+    ours = float(by_seed.mean())
+    tolerance, how = claim.tolerance, f"tolerance {claim.tolerance:.1f}"
+    if len(seeds) > 1:
+        spread = test["tolerance_in_seed_sd"] * float(by_seed.std(ddof=1))
+        tolerance = max(claim.tolerance, spread)
+        how = f"tolerance {tolerance:.1f}, the larger of {claim.tolerance:.1f} and {spread:.1f} from {len(seeds)} seeds"
+    pooled = sum(metrics.confusion_from_items(run) for run in mine.to_dict("records"))
+    difference = f"{ours:.1f} against {claim.printed}: {ours - claim.published:+.1f}"
+    why = f"mean of {test['folds']} fold accuracies {difference}; {how}"
+    return Outcome(
+        within(ours, claim.published, tolerance),
+        why,
+        ours=ours,
+        ours_pooled=100 * metrics.accuracy(np.asarray(pooled)),
+        tolerance=tolerance,
+        run_keys=" ".join(mine.run_key),
+    )
+
+
+def count_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool) -> Outcome:
+    """Test a count of parameters or operations; it depends on the network and its input, not on any data."""
+    kind, n_channels = claim.test["kind"], claim.test["n_channels"]
+    mine = [p for p in profiles if p["title"] == claim.model and p["n_channels"] == n_channels]
+    if not mine:
+        return Outcome(NOT_TESTABLE, f"no profile of {claim.model} with {n_channels} channels")
+    operations = mine[0]["operations"]
+    if operations[kind] is None:
+        return Outcome(NOT_TESTABLE, f"{claim.model} holds an operator whose {claim.unit} are not counted here")
+    ours = float(operations[kind])
+    why = f"{ours:,.0f} counted, {claim.printed} published"
+    if kind == "flops_tensorflow":
+        why += (
+            f"; TensorFlow-profiler float operations, which are neither the {operations['macs']:,} multiply-accumulates"
+            f" nor twice that ({operations['flops_2x']:,})"
+        )
+    return Outcome(within(ours, claim.published, claim.tolerance), why, ours=ours)
+
+
+def reduction_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool) -> Outcome:
+    """A reduction against a comparator that is not named: never testable, but its size can be bounded."""
+    lowest, highest = comparator_bounds(claim)
+    why = (
+        f"comparator not named: {claim.printed} fewer than it, rounded, means a comparator of "
+        f"{lowest / 1e6:.2f}M to {highest / 1e6:.2f}M parameters"
+    )
+    return Outcome(NOT_TESTABLE, why)
+
+
+def comparator_bounds(claim: Claim) -> tuple[float, float]:
+    """Fewest and most parameters of a comparator for which `published` percent, give or take `tolerance`, holds."""
+    kept = [1 - (claim.published + sign * claim.tolerance) / 100 for sign in (-1, 1)]
+    return claim.test["parameters"] / kept[0], claim.test["parameters"] / kept[1]
+
+
+TESTS: dict[str, Callable[[Claim, pd.DataFrame, list[dict], str, bool], Outcome]] = {
+    "accuracy": accuracy_claim,
+    "parameters": count_claim,
+    "flops_tensorflow": count_claim,
+    "reduction": reduction_claim,
+}

@@ -1,0 +1,175 @@
+"""ULW-SleepNet: depthwise separable convolutions with a strided shortcut, one set of weights for all channels.
+
+Paper: Wang, Zhou, Xu, Cong, Al-Sa'd and Raitoharju, "ULW-SleepNet", ICASSP 2026, arXiv:2602.23852 [P].
+Released code: github.com/wzw999/ULW-SLEEPNET at ff5839b, Apache-2.0, Keras 2 [C]. Written anew here, checked against
+that network run in float64 [V]. [I] marks what is inferred.
+
+Published size: 13.3K parameters, 7.89M FLOPs [P]. They fit four channels only: 13,337 parameters and 3,498,352
+multiply-accumulates [V]; 7.89M is the TensorFlow profiler's count without AddV2 [V]. The four are EEG Fpz-Cz,
+EEG Pz-Oz, EOG horizontal and EMG submental [I, from a line the released preparation script has commented out].
+
+Where the released code, which this file follows, says more than the paper's abstract or something else:
+
+- An L2 penalty of 1e-3 on the kernels is written down but never reaches the loss [V]; there is none here.
+- Keras updates the moving statistics twice a training step, because TimeDistributed runs the nested network a second
+  time to compute its mask [V]. The momentum 0.99 thus acts as 0.99 squared.
+- The layer of 64 units has no activation [C], so that the classifier is linear in the pooled features.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sleepbench.errors import BenchmarkError
+from sleepbench.stages import STAGES
+
+BATCH_NORM_EPSILON = 1e-3
+BATCH_NORM_MOMENTUM = 1 - 0.99**2
+"""Weight of the batch in PyTorch's running statistics: Keras momentum 0.99, applied twice a step."""
+
+
+class SeparableConv(nn.Module):
+    """Depthwise convolution without bias, then a pointwise one with bias; Keras' SeparableConv1D, padding "same"."""
+
+    def __init__(self, n_inputs: int, n_outputs: int, kernel_size: int, stride: int = 1):
+        super().__init__()
+        self.depthwise = nn.Conv1d(
+            n_inputs, n_inputs, kernel_size, stride, padding=kernel_size // 2, groups=n_inputs, bias=False
+        )
+        self.pointwise = nn.Conv1d(n_inputs, n_outputs, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(x))
+
+    def composed_kernel(self) -> Tensor:
+        """The kernel (n_outputs, n_inputs, kernel_size) of the one dense convolution that the two amount to."""
+        return self.pointwise.weight * self.depthwise.weight.transpose(0, 1)
+
+
+class DSSCBlock(nn.Module):
+    """One block: (n, n_inputs, time) -> (n, n_filters, time / 4), rounded up at each of the two halvings.
+
+    The main path convolves and pools twice. The shortcut, which has neither norm nor activation, sees every fourth
+    sample.
+    """
+
+    def __init__(self, n_inputs: int, n_filters: int):
+        super().__init__()
+        self.main1 = SeparableConv(n_inputs, n_filters, kernel_size=3)
+        self.bn1 = nn.BatchNorm1d(n_filters, BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM)
+        self.main2 = SeparableConv(n_filters, n_filters, kernel_size=3)
+        self.bn2 = nn.BatchNorm1d(n_filters, BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM)
+        self.pool = nn.MaxPool1d(2, ceil_mode=True)  # an odd length is padded on the right with -inf, as in Keras
+        self.skip1 = SeparableConv(n_inputs, n_filters, kernel_size=1, stride=2)
+        self.skip2 = SeparableConv(n_filters, n_filters, kernel_size=1, stride=2)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        main = self.pool(functional.relu(self.bn1(self.main1(x))))
+        main = self.pool(functional.relu(self.bn2(self.main2(main))))
+        skip = self.skip2(self.skip1(x))
+        return self.dropout(main + skip)
+
+    def forward_fast(self, x: Tensor) -> Tensor:
+        """`forward` with the same result, arranged for speed."""
+        main = functional.conv1d(x, self.main1.composed_kernel(), self.main1.pointwise.bias, padding=1)
+        main = functional.relu(self.pool(self.bn1(main)))  # pooling first leaves the ReLU half as much to do
+        main = functional.conv1d(main, self.main2.composed_kernel(), self.main2.pointwise.bias, padding=1)
+        main = functional.relu(self.pool(self.bn2(main)))
+        # The shortcut is linear: one map of every fourth sample.
+        first, second = self.skip1.composed_kernel().squeeze(-1), self.skip2.composed_kernel().squeeze(-1)
+        offset = second @ self.skip1.pointwise.bias + self.skip2.pointwise.bias
+        skip = torch.matmul(second @ first, x[..., ::4]) + offset[:, None]
+        return self.dropout(main + skip)
+
+
+class ULWSleepNet(nn.Module):
+    """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes).
+
+    Trainable parameters: 5,145 + 2,048 per channel, for five classes.
+    """
+
+    time_distributed = ("block1", "block2", "block3")  # what the released network applies to each channel
+
+    def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
+        super().__init__()
+        self.block1 = DSSCBlock(1, 8)
+        self.block2 = DSSCBlock(8, 16)
+        self.block3 = DSSCBlock(16, 32)
+        self.dropout = nn.Dropout(0.3)
+        self.dense64 = nn.Linear(n_channels * 32, 64)
+        self.output = nn.Linear(64, n_classes)
+        self.apply(_initialize_as_keras)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Channels are folded into the batch: they share the weights, and batch norm's statistics are over all of them.
+        signals = x.flatten(0, 1).unsqueeze(1)  # (batch * n_channels, 1, 3000)
+        features = self.block3(self.block2(self.block1(signals)))  # lengths 3000 -> 750 -> 188 -> 47
+        return self._classify(features, len(x))
+
+    def forward_fast(self, x: Tensor) -> Tensor:
+        """`forward` with the same result but for rounding, arranged for speed."""
+        features = x.flatten(0, 1).unsqueeze(1)
+        for block in (self.block1, self.block2, self.block3):
+            features = block.forward_fast(features)
+        return self._classify(features, len(x))
+
+    def _classify(self, features: Tensor, n_epochs: int) -> Tensor:
+        features = features.mean(dim=-1).reshape(n_epochs, -1)  # (batch, n_channels * 32), channel by channel
+        return self.output(self.dense64(self.dropout(features)))
+
+
+def _initialize_as_keras(module: nn.Module) -> None:
+    """Glorot-uniform kernels and zero biases.
+
+    Keras takes a depthwise kernel (k, n, 1) to have fans n k and k; PyTorch has them the other way round. Glorot's
+    limit depends on their sum alone, so the draws agree in distribution.
+    """
+    if isinstance(module, nn.Conv1d | nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def load_keras_weights(model: ULWSleepNet, weights: Mapping[str, np.ndarray]) -> None:
+    """Copy the weights and moving statistics of the Keras network, in Keras' order of axes, into `model`.
+
+    Names are "block1.main1.depthwise_kernel", "block1.bn1.moving_mean", "dense64.kernel" and so on. BenchmarkError,
+    with the model left as it was, when an array is missing, unknown or of another shape.
+    """
+    slots = dict(_keras_slots(model))
+    missing, unknown = sorted(slots.keys() - weights.keys()), sorted(weights.keys() - slots.keys())
+    if missing or unknown:
+        raise BenchmarkError(
+            f"Keras weights for {type(model).__name__}: "
+            f"missing {', '.join(missing) or 'none'}; unknown {', '.join(unknown) or 'none'}"
+        )
+    for name, slot in slots.items():
+        if np.shape(weights[name]) != tuple(slot.shape):
+            raise BenchmarkError(
+                f"Keras weights for {type(model).__name__}: {name} has shape {np.shape(weights[name])}, "
+                f"expected {tuple(slot.shape)}"
+            )
+    with torch.no_grad():
+        for name, slot in slots.items():
+            slot.copy_(torch.as_tensor(np.asarray(weights[name])))
+
+
+def _keras_slots(model: ULWSleepNet) -> Iterator[tuple[str, Tensor]]:
+    """Every weight under its Keras name, as a view with Keras' order of axes."""
+    for name, module in model.named_modules():
+        if isinstance(module, SeparableConv):
+            yield f"{name}.depthwise_kernel", module.depthwise.weight.permute(2, 0, 1)  # (kernel, inputs, 1)
+            yield f"{name}.pointwise_kernel", module.pointwise.weight.permute(2, 1, 0)  # (1, inputs, outputs)
+            yield f"{name}.bias", module.pointwise.bias
+        elif isinstance(module, nn.BatchNorm1d):
+            yield f"{name}.gamma", module.weight
+            yield f"{name}.beta", module.bias
+            yield f"{name}.moving_mean", module.running_mean
+            yield f"{name}.moving_variance", module.running_var
+        elif isinstance(module, nn.Linear):
+            yield f"{name}.kernel", module.weight.T
+            yield f"{name}.bias", module.bias

@@ -1,0 +1,37 @@
+"""Where a number comes from: the code that decides it and the commit it was made with."""
+
+import hashlib
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from sleepbench.models import model_source
+
+PACKAGE = Path(__file__).parent
+PREPARATION = ("stages.py", "data/edf.py", "data/hypnogram.py", "data/preparation.py")
+TRAINING = ("protocols/folds.py", "models/layers.py", "training/*.py", "evaluation/metrics.py")
+
+
+def code_sha256(patterns: Iterable[str], model: str | None = None) -> str:
+    """SHA-256 over the package's files that match `patterns` and, if named, the file of a model's architecture.
+
+    A number is stale when the code that decides it changes: adding another model or mending a table changes nothing.
+    """
+    files = {path for pattern in patterns for path in PACKAGE.glob(pattern)} | (
+        {model_source(model)} if model else set()
+    )
+    content = hashlib.sha256()
+    for path in sorted(files):
+        content.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return content.hexdigest()
+
+
+def git_commit(directory: Path) -> str:
+    """The commit checked out in `directory`, with "+" behind it when files differ from it; "unknown" outside git."""
+    git = ["git", "-C", str(directory)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+" if changed.strip() else "")

@@ -1,0 +1,309 @@
+"""Figures, drawn from the runs table and the files of its runs; each comes with the CSV of the numbers behind it.
+
+The `draw_*` functions make a matplotlib Figure; the `*_figure` functions, one per script, read runs and write files.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from sleepbench.errors import BenchmarkError
+from sleepbench.files import replacing
+from sleepbench.reporting.style import COLUMN_WIDTH, PAGE_WIDTH, PART_COLOURS, STAGE_COLOURS, STYLE, new_figure, save
+from sleepbench.reporting.tables import SIMULATED, complete_runs, confusions, read_runs, title
+from sleepbench.stages import EPOCH_SECONDS, STAGES
+
+NETWORK = ["title", "channels", "recipe"]
+"""What a figure calls one network: a model on some channels, trained by one recipe."""
+
+MOST_PANELS_PER_ROW = 3
+HYPNOGRAM_ORDER = ("W", "REM", "N1", "N2", "N3")
+"""Stages from the top of a hypnogram to its bottom."""
+
+
+def network_name(network: tuple[str, str, str], networks: int) -> str:
+    """A network's title, with its channels and recipe where a figure shows several networks."""
+    model, channels, recipe = network
+    return model if networks == 1 else f"{model} ({channels}, {recipe})"
+
+
+def heading(dataset: str, simulated: bool, text: str) -> str:
+    """A figure's title, with what says that its data is simulated on a line of its own."""
+    return title(dataset, simulated, text).replace(f" ({SIMULATED})", f"\n({SIMULATED})")
+
+
+def read_run_file(run: pd.Series, name: str) -> pd.DataFrame:
+    """Read a CSV or Parquet file under a run's directory; BenchmarkError if it is not there."""
+    path = Path(run.directory) / name
+    if not path.exists():
+        raise BenchmarkError(
+            f"{path} of run {run.run_key} is missing; train that run again or remove it from the table"
+        )
+    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+
+
+def read_predictions(run: pd.Series) -> pd.DataFrame:
+    """The predictions of a run, one row per test epoch."""
+    return read_run_file(run, f"{run.selection}/predictions.parquet")
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write the numbers behind a figure."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+# --------------------------------------------------------------------------------------------------- confusion matrices
+
+
+def confusion_figure(runs: str, dataset: str, simulated: bool, png: str, pdf: str, csv: str) -> None:
+    """Confusion matrices pooled over folds and seeds: one panel per network and protocol."""
+    chosen = complete_runs(read_runs(runs), dataset, simulated)
+    counts = confusion_counts(chosen)
+    save(draw_confusion(counts, dataset, simulated), png, pdf)
+    write_csv(counts, csv)
+
+
+def confusion_counts(runs: pd.DataFrame) -> pd.DataFrame:
+    """Epochs by scored and predicted stage, per network and protocol.
+
+    Returns
+    -------
+    columns title, channels, recipe, protocol, seeds, scored, predicted, epochs, percent_of_scored (empty for a stage
+    that was never scored); epochs are summed over folds and seeds
+    """
+    rows = []
+    for keys, group in runs.groupby([*NETWORK, "protocol"], sort=False):
+        pooled = confusions(group).sum(axis=0)
+        of_scored = pooled.sum(axis=1)
+        for i, scored in enumerate(STAGES):
+            for j, predicted in enumerate(STAGES):
+                percent = 100 * pooled[i, j] / of_scored[i] if of_scored[i] else np.nan
+                rows.append((*keys, group.seed.nunique(), scored, predicted, pooled[i, j], percent))
+    columns = [*NETWORK, "protocol", "seeds", "scored", "predicted", "epochs", "percent_of_scored"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def draw_confusion(counts: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
+    """Draw the matrices of `confusion_counts`: percent of the scored stage, and epochs below."""
+    networks = dict(list(counts.groupby(NETWORK, sort=False)))
+    rows = []
+    for network, of_network in networks.items():
+        panels = [(network, protocol, cells) for protocol, cells in of_network.groupby("protocol", sort=False)]
+        per_row = math.ceil(len(panels) / math.ceil(len(panels) / MOST_PANELS_PER_ROW))
+        rows += [panels[start : start + per_row] for start in range(0, len(panels), per_row)]
+    n_columns = max(map(len, rows))
+    width = PAGE_WIDTH if n_columns > 1 else COLUMN_WIDTH
+    panel = min(width / n_columns, COLUMN_WIDTH)
+    text = heading(dataset, simulated, "Confusion matrices: percent of the scored stage, number of epochs below")
+    with rc_context(STYLE):
+        figure = new_figure(width, 0.4 + len(rows) * (panel + 0.45), text)
+        grid = figure.add_gridspec(len(rows), n_columns)
+        for i, panels in enumerate(rows):
+            for j, (network, protocol, cells) in enumerate(panels):
+                axes = figure.add_subplot(grid[i, j])
+                seeds = cells.seeds.iloc[0]
+                epochs = f"{cells.epochs.sum():,} epochs" + (f" over {seeds} seeds" if seeds > 1 else "")
+                axes.set_title(f"{network_name(network, len(networks))}\nprotocol {protocol}\n{epochs}")
+                _draw_matrix(axes, cells)
+                axes.set_ylabel("scored stage" if j == 0 else None)
+    return figure
+
+
+def _draw_matrix(axes: Axes, cells: pd.DataFrame) -> None:
+    shape = (len(STAGES), len(STAGES))
+    percent, epochs = (cells[name].to_numpy().reshape(shape) for name in ("percent_of_scored", "epochs"))
+    axes.imshow(np.nan_to_num(percent), cmap="Blues", vmin=0, vmax=100)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_xticks(range(len(STAGES)), STAGES)
+    axes.set_yticks(range(len(STAGES)), STAGES)
+    axes.set_xlabel("predicted stage")
+    for i, j in np.ndindex(shape):
+        colour = "white" if percent[i, j] > 55 else "black"
+        shown = "–" if np.isnan(percent[i, j]) else f"{percent[i, j]:.1f}"
+        axes.text(j, i - 0.02, shown, ha="center", va="bottom", color=colour, fontsize=7)
+        axes.text(j, i + 0.08, f"{epochs[i, j]:,}", ha="center", va="top", color=colour, fontsize=5)
+
+
+# ------------------------------------------------------------------------------------------------------------ one night
+
+
+def night_figure(runs: str, dataset: str, simulated: bool, png: str, pdf: str, csv: str) -> None:
+    """One night of the first network and seed: its scored hypnogram, and what the runs of each protocol predict."""
+    chosen = complete_runs(read_runs(runs), dataset, simulated)
+    night = representative_night(chosen)
+    save(draw_night(night, dataset, simulated), png, pdf)
+    write_csv(night, csv)
+
+
+def representative_night(runs: pd.DataFrame) -> pd.DataFrame:
+    """The night whose accuracy under the first protocol is the median, among those tested under every protocol.
+
+    Returns
+    -------
+    the rows of its predictions, with columns title, protocol and run_key before them and hours since the start of the
+    PSG (the start of each epoch) after them; only the first network and seed of the runs table
+    """
+    first = runs.iloc[0]
+    chosen = runs[(runs[[*NETWORK, "seed"]] == first[[*NETWORK, "seed"]]).all(axis=1)]
+    tables = []
+    for _, run in chosen.iterrows():
+        table = read_predictions(run)
+        tables.append(table.assign(title=run.title, protocol=run.protocol, run_key=run.run_key))
+    every = pd.concat(tables, ignore_index=True)
+    tested_under = every.groupby("recording").protocol.nunique()
+    candidates = tested_under.index[tested_under == chosen.protocol.nunique()]
+    if candidates.empty:
+        raise BenchmarkError(
+            f"no recording is tested under every protocol ({', '.join(chosen.protocol.unique())}); run more folds"
+        )
+    under_first = every[(every.protocol == first.protocol) & every.recording.isin(candidates)]
+    by_accuracy = (under_first.stage == under_first.predicted).groupby(under_first.recording).mean()
+    # Ties are broken by the recording's name, so that the same runs always show the same night.
+    ranked = by_accuracy.sort_index().sort_values(kind="stable")
+    recording = ranked.index[(len(ranked) - 1) // 2]
+    night = every[every.recording == recording]
+    ends = [column for column in night if column not in ("title", "protocol", "run_key")]
+    return night[["title", "protocol", "run_key", *ends]].assign(hours=night.onset_s / 3600)
+
+
+def draw_night(night: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
+    """Draw `representative_night`: hypnograms, and under each predicted one the probabilities of the stages."""
+    protocols = dict(list(night.groupby("protocol", sort=False)))
+    recording, model = night.recording.iloc[0], night.title.iloc[0]
+    text = heading(dataset, simulated, f"One night, recording {recording}, scored and as predicted by {model}")
+    with rc_context(STYLE):
+        n_rows = 1 + 2 * len(protocols)
+        figure = new_figure(PAGE_WIDTH, 0.9 + 0.95 * n_rows, text)
+        rows = figure.subplots(n_rows, sharex=True)
+        # The windows of two protocols may keep different epochs of the night: all that were scored are shown.
+        scored = night.drop_duplicates("epoch").sort_values("epoch")
+        _draw_hypnogram(rows[0], scored, "stage")
+        rows[0].set_title("scored", loc="left")
+        for i, (protocol, table) in enumerate(protocols.items()):
+            hypnogram, probabilities = rows[1 + 2 * i], rows[2 + 2 * i]
+            table = table.sort_values("epoch")
+            accuracy = 100 * (table.stage == table.predicted).mean()
+            _draw_hypnogram(hypnogram, table, "predicted")
+            hypnogram.set_title(
+                f"predicted, protocol {protocol}: {accuracy:.1f} % of {len(table):,} epochs", loc="left"
+            )
+            _draw_probabilities(probabilities, table)
+        rows[-1].set_xlabel("time since the start of the PSG (hours)")
+        rows[-1].set_xlim(night.hours.min(), night.hours.max() + EPOCH_SECONDS / 3600)
+        handles = [Patch(color=STAGE_COLOURS[stage], label=stage) for stage in HYPNOGRAM_ORDER]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def _unbroken(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """The parts of a night between dropped epochs, so that nothing is drawn across a gap."""
+    return [part for _, part in table.groupby((table.epoch.diff() != 1).cumsum())]
+
+
+def _edges(part: pd.DataFrame) -> np.ndarray:
+    """Starts of the epochs and the end of the last, in hours; shape (n_epochs + 1,)."""
+    return np.append(part.hours, part.hours.iloc[-1] + EPOCH_SECONDS / 3600)
+
+
+def _draw_hypnogram(axes: Axes, table: pd.DataFrame, column: str) -> None:
+    height = np.array([len(STAGES) - 1 - HYPNOGRAM_ORDER.index(stage) for stage in STAGES])
+    rem = STAGES.index("REM")
+    for part in _unbroken(table):
+        stage, edges = part[column].to_numpy(), _edges(part)
+        axes.stairs(height[stage], edges, baseline=None, color="black", linewidth=0.6)
+        # REM is drawn thick, as is usual, because its level says nothing about the depth of sleep.
+        rem_only = np.where(stage == rem, height[rem], np.nan)
+        axes.stairs(rem_only, edges, baseline=None, color=STAGE_COLOURS["REM"], linewidth=2.5)
+    axes.set_yticks(range(len(STAGES)), HYPNOGRAM_ORDER[::-1])
+    axes.set_ylim(-0.4, len(STAGES) - 0.6)
+    axes.set_ylabel("stage")
+
+
+def _draw_probabilities(axes: Axes, table: pd.DataFrame) -> None:
+    order = [f"p_{stage}" for stage in reversed(HYPNOGRAM_ORDER)]
+    colours = [STAGE_COLOURS[stage] for stage in reversed(HYPNOGRAM_ORDER)]
+    for part in _unbroken(table):
+        shares = part[order].to_numpy().T
+        held = np.concatenate([shares, shares[:, -1:]], axis=1)
+        axes.stackplot(_edges(part), held, colors=colours, step="post", linewidth=0)
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("probability")
+
+
+# ------------------------------------------------------------------------------------------------------ training curves
+
+
+def training_curves_figure(runs: str, dataset: str, simulated: bool, png: str, pdf: str, csv: str) -> None:
+    """Loss and accuracy against the training epoch of every fold, with the selected training epochs marked."""
+    chosen = complete_runs(read_runs(runs), dataset, simulated)
+    curves = training_curves(chosen)
+    save(draw_training_curves(curves, dataset, simulated), png, pdf)
+    write_csv(curves, csv)
+
+
+def training_curves(runs: pd.DataFrame) -> pd.DataFrame:
+    """The histories of all runs, with columns title, channels, recipe, protocol, seed, fold, selected before theirs."""
+    tables = []
+    for _, run in runs.iterrows():
+        table = read_run_file(run, "history.csv")
+        names = {name: run[name] for name in (*NETWORK, "protocol", "seed", "fold")}
+        before = pd.DataFrame(names, index=table.index).assign(selected=table.training_epoch == run.selected_epoch)
+        tables.append(pd.concat([before, table], axis=1))
+    return pd.concat(tables, ignore_index=True)
+
+
+def draw_training_curves(curves: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
+    """Draw `training_curves`: a column per protocol; loss and, under it, accuracy per network."""
+    networks = dict(list(curves.groupby(NETWORK, sort=False)))
+    protocols = list(curves.protocol.unique())
+    width = PAGE_WIDTH if len(protocols) > 1 else COLUMN_WIDTH
+    text = heading(dataset, simulated, "Training: each fold (thin) and the mean of the folds (thick)")
+    with rc_context(STYLE):
+        figure = new_figure(width, 1.1 + 3.4 * len(networks), text)
+        grid = figure.subplots(2 * len(networks), len(protocols), sharex="col", sharey="row", squeeze=False)
+        for i, (network, of_network) in enumerate(networks.items()):
+            for j, protocol in enumerate(protocols):
+                loss, accuracy = grid[2 * i : 2 * i + 2, j]
+                mine = of_network[of_network.protocol == protocol]
+                _draw_curves(loss, mine, "loss", 1)
+                _draw_curves(accuracy, mine, "accuracy", 100)
+                loss.set_title(f"{network_name(network, len(networks))}\nprotocol {protocol}")
+            grid[2 * i, 0].set_ylabel("cross-entropy loss (nats)")
+            grid[2 * i + 1, 0].set_ylabel("accuracy (%)")
+        for axes in grid[-1]:
+            axes.set_xlabel("training epoch")
+            axes.set_xlim(0.5, curves.training_epoch.max() + 0.5)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        drawn = [part for part in PART_COLOURS if curves[f"{part}_loss"].notna().any()]
+        handles = [Line2D([], [], color=PART_COLOURS[part], linewidth=1.8, label=part) for part in drawn]
+        handles.append(Line2D([], [], label="selected training epoch (darker: of several folds)", **SELECTED))
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) if len(protocols) > 1 else 2)
+    return figure
+
+
+SELECTED = {"color": "black", "linewidth": 1, "alpha": 0.2}
+
+
+def _draw_curves(axes: Axes, curves: pd.DataFrame, quantity: str, scale: float) -> None:
+    # A curve of a few training epochs is hardly a line: its points are shown.
+    marker = "." if curves.training_epoch.max() <= 12 else None
+    for part, colour in PART_COLOURS.items():
+        values = curves.assign(value=scale * curves[f"{part}_{quantity}"])
+        if values.value.isna().all():
+            continue
+        for _, fold in values.groupby(["seed", "fold"]):
+            axes.plot(fold.training_epoch, fold.value, color=colour, linewidth=0.5, alpha=0.3)
+        mean = values.groupby("training_epoch").value.mean()
+        axes.plot(mean.index, mean, color=colour, linewidth=1.8, marker=marker, zorder=3)
+    for epoch in curves.training_epoch[curves.selected]:
+        axes.axvline(epoch, zorder=0, **SELECTED)

@@ -1,0 +1,609 @@
+"""Tables: computed from the runs table, written as CSV at full precision, rendered from that CSV as Markdown and LaTeX.
+
+The CSV is the data. `render_table` reads nothing else, so a number in a rendered table is always a number of the CSV.
+"""
+
+import os
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sleepbench.errors import BenchmarkError
+from sleepbench.evaluation import metrics
+from sleepbench.evaluation.claims import Claim, evaluate_claims, load_claims
+from sleepbench.files import read_json, replacing, write_text
+from sleepbench.stages import STAGES
+
+SIMULATED = "SIMULATED data – not a result on Sleep-EDF"
+DATA_NAMES = {"sleep-edf-20": "Sleep-EDF-20", "sleep-edf-78": "Sleep-EDF-78"}
+DASH = "–"
+TEXT_WIDTH = 118
+"""Columns of running text in a Markdown table's caption and notes, for reading in a terminal."""
+
+CONFUSION = tuple(metrics.confusion_items(np.zeros((len(STAGES), len(STAGES)))))
+F1 = tuple(f"f1_{stage}" for stage in STAGES)
+IDENTITY = ("protocol", "model", "channels", "recipe", "seed", "fold")
+"""What tells the runs of one dataset apart."""
+
+RUN_COLUMNS = (
+    *("run_key", "dataset", "simulated", "protocol", "model", "title", "channels", "n_channels", "recipe", "seed"),
+    *("fold", "folds", "selection", "window", "training_epochs", "selected_epoch", "directory", *CONFUSION),
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------- runs
+
+
+def read_runs(path: str | Path) -> pd.DataFrame:
+    """Read a runs table; run keys stay text even where all of their characters are digits."""
+    runs = pd.read_csv(path, dtype={"run_key": str, "git_commit": str, "directory": str})
+    missing = [column for column in RUN_COLUMNS if column not in runs]
+    if missing:
+        raise BenchmarkError(f"{path}: the runs table lacks {', '.join(missing)}; make it again")
+    return runs
+
+
+def complete_runs(runs: pd.DataFrame, dataset: str, simulated: bool) -> pd.DataFrame:
+    """The runs on one dataset; BenchmarkError if one is missing, there twice or of other settings than its like."""
+    chosen = runs[runs.dataset == dataset]
+    if chosen.empty:
+        found = ", ".join(sorted(runs.dataset.unique())) or "none"
+        raise BenchmarkError(
+            f"the runs table holds no run on {dataset} (datasets there: {found}); run the training first"
+        )
+    if (chosen.simulated.astype(bool) != simulated).any():
+        raise BenchmarkError(
+            f"the runs table says simulated: {bool(chosen.simulated.iloc[0])} of {dataset}, but simulated: {simulated}"
+            " was asked for; correct the configuration or make the runs table again"
+        )
+    problems = [*_duplicates(chosen), *_missing_folds(chosen), *_mixed_settings(chosen)]
+    if problems:
+        raise BenchmarkError(
+            f"the runs on {dataset} cannot be summarised; finish or remove these runs:\n  " + "\n  ".join(problems)
+        )
+    return chosen
+
+
+def _named(values: tuple, names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+
+
+def _duplicates(runs: pd.DataFrame) -> list[str]:
+    return [
+        f"{_named(values, IDENTITY)}: there {len(same)} times (runs {', '.join(same.run_key)})"
+        for values, same in runs.groupby(list(IDENTITY), sort=False)
+        if len(same) > 1
+    ]
+
+
+def _missing_folds(runs: pd.DataFrame) -> list[str]:
+    problems = []
+    for values, group in runs.groupby(list(IDENTITY[:-1]), sort=False):
+        folds = int(group.folds.max())
+        missing = sorted(set(range(folds)) - set(group.fold))
+        if missing:
+            listed = ", ".join(map(str, missing))
+            problems.append(f"{_named(values, IDENTITY[:-1])}: fold {listed} of {folds} missing")
+    return problems
+
+
+def _mixed_settings(runs: pd.DataFrame) -> list[str]:
+    """Settings in which runs of one row of a table differ: their mean would mean nothing."""
+    names = IDENTITY[:4]
+    return [
+        f"{_named(values, names)}: {setting} differs between runs ({', '.join(map(str, group[setting].unique()))})"
+        for values, group in runs.groupby(list(names), sort=False)
+        for setting in ("folds", "selection", "window", "training_epochs", "n_channels")
+        if group[setting].nunique() > 1
+    ]
+
+
+def confusions(runs: pd.DataFrame) -> np.ndarray:
+    """The confusion matrix of each run, int64, shape (n_runs, 5, 5)."""
+    return np.array([metrics.confusion_from_items(run) for run in runs[list(CONFUSION)].to_dict("records")])
+
+
+def data_name(dataset: str, simulated: bool) -> str:
+    """The dataset as printed: simulated data is never printed as anything but simulated."""
+    return "simulated" if simulated else DATA_NAMES.get(dataset, dataset)
+
+
+def title(dataset: str, simulated: bool, text: str) -> str:
+    """A title that says which data the numbers are from."""
+    return f"{text} ({SIMULATED})" if simulated else f"{text}, {data_name(dataset, simulated)}"
+
+
+# -------------------------------------------------------------------------------------------------------- main results
+
+
+def main_results(runs: pd.DataFrame, published: pd.DataFrame, dataset: str, simulated: bool) -> pd.DataFrame:
+    """One row per protocol, model, channels and recipe, over folds and seeds; then what is published.
+
+    Parameters
+    ----------
+    runs : the runs table; runs on other datasets are left out
+    published : the table of published results
+
+    Returns
+    -------
+    Accuracies, macro-F1 and F1 in percent; kappa in -1..1. `accuracy_mean_of_folds` and `accuracy_sd_of_folds` are over
+    folds, each fold's accuracy being its mean over seeds; `accuracy_sd_of_seeds` is of the seeds' means over folds. The
+    other metrics are pooled: of the sum of all confusion matrices. In published rows they are as published.
+    """
+    runs = complete_runs(runs, dataset, simulated)
+    rows = []
+    for protocol, of_protocol in runs.groupby("protocol", sort=False):
+        for _, group in of_protocol.groupby(["model", "channels", "recipe"], sort=False):
+            rows.append(_measured_row(group, data_name(dataset, simulated)))
+        rows.append(_commonest_stage_row(protocol, of_protocol, data_name(dataset, simulated)))
+    rows += _published_rows(published, dataset, simulated, set(runs.title))
+    # Whole numbers stay whole beside the empty cells of published rows.
+    return pd.DataFrame(rows).astype(dict.fromkeys(("seeds", "training_epochs", "n_epochs"), "Int64"))
+
+
+def _scores(runs: pd.DataFrame, matrices: np.ndarray) -> dict[str, float]:
+    """Accuracies over folds and seeds, and pooled metrics, in percent but for kappa."""
+    accuracy = pd.DataFrame(
+        {"fold": runs.fold.to_numpy(), "seed": runs.seed.to_numpy(), "accuracy": [*map(metrics.accuracy, matrices)]}
+    )
+    by_fold, by_seed = (accuracy.groupby(unit).accuracy.mean() for unit in ("fold", "seed"))
+    pooled = metrics.summary(matrices.sum(axis=0))
+    return {
+        "accuracy_mean_of_folds": 100 * by_fold.mean(),
+        "accuracy_sd_of_folds": 100 * by_fold.std(ddof=1),
+        "accuracy_sd_of_seeds": 100 * by_seed.std(ddof=1),
+        "accuracy": 100 * pooled["accuracy"],
+        "macro_f1": 100 * pooled["macro_f1"],
+        "cohen_kappa": pooled["cohen_kappa"],
+        **{name: 100 * pooled[name] for name in F1},
+        "n_epochs": pooled["n_epochs"] // len(by_seed),
+    }
+
+
+def _measured_row(runs: pd.DataFrame, data: str) -> dict:
+    first = runs.iloc[0]
+    return {
+        "data": data,
+        "model": first.title,
+        "protocol": first.protocol,
+        "channels": first.channels,
+        "recipe": first.recipe,
+        "folds": f"{runs.fold.nunique()} of {first.folds}",
+        "seeds": runs.seed.nunique(),
+        "training_epochs": first.training_epochs,
+        **_scores(runs, confusions(runs)),
+        "mark": "measured",
+        "source": measured_here(list(runs.run_key)),
+        "run_keys": " ".join(runs.run_key),
+    }
+
+
+def measured_here(run_keys: list[str]) -> str:
+    """The source of a number computed from runs; all of the keys are in the CSV."""
+    keys = ", ".join(key[:8] for key in run_keys[:3]) + (", …" if len(run_keys) > 3 else "")
+    return f"measured here ({len(run_keys)} run{'s' if len(run_keys) > 1 else ''}: {keys})"
+
+
+def _commonest_stage_row(protocol: str, runs: pd.DataFrame, data: str) -> dict:
+    """What always guessing the commonest scored stage of the test epochs would reach: the floor of a protocol."""
+    scored = {}
+    for values, group in runs.groupby(["model", "channels", "recipe", "seed"], sort=False):
+        scored[values] = tuple(confusions(group).sum(axis=(0, 2)).tolist())
+    if len(set(scored.values())) > 1:
+        listed = "\n  ".join(f"{', '.join(map(str, key))}: {_named(counts, STAGES)}" for key, counts in scored.items())
+        raise BenchmarkError(
+            f"the models of protocol {protocol} were tested on different epochs; run them again:\n  {listed}"
+        )
+    one = runs[(runs[["model", "channels", "recipe", "seed"]] == list(next(iter(scored)))).all(axis=1)]
+    scored_per_fold = confusions(one).sum(axis=2)
+    commonest = int(scored_per_fold.sum(axis=0).argmax())
+    always = np.zeros((len(one), len(STAGES), len(STAGES)), dtype=np.int64)
+    always[:, :, commonest] = scored_per_fold
+    return {
+        "data": data,
+        "model": "commonest stage, always",
+        "protocol": protocol,
+        "folds": f"{len(one)} of {one.folds.iloc[0]}",
+        **_scores(one, always),
+        "mark": "reference",
+        "source": f"computed here: {STAGES[commonest]} guessed for every test epoch",
+        "run_keys": " ".join(one.run_key),
+    }
+
+
+def _published_rows(published: pd.DataFrame, dataset: str, simulated: bool, titles: set[str]) -> list[dict]:
+    """On real data every published row of that dataset; on simulated data those of the models run, on any dataset."""
+    if simulated:
+        # "ULW-SleepNet (re-run of released code)" is the model ULW-SleepNet; "Linear-BIM on ULW-SleepNet" is not.
+        chosen = published[published.model.str.replace(r" \(.*\)$", "", regex=True).isin(titles)]
+    else:
+        chosen = published[published.dataset == dataset]
+    return [
+        {
+            "data": data_name(row.dataset, simulated=False),
+            "model": row.model,
+            "protocol": row.protocol,
+            "channels": row.input,
+            "accuracy": row.accuracy,
+            "macro_f1": row.macro_f1,
+            "cohen_kappa": row.kappa,
+            "mark": row.mark,
+            "source": row.source,
+        }
+        for row in chosen.itertuples()
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------------- complexity
+
+
+COUNTS = ("parameters", "macs", "flops_2x", "flops_tensorflow", "fvcore_flops")
+LATENCIES = ("median_us", "iqr_us", "p99_us")
+
+
+def complexity(profiles: list[dict], claims: list[Claim]) -> pd.DataFrame:
+    """Parameters, operations of one 30-s epoch by counting convention, and latency; then what the authors print.
+
+    Parameters
+    ----------
+    profiles : one dict per profiled model: title, n_channels, operations, latency (microseconds)
+    claims : published claims; those about parameters and operations become one row per model
+    """
+    rows = [
+        {
+            "model": profile["title"],
+            "n_channels": profile["n_channels"],
+            **{name: profile["operations"][name] for name in COUNTS},
+            **{f"latency_{name}": profile["latency"][name] for name in LATENCIES},
+            "mark": "measured",
+            "source": "counted and timed here, on {hardware} with torch {torch}".format(**profile["latency"]),
+        }
+        for profile in profiles
+    ]
+    of_networks = [claim for claim in claims if claim.test["kind"] in COUNTS]
+    for model in dict.fromkeys(claim.model for claim in of_networks):
+        mine = [claim for claim in of_networks if claim.model == model]
+        printed = " and ".join(claim.statement for claim in mine)
+        rows.append(
+            {
+                "model": model,
+                "n_channels": mine[0].test["n_channels"],
+                **{claim.test["kind"]: claim.published for claim in mine},
+                "mark": mine[0].mark,
+                "source": f"{mine[0].source}, which prints {printed} and names no convention",
+            }
+        )
+    return pd.DataFrame(rows).astype(dict.fromkeys(COUNTS, "Int64"))
+
+
+# ----------------------------------------------------------------------------------------------------------- rendering
+
+
+@dataclass(frozen=True)
+class Column:
+    """A rendered column: its heading, and the text of a cell from a row of the CSV."""
+
+    heading: str
+    cell: Callable[[pd.Series], str]
+    align: str = "right"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a table is rendered. A row's note is numbered and its number follows the row's last cell."""
+
+    columns: tuple[Column, ...]
+    note: Callable[[pd.Series], str]
+
+
+def text(name: str) -> Callable[[pd.Series], str]:
+    """Cells that show a column as it is, and a dash where it is empty."""
+    return lambda row: DASH if pd.isna(row[name]) else str(row[name])
+
+
+def number(name: str, form: str) -> Callable[[pd.Series], str]:
+    """Cells that show a column in a number format, and a dash where it is empty."""
+    return lambda row: shown(row[name], form)
+
+
+def shown(value: float, form: str) -> str:
+    """A number in a format, or a dash where there is none."""
+    return DASH if pd.isna(value) else format(value, form)
+
+
+def kappa(row: pd.Series) -> str:
+    """Kappa without the zero before the point, as it is usually printed.
+
+    A published value is not given more digits than its source gives, which is at least two.
+    """
+    value = row["cohen_kappa"]
+    if pd.isna(value):
+        return DASH
+    decimals = (
+        3 if row["mark"] in ("measured", "reference") else min(3, max(2, len(str(float(value)).partition(".")[2])))
+    )
+    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.{decimals}f}")
+
+
+def spread(row: pd.Series) -> str:
+    """Mean and standard deviation of the fold accuracies."""
+    mean, sd = row["accuracy_mean_of_folds"], row["accuracy_sd_of_folds"]
+    return shown(mean, ".1f") if pd.isna(sd) else f"{mean:.1f} ± {sd:.1f}"
+
+
+def measured_only(name: str) -> Callable[[pd.Series], str]:
+    """Cells whose published values are sentences, which the notes hold."""
+    return lambda row: text(name)(row) if row["mark"] in ("measured", "reference") else "see note"
+
+
+def network_input(row: pd.Series) -> str:
+    """The set of channels and the recipe of a measured row."""
+    return f"{row['channels']}, {row['recipe']}" if row["mark"] == "measured" else measured_only("channels")(row)
+
+
+def main_results_note(row: pd.Series) -> str:
+    """Where a row of the main table is from, and what it was measured on."""
+    if row["mark"] == "measured":
+        seeds = f"{row['seeds']:.0f} seed" + ("s" if row["seeds"] > 1 else "")
+        over_seeds = shown(row["accuracy_sd_of_seeds"], ".2f")
+        sd = "" if over_seeds == DASH else f" (standard deviation of the accuracy over seeds {over_seeds})"
+        return (
+            f"{row['source']}; folds {row['folds']}, {seeds}{sd}, {row['training_epochs']:.0f} training epochs, "
+            f"{row['n_epochs']:,.0f} test epochs"
+        )
+    if row["mark"] == "reference":
+        return row["source"]
+    conditions = f"on {row['data']}; input: {row['channels']}; protocol: {row['protocol']}"
+    return f"{row['model']}, {row['mark']}: {row['source']}; {conditions}"
+
+
+MAIN_RESULTS = Layout(
+    columns=(
+        Column("Data", text("data"), "left"),
+        # What a published row says in brackets after the model ("re-run of released code") is in its note.
+        Column("Model", lambda row: re.sub(r" \(.*\)$", "", row["model"]), "left"),
+        Column("Protocol", measured_only("protocol"), "left"),
+        Column("Input, recipe", network_input, "left"),
+        Column("By fold", spread),
+        Column("Acc.", number("accuracy", ".1f")),
+        Column("MF1", number("macro_f1", ".1f")),
+        Column("Kappa", kappa),
+        *(Column(stage, number(f"f1_{stage}", ".1f")) for stage in STAGES),
+        Column("Source", text("mark"), "left"),
+    ),
+    note=main_results_note,
+)
+MAIN_RESULTS_CAPTION = (
+    "Input: the set of channels. By fold: mean ± standard deviation of the fold accuracies in percent. Acc. "
+    "(accuracy), MF1 (macro-F1), the F1 of each stage W to REM, in percent, and Cohen's kappa are pooled: computed "
+    "from the sum of the confusion matrices of all folds and seeds. Source: measured here; published by the model's "
+    "authors; or secondary, reported by others. The last two join folds as their source does."
+)
+NOT_COMPARABLE = "published rows are on Sleep-EDF and cannot be compared with simulated data"
+
+
+def count(name: str) -> Callable[[pd.Series], str]:
+    """Cells that show a count in full; a published one with the three digits its source prints."""
+
+    def cell(row: pd.Series) -> str:
+        value = row[name]
+        if pd.isna(value) or row["mark"] == "measured":
+            return shown(value, ",.0f")
+        return f"{value / 1e6:.3g}M" if value >= 1e6 else f"{value / 1e3:.3g}K"
+
+    return cell
+
+
+def latency(row: pd.Series) -> str:
+    """Median and interquartile range of the latency."""
+    median, iqr = row["latency_median_us"], row["latency_iqr_us"]
+    return DASH if pd.isna(median) else f"{median:,.0f} [{iqr:,.0f}]"
+
+
+COMPLEXITY = Layout(
+    columns=(
+        Column("Model", text("model"), "left"),
+        Column("Channels", number("n_channels", ".0f")),
+        Column("Parameters", count("parameters")),
+        Column("MACs", count("macs")),
+        Column("2 × MACs", count("flops_2x")),
+        Column("FLOPs, TF profiler", count("flops_tensorflow")),
+        Column("FLOPs, fvcore", count("fvcore_flops")),
+        Column("Latency, µs [IQR]", latency),
+        Column("p99, µs", number("latency_p99_us", ",.0f")),
+        Column("Source", text("mark"), "left"),
+    ),
+    note=text("source"),
+)
+COMPLEXITY_CAPTION = (
+    "Trainable parameters, and operations of one 30-s epoch by convention: MACs are multiply-accumulates of "
+    "convolutions and linear layers; TF profiler: the TensorFlow profiler's float operations, here without AddV2; "
+    "fvcore counts 1 per MAC and 2 per batch-norm element. Latency: PyTorch eager, one thread, batch of one epoch; "
+    "median, width of the interquartile range (IQR) and 99th percentile (p99). Counts and latency depend on the "
+    "network and its input, not on the data."
+)
+
+
+def in_unit(name: str) -> Callable[[pd.Series], str]:
+    """Cells that show a number of a claim in the claim's unit."""
+    return lambda row: shown(row[name], ".1f" if row["unit"] == "%" else ",.0f")
+
+
+def tolerance(row: pd.Series) -> str:
+    """The tolerance of a claim; that of a percentage is in points."""
+    return f"± {row['tolerance']:.2f}" if row["unit"] == "%" else f"± {row['tolerance']:,.0f}"
+
+
+def claim_note(row: pd.Series) -> str:
+    """Why a verdict is what it is."""
+    runs = "" if pd.isna(row["run_keys"]) else f"; {measured_here(row['run_keys'].split())}"
+    return f"{row['why']}{runs}. Unit: {row['unit']}. Source: {row['source']}. Tolerance: {row['justification']}"
+
+
+CLAIMS = Layout(
+    columns=(
+        Column("Model", text("model"), "left"),
+        Column("Claim", text("claim"), "left"),
+        Column("Published", text("printed")),
+        Column("Tolerance", tolerance),
+        Column("Ours", in_unit("ours")),
+        Column("Ours, pooled", in_unit("ours_pooled")),
+        Column("Mark", text("mark"), "left"),
+        Column("Verdict", text("verdict"), "left"),
+    ),
+    note=claim_note,
+)
+CLAIMS_CAPTION = (
+    "A claim is reproduced if our number lies within the tolerance of the published one; it gets a verdict only if "
+    "its own dataset, protocol, folds, recipe, training epochs and channels were run. Accuracies are compared as the "
+    "mean of the fold accuracies; the pooled accuracy stands beside it. Parameters and operations do not depend on "
+    "the data."
+)
+
+
+def write_table(
+    table: pd.DataFrame,
+    csv: str | Path,
+    layout: Layout,
+    title: str,
+    caption: str,
+    markdown: str | Path,
+    latex: str | Path,
+) -> None:
+    """Write a table as CSV (full precision, empty where there is no number), then render that file."""
+    with replacing(csv) as temporary:
+        table.to_csv(temporary, index=False)
+    render_table(csv, layout, title, caption, markdown, latex)
+
+
+def render_table(
+    csv: str | Path, layout: Layout, title: str, caption: str, markdown: str | Path, latex: str | Path
+) -> None:
+    """Render a table's CSV as Markdown and as LaTeX (needs the packages booktabs and graphicx)."""
+    table = pd.read_csv(csv, keep_default_na=False, na_values=[""], dtype={"run_keys": str})
+    notes = list(dict.fromkeys(layout.note(row) for _, row in table.iterrows()))
+    cells = [[column.cell(row) for column in layout.columns] for _, row in table.iterrows()]
+    for row, (_, record) in zip(cells, table.iterrows(), strict=True):
+        row[-1] += f" [{notes.index(layout.note(record)) + 1}]"
+    write_text(markdown, _markdown(layout, cells, notes, title, caption))
+    write_text(latex, _latex(layout, cells, notes, title, caption, label=Path(csv).stem))
+
+
+def _markdown(layout: Layout, cells: list[list[str]], notes: list[str], title: str, caption: str) -> str:
+    # Not pandas' to_markdown: it widens every column by two characters, too much for a terminal.
+    lines = [[column.heading for column in layout.columns]]
+    lines += [[cell.replace("|", r"\|") for cell in row] for row in cells]
+    widths = [max(map(len, cells_of_column)) for cells_of_column in zip(*lines, strict=True)]
+    right = [column.align == "right" for column in layout.columns]
+    rule = ["-" * (width - 1) + ":" if r else "-" * width for width, r in zip(widths, right, strict=True)]
+    padded = [
+        [cell.rjust(width) if r else cell.ljust(width) for cell, width, r in zip(line, widths, right, strict=True)]
+        for line in lines
+    ]
+    body = "\n".join(f"| {' | '.join(line)} |" for line in (padded[0], rule, *padded[1:]))
+    numbered = [
+        textwrap.fill(note, TEXT_WIDTH, initial_indent=f"{i}. ".ljust(4), subsequent_indent=" " * 4)
+        for i, note in enumerate(notes, start=1)
+    ]
+    return "\n\n".join([f"## {title}", body, textwrap.fill(caption, TEXT_WIDTH), "\n".join(numbered)]) + "\n"
+
+
+LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        DASH: "--",
+        "…": r"\dots{}",
+        "±": r"$\pm$",
+        "×": r"$\times$",
+        "µ": r"$\mu$",
+    }
+)
+
+
+def _latex(layout: Layout, cells: list[list[str]], notes: list[str], title: str, caption: str, label: str) -> str:
+    def line(row: list[str]) -> str:
+        return " & ".join(cell.translate(LATEX) for cell in row) + r" \\"
+
+    alignment = "".join(column.align[0] for column in layout.columns)
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs,graphicx}",
+            r"\begin{table}[htbp]",
+            r"\centering",
+            rf"\caption{{{title.translate(LATEX)}. {caption.translate(LATEX)}}}",
+            rf"\label{{tab:{label}}}",
+            r"\small",
+            # Shrinks a table that is too wide for the page, and leaves others alone.
+            r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{{alignment}}}",
+            r"\toprule",
+            line([column.heading for column in layout.columns]),
+            r"\midrule",
+            *(line(row) for row in cells),
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"",
+            r"\smallskip",
+            r"\begin{minipage}{\textwidth}\footnotesize\raggedright",
+            *(f"[{i}] {note.translate(LATEX)}" + r"\par" for i, note in enumerate(notes, start=1)),
+            r"\end{minipage}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ one per script
+
+
+def write_main_results(
+    runs: str, published: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str
+) -> None:
+    """The main table, from the runs table and the table of published results."""
+    table = main_results(read_runs(runs), pd.read_csv(published), dataset, simulated)
+    heading = title(dataset, simulated, "Sleep staging by protocol")
+    heading += f"; {NOT_COMPARABLE}" if simulated else ""
+    write_table(table, csv, MAIN_RESULTS, heading, MAIN_RESULTS_CAPTION, markdown, latex)
+
+
+def write_complexity(
+    profiles: list[str], claims: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str
+) -> None:
+    """The table of size and cost, from profiles and the published claims."""
+    table = complexity([read_json(profile) for profile in profiles], load_claims(claims))
+    heading = title(dataset, simulated, "Size and cost of the networks")
+    write_table(table, csv, COMPLEXITY, heading, COMPLEXITY_CAPTION, markdown, latex)
+
+
+def write_claims(
+    claims: str, runs: str, profiles: list[str], dataset: str, simulated: bool, csv: str, markdown: str, latex: str
+) -> None:
+    """The table of verdicts on published claims."""
+    read_profiles = [read_json(profile) for profile in profiles]
+    table = evaluate_claims(load_claims(claims), read_runs(runs), read_profiles, dataset, simulated)
+    heading = title(dataset, simulated, "Published claims")
+    write_table(table, csv, CLAIMS, heading, CLAIMS_CAPTION, markdown, latex)
+
+
+def summary(
+    dataset: str, simulated: bool, audits: list[str], tables: list[str], figures: list[str], output: str
+) -> str:
+    """Join one sentence per protocol, rendered tables (Markdown) and links to figures; returns the document's text."""
+    sentences = [textwrap.fill(f"- {audit}", TEXT_WIDTH, subsequent_indent="  ") for audit in audits]
+    parts = [f"# {title(dataset, simulated, 'Summary')}", "\n".join(sentences)]
+    parts += [Path(table).read_text(encoding="utf-8").strip() for table in tables]
+    links = [f"- [{Path(figure).name}]({os.path.relpath(figure, Path(output).parent)})" for figure in figures]
+    parts.append("\n".join(["## " + title(dataset, simulated, "Figures"), "", *links]))
+    document = "\n\n".join(parts) + "\n"
+    write_text(output, document)
+    return document

@@ -1,0 +1,65 @@
+"""The epochs a fold trains, validates and tests on, read from prepared recordings as they are asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sleepbench.data.preparation import PreparedRecording
+from sleepbench.errors import BenchmarkError
+
+
+@dataclass(frozen=True)
+class EpochSet:
+    """The epochs of some recordings in one window; signals stay on disk, memory-mapped, until a batch asks for them.
+
+    Attributes
+    ----------
+    recordings : the prepared recordings
+    channels : index of each wanted channel in a recording's signals
+    recording, row : int arrays (n_epochs,), where each epoch is: which recording, which row of its signals
+    stage : int64 array (n_epochs,), codes 0..4
+    """
+
+    recordings: tuple[PreparedRecording, ...]
+    channels: tuple[int, ...]
+    recording: np.ndarray
+    row: np.ndarray
+    stage: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.stage)
+
+    def signals(self, indices: np.ndarray) -> np.ndarray:
+        """Signals of the epochs at `indices` in microvolts, float32 (len(indices), n_channels, 3000)."""
+        batch = np.empty((len(indices), len(self.channels), self.recordings[0].signals.shape[2]), np.float32)
+        channels = list(self.channels)
+        for i, (recording, row) in enumerate(zip(self.recording[indices], self.row[indices], strict=True)):
+            batch[i] = self.recordings[recording].signals[row][channels]
+        return batch
+
+    def column(self, name: str) -> np.ndarray:
+        """A per-epoch column of the recordings ("epoch", "onset_s"), for every epoch of the set."""
+        columns = [getattr(recording, name) for recording in self.recordings]
+        return np.array([columns[i][row] for i, row in zip(self.recording, self.row, strict=True)])
+
+
+def epoch_set(recordings: Sequence[PreparedRecording], channels: Sequence[str], window: str) -> EpochSet:
+    """The epochs that `window` keeps of each recording, in order, with the named channels."""
+    for prepared in recordings:
+        missing = [name for name in channels if name not in prepared.channels]
+        if missing or prepared.channels != recordings[0].channels:
+            raise BenchmarkError(
+                f"recording {prepared.id} was prepared with the channels {list(prepared.channels)}, "
+                f"wanted: {list(channels)}; prepare it again with these in data.channels"
+            )
+    rows = [prepared.window(window) for prepared in recordings]
+    return EpochSet(
+        recordings=tuple(recordings),
+        channels=tuple(recordings[0].channels.index(name) for name in channels) if recordings else (),
+        recording=np.repeat(np.arange(len(recordings)), [len(kept) for kept in rows]),
+        row=np.concatenate(rows) if rows else np.empty(0, np.int64),
+        stage=np.concatenate([p.stage[kept] for p, kept in zip(recordings, rows, strict=True)]).astype(np.int64)
+        if rows
+        else np.empty(0, np.int64),
+    )
