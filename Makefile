@@ -21,7 +21,7 @@ setup: ## make or update .venv (the other commands do it by themselves)
 	@envs/setup.sh "$(PYTHON)" "$(VENV)" $(if $(GPU),gpu,cpu)
 
 demo: setup ## the whole benchmark on a small simulated cohort, a few minutes
-	@$(SNAKEMAKE) results/simulated/summary.md
+	@$(SNAKEMAKE) --config 'run={datasets: [simulated]}'
 	@cat results/simulated/summary.md
 
 paper: setup ## the benchmark on Sleep-EDF: DATASET=sleep-edf-20 or sleep-edf-78 (days on two cores)

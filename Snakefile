@@ -20,4 +20,5 @@ include: "workflow/rules/reporting.smk"  # MLflow, tables, figures, summary
 rule all:
     default_target: True
     input:
-        expand("results/{dataset}/summary.md", dataset=config["run"]["datasets"]),
+        # Named one by one, so that whichever is missing is made again.
+        [products(dataset) for dataset in config["run"]["datasets"]],

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sleepbench.config import dataset_of, recipe_settings, validate
+from sleepbench.config import SCHEMA, dataset_of, recipe_settings, validate
 from sleepbench.errors import BenchmarkError
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
@@ -95,3 +95,37 @@ def test_real_datasets_run_the_published_protocols():
     }
     assert CONFIG["protocols"]["clean"]["folds"]["sleep-edf-20"] == 20
     assert CONFIG["protocols"]["clean"]["folds"]["sleep-edf-78"] == 10
+
+
+def keys_of(mapping: dict) -> set[str]:
+    """Keys of a mapping and of every mapping below it."""
+    nested = [keys_of(value) for value in mapping.values() if isinstance(value, dict)]
+    return set(mapping).union(*nested)
+
+
+def properties_of(schema: object) -> set[str]:
+    """Names of the properties that a schema and every schema within it allow."""
+    if isinstance(schema, list):
+        return set().union(*map(properties_of, schema))
+    if not isinstance(schema, dict):
+        return set()
+    return set(schema.get("properties", {})).union(*map(properties_of, schema.values()))
+
+
+def test_config_and_schema_know_the_same_keys_and_each_is_explained_once():
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    names = {name for section in ("channels", "datasets", "protocols", "recipes") for name in CONFIG[section]}
+    assert keys_of(CONFIG) - names == properties_of(schema) - names
+    lines = (Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8").splitlines()
+    leaves = properties_of(schema) - {
+        "run",
+        "data",
+        "datasets",
+        "channels",
+        "recipes",
+        "training",
+        "tracking",
+        "simulation",
+    }
+    for key in leaves:
+        assert any(line.strip().startswith(f"{key}:") and " # " in line for line in lines), f"{key} has no comment"

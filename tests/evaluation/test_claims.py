@@ -13,7 +13,7 @@ PATH = Path(__file__).parents[2] / "workflow" / "resources" / "claims.yaml"
 PROFILE = {
     "title": "ULW-SleepNet",
     "n_channels": 4,
-    "operations": {"parameters": 13_337, "macs": 3_498_352, "flops_2x": 6_996_704, "flops_tensorflow": 7_885_771},
+    "operations": {"parameters": 13_337, "macs": 3_498_352, "flops_2x": 6_996_704, "flops_tensorflow": 7_885_806},
 }
 
 
@@ -132,7 +132,7 @@ def test_each_accuracy_is_tested_on_its_own_dataset():
 def test_counts_are_tested_on_any_data():
     table = evaluate(runs_with([0.5], dataset="simulated"), dataset="simulated", simulated=True)
     assert table.verdict["parameters"] == "reproduced" and table.ours["parameters"] == 13_337
-    assert table.verdict["flops"] == "reproduced" and table.ours["flops"] == 7_885_771
+    assert table.verdict["flops"] == "reproduced" and table.ours["flops"] == 7_885_806
     assert "3,498,352 multiply-accumulates" in table.why["flops"]
 
 

@@ -126,14 +126,16 @@ def test_too_few_units_are_errors_that_say_so():
 
 def test_broken_promise_of_disjoint_subjects_fails_loudly_and_leaves_no_file(tmp_path):
     output = tmp_path / "folds.json"
-    with pytest.raises(BenchmarkError, match=r"'clean' promises disjoint subjects .* fold 0: 01; fold 1: 01"):
-        write_fold_file("sleep-edf-20", SLEEP_EDF_20, released(10), {"clean": True}, output)
+    with pytest.raises(
+        BenchmarkError, match=r"recording_block-10-floor.* promises disjoint subjects .* fold 0: 01; fold 1: 01"
+    ):
+        write_fold_file("sleep-edf-20", SLEEP_EDF_20, released(10), True, output)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_fold_file_is_audited_printed_and_hashed(tmp_path, capsys):
     output = tmp_path / "folds.json"
-    write_fold_file("sleep-edf-20", SLEEP_EDF_20, released(10), {"released": False}, output)
+    write_fold_file("sleep-edf-20", SLEEP_EDF_20, released(10), False, output)
     assert "30 of 39 recordings tested" in capsys.readouterr().out
     document = read_json(output)
     assert folds_of(document) == make_folds(SLEEP_EDF_20, released(10))

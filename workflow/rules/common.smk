@@ -1,6 +1,6 @@
 import itertools
-import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 # Scripts may run in a conda environment that holds third-party packages only: let them find ours.
 PACKAGE = str(Path(workflow.basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
-os.environ["PYTHONPATH"] = PACKAGE
+os.environ.update(PYTHONPATH=PACKAGE)
 
 from sleepbench.config import dataset_of, recipe_settings, validate
 from sleepbench.data.recordings import first_subjects, read_recordings
@@ -18,6 +18,7 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.models import describe
 from sleepbench.protocols.folds import FoldSettings
 from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
+from sleepbench.store import renew_store_mark
 
 try:
     validate(config)
@@ -28,6 +29,10 @@ ENVIRONMENT = "../../envs/environment.yaml"
 SLEEP_EDF_TABLE = "workflow/resources/sleep_edf_recordings.csv"
 PUBLISHED = "workflow/resources/published_results.csv"
 CLAIMS = "workflow/resources/claims.yaml"
+
+TABLES = ["main_results", "complexity", "claims"]
+FIGURES = ["confusion", "night", "training_curves"]
+STORE_MARK = "results/mlflow-store.json"
 
 TRAININGS = "results/{dataset}/trainings/{folds}/{window}/{model}/{channels}/{recipe}/seed-{seed}"
 
@@ -52,6 +57,7 @@ wildcard_constraints:
     seed=r"\d+",
     group=r"\d+(-\d+)?",
     fold=r"\d+",
+    selection="best_test|best_validation|last",
     n_channels=r"\d+",
 
 
@@ -107,6 +113,12 @@ def folds_in_group(group):
     return list(range(int(first), int(last or first) + 1))
 
 
+def group_of(dataset, folds, fold):
+    """Name of the group of folds that trains a fold."""
+    groups = fold_groups(fold_settings(dataset, folds)[0].k)
+    return next((group for group in groups if fold in folds_in_group(group)), groups[-1])
+
+
 def receipts(dataset):
     """Receipts of all trainings that the configuration asks for on a dataset; protocols may share them."""
     run = config["run"]
@@ -130,4 +142,47 @@ def receipts(dataset):
 
 def uses_gpu():
     """Whether training jobs take the GPU, told without importing torch."""
-    return config["training"]["device"] != "cpu" and Path("/dev/nvidiactl").exists()
+    return config["training"]["device"] != "cpu" and shutil.which("nvidia-smi") is not None
+
+
+def experiment(dataset):
+    return f"{dataset} (SIMULATED, not Sleep-EDF)" if DATASETS[dataset].simulated else dataset
+
+
+def products(dataset):
+    """Everything that is made for a dataset: trainings, tables, figures, summary."""
+    return [
+        *receipts(dataset),
+        *expand("results/{dataset}/tables/{name}.{form}", dataset=dataset, name=TABLES, form=["csv", "md", "tex"]),
+        *expand("results/{dataset}/figures/{name}.{form}", dataset=dataset, name=FIGURES, form=["csv", "pdf", "png"]),
+        f"results/{dataset}/summary.md",
+    ]
+
+
+def profiles(dataset):
+    sizes = sorted({len(config["channels"][name]) for name in config["run"]["channels"]})
+    return expand("results/profile/{model}-{n_channels}.json", model=config["run"]["models"], n_channels=sizes)
+
+
+def table_files(name):
+    """A table's three files: CSV is the data, the others are rendered from it."""
+    return {form: f"results/{{dataset}}/tables/{name}.{form}" for form in ("csv", "tex")} | {
+        "md": report(
+            f"results/{{dataset}}/tables/{name}.md",
+            caption=f"../report/{name}.rst",
+            category="{dataset}",
+            subcategory="Tables",
+        )
+    }
+
+
+def figure_files(name):
+    """A figure as PNG and PDF, and the numbers behind it."""
+    return {form: f"results/{{dataset}}/figures/{name}.{form}" for form in ("csv", "pdf")} | {
+        "png": report(
+            f"results/{{dataset}}/figures/{name}.png",
+            caption=f"../report/{name}.rst",
+            category="{dataset}",
+            subcategory="Figures",
+        )
+    }

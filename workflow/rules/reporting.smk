@@ -1,31 +1,10 @@
-TABLES = ["main_results", "complexity", "claims"]
-FIGURES = ["confusion", "night", "training_curves"]
-
-
-# The store may be lost while all that was made from it is still there. This file, an input of `log_runs`, is renewed
-# when it is, so that the runs are logged again from their files and the tables made again.
-STORE = Path("results/mlflow-store.json")
-store_database = Path(config["tracking"]["uri"].removeprefix("sqlite:///"))
-store_lost = config["tracking"]["uri"].startswith("sqlite:///") and not store_database.exists()
-store_line = json.dumps({"uri": config["tracking"]["uri"]}) + "\n"
-if store_lost or not STORE.exists() or STORE.read_text() != store_line:
-    STORE.parent.mkdir(exist_ok=True)
-    STORE.write_text(store_line)
-
-
-def experiment(dataset):
-    return f"{dataset} (SIMULATED, not Sleep-EDF)" if DATASETS[dataset].simulated else dataset
-
-
-def profiles(dataset):
-    sizes = sorted({len(config["channels"][name]) for name in config["run"]["channels"]})
-    return expand("results/profile/{model}-{n_channels}.json", model=config["run"]["models"], n_channels=sizes)
+renew_store_mark(config["tracking"]["uri"], Path(STORE_MARK))
 
 
 rule log_runs:
     input:
         receipts=lambda w: receipts(w.dataset),
-        store=str(STORE),
+        store=STORE_MARK,
     output:
         runs="results/{dataset}/logged_runs.json",
     log:
@@ -71,30 +50,6 @@ rule collect_runs:
         "Collecting the metrics of the runs on {wildcards.dataset} from MLflow"
     script:
         "../scripts/collect_runs.py"
-
-
-def table_files(name):
-    """A table's three files: CSV is the data, the others are rendered from it."""
-    return {form: f"results/{{dataset}}/tables/{name}.{form}" for form in ("csv", "tex")} | {
-        "md": report(
-            f"results/{{dataset}}/tables/{name}.md",
-            caption=f"../report/{name}.rst",
-            category="{dataset}",
-            subcategory="Tables",
-        )
-    }
-
-
-def figure_files(name):
-    """A figure as PNG and PDF, and the numbers behind it."""
-    return {form: f"results/{{dataset}}/figures/{name}.{form}" for form in ("csv", "pdf")} | {
-        "png": report(
-            f"results/{{dataset}}/figures/{name}.png",
-            caption=f"../report/{name}.rst",
-            category="{dataset}",
-            subcategory="Figures",
-        )
-    }
 
 
 rule main_results:

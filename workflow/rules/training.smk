@@ -10,9 +10,9 @@ rule folds:
     params:
         subjects=lambda w: DATASETS[w.dataset].subjects,
         settings=lambda w: vars(fold_settings(w.dataset, w.folds)[0]),
-        protocols=lambda w: {
-            name: config["protocols"][name]["subject_disjoint"] for name in fold_settings(w.dataset, w.folds)[1]
-        },
+        subject_disjoint=lambda w: any(
+            config["protocols"][name]["subject_disjoint"] for name in fold_settings(w.dataset, w.folds)[1]
+        ),
     message:
         "Making and auditing the folds {wildcards.folds} of {wildcards.dataset}"
     script:
@@ -48,3 +48,20 @@ rule train:
         "Training {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.group}, seed {wildcards.seed}"
     script:
         "../scripts/train.py"
+
+
+rule run_files:
+    input:
+        receipt=lambda w: f"{TRAININGS.format(**w)}/group-{group_of(w.dataset, w.folds, int(w.fold))}.json",
+    output:
+        # So that a run can be asked for by path. They are there once the receipt is: `update` keeps them as they are.
+        predictions=update(f"{TRAININGS}/fold-{{fold}}/{{selection}}/predictions.parquet"),
+        metrics=update(f"{TRAININGS}/fold-{{fold}}/{{selection}}/metrics.json"),
+    log:
+        f"results/logs/{TRAININGS.removeprefix('results/')}/fold-{{fold}}-{{selection}}.log",
+    conda:
+        ENVIRONMENT
+    message:
+        "Checking the files of fold {wildcards.fold}, {wildcards.selection}"
+    script:
+        "../scripts/run_files.py"

@@ -8,6 +8,6 @@ with logged(snakemake.log[0]):
         snakemake.wildcards.dataset,
         first_subjects(read_recordings(snakemake.input.table), snakemake.params.subjects),
         FoldSettings(**snakemake.params.settings),
-        snakemake.params.protocols,
+        snakemake.params.subject_disjoint,
         snakemake.output.folds,
     )

@@ -33,8 +33,8 @@ def audit_folds(recordings: Sequence[Recording], folds: Sequence[Fold]) -> dict:
     }
 
 
-def require_subject_disjoint(audit: dict, protocol: str) -> None:
-    """Raise BenchmarkError when a protocol that promises disjoint subjects shares one between training and test."""
+def require_subject_disjoint(audit: dict, folds: str) -> None:
+    """Raise BenchmarkError when folds that are promised to have disjoint subjects share one in training and test."""
     shared = [
         f"fold {number}: {', '.join(subjects)}"
         for number, subjects in enumerate(audit["subjects_in_training_and_test"])
@@ -42,26 +42,24 @@ def require_subject_disjoint(audit: dict, protocol: str) -> None:
     ]
     if shared:
         raise BenchmarkError(
-            f"the protocol '{protocol}' promises disjoint subjects (subject_disjoint: true), but these subjects are "
-            f"both in training and test: {'; '.join(shared)}. Use unit: subject, or give up the promise"
+            f"folds {folds}: a protocol that uses them promises disjoint subjects (subject_disjoint: true), but these "
+            f"subjects are both in training and test: {'; '.join(shared)}. Use unit: subject, or give up the promise"
         )
 
 
-def require_each_tested_once(recordings: Sequence[Recording], folds: Sequence[Fold], protocol: str) -> None:
+def require_each_tested_once(recordings: Sequence[Recording], folds: Sequence[Fold], name: str) -> None:
     """Raise BenchmarkError when a recording is tested in no fold or in more than one."""
     tested = [id for fold in folds for id in fold.test]
     wrong = sorted(r.id for r in recordings if tested.count(r.id) != 1)
     if wrong:
-        raise BenchmarkError(
-            f"the protocol '{protocol}' must test every recording exactly once; not so: {', '.join(wrong)}"
-        )
+        raise BenchmarkError(f"folds {name}: must test every recording exactly once; not so: {', '.join(wrong)}")
 
 
-def audit_sentence(audit: dict, protocol: str) -> str:
-    """One line for logs and reports."""
+def audit_sentence(audit: dict, name: str) -> str:
+    """One line for logs and reports, on the folds or the protocol `name`."""
     dropped = audit["recordings_dropped"]
     return (
-        f"{protocol}: {audit['recordings_tested']} of {audit['recordings']} recordings tested"
+        f"{name}: {audit['recordings_tested']} of {audit['recordings']} recordings tested"
         + (f" (dropped: {', '.join(dropped)})" if dropped else "")
         + f"; the subject of {audit['test_recordings_whose_subject_trains']} of {audit['recordings_tested']} test "
         f"recordings ({audit['share_of_test_recordings_whose_subject_trains']:.0%}) is also in training"
@@ -69,20 +67,18 @@ def audit_sentence(audit: dict, protocol: str) -> str:
 
 
 def write_fold_file(
-    dataset: str, recordings: Sequence[Recording], settings: FoldSettings, protocols: dict[str, bool], output: Path
+    dataset: str, recordings: Sequence[Recording], settings: FoldSettings, subject_disjoint: bool, output: Path
 ) -> None:
     """Make folds, audit them and keep both in a JSON file.
 
-    `protocols` names the protocols that use these folds and says of each whether it promises disjoint subjects; a
-    broken promise is a BenchmarkError, and no file.
+    `subject_disjoint`: a protocol promises this of its folds; a broken promise is a BenchmarkError, and no file.
     """
     document = folds_document(dataset, recordings, settings)
     folds = folds_of(document)
     audit = audit_folds(recordings, folds)
-    for protocol, subject_disjoint in protocols.items():
-        print(audit_sentence(audit, protocol))
-        if subject_disjoint:
-            require_subject_disjoint(audit, protocol)
-        if settings.recordings == "all":
-            require_each_tested_once(recordings, folds, protocol)
+    print(audit_sentence(audit, settings.name))
+    if subject_disjoint:
+        require_subject_disjoint(audit, settings.name)
+    if settings.recordings == "all":
+        require_each_tested_once(recordings, folds, settings.name)
     write_json(output, {**document, "audit": audit})

@@ -12,6 +12,7 @@ selection rule. A fold's directory appears whole, by one rename, and holds
 from collections.abc import Sequence
 from pathlib import Path
 
+from sleepbench.errors import BenchmarkError
 from sleepbench.files import read_json, sha256_of_file, sha256_of_json
 
 
@@ -61,3 +62,17 @@ def changed_files(directory: Path, record: dict) -> list[str]:
         for name, sha256 in record["files"].items()
         if not (directory / name).exists() or sha256_of_file(directory / name) != sha256
     ]
+
+
+def check_training_of(predictions: str | Path, receipt: str | Path) -> None:
+    """Raise BenchmarkError unless the fold that `predictions` belongs to is whole and listed in `receipt`."""
+    directory = Path(predictions).parents[1]
+    listed = {Path(training["directory"]): training for training in read_json(receipt)["trainings"]}
+    if not (directory / "training.json").exists():
+        raise BenchmarkError(f"{directory} is not there, though {receipt} exists: delete the receipt and run again")
+    changed = changed_files(directory, read_json(directory / "training.json"))
+    if changed or directory not in listed:
+        raise BenchmarkError(
+            f"{directory}: {', '.join(changed) or 'the fold'} differs from what {receipt} lists: "
+            "delete the receipt and run again, the fold is then trained again"
+        )

@@ -1,0 +1,144 @@
+"""The whole benchmark on a tiny simulated cohort, and what a second call does."""
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+from sleepbench.evaluation.metrics import accuracy, confusion_matrix
+
+SUMMARY = "results/simulated/summary.md"
+CLEAN_TRAINING = "results/simulated/trainings/subject-2-all-validation0/standard/ulw_sleepnet/four/released/seed-32"
+NOTHING = "Nothing to be done"
+
+
+def predictions_of(project, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Predictions of every run of the runs table, by protocol."""
+    frames = {protocol: [] for protocol in runs["protocol"]}
+    for run in runs.itertuples():
+        path = project.directory / run.directory / run.selection / "predictions.parquet"
+        frames[run.protocol].append(pd.read_parquet(path))
+    return {protocol: pd.concat(parts) for protocol, parts in frames.items()}
+
+
+def test_tables_come_from_the_predictions(finished):
+    runs = pd.read_csv(finished.directory / "results/simulated/runs.csv")
+    table = pd.read_csv(finished.directory / "results/simulated/tables/main_results.csv")
+    measured = table[table["model"] == "ULW-SleepNet"].dropna(subset=["run_keys"]).set_index("protocol")
+    assert set(runs["protocol"]) == {"released", "clean"}
+    assert (
+        runs.groupby("protocol")["fold"].apply(sorted).apply(list) == pd.Series({"clean": [0, 1], "released": [0, 1]})
+    ).all()
+    for protocol, predictions in predictions_of(finished, runs).items():
+        confusion = confusion_matrix(predictions["stage"].to_numpy(), predictions["predicted"].to_numpy())
+        assert measured.loc[protocol, "accuracy"] == pytest.approx(100 * accuracy(confusion))
+        assert measured.loc[protocol, "n_epochs"] == len(predictions)
+
+
+def test_clean_tests_every_recording_once_and_released_drops_the_remainder(finished):
+    runs = pd.read_csv(finished.directory / "results/simulated/runs.csv")
+    predictions = predictions_of(finished, runs)
+    nights = ["SC4001", "SC4002", "SC4011", "SC4012", "SC4021", "SC4022", "SC4031"]
+    assert sorted(predictions["clean"]["recording"].unique()) == nights
+    assert not predictions["clean"].duplicated(["recording", "epoch"]).any()
+    assert sorted(predictions["released"]["recording"].unique()) == nights[:6]
+
+
+def test_everything_printed_says_simulated(finished):
+    results = finished.directory / "results" / "simulated"
+    for path in [*results.glob("tables/*.md"), *results.glob("tables/*.tex"), results / "summary.md"]:
+        text = path.read_text(encoding="utf-8")
+        titles = re.findall(r"^#+ .*|\\caption\{.*", text, flags=re.MULTILINE)
+        assert titles and all("SIMULATED" in title for title in titles), path
+    claims = pd.read_csv(results / "tables" / "claims.csv")
+    about_accuracy = claims[claims["claim"].str.contains("accuracy")]
+    assert len(about_accuracy) == 2
+    assert (about_accuracy["verdict"] == "not testable here").all()
+    assert len(list(results.glob("figures/*.png"))) == len(list(results.glob("figures/*.pdf"))) == 3
+
+
+def test_profile_has_the_published_counts(finished):
+    operations = json.loads((finished.directory / "results/profile/ulw_sleepnet-4.json").read_text())["operations"]
+    assert (operations["parameters"], operations["macs"], operations["flops_2x"]) == (13_337, 3_498_352, 6_996_704)
+    assert operations["flops_tensorflow_graph"] == 7_885_771
+
+
+def test_second_call_has_nothing_to_do(finished):
+    assert NOTHING in finished.run().stdout
+
+
+def test_any_target_can_be_asked_for_by_path(finished):
+    for target in ("results/simulated/tables/claims.tex", "results/data/simulated/prepared/SC4011.npy"):
+        assert NOTHING in finished.run(target).stdout
+    fold = next((finished.directory / "results/simulated/trainings").glob("**/fold-0"))
+    target = fold.relative_to(finished.directory) / "best_test" / "predictions.parquet"
+    result = finished.run(str(target))
+    assert result.returncode == 0, result.stdout
+    assert (finished.directory / target).exists()
+
+
+def test_new_protocol_that_shares_trainings_trains_nothing(finished):
+    before = finished.read_bytes("results/simulated/trainings/**/training.json")
+    last = {"unit": "subject", "recordings": "all", "validation_subjects": True, "window": "standard"}
+    last |= {"selection": "last", "subject_disjoint": True, "seed": 0, "folds": {"simulated": 2}}
+    finished.configure(run={"protocols": ["released", "clean", "clean_last"]}, protocols={"clean_last": last})
+    result = finished.run("results/simulated/runs.csv")
+    assert result.returncode == 0, result.stdout
+    assert "Training ulw_sleepnet" not in result.stdout
+    runs = pd.read_csv(finished.directory / "results/simulated/runs.csv")
+    assert set(runs["protocol"]) == {"released", "clean", "clean_last"}
+    assert finished.read_bytes("results/simulated/trainings/**/training.json") == before
+    finished.configure(run={"protocols": ["released", "clean"]})
+    assert finished.run().returncode == 0
+
+
+def test_deleted_store_is_rebuilt_and_the_tables_are_the_same(finished):
+    tables = finished.read_bytes("results/simulated/tables/*")
+    trainings = finished.read_bytes("results/simulated/trainings/**/training.json")
+    (finished.directory / "results" / "mlflow.db").unlink()
+    result = finished.run("results/simulated/tables/main_results.csv", "results/simulated/tables/claims.csv")
+    assert result.returncode == 0, result.stdout
+    assert (finished.directory / "results" / "mlflow.db").exists()
+    assert finished.read_bytes("results/simulated/tables/*") == tables
+    assert finished.read_bytes("results/simulated/trainings/**/training.json") == trainings
+    assert NOTHING in finished.run().stdout
+
+
+def test_lost_receipt_is_remade_without_training_again(finished):
+    receipt = next((finished.directory / "results/simulated/trainings").glob("**/group-0.json"))
+    before = finished.read_bytes("results/simulated/trainings/**/fold-*/**/*")
+    content = receipt.read_bytes()
+    receipt.unlink()
+    result = finished.run(str(receipt.relative_to(finished.directory)))
+    assert result.returncode == 0, result.stdout
+    assert receipt.read_bytes() == content
+    assert finished.read_bytes("results/simulated/trainings/**/fold-*/**/*") == before
+
+
+def test_damaged_run_is_named_and_trained_again_alone(finished):
+    training = finished.directory / CLEAN_TRAINING
+    (training / "fold-1" / "best_validation" / "predictions.parquet").unlink()
+    kept = (training / "fold-0" / "training.json").stat().st_mtime_ns
+    (finished.directory / "results/mlflow.db").unlink()
+    (finished.directory / "results/simulated/tables/claims.csv").unlink()
+    result = finished.run()
+    assert result.returncode != 0
+    assert "fold-1/best_validation/predictions.parquet" in result.stdout
+    (training / "group-1.json").unlink()
+    result = finished.run()
+    assert result.returncode == 0, result.stdout
+    assert (finished.directory / "results/simulated/tables/claims.csv").exists()
+    assert (training / "fold-1" / "best_validation" / "predictions.parquet").exists()
+    assert (training / "fold-0" / "training.json").stat().st_mtime_ns == kept
+
+
+def test_report_is_one_file_with_captions(finished):
+    pages = finished.directory / "report.html"
+    result = finished.run(SUMMARY, "--report", str(pages))
+    assert result.returncode == 0, result.stdout
+    text = pages.read_text(encoding="utf-8")
+    for caption in ("Confusion matrices", "hypnogram", "Size and cost of the networks"):
+        assert caption in text
+    shutil.rmtree(finished.directory / "report", ignore_errors=True)

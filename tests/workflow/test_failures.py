@@ -1,0 +1,142 @@
+"""Bad input, failures and interruptions, as a user of the commands meets them."""
+
+import os
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+from conftest import ENVIRONMENT
+
+from sleepbench.data.recordings import read_recordings
+
+TRAINING = "results/simulated/trainings/subject-2-all-validation0/standard/ulw_sleepnet/four/released/seed-32"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--config", "run={datasets: [sleep-edf-2O]}"],
+            "unknown name 'sleep-edf-2O'; the nearest known name is 'sleep-edf-20'",
+        ),
+        (["--config", "run={protocols: [cleen]}"], "unknown name 'cleen'; the nearest known name is 'clean'"),
+        (["--config", "trainin={}"], "unknown key 'trainin'; the nearest known name is 'training'"),
+    ],
+)
+def test_configuration_is_checked_before_any_job(project, arguments, message):
+    result = project.run(*arguments)
+    assert result.returncode != 0
+    assert message in result.stdout
+    assert "Traceback" not in result.stdout
+    assert not list((project.directory / "results").glob("data"))
+
+
+def test_paper_plans_every_recording_and_fold_of_the_real_datasets(project):
+    result = project.run("-n", "--config", "run={datasets: [sleep-edf-78]}")
+    assert result.returncode == 0, result.stdout
+    jobs = dict(
+        line.split()[:2] for line in result.stdout.splitlines() if line.startswith(("fetch ", "prepare ", "train "))
+    )
+    assert jobs == {"fetch": "153", "prepare": "153", "train": "20"}
+
+
+def test_broken_promise_of_disjoint_subjects_stops_before_training(project):
+    project.configure(protocols={"clean": {"unit": "recording_block", "folds": {"simulated": 3}}})
+    result = project.run("results/simulated/runs.csv")
+    assert result.returncode != 0
+    assert "promises disjoint subjects" in result.stdout
+    assert not (project.directory / "results/simulated/trainings").exists()
+
+
+def test_fewer_subjects_than_folds_is_said(project):
+    project.configure(protocols={"clean": {"folds": {"simulated": 5}}})
+    result = project.run("results/simulated/folds/subject-5-all-validation0.json")
+    assert result.returncode != 0
+    assert "4 subjects cannot be divided into 5 folds" in result.stdout
+
+
+def test_channel_that_no_recording_has_is_named(project):
+    channels = ["EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG chin"]
+    project.configure(data={"channels": channels}, channels={"four": channels})
+    result = project.run("results/data/simulated/prepared/SC4001.npy")
+    assert result.returncode != 0
+    assert "SC4001E0-PSG.edf" in result.stdout and "EMG chin" in result.stdout and "EMG submental" in result.stdout
+    assert not list((project.directory / "results/data/simulated/prepared").glob("*SC4001*"))
+
+
+def test_wrong_file_of_the_user_is_named_and_left_alone(project):
+    mine = project.directory / "mine"
+    mine.mkdir()
+    (mine / "SC4001E0-PSG.edf").write_bytes(b"not the official bytes")
+    project.configure(data={"directory": "mine", "base_url": None})
+    result = project.run("results/data/sleep-edf/verified/SC4001.json")
+    assert result.returncode != 0
+    assert "SC4001E0-PSG.edf" in result.stdout and "2b40a18adf76af69a42d6db1f30f31d2" in result.stdout
+    assert [path.name for path in mine.iterdir()] == ["SC4001E0-PSG.edf"]
+
+
+def test_missing_file_without_download_is_named(project):
+    project.configure(data={"directory": "mine", "base_url": None})
+    result = project.run("results/data/sleep-edf/verified/SC4002.json")
+    assert result.returncode != 0
+    assert "SC4002E0-PSG.edf" in result.stdout
+
+
+def test_changed_byte_of_a_recording_is_noticed(project):
+    """A file that was verified once is not trusted when it is read."""
+    assert project.run("results/data/simulated/verified/SC4001.json").returncode == 0
+    psg = project.directory / "results/data/simulated/raw/SC4001E0-PSG.edf"
+    content = bytearray(psg.read_bytes())
+    content[5000] ^= 1
+    psg.write_bytes(content)
+    result = project.run("results/data/simulated/prepared/SC4001.npy")
+    assert result.returncode != 0
+    recording = next(
+        r for r in read_recordings(project.directory / "results/data/simulated/recordings.csv") if r.id == "SC4001"
+    )
+    assert recording.psg_sha256 in result.stdout
+    assert not (project.directory / "results/data/simulated/prepared/SC4001.npy").exists()
+
+
+def wait_for_training(snakemake: psutil.Process, training, deadline: float = 120.0) -> psutil.Process:
+    """The process of a training job that has finished its first training epoch."""
+    results = training.parents[7]
+    log = results / "logs" / training.relative_to(results) / "group-0.log"
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        if log.exists() and "training epoch" in log.read_text():
+            return next(p for p in snakemake.children(recursive=True) if "train.py" in " ".join(p.cmdline()))
+        time.sleep(0.1)
+    raise TimeoutError(f"no training started; {log} does not show one")
+
+
+@pytest.mark.parametrize("victim", ["training job", "snakemake", "ctrl-c"])
+def test_interrupted_training_leaves_nothing_half_written_and_continues(project, victim):
+    project.configure(datasets={"simulated": {"training_epochs": 4}})
+    receipt = f"{TRAINING}/group-0.json"
+    process = subprocess.Popen(
+        project.command(receipt), cwd=project.directory, env=ENVIRONMENT, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        job = wait_for_training(psutil.Process(process.pid), project.directory / TRAINING)
+        if victim == "training job":
+            job.kill()
+        elif victim == "ctrl-c":
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode != 0
+    assert not (project.directory / TRAINING / "fold-0").exists()
+    assert not (project.directory / receipt).exists()
+    result = project.run(receipt)
+    assert result.returncode == 0, result.stdout
+    assert "Preparing" not in result.stdout
+    left = sorted(path.name for path in (project.directory / TRAINING).iterdir())
+    assert left == ["fold-0", "group-0.json"]
