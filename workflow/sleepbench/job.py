@@ -1,7 +1,9 @@
 """What every script of the workflow does around its one call."""
 
 import contextlib
+import errno
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,8 @@ from sleepbench.errors import BenchmarkError
 def logged(log: str) -> Iterator[None]:
     """Send what a job prints to its log file.
 
-    A BenchmarkError ends the job with its message, and no traceback, in the log and on the terminal; any other
-    exception leaves its traceback in the log as well.
+    A BenchmarkError, or a full disk, ends the job with a message and no traceback, in the log and on the terminal; any
+    other exception leaves its traceback in the log as well.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr
@@ -22,12 +24,24 @@ def logged(log: str) -> Iterator[None]:
         try:
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
                 yield
-        except BenchmarkError as error:
-            print(f"Error: {error}", file=file)
-            print(f"\nError: {error}\n", file=terminal)
+        except Exception as error:
+            message = _message(error)
+            if message is None:
+                traceback.print_exc(file=file)
+                raise
+            print(f"\nError: {message}\n", file=terminal)
+            with contextlib.suppress(OSError):  # the log may lie on the full disk
+                print(f"Error: {message}", file=file)
             raise SystemExit(1) from None
-        except Exception:
-            import traceback
 
-            traceback.print_exc(file=file)
-            raise
+
+def _message(error: Exception) -> str | None:
+    """What a user is told instead of a traceback; None for what is no user's to mend."""
+    if isinstance(error, BenchmarkError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"the disk is full ({error.filename or 'a file could not be written'}); nothing half-written was kept: "
+            "make room and run again"
+        )
+    return None

@@ -1,5 +1,6 @@
 """The training job: a group of folds, one after the other, each written as a whole directory."""
 
+import io
 import platform
 import shutil
 import time
@@ -117,7 +118,9 @@ def _train_fold(
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     partial.mkdir(parents=True)
     pd.DataFrame(training.history).to_csv(partial / "history.csv", index=False)
-    torch.save(training.weights, partial / "weights.pt")
+    weights = io.BytesIO()  # torch's own file writer hides why it failed
+    torch.save(training.weights, weights)
+    (partial / "weights.pt").write_bytes(weights.getvalue())
     probabilities = {}
     for training_epoch, weights in training.weights.items():
         model.load_state_dict(weights)

@@ -1,0 +1,43 @@
+import hashlib
+
+import pytest
+
+from sleepbench.files import read_json, replacing, sha256_of_file, sha256_of_json, write_json
+
+
+def test_file_appears_whole_and_leaves_nothing_beside_it(tmp_path):
+    target = tmp_path / "new" / "a.txt"
+    with replacing(target) as temporary:
+        temporary.write_text("whole")
+        assert not target.exists()
+    assert [path.name for path in target.parent.iterdir()] == ["a.txt"]
+    assert target.read_text() == "whole"
+
+
+def test_failure_keeps_the_old_file_and_removes_the_new(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert target.read_text() == "old"
+
+
+def test_what_a_killed_process_left_is_replaced(tmp_path):
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    temporary.write_text("half, then killed")
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_hashes(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1, "a": [2]})
+    assert read_json(tmp_path / "a.json") == {"a": [2], "b": 1}
+    assert sha256_of_file(tmp_path / "a.json") == hashlib.sha256((tmp_path / "a.json").read_bytes()).hexdigest()
+    assert sha256_of_json({"a": 1, "b": 2}) == sha256_of_json({"b": 2, "a": 1}) != sha256_of_json({"a": 1, "b": 3})
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(tmp_path / "nan.json", float("nan"))
+    assert not (tmp_path / "nan.json").exists()
