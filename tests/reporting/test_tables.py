@@ -280,6 +280,7 @@ def test_summary_holds_the_tables_and_fits_a_terminal(tmp_path, simulated):
 def test_report_captions_render_and_say_simulated(caption):
     config = {"datasets": {"made-up": {"simulation": {}}, "sleep-edf-20": {"subjects": 20}}}
     for dataset, simulated in (("made-up", True), ("sleep-edf-20", False)):
+        config["run"] = {"datasets": [dataset]}
         job = SimpleNamespace(wildcards=SimpleNamespace(dataset=dataset), config=config)
         text = jinja2.Template(caption.read_text(), undefined=jinja2.StrictUndefined).render(snakemake=job)
         html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
