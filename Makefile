@@ -1,7 +1,7 @@
 # The only commands a reader must know; `make help` lists them.
 PYTHON ?= python3
 VENV ?= .venv
-DATASET ?= sleep-edf-20
+DATASET ?= simulated
 GPU ?=
 
 BIN = $(VENV)/bin
@@ -15,20 +15,21 @@ export PYTHONUNBUFFERED = 1
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
-	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated; GPU=1 at set-up takes PyTorch's CUDA build; PYTHON=python3.x"
+	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated; GPU=1 takes PyTorch's CUDA build; PYTHON=python3.x another Python"
 
 setup: ## make or update .venv (the other commands do it by themselves)
-	@envs/setup.sh "$(PYTHON)" "$(VENV)" $(if $(GPU),gpu,cpu)
+	@envs/setup.sh "$(PYTHON)" "$(VENV)" "$(GPU)"
 
 demo: setup ## the whole benchmark on a small simulated cohort, a few minutes
 	@$(SNAKEMAKE) --config 'run={datasets: [simulated]}'
 	@cat results/simulated/summary.md
 
 paper: setup ## the benchmark on Sleep-EDF: DATASET=sleep-edf-20 or sleep-edf-78 (days on two cores)
+	@[ "$(DATASET)" != simulated ] || { echo "Name the dataset: make paper DATASET=sleep-edf-20 (or sleep-edf-78)"; exit 2; }
 	@$(SNAKEMAKE) --config '$(RUN)'
 	@cat results/$(DATASET)/summary.md
 
-report: setup ## Snakemake's HTML report of a dataset: DATASET=simulated ...
+report: setup ## Snakemake's HTML report of what has been run: DATASET=simulated (default) ...
 	@$(SNAKEMAKE) --config '$(RUN)' --report results/$(DATASET)/report.html
 
 ui: setup ## browse the runs in MLflow

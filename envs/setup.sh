@@ -1,7 +1,9 @@
 #!/bin/sh
-# Makes or updates the virtual environment that the Makefile's commands use. Usage: envs/setup.sh PYTHON VENV cpu|gpu
+# Makes or updates the virtual environment that the Makefile's commands use.
+# Usage: envs/setup.sh PYTHON VENV GPU, where GPU is 1 for PyTorch's CUDA build, 0 for its CPU build, and empty for what
+# is there already, or else the CPU build.
 set -eu
-python=$1 venv=$2 flavour=$3
+python=$1 venv=$2 gpu=$3
 cd "$(dirname "$0")/.."
 
 fail() {
@@ -18,12 +20,19 @@ version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     fail "Python $version has no venv module. Install it:  sudo apt-get install python$version-venv"
 
+made_for=$(cut -d' ' -f1,2 "$venv/set-up" 2>/dev/null || true)
+case "$gpu" in
+"") flavour=${made_for%% *} && flavour=${flavour:-cpu} ;;
+1) flavour=gpu ;;
+0) flavour=cpu ;;
+*) fail "GPU is '$gpu', expected 1 (PyTorch's CUDA build) or 0 (its CPU build)" ;;
+esac
+
 # Whatever the environment is made from: when this changes, it is brought up to date.
 wanted="$flavour $version $(cat envs/requirements.lock pyproject.toml | cksum)"
 [ -f "$venv/set-up" ] && [ "$(cat "$venv/set-up")" = "$wanted" ] && exit 0
 
 echo "Setting up $venv for $flavour with Python $version (once; about 2 GB for cpu, several more for gpu) ..."
-made_for=$(cut -d' ' -f1,2 "$venv/set-up" 2>/dev/null || true)
 # Another Python, another flavour of PyTorch or a set-up that was interrupted: start afresh.
 [ "$made_for" = "$flavour $version" ] || rm -rf "$venv"
 rm -f "$venv/set-up"
