@@ -34,7 +34,10 @@ wanted="$flavour $version $(cat envs/requirements.lock pyproject.toml | cksum)"
 
 echo "Setting up $venv for $flavour with Python $version (once; about 2 GB for cpu, several more for gpu) ..."
 # Another Python, another flavour of PyTorch or a set-up that was interrupted: start afresh.
-[ "$made_for" = "$flavour $version" ] || rm -rf "$venv"
+if [ -e "$venv" ] && [ "$made_for" != "$flavour $version" ]; then
+    [ -f "$venv/pyvenv.cfg" ] || fail "'$venv' exists and is no virtual environment: move it away, or name another as VENV=..."
+    rm -rf "$venv"
+fi
 rm -f "$venv/set-up"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 pip="$venv/bin/python -m pip --disable-pip-version-check --quiet"

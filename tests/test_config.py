@@ -10,6 +10,9 @@ from sleepbench.errors import BenchmarkError
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
 
 
+SIMULATION = CONFIG["datasets"]["simulated"]["simulation"]
+
+
 def changed(path: str, value: object) -> dict:
     """The project's own config with one key, given as a dotted path, set."""
     config = copy.deepcopy(CONFIG)
@@ -47,6 +50,17 @@ def test_own_config_is_valid_and_unchanged_by_validation():
         ("protocols.clean.validation_subjects", False, r"protocols\.clean: selection 'best_validation' needs"),
         ("datasets.sleep-edf-20.simulation", None, r"datasets\.sleep-edf-20\.simulation: found None"),
         ("data.base_url", "ftp://x", r"data\.base_url"),
+        ("training.folds_per_job", 1.0, r"training\.folds_per_job: found 1\.0, expected a whole number"),
+        ("recipes.released.learning_rate", float("inf"), r"learning_rate: found inf, expected number"),
+        ("recipes.released.schedule", "constant", r"recipes\.released: .*first_cycle_steps"),
+        ("protocols.clean.folds.simulated", 50, r"protocols\.clean\.folds\.simulated: 50 folds by subject of 6"),
+        ("datasets.simulated.simulation.single_night_subjects", [9], r"single_night_subjects: \[9\], expected 0 to 5"),
+        ("datasets.sleep-edf-20.subjects", 100, r"datasets\.sleep-edf-20\.subjects: 100 is greater than"),
+        (
+            "datasets.sleep-edf",
+            {"simulation": SIMULATION},
+            r"datasets\.sleep-edf: simulated data cannot go by the name",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_the_nearest_known_name(path, value, message):

@@ -17,9 +17,13 @@ PROFILE = {
 }
 
 
+TEST_EPOCHS = {"sleep-edf-20": 32_843, "sleep-edf-78": 195_099, "simulated": 1_000}
+
+
 def runs_with(accuracies, seed=32, n_epochs=1000, **changes):
     """One run per accuracy, each with that share of `n_epochs` on the diagonal of its confusion matrix."""
     sizes = n_epochs if isinstance(n_epochs, list) else [n_epochs] * len(accuracies)
+    total = TEST_EPOCHS[changes.get("dataset", "sleep-edf-20")]
     rows = []
     for fold, (accuracy, size) in enumerate(zip(accuracies, sizes, strict=True)):
         confusion = np.zeros((5, 5), dtype=int)
@@ -39,6 +43,9 @@ def runs_with(accuracies, seed=32, n_epochs=1000, **changes):
                 "seed": seed,
                 "fold": fold,
                 "folds": 10,
+                "selection": "best_test",
+                "window": "released",
+                "n_test": total // 10 + (total % 10 if fold == 0 else 0),
                 "accuracy": accuracy,
                 **metrics.confusion_items(confusion),
                 **changes,
@@ -101,6 +108,9 @@ def test_seeds_that_agree_do_not_narrow_the_tolerance():
         (pd.concat([runs_with([0.869] * 10), runs_with([0.869] * 4, seed=2)]), "14 runs"),
         (runs_with([0.869] * 10, training_epochs=8), "run with 8 training epochs; the claim needs 50"),
         (runs_with([0.869] * 10, folds=20), "run with 20 folds; the claim needs 10"),
+        (runs_with([0.869] * 10, selection="last"), "run with the selection last; the claim needs best_test"),
+        (runs_with([0.869] * 10, window="standard"), "run with the window standard; the claim needs released"),
+        (runs_with([0.869] * 10, n_test=3_000), "30,000 test epochs; the released protocol has 32,843"),
         (runs_with([0.869] * 10, protocol="clean"), "no run of ULW-SleepNet with protocol released"),
         (runs_with([0.869] * 10, recipe="common"), "no run of ULW-SleepNet"),
         (runs_with([0.869] * 10, n_channels=1), "no run of ULW-SleepNet"),

@@ -15,7 +15,7 @@ from sleepbench.config import dataset_of, recipe_settings, validate
 from sleepbench.data.recordings import first_subjects, read_recordings
 from sleepbench.data.simulation import simulated_ids
 from sleepbench.errors import BenchmarkError
-from sleepbench.models import describe
+from sleepbench.models import describe, model_names
 from sleepbench.protocols.folds import FoldSettings
 from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
 from sleepbench.store import renew_store_mark
@@ -51,7 +51,7 @@ wildcard_constraints:
     recording=r"SC4\d\d[12]",
     folds="|".join(sorted({settings.name for settings in FOLD_SETTINGS.values()})),
     window="released|standard",
-    model="[a-z0-9_]+",
+    model="|".join(model_names()),
     channels="|".join(config["channels"]),
     recipe="|".join(config["recipes"]),
     seed=r"\d+",
@@ -98,7 +98,9 @@ def prepared_signals(dataset):
 def fold_settings(dataset, folds):
     """The fold settings that a path names, and the protocols that use them on this dataset."""
     protocols = [p for (d, p), settings in FOLD_SETTINGS.items() if d == dataset and settings.name == folds]
-    return (FOLD_SETTINGS[dataset, protocols[0]] if protocols else None), protocols
+    if not protocols:
+        raise WorkflowError(f"no protocol of the configuration has the folds '{folds}' on {dataset}")
+    return FOLD_SETTINGS[dataset, protocols[0]], protocols
 
 
 def fold_groups(k):
@@ -113,10 +115,20 @@ def folds_in_group(group):
     return list(range(int(first), int(last or first) + 1))
 
 
+def folds_of_job(wildcards):
+    """Numbers of the folds that a training job's path names."""
+    groups = fold_groups(fold_settings(wildcards.dataset, wildcards.folds)[0].k)
+    if wildcards.group not in groups:
+        raise WorkflowError(f"{wildcards.folds} has no group '{wildcards.group}' of folds, only {', '.join(groups)}")
+    return folds_in_group(wildcards.group)
+
+
 def group_of(dataset, folds, fold):
     """Name of the group of folds that trains a fold."""
-    groups = fold_groups(fold_settings(dataset, folds)[0].k)
-    return next((group for group in groups if fold in folds_in_group(group)), groups[-1])
+    k = fold_settings(dataset, folds)[0].k
+    if fold >= k:
+        raise WorkflowError(f"{folds} has no fold {fold}, only 0 to {k - 1}")
+    return next(group for group in fold_groups(k) if fold in folds_in_group(group))
 
 
 def receipts(dataset):

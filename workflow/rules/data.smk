@@ -15,6 +15,7 @@ rule simulate:
         recordings=lambda w: simulation_ids(w.source),
         psg_hours=lambda w: DATASETS[w.source].simulation["psg_hours"],
         seed=lambda w: DATASETS[w.source].simulation["seed"],
+        code=code_sha256(["data/simulation.py"]),
     message:
         "Writing the simulated cohort {wildcards.source} as EDF files"
     script:
@@ -36,7 +37,7 @@ rule fetch:
         directory=lambda w: raw_directory(w.source),
         base_url=lambda w: None if w.source in SIMULATED else config["data"]["base_url"],
     message:
-        "Fetching and verifying {wildcards.recording} of {wildcards.source}"
+        "Fetching and verifying {wildcards.recording} of {wildcards.source}, progress in {log}"
     script:
         "../scripts/fetch.py"
 

@@ -1,3 +1,5 @@
+REPORTING_CODE = code_sha256(["reporting/*.py", "evaluation/*.py"])
+
 renew_store_mark(config["tracking"]["uri"], Path(STORE_MARK))
 
 
@@ -14,6 +16,7 @@ rule log_runs:
     resources:
         mlflow=1,
     params:
+        code=code_sha256(["tracking.py"]),
         protocols=lambda w: {
             name: {
                 "folds": FOLD_SETTINGS[w.dataset, name].name,
@@ -43,6 +46,7 @@ rule collect_runs:
     resources:
         mlflow=1,
     params:
+        code=code_sha256(["tracking.py"]),
         uri=config["tracking"]["uri"],
         experiment=lambda w: experiment(w.dataset),
         simulated=lambda w: DATASETS[w.dataset].simulated,
@@ -63,6 +67,7 @@ rule main_results:
     conda:
         ENVIRONMENT
     params:
+        code=REPORTING_CODE,
         simulated=lambda w: DATASETS[w.dataset].simulated,
     message:
         "Table: main results of {wildcards.dataset}"
@@ -81,6 +86,7 @@ rule complexity:
     conda:
         ENVIRONMENT
     params:
+        code=REPORTING_CODE,
         simulated=lambda w: DATASETS[w.dataset].simulated,
     message:
         "Table: size and cost of the networks of {wildcards.dataset}"
@@ -100,6 +106,7 @@ rule claims:
     conda:
         ENVIRONMENT
     params:
+        code=REPORTING_CODE,
         simulated=lambda w: DATASETS[w.dataset].simulated,
     message:
         "Table: published claims of {wildcards.dataset}"
@@ -117,6 +124,7 @@ rule confusion:
     conda:
         ENVIRONMENT
     params:
+        code=REPORTING_CODE,
         simulated=lambda w: DATASETS[w.dataset].simulated,
     message:
         "Figure: confusion matrices of {wildcards.dataset}"
@@ -134,6 +142,7 @@ rule night:
     conda:
         ENVIRONMENT
     params:
+        code=REPORTING_CODE,
         simulated=lambda w: DATASETS[w.dataset].simulated,
     message:
         "Figure: one night of {wildcards.dataset}"
@@ -151,6 +160,7 @@ rule training_curves:
     conda:
         ENVIRONMENT
     params:
+        code=REPORTING_CODE,
         simulated=lambda w: DATASETS[w.dataset].simulated,
     message:
         "Figure: training curves of {wildcards.dataset}"
@@ -176,6 +186,7 @@ rule summary:
         ENVIRONMENT
     params:
         simulated=lambda w: DATASETS[w.dataset].simulated,
+        code=REPORTING_CODE,
         protocols=lambda w: {name: FOLD_SETTINGS[w.dataset, name].name for name in config["run"]["protocols"]},
     message:
         "Joining the tables of {wildcards.dataset}"

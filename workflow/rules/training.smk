@@ -13,6 +13,7 @@ rule folds:
         subject_disjoint=lambda w: any(
             config["protocols"][name]["subject_disjoint"] for name in fold_settings(w.dataset, w.folds)[1]
         ),
+        code=code_sha256(["protocols/*.py", "data/recordings.py"]),
     message:
         "Making and auditing the folds {wildcards.folds} of {wildcards.dataset}"
     script:
@@ -37,7 +38,7 @@ rule train:
     resources:
         gpu=int(uses_gpu()),
     params:
-        folds=lambda w: folds_in_group(w.group),
+        folds=folds_of_job,
         channels=lambda w: config["channels"][w.channels],
         recipe=lambda w: recipe_settings(config, w.recipe, w.dataset),
         k=lambda w: fold_settings(w.dataset, w.folds)[0].k,
@@ -45,7 +46,7 @@ rule train:
         simulated=lambda w: DATASETS[w.dataset].simulated,
         code=lambda w: code_sha256(PREPARATION + TRAINING, w.model),
     message:
-        "Training {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.group}, seed {wildcards.seed}"
+        "Training {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.group}, seed {wildcards.seed}; progress in {log}"
     script:
         "../scripts/train.py"
 

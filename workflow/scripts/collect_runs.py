@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from sleepbench.job import logged
+from sleepbench.logs import logged
 from sleepbench.tracking import collect_runs
 
 with logged(snakemake.log[0]):

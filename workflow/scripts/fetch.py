@@ -3,7 +3,7 @@ from pathlib import Path
 from sleepbench.data.download import fetch_recording
 from sleepbench.data.recordings import find_recording, read_recordings
 from sleepbench.files import write_json
-from sleepbench.job import logged
+from sleepbench.logs import logged
 
 with logged(snakemake.log[0]):
     recording = find_recording(read_recordings(snakemake.input.table), snakemake.wildcards.recording)

@@ -1,5 +1,5 @@
 from sleepbench.data.recordings import first_subjects, read_recordings
-from sleepbench.job import logged
+from sleepbench.logs import logged
 from sleepbench.protocols.audit import write_fold_file
 from sleepbench.protocols.folds import FoldSettings
 

@@ -1,4 +1,4 @@
-from sleepbench.job import logged
+from sleepbench.logs import logged
 from sleepbench.reporting.tables import write_main_results
 
 with logged(snakemake.log[0]):

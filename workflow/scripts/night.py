@@ -1,4 +1,4 @@
-from sleepbench.job import logged
+from sleepbench.logs import logged
 from sleepbench.reporting.figures import night_figure
 
 with logged(snakemake.log[0]):

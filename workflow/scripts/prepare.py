@@ -3,7 +3,7 @@ from pathlib import Path
 from sleepbench.data.preparation import prepare_recording
 from sleepbench.data.recordings import find_recording, read_recordings
 from sleepbench.files import read_json
-from sleepbench.job import logged
+from sleepbench.logs import logged
 
 with logged(snakemake.log[0]):
     receipt = read_json(snakemake.input.receipt)

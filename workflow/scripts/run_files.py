@@ -1,4 +1,4 @@
-from sleepbench.job import logged
+from sleepbench.logs import logged
 from sleepbench.training.runs import check_training_of
 
 with logged(snakemake.log[0]):

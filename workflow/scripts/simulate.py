@@ -1,5 +1,5 @@
 from sleepbench.data.simulation import simulate_cohort
-from sleepbench.job import logged
+from sleepbench.logs import logged
 
 with logged(snakemake.log[0]):
     simulate_cohort(

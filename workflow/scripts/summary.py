@@ -1,5 +1,5 @@
 from sleepbench.files import read_json
-from sleepbench.job import logged
+from sleepbench.logs import logged
 from sleepbench.protocols.audit import audit_sentence
 from sleepbench.reporting.tables import summary
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from sleepbench.files import sha256_of_json
-from sleepbench.job import logged
+from sleepbench.logs import logged
 from sleepbench.provenance import git_commit
 from sleepbench.training.job import train_group
 

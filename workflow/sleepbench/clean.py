@@ -28,8 +28,7 @@ def cost_of(path: Path) -> str:
     ]
     if durations:
         return f"{len(durations)} trainings that took {sum(durations) / 3600:.2f} h in all"
-    raw = [file for file in path.glob("*/raw/*.edf") if file.is_file()]
-    downloaded = [file for file in raw if file.parts[-3] == "sleep-edf"]
+    downloaded = [file for file in path.glob("sleep-edf/raw/**/*.edf") if file.is_file()]
     if downloaded:
         return f"a download of {sum(map(size_gb, downloaded)):.1f} GB, and preparation"
     return OTHER

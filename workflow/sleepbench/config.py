@@ -5,17 +5,34 @@ names which point at other sections exist there. Every error names the key, what
 """
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, TypeChecker, ValidationError, validators
 
 from sleepbench.errors import BenchmarkError
-from sleepbench.models import describe, model_names
+from sleepbench.models import model_names
+from sleepbench.training.recipes import Recipe
 
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+
+
+def _is_whole(checker: TypeChecker, value: object) -> bool:
+    """JSON takes 2.0 for an integer; a count of folds or threads must be written as one."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_finite(checker: TypeChecker, value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_whole, "number": _is_finite}),
+)
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -28,10 +45,14 @@ def nearest(name: object, known: Iterable[str]) -> str:
 def validate(config: dict) -> None:
     """Raise BenchmarkError that lists everything wrong with a config; nothing is changed or filled in."""
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
+    errors = sorted(Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
     problems = [problem for error in errors for problem in _describe(error)]
     # Names can be followed only through a config whose shape is right, contradictions only between known names.
     problems = problems or list(_unknown_names(config)) or list(_contradictions(config))
+    if any("expected a whole number" in p or "expected true" in p or "expected number" in p for p in problems):
+        problems.append(
+            "(numbers and booleans inside a mapping given by --config arrive as text: set them in config.yaml)"
+        )
     if problems:
         raise BenchmarkError(
             "the configuration (config.yaml, --configfile or --config) is wrong:\n  " + "\n  ".join(problems)
@@ -89,10 +110,29 @@ def _contradictions(config: dict) -> Iterable[str]:
     for name, dataset in config["datasets"].items():
         if ("subjects" in dataset) == ("simulation" in dataset):
             yield f"datasets.{name}: give either 'subjects' (of Sleep-EDF) or 'simulation', one of the two"
+            continue
+        if "simulation" in dataset and name.startswith("sleep-edf"):
+            yield f"datasets.{name}: simulated data cannot go by the name of Sleep-EDF; use another name"
+        if "simulation" in dataset:
+            n_subjects = dataset["simulation"]["subjects"]
+            unknown = [n for n in dataset["simulation"]["single_night_subjects"] if n >= n_subjects]
+            if unknown:
+                yield f"datasets.{name}.simulation.single_night_subjects: {unknown}, expected 0 to {n_subjects - 1}"
+        yield from _too_many_folds(config, name)
     for name, recipe in config["recipes"].items():
-        missing = [key for key in ("first_cycle_steps", "cycle_multiplier") if key not in recipe]
-        if recipe["schedule"] == "cosine_restarts" and missing:
-            yield f"recipes.{name}: the schedule 'cosine_restarts' needs {' and '.join(missing)}"
+        try:
+            Recipe.from_config(name, recipe)
+        except BenchmarkError as error:
+            yield f"recipes.{name}: {error}"
+
+
+def _too_many_folds(config: dict, dataset: str) -> Iterable[str]:
+    settings = config["datasets"][dataset]
+    n_subjects = settings.get("subjects") or settings["simulation"]["subjects"]
+    for name, protocol in config["protocols"].items():
+        k = protocol["folds"].get(dataset, 0)
+        if protocol["unit"] == "subject" and k > n_subjects:
+            yield f"protocols.{name}.folds.{dataset}: {k} folds by subject of {n_subjects} subjects; lower it"
 
 
 @dataclass(frozen=True)
@@ -124,8 +164,3 @@ def recipe_settings(config: dict, recipe: str, dataset: str) -> dict:
     settings = dict(config["recipes"][recipe])
     settings["training_epochs"] = dataset_of(config, dataset).training_epochs or settings["training_epochs"]
     return settings
-
-
-def display_title(model: str) -> str:
-    """The name of a model as papers print it."""
-    return describe(model).title

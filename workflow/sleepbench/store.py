@@ -16,6 +16,14 @@ def renew_store_mark(uri: str, mark: Path) -> None:
     SQLite file only a change of the URI is noticed.
     """
     lost = uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists()
-    if lost or not mark.exists() or read_json(mark)["uri"] != uri:
+    if lost or _uri_of(mark) != uri:
         # Snakemake does not take a small file for changed by its time alone: the content must differ.
         write_json(mark, {"uri": uri, "renewed_ns": time.time_ns()})
+
+
+def _uri_of(mark: Path) -> str | None:
+    """The URI that a mark was made for; None when there is no readable mark."""
+    try:
+        return read_json(mark)["uri"]
+    except (OSError, ValueError, KeyError):
+        return None

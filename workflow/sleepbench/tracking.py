@@ -18,6 +18,7 @@ from sleepbench.files import read_json, replacing, sha256_of_file, write_json
 from sleepbench.training.runs import changed_files
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine unasked
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is not there is said within a minute
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
@@ -91,7 +92,7 @@ def log_runs(
     """
     runs = finished_runs(receipts, protocols)
     client = _client(uri)
-    experiment_id = _experiment_id(client, experiment, artifacts)
+    experiment_id = _experiment_id(client, uri, experiment, artifacts)
     logged = _runs_by_key(client, experiment_id)
     kept = 0
     for run in runs:
@@ -152,10 +153,12 @@ def _client(uri: str) -> MlflowClient:
     return client
 
 
-def _experiment_id(client: MlflowClient, name: str, artifacts: Path) -> str:
+def _experiment_id(client: MlflowClient, uri: str, name: str, artifacts: Path) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        return client.create_experiment(name, artifact_location=artifacts.resolve().as_uri())
+        # a remote server has a place of its own for artefacts
+        local = uri.startswith("sqlite:///")
+        return client.create_experiment(name, artifact_location=artifacts.resolve().as_uri() if local else None)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return experiment.experiment_id

@@ -52,7 +52,8 @@ def fetch_recording(recording: Recording, directory: Path, base_url: str | None)
     if missing and not base_url:
         raise BenchmarkError(
             f"{directory}: {' and '.join(missing)} of recording {recording.id} missing, and there is no data.base_url "
-            f"to fetch from; put them there (or into {directory / FOLDER}), or set data.base_url"
+            f"to fetch from; put them there (or into {directory / FOLDER}), or set data.base_url "
+            "(a simulated cohort is written again once its recordings.csv is deleted)"
         )
     for role, path in found.items():
         if path is None:

@@ -46,6 +46,9 @@ TEST_CONDITIONS = {
     "accuracy": {
         "dataset",
         "protocol",
+        "window",
+        "selection",
+        "test_epochs",
         "folds",
         "recipe",
         "training_epochs",
@@ -176,11 +179,21 @@ def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], datas
             return Outcome(
                 NOT_TESTABLE, f"run with {', '.join(map(str, found))} {name}; the claim needs {test[setting]}"
             )
+    for setting in ("selection", "window"):
+        found = sorted(mine[setting].unique())
+        if found != [test[setting]]:
+            return Outcome(NOT_TESTABLE, f"run with the {setting} {', '.join(found)}; the claim needs {test[setting]}")
     seeds = sorted(mine.seed.unique())
     expected = list(product(seeds, range(test["folds"])))
     if sorted(zip(mine.seed, mine.fold, strict=True)) != expected:
         return Outcome(
             NOT_TESTABLE, f"{len(mine)} runs, not each of {test['folds']} folds once for {len(seeds)} seed(s)"
+        )
+
+    epochs = int(mine.n_test.sum()) // len(seeds)
+    if epochs != test["test_epochs"]:
+        return Outcome(
+            NOT_TESTABLE, f"{epochs:,} test epochs; the released protocol has {test['test_epochs']:,} on {dataset}"
         )
 
     by_seed = 100 * mine.groupby("seed").accuracy.mean()
@@ -219,6 +232,8 @@ def count_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset:
             f"; TensorFlow-profiler float operations, which are neither the {operations['macs']:,} multiply-accumulates"
             f" nor twice that ({operations['flops_2x']:,})"
         )
+        if operations.get("flops_tensorflow_graph") is not None:
+            why += f"; as read off the released Keras graph: {operations['flops_tensorflow_graph']:,}"
     return Outcome(within(ours, claim.published, claim.tolerance), why, ours=ours)
 
 

@@ -232,6 +232,7 @@ def _published_rows(published: pd.DataFrame, dataset: str, simulated: bool, titl
             "accuracy": row.accuracy,
             "macro_f1": row.macro_f1,
             "cohen_kappa": row.kappa,
+            **{f"f1_{name}": getattr(row, f"f1_{name}") for name in STAGES},
             "mark": row.mark,
             "source": row.source,
         }

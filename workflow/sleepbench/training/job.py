@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 import sleepbench
 from sleepbench.data.preparation import load_prepared
@@ -20,7 +21,7 @@ from sleepbench.models import create_model
 from sleepbench.protocols.folds import folds_of
 from sleepbench.stages import STAGES
 from sleepbench.training.data import EpochSet, epoch_set
-from sleepbench.training.loop import predict_probabilities, train, use_device
+from sleepbench.training.loop import Training, predict_probabilities, train, use_device
 from sleepbench.training.recipes import Recipe
 from sleepbench.training.runs import is_finished, run_key, training_key, training_settings
 
@@ -114,40 +115,46 @@ def _train_fold(
     model = create_model(settings["model"], len(settings["channels"])).to(device)
     training = train(model, recipe, sets, settings["seed"], engine, report=_say)
 
+    record |= {
+        "n_epochs": {name: len(epochs) for name, epochs in sets.items()},
+        "environment": _environment(device, threads, engine),
+        "duration_s": round(time.monotonic() - started, 1),
+    }
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-    partial.mkdir(parents=True)
-    pd.DataFrame(training.history).to_csv(partial / "history.csv", index=False)
+    try:
+        _write_fold(partial, record, training, model, sets["test"], engine)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_fold(
+    directory: Path, record: dict, training: Training, model: nn.Module, test: EpochSet, engine: str
+) -> None:
+    """Write all files of a fold, training.json last."""
+    directory.mkdir(parents=True)
+    pd.DataFrame(training.history).to_csv(directory / "history.csv", index=False)
     weights = io.BytesIO()  # torch's own file writer hides why it failed
     torch.save(training.weights, weights)
-    (partial / "weights.pt").write_bytes(weights.getvalue())
+    (directory / "weights.pt").write_bytes(weights.getvalue())
     probabilities = {}
-    for training_epoch, weights in training.weights.items():
-        model.load_state_dict(weights)
-        probabilities[training_epoch] = predict_probabilities(model, sets["test"], engine)
-    runs = {}
+    for training_epoch, state in training.weights.items():
+        model.load_state_dict(state)
+        probabilities[training_epoch] = predict_probabilities(model, test, engine)
+    settings, runs = record["settings"], {}
     for selection, training_epoch in training.selected.items():
-        metrics = _write_predictions(partial / selection, sets["test"], probabilities[training_epoch])
+        metrics = _write_predictions(directory / selection, test, probabilities[training_epoch])
         if metrics["accuracy"] != training.history[training_epoch - 1]["test_accuracy"]:
             raise BenchmarkError(
-                f"fold {fold}: the weights of training epoch {training_epoch} do not repeat its predictions"
+                f"fold {settings['fold']}: the weights of training epoch {training_epoch} do not repeat its predictions"
             )
         runs[selection] = {"run_key": run_key(settings, selection), "training_epoch": training_epoch}
-    names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
-    write_json(
-        partial / "training.json",
-        {
-            "training_key": training_key(settings),
-            **record,
-            "runs": runs,
-            "n_epochs": {name: len(epochs) for name, epochs in sets.items()},
-            "environment": _environment(device, threads, engine),
-            "duration_s": round(time.monotonic() - started, 1),
-            "files": {name: sha256_of_file(partial / name) for name in names},
-        },
-    )
-    shutil.rmtree(target, ignore_errors=True)
-    partial.replace(target)
+    names = sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+    files = {name: sha256_of_file(directory / name) for name in names}
+    key = training_key(settings)
+    write_json(directory / "training.json", {"training_key": key, **record, "runs": runs, "files": files})
 
 
 def _write_predictions(directory: Path, test: EpochSet, probabilities: np.ndarray) -> dict:

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from sleepbench.errors import BenchmarkError
-from sleepbench.job import logged
+from sleepbench.logs import logged
 
 
 def test_output_goes_to_the_log(tmp_path, capsys):
@@ -19,6 +19,7 @@ def test_output_goes_to_the_log(tmp_path, capsys):
     ("error", "message"),
     [
         (BenchmarkError("x.edf: is wrong; mend it"), "Error: x.edf: is wrong; mend it"),
+        (OSError("3830400 requested and 1251328 written"), "Error: the disk is full"),
         (OSError(errno.ENOSPC, "No space left on device", "big.npy"), "Error: the disk is full (big.npy)"),
     ],
 )

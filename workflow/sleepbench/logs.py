@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -39,7 +40,9 @@ def _message(error: Exception) -> str | None:
     """What a user is told instead of a traceback; None for what is no user's to mend."""
     if isinstance(error, BenchmarkError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    # pyarrow and numpy's tofile tell a full disk by their message alone
+    full = re.search(r"No space left|requested and \d+ written", str(error)) is not None
+    if isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or full):
         return (
             f"the disk is full ({error.filename or 'a file could not be written'}); nothing half-written was kept: "
             "make room and run again"
