@@ -54,7 +54,7 @@ def test_fewer_subjects_than_folds_is_said(project):
     project.configure(protocols={"clean": {"folds": {"simulated": 5}}})
     result = project.run("results/simulated/folds/subject-5-all-validation0.json")
     assert result.returncode != 0
-    assert "4 subjects cannot be divided into 5 folds" in result.stdout
+    assert "protocols.clean.folds.simulated: 5 folds by subject of 4 subjects" in result.stdout
 
 
 def test_channel_that_no_recording_has_is_named(project):

@@ -51,18 +51,38 @@ rule train:
         "../scripts/train.py"
 
 
-rule run_files:
+rule training_files:
     input:
         receipt=lambda w: f"{TRAININGS.format(**w)}/group-{group_of(w.dataset, w.folds, int(w.fold))}.json",
     output:
-        # So that a run can be asked for by path. They are there once the receipt is: `update` keeps them as they are.
-        predictions=update(f"{TRAININGS}/fold-{{fold}}/{{selection}}/predictions.parquet"),
-        metrics=update(f"{TRAININGS}/fold-{{fold}}/{{selection}}/metrics.json"),
+        # So that files of a fold can be asked for by path. They are there once the receipt is: `update` keeps them.
+        update(
+            expand(
+                f"{TRAININGS}/fold-{{fold}}/{{name}}",
+                name=["training.json", "history.csv", "weights.pt"],
+                allow_missing=True,
+            )
+        ),
     log:
-        f"results/logs/{TRAININGS.removeprefix('results/')}/fold-{{fold}}-{{selection}}.log",
+        f"results/logs/{TRAININGS.removeprefix('results/')}/fold-{{fold}}.log",
     conda:
         ENVIRONMENT
+    params:
+        directory=f"{TRAININGS}/fold-{{fold}}",
     message:
-        "Checking the files of fold {wildcards.fold}, {wildcards.selection}"
+        "Checking the files of fold {wildcards.fold}"
     script:
-        "../scripts/run_files.py"
+        "../scripts/training_files.py"
+
+
+use rule training_files as run_files with:
+    output:
+        update(
+            expand(
+                f"{TRAININGS}/fold-{{fold}}/{{selection}}/{{name}}",
+                name=["predictions.parquet", "metrics.json"],
+                allow_missing=True,
+            )
+        ),
+    log:
+        f"results/logs/{TRAININGS.removeprefix('results/')}/fold-{{fold}}-{{selection}}.log",

@@ -64,9 +64,9 @@ def changed_files(directory: Path, record: dict) -> list[str]:
     ]
 
 
-def check_training_of(predictions: str | Path, receipt: str | Path) -> None:
-    """Raise BenchmarkError unless the fold that `predictions` belongs to is whole and listed in `receipt`."""
-    directory = Path(predictions).parents[1]
+def check_training(directory: str | Path, receipt: str | Path) -> None:
+    """Raise BenchmarkError unless the fold in `directory` is whole and listed in `receipt`."""
+    directory = Path(directory)
     listed = {Path(training["directory"]): training for training in read_json(receipt)["trainings"]}
     if not (directory / "training.json").exists():
         raise BenchmarkError(f"{directory} is not there, though {receipt} exists: delete the receipt and run again")
