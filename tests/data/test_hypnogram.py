@@ -1,5 +1,6 @@
 """Hypnograms: annotations, stages, and the two windows, also on the real files."""
 
+import datetime
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,39 @@ def test_hypnogram_of_garbage(tmp_path: Path) -> None:
     path.write_bytes(content[:512] + bytes(len(content) - 512))
     with pytest.raises(BenchmarkError, match=r"h\.edf: "):
         read_annotations(path)
+
+
+def test_onsets_count_from_the_first_time_stamp(tmp_path: Path) -> None:
+    late = write_hypnogram(tmp_path / "late.edf", NIGHT, datetime.time(16, 13, 0, 500_000))
+    sound = write_hypnogram(tmp_path / "sound.edf", NIGHT)
+    assert read_annotations(late) == read_annotations(sound)
+
+
+def test_annotations_in_any_order(tmp_path: Path) -> None:
+    path = write_hypnogram(tmp_path / "h.edf", [("W", 2), ("2", 3)])
+    expected = read_annotations(path)
+    first, second = b"+0\x1560\x14Sleep stage W\x14\0", b"+60\x1590\x14Sleep stage 2\x14\0"
+    content = path.read_bytes()
+    assert first + second in content
+    path.write_bytes(content.replace(first + second, second + first))
+    assert read_annotations(path) == expected
+
+
+def test_absurdly_long_scoring(tmp_path: Path) -> None:
+    path = write_annotations(tmp_path / "h.edf", [(0, 9_999_999_990, "Sleep stage W")])
+    with pytest.raises(BenchmarkError, match=r"h\.edf: its annotations cover 1e\+10 s, expected at most 2678400"):
+        load_stages(path)
+
+
+@pytest.mark.parametrize("old, new", [(b"\x14\0+60", b"\x14++60"), (b"\0+60", b"\0*60"), (b"\x1590", b"\x15-9")])
+def test_damaged_annotations_are_not_passed_over(tmp_path: Path, old: bytes, new: bytes) -> None:
+    path = write_hypnogram(tmp_path / "h.edf", [("W", 2), ("2", 3)])
+    content = path.read_bytes()
+    path.write_bytes(content[:512] + content[512:].replace(old, new))
+    with pytest.raises(
+        BenchmarkError, match=r"h\.edf: its annotations cannot be read: in data record 1 of 1, at byte 5"
+    ):
+        load_stages(path)
 
 
 def test_windows_differ_where_movement_or_unknown_lie_outside_sleep() -> None:

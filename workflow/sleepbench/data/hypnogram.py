@@ -3,10 +3,9 @@
 from itertools import pairwise
 from pathlib import Path
 
-import edfio
 import numpy as np
 
-from sleepbench.data.edf import check_complete, read_header
+from sleepbench.data.edf import ANNOTATIONS, check_complete, read_annotation_lists, read_header
 from sleepbench.errors import BenchmarkError
 from sleepbench.stages import EPOCH_SECONDS, MOVEMENT, N1, N2, N3, REM, UNKNOWN, W
 
@@ -26,6 +25,9 @@ WINDOWS = ("standard", "released")
 WAKE_MARGIN = 60
 """Epochs of wake kept on either side: 30 minutes."""
 
+LONGEST_SECONDS = 31 * 24 * 3600
+"""Scoring of more than a month is damage, and would have an array made of any size."""
+
 Annotation = tuple[float, float, str]
 """Onset and duration in seconds, text."""
 
@@ -38,22 +40,30 @@ def read_annotations(path: str | Path) -> list[Annotation]:
     """
     path = Path(path)
     header = read_header(path)
-    if header.reserved == "" or all(signal.label != "EDF Annotations" for signal in header.signals):
+    if header.reserved == "" or all(signal.label != ANNOTATIONS for signal in header.signals):
         raise BenchmarkError(
             f"{path}: is not a hypnogram: an EDF+ file with a signal called 'EDF Annotations' is expected, found "
             f"{header.reserved or 'plain EDF'} with {', '.join(repr(signal.label) for signal in header.signals)}"
         )
     check_complete(path, header)
-    try:
-        # The first annotation of a data record is EDF+'s own time stamp, which edfio leaves out.
-        annotations = [(float(a.onset), a.duration, a.text) for a in edfio.read_edf(path).annotations]
-    except (ValueError, IndexError) as error:  # what edfio raises for bytes that are no annotations
-        raise BenchmarkError(f"{path}: its annotations cannot be read ({error}); the file is damaged") from error
+    lists = read_annotation_lists(path, header)
+    # Onsets count from the start in the header; a first time stamp of +0.5 says that all began half a second later.
+    annotations = [
+        (round(onset - lists[0].start, 6), duration, text)
+        for record in lists
+        for onset, duration, text in record.annotations
+    ]
+    annotations.sort(key=lambda annotation: annotation[0])
     if not annotations:
         raise BenchmarkError(f"{path}: has no annotations, expected sleep stages")
     for annotation in annotations:
         _check_annotation(path, annotation)
     _check_contiguous(path, annotations)
+    if (end := sum(annotations[-1][:2])) > LONGEST_SECONDS:
+        raise BenchmarkError(
+            f"{path}: its annotations cover {end:g} s, expected at most {LONGEST_SECONDS}; the file is damaged: move "
+            "it away and fetch it again"
+        )
     return annotations
 
 
