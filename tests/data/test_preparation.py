@@ -10,16 +10,24 @@ import pytest
 import scipy.signal
 from edf_files import CHANNELS, NIGHT, recording_of, write_hypnogram, write_night, write_psg
 
-from sleepbench.data.edf import read_channels
-from sleepbench.data.preparation import load_prepared, prepare_recording
+from sleepbench.data.edf import MICROVOLTS, EdfSignal, read_channels
+from sleepbench.data.preparation import load_prepared, measure_channel, prepare_recording
 from sleepbench.data.recordings import Recording
+from sleepbench.data.simulation import simulate_recording
 from sleepbench.errors import BenchmarkError
 
 
-def prepare(folder: Path, recording: Recording, channels: tuple[str, ...] = CHANNELS) -> dict:
-    return prepare_recording(
-        recording, folder / recording.psg, folder / recording.hypnogram, channels, folder / "prepared" / "SC4001.npy"
-    )
+def prepare(folder: Path, recording: Recording, channels: tuple[str, ...] = CHANNELS, simulated: bool = False) -> dict:
+    psg, hypnogram = folder / recording.psg, folder / recording.hypnogram
+    return prepare_recording(recording, psg, hypnogram, channels, folder / "prepared" / "SC4001.npy", simulated)
+
+
+def quality_of(folder: Path) -> dict:
+    return json.loads((folder / "prepared" / "SC4001.quality.json").read_text())
+
+
+def handled(folder: Path) -> list[str]:
+    return quality_of(folder)["handled"]
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -30,13 +38,14 @@ def leftovers(folder: Path) -> list[str]:
 def test_a_night(tmp_path: Path) -> None:
     recording = write_night(tmp_path)
     summary = prepare(tmp_path, recording)
-    assert leftovers(tmp_path) == ["SC4001.epochs.csv", "SC4001.json", "SC4001.npy"]
+    assert leftovers(tmp_path) == ["SC4001.epochs.csv", "SC4001.json", "SC4001.npy", "SC4001.quality.json"]
     assert summary == json.loads((tmp_path / "prepared" / "SC4001.json").read_text())
     assert summary["epochs_in_night"] == 168 and summary["psg_seconds"] == 168 * 30
     assert summary["windows"]["standard"] == {"epochs": 137, "W": 120, "N1": 2, "N2": 5, "N3": 6, "REM": 4}
     assert summary["windows"]["released"] == {"epochs": 147, "W": 130, "N1": 2, "N2": 5, "N3": 6, "REM": 4}
     assert summary["psg"] == {"file": "SC4001E0-PSG.edf", "sha256": recording.psg_sha256}
-    assert "10 epochs within the signal are unknown" in summary["notes"]
+    assert summary["simulated"] is False and "notes" not in summary
+    assert "10 epochs within the signal are unknown" in handled(tmp_path)
 
     prepared = load_prepared(tmp_path / "prepared" / "SC4001.npy")
     assert prepared.id == "SC4001" and prepared.channels == CHANNELS
@@ -79,9 +88,9 @@ def test_channels_in_the_order_asked_for(tmp_path: Path) -> None:
 def test_records_of_60_s_give_the_same_epochs(tmp_path: Path) -> None:
     prepare(tmp_path, write_night(tmp_path))
     expected = np.array(load_prepared(tmp_path / "prepared" / "SC4001.npy").signals)
-    summary = prepare(tmp_path, write_night(tmp_path, record_seconds=60))
+    prepare(tmp_path, write_night(tmp_path, record_seconds=60))
     np.testing.assert_array_equal(load_prepared(tmp_path / "prepared" / "SC4001.npy").signals, expected)
-    assert "data records last 60 s; epochs are placed by seconds" in summary["notes"]
+    assert "data records last 60 s; epochs are placed by seconds" in handled(tmp_path)
 
 
 def test_part_of_an_epoch_at_the_end_is_left_out(tmp_path: Path) -> None:
@@ -96,7 +105,7 @@ def test_part_of_an_epoch_at_the_end_is_left_out(tmp_path: Path) -> None:
     path.write_bytes(header[:236] + b"191     " + header[244:] + records[:cut])
     summary = prepare(tmp_path, recording_of(path, tmp_path / recording.hypnogram))
     assert summary["epochs_in_night"] == 159
-    assert "the last 5 s of the signal fill no epoch and are left out" in summary["notes"]
+    assert "the last 5 s of the signal fill no epoch and are left out" in handled(tmp_path)
 
 
 @pytest.mark.parametrize("unit, scale", [("mV", 1e3), ("V", 1e6)])
@@ -114,7 +123,7 @@ def test_signal_longer_than_the_hypnogram(tmp_path: Path) -> None:
     assert summary["epochs_in_night"] == 200
     assert summary["windows"]["standard"]["epochs"] == 130
     assert summary["windows"]["released"]["epochs"] == 170
-    assert "the signal outlasts the hypnogram by 20 epochs, which count as unknown" in summary["notes"]
+    assert "the signal outlasts the hypnogram by 20 epochs, which count as unknown" in handled(tmp_path)
     prepared = load_prepared(tmp_path / "prepared" / "SC4001.npy")
     np.testing.assert_array_equal(prepared.window("standard"), np.arange(130))
 
@@ -122,7 +131,111 @@ def test_signal_longer_than_the_hypnogram(tmp_path: Path) -> None:
 def test_hypnogram_longer_than_the_signal(tmp_path: Path) -> None:
     summary = prepare(tmp_path, write_night(tmp_path, NIGHT, n_epochs=158))
     assert summary["windows"]["released"] == summary["windows"]["standard"]
-    assert "the hypnogram outlasts the signal by 10 epochs, which are cut" in summary["notes"]
+    assert "the hypnogram outlasts the signal by 10 epochs, which are cut" in handled(tmp_path)
+
+
+def test_quality_of_a_night(tmp_path: Path) -> None:
+    summary = prepare(tmp_path, write_night(tmp_path))
+    quality = quality_of(tmp_path)
+    same = ("recording", "simulated", "start", "psg_seconds", "epochs_in_night", "windows")
+    assert {name: quality[name] for name in same} == {name: summary[name] for name in same}
+    assert quality["stages"] == {"W": 140, "N1": 2, "N2": 5, "N3": 6, "REM": 4, "movement": 1, "unknown": 10}
+    assert quality["hypnogram"] == [[0, 70], [1, 2], [2, 5], [5, 1], [3, 6], [4, 4], [0, 70], [6, 10]]
+    assert list(quality["channels"]) == list(CHANNELS)
+    assert quality["channels"]["EMG submental"]["sampling_rate_hz"] == 1
+    assert quality["handled"] == [
+        "1 epochs within the signal are movement",
+        "10 epochs within the signal are unknown",
+        "EMG submental is recorded at 1 Hz; each epoch is resampled to 3000 samples",
+    ]
+
+
+def signal_of(unit: str = "uV", inverted: bool = False, digital: tuple[int, int] = (-2048, 2047)) -> EdfSignal:
+    low, high = (197, -196) if inverted else (-197, 196)
+    return EdfSignal("X", unit, low, high, *digital, samples_per_record=3000)
+
+
+@pytest.mark.parametrize("unit", ["uV", "mV", "V"])
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("rate", [1.0, 100.0])
+def test_a_channel_is_measured_exactly(unit: str, inverted: bool, rate: float) -> None:
+    signal, n_epochs, samples = signal_of(unit, inverted), 12, round(30 * rate)
+    digital = np.random.default_rng(1).normal(0, 900, (n_epochs + 1, samples)).round().clip(-2048, 2047)
+    digital[3] = 17
+    digital[5] = -2048  # flat and clipped
+    digital[6, 1:] = 4  # one sample differs: not flat
+    digital[12] = 0  # beyond the last whole epoch of the night: left out
+    gain, offset = signal.scale
+    microvolts = (digital * gain + offset) * MICROVOLTS[unit]
+    measured = measure_channel(microvolts.ravel()[:-1], rate, signal, n_epochs)
+    assert measured["flat_share"] == 2 / 12
+    inside = digital[:12]
+    assert measured["clipped_share"] == ((inside == -2048) | (inside == 2047)).mean()
+    ordered = np.sort(microvolts[:12].ravel())
+    for percentage, amplitude in measured["quantiles_uv"].items():
+        rank = -(-len(ordered) * int(10 * float(percentage)) // 1000)
+        assert amplitude == pytest.approx(ordered[rank - 1], rel=1e-12, abs=1e-6)
+
+
+def test_limits_of_an_extreme_scale_are_measured() -> None:
+    signal = EdfSignal("X", "V", 999999.9, 1000000, -32768, 32767, samples_per_record=3000)
+    gain, offset = signal.scale
+    digital = np.tile([-32768, 32767, 0], 1000)
+    measured = measure_channel((digital * gain + offset) * 1e6, 100, signal, 1)
+    assert measured["flat_share"] == 0 and measured["clipped_share"] == pytest.approx(2 / 3)
+
+
+def test_flat_and_clipped_channels_are_named(tmp_path: Path) -> None:
+    recording = write_night(tmp_path)
+    psg = tmp_path / recording.psg
+    content = psg.read_bytes()
+    records = np.frombuffer(content[5 * 256 :], dtype="<i2").reshape(168, 9030).copy()
+    records[:, :3000] = 5
+    records[:20, 3000:6000] = 7  # 20 of 168 epochs
+    records[:8, 6000:9000] = 2047
+    psg.write_bytes(content[: 5 * 256] + records.tobytes())
+    prepare(tmp_path, recording_of(psg, tmp_path / recording.hypnogram))
+    shares = {label: (c["flat_share"], c["clipped_share"]) for label, c in quality_of(tmp_path)["channels"].items()}
+    assert shares["EEG Fpz-Cz"] == (1, 0)
+    assert shares["EEG Pz-Oz"][0] == 20 / 168
+    assert shares["EOG horizontal"] == pytest.approx((8 / 168, 8 / 168), abs=5e-4)
+    sentences = handled(tmp_path)
+    assert "EEG Fpz-Cz does not change in any epoch: it holds no signal; it is kept as it is" in sentences
+    assert "EEG Pz-Oz does not change in 11.9 % of the epochs; they are kept as they are" in sentences
+    assert [s for s in sentences if "EOG" in s] == [
+        "EOG horizontal is at the recorder's limits in 4.8 % of the samples"
+    ]
+
+
+def test_oddities_of_the_files_are_handled_aloud(tmp_path: Path) -> None:
+    prepare(tmp_path, write_night(tmp_path, units=("mV", "uV", "uV", "uV")))
+    assert "EEG Fpz-Cz is recorded in mV; times 1000 gives microvolts" in handled(tmp_path)
+
+
+def test_simulated_files_only_in_simulated_datasets(tmp_path: Path) -> None:
+    recording = simulate_recording(tmp_path, "SC4001", 1.75, seed=1)
+    with pytest.raises(BenchmarkError, match=r"SC4001E0-PSG.edf: holds simulated signals.* not marked as simulated"):
+        prepare(tmp_path, recording)
+    assert leftovers(tmp_path) == []
+    assert prepare(tmp_path, recording, simulated=True)["simulated"] is True
+    assert quality_of(tmp_path)["simulated"] is True
+
+
+def test_unmarked_files_are_refused_in_simulated_datasets(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"SC4001E0-PSG.edf: the dataset is marked as simulated, but the file's"):
+        prepare(tmp_path, write_night(tmp_path), simulated=True)
+    assert leftovers(tmp_path) == []
+
+
+def test_both_files_must_say_that_they_are_simulated(tmp_path: Path) -> None:
+    recording = simulate_recording(tmp_path, "SC4001", 1.75, seed=1)
+    hypnogram = tmp_path / recording.hypnogram
+    content = hypnogram.read_bytes()
+    field = content[88:168]
+    hypnogram.write_bytes(content[:88] + field.replace(b"simulated", b"something") + content[168:])
+    recording = recording_of(tmp_path / recording.psg, hypnogram)
+    with pytest.raises(BenchmarkError, match=r"Hypnogram.edf: the dataset is marked as simulated"):
+        prepare(tmp_path, recording, simulated=True)
 
 
 def test_wrong_pairs(tmp_path: Path) -> None:

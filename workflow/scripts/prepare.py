@@ -13,4 +13,5 @@ with logged(snakemake.log[0]):
         Path(receipt["hypnogram"]["path"]),
         snakemake.params.channels,
         Path(snakemake.output.signals),
+        simulated=snakemake.params.simulated,
     )

@@ -1,16 +1,27 @@
-"""Prepared recordings: one night's kept epochs in microvolts, their stages, and how they came to be."""
+"""Prepared recordings: one night's kept epochs in microvolts, their stages, how they came to be, and their quality."""
 
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor
+from fractions import Fraction
+from itertools import groupby
+from math import ceil, floor
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from scipy.signal import resample
 
-from sleepbench.data.edf import EdfHeader, check_complete, read_channels, read_header
+from sleepbench.data.edf import (
+    MICROVOLTS,
+    EdfHeader,
+    EdfSignal,
+    check_complete,
+    check_has_signals,
+    read_channels,
+    read_header,
+    remarks,
+)
 from sleepbench.data.hypnogram import WINDOWS, load_stages, select_window
 from sleepbench.data.recordings import Recording
 from sleepbench.errors import BenchmarkError
@@ -20,6 +31,17 @@ from sleepbench.stages import EPOCH_SECONDS, MOVEMENT, SAMPLES_PER_EPOCH, SAMPLI
 EPOCH_COLUMNS = ("epoch", "onset_s", "stage", *WINDOWS)
 EPOCHS_PER_BLOCK = 256
 """Epochs that are cut, resampled and written at once: 3 MB of output a channel."""
+
+QUANTILES = ("0.1", "1", "5", "25", "50", "75", "95", "99", "99.9")
+"""Percentages of a channel's samples, whose amplitudes describe it."""
+LARGELY_FLAT = 0.1
+"""Share of flat epochs from which a channel is called largely flat: two hours of a day or more."""
+CLIPPED = 0.01
+"""Share of samples at the recorder's limits from which a channel is called clipped: a quarter of an hour of a day."""
+LOWEST_CODE, N_CODES = -(2**15), 2**16
+"""The digital values of EDF are 16-bit integers."""
+SAMPLES_PER_BLOCK = 2**18
+"""Samples that are measured at once: 2 MB."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +69,32 @@ class PreparedRecording:
 
 
 def prepare_recording(
-    recording: Recording, psg: Path, hypnogram: Path, channels: Sequence[str], output: Path
+    recording: Recording,
+    psg: Path,
+    hypnogram: Path,
+    channels: Sequence[str],
+    output: Path,
+    simulated: bool = False,
 ) -> dict[str, object]:
-    """Cut one night into epochs; write X.npy (`output`), X.epochs.csv and X.json, and return the content of the last.
+    """Cut one night into epochs; write X.npy (`output`), X.epochs.csv, X.quality.json and X.json, and return the last.
 
     Kept are the epochs in either window, so that a protocol chooses its own without going back to the EDF.
     Signals at 100 Hz are cut; at any other rate (the 1-Hz EMG) each epoch is resampled on its own by Fourier's method
-    to 3000 samples, as the released program does. Each file appears whole or not at all, the JSON last.
-    BenchmarkError when a checksum differs, the files are no pair, a channel cannot be had or the night has no sleep.
+    to 3000 samples, as the released program does. X.quality.json describes the whole night (`measure_channel` says what
+    flat and clipped mean). Each file appears whole or not at all, X.json last.
+    BenchmarkError when a checksum differs, the files are no pair, a channel cannot be had, the night has no sleep, or
+    the files' headers and `simulated` disagree on whether the signals are simulated.
     """
     psg, hypnogram, output = Path(psg), Path(hypnogram), Path(output)
     _check_channels(channels)
     _check_checksum(psg, recording.psg_sha256)
     _check_checksum(hypnogram, recording.hypnogram_sha256)
-    header = read_header(psg)
+    header, scored_header = read_header(psg), read_header(hypnogram)
     check_complete(psg, header)
-    _check_pair(recording, psg, header, hypnogram)
+    check_has_signals(psg, header)
+    _check_pair(recording, psg, header, hypnogram, scored_header)
+    _check_simulated(psg, header, simulated)
+    _check_simulated(hypnogram, scored_header, simulated)
 
     n_epochs = floor(header.seconds / EPOCH_SECONDS)
     stages = load_stages(hypnogram, n_epochs)
@@ -76,26 +108,43 @@ def prepare_recording(
     for channel, (_, rate) in signals.items():
         if rate * EPOCH_SECONDS % 1:
             raise BenchmarkError(f"{psg}, channel {channel!r}: at {rate} Hz an epoch has no whole number of samples")
-    summary = {
+    described = {signal.label: signal for signal in header.signals}
+    measured = {label: measure_channel(*signals[label], described[label], n_epochs) for label in channels}
+    of_night = {
         "recording": recording.id,
+        "simulated": simulated,
+        "start": header.start.isoformat(),
+        "psg_seconds": header.seconds,
+        "epochs_in_night": n_epochs,
+        "windows": {rule: _counts(stages[window]) for rule, window in windows.items()},
+    }
+    summary = of_night | {
         "channels": list(channels),
         "unit": "uV",
         "sampling_rate_hz": SAMPLING_RATE,
         "psg": {"file": psg.name, "sha256": recording.psg_sha256},
         "hypnogram": {"file": hypnogram.name, "sha256": recording.hypnogram_sha256},
-        "start": header.start.isoformat(),
-        "psg_seconds": header.seconds,
-        "epochs_in_night": n_epochs,
         "epochs_kept": len(kept),
-        "windows": {rule: _counts(stages[window]) for rule, window in windows.items()},
-        "notes": _notes(header, stages, load_stages(hypnogram), signals),
     }
-    description = output.with_suffix(".json")
+    quality = of_night | {
+        "stages": _stage_counts(stages),
+        "hypnogram": [[stage, len(list(run))] for stage, run in groupby(stages.tolist())],
+        "channels": measured,
+        "handled": [
+            *remarks(psg, header, channels),
+            *remarks(hypnogram, scored_header, []),
+            *_handled(header, stages, load_stages(hypnogram), signals),
+            *(sentence for label in channels for sentence in _poor(label, measured[label])),
+        ],
+    }
+    description, quality_file = output.with_suffix(".json"), output.with_suffix(".quality.json")
     with replacing(output) as temporary:
         _write_signals(temporary, output, signals, kept)
         # Without its JSON a prepared recording does not load: old and new files are never read together.
         description.unlink(missing_ok=True)
+        quality_file.unlink(missing_ok=True)
     _write_epochs(output.with_suffix(".epochs.csv"), stages, kept, windows)
+    write_json(quality_file, quality)
     write_json(description, summary)
     return summary
 
@@ -155,16 +204,31 @@ def _check_checksum(path: Path, expected: str) -> None:
         )
 
 
-def _check_pair(recording: Recording, psg: Path, header: EdfHeader, hypnogram: Path) -> None:
+def _check_pair(recording: Recording, psg: Path, header: EdfHeader, hypnogram: Path, scored_header: EdfHeader) -> None:
     """PSG and hypnogram belong to the recording (first six characters) and begin at the same time."""
     if not psg.name[:6] == hypnogram.name[:6] == recording.id:
         raise BenchmarkError(
             f"{psg} and {hypnogram}: are not a pair of recording {recording.id}: the first six characters must agree"
         )
-    start = read_header(hypnogram).start
-    if start != header.start:
+    if scored_header.start != header.start:
         raise BenchmarkError(
-            f"{hypnogram}: begins at {start}, its PSG {psg.name} at {header.start}; they must begin together"
+            f"{hypnogram}: begins at {scored_header.start}, its PSG {psg.name} at {header.start}; "
+            "they must begin together"
+        )
+
+
+def _check_simulated(path: Path, header: EdfHeader, simulated: bool) -> None:
+    """Simulated files belong to a simulated dataset and real ones to a real one: no result may look like the other."""
+    if header.simulated and not simulated:
+        raise BenchmarkError(
+            f"{path}: holds simulated signals (its header says so), but the dataset is not marked as simulated, so "
+            "results on it would look like results on Sleep-EDF; put the real file there, or set data.simulated: true "
+            "in config.yaml for a rehearsal"
+        )
+    if simulated and not header.simulated:
+        raise BenchmarkError(
+            f"{path}: the dataset is marked as simulated, but the file's header does not say 'simulated'; give real "
+            "files to a dataset that is not simulated (data.simulated: false in config.yaml), or simulate it again"
         )
 
 
@@ -174,7 +238,70 @@ def _counts(stages: np.ndarray) -> dict[str, int]:
     return {"epochs": len(stages), **dict(zip(STAGES, per_stage, strict=True))}
 
 
-def _notes(
+def _stage_counts(stages: np.ndarray) -> dict[str, int]:
+    """Epochs of a whole night per stage, movement and unknown."""
+    counts = np.bincount(stages, minlength=UNKNOWN + 1).tolist()
+    return dict(zip(STAGES, counts, strict=False)) | {"movement": counts[MOVEMENT], "unknown": counts[UNKNOWN]}
+
+
+def measure_channel(microvolts: np.ndarray, rate: float, signal: EdfSignal, n_epochs: int) -> dict[str, object]:
+    """Describe a channel over the whole epochs of a night, exactly, by counting the digital values it was stored as.
+
+    `microvolts` (n_samples,) are at `rate` Hz, `signal` is the channel's header. Returns
+    - flat_share: share of the 30-s epochs all of whose samples have the same digital value, at any rate: 3000 samples
+      of a 100-Hz channel, 30 of a 1-Hz one;
+    - clipped_share: share of samples at (or beyond) the header's digital minimum or maximum, whatever the unit and
+      polarity: there the recorder could not follow the signal. An epoch that is flat at a limit is clipped too;
+    - quantiles_uv: per percentage p of QUANTILES the smallest amplitude in microvolts that at least p % of the samples
+      do not exceed; always an amplitude that occurs.
+    """
+    gain, offset = signal.scale
+    unit = MICROVOLTS[signal.dimension]
+    samples = round(rate * EPOCH_SECONDS)
+    epochs = microvolts[: n_epochs * samples].reshape(n_epochs, samples)
+    counts = np.zeros(N_CODES, dtype=np.int64)
+    n_flat = 0
+    step = max(1, SAMPLES_PER_BLOCK // samples)
+    for start in range(0, n_epochs, step):
+        digital = epochs[start : start + step] / unit
+        digital -= offset
+        digital /= gain
+        # 16 bits hold all there can be; an extreme scale's rounding must not lead beyond.
+        codes = np.rint(digital, out=digital).astype(np.intp).clip(LOWEST_CODE, LOWEST_CODE + N_CODES - 1)
+        n_flat += int((codes == codes[:, :1]).all(axis=1).sum())
+        counts += np.bincount(codes.ravel() - LOWEST_CODE, minlength=N_CODES)
+    total = int(counts.sum())
+    low, high = signal.digital_min - LOWEST_CODE, signal.digital_max - LOWEST_CODE
+    n_clipped = int(counts[: low + 1].sum() + counts[high:].sum())
+    amplitudes = (np.arange(LOWEST_CODE, LOWEST_CODE + N_CODES) * gain + offset) * unit
+    if gain < 0:
+        amplitudes, counts = amplitudes[::-1], counts[::-1]
+    # Fractions, because 0.1 % of a whole number of samples must not be rounded up to the next.
+    ranks = [ceil(Fraction(percentage) * total / 100) for percentage in QUANTILES]
+    quantiles = amplitudes[np.searchsorted(counts.cumsum(), ranks)]
+    return {
+        "unit": "uV",
+        "sampling_rate_hz": rate,
+        "flat_share": n_flat / n_epochs,
+        "clipped_share": n_clipped / total,
+        "quantiles_uv": dict(zip(QUANTILES, (round(float(value), 6) for value in quantiles), strict=True)),
+    }
+
+
+def _poor(channel: str, measured: dict) -> list[str]:
+    """Sentences on a channel that is flat or clipped; it is prepared as it is."""
+    flat, clipped = measured["flat_share"], measured["clipped_share"]
+    sentences = []
+    if flat == 1:
+        sentences.append(f"{channel} does not change in any epoch: it holds no signal; it is kept as it is")
+    elif flat >= LARGELY_FLAT:
+        sentences.append(f"{channel} does not change in {100 * flat:.1f} % of the epochs; they are kept as they are")
+    if clipped >= CLIPPED:
+        sentences.append(f"{channel} is at the recorder's limits in {100 * clipped:.1f} % of the samples")
+    return sentences
+
+
+def _handled(
     header: EdfHeader, stages: np.ndarray, scored: np.ndarray, signals: dict[str, tuple[np.ndarray, float]]
 ) -> list[str]:
     """What a reader of the numbers may want to know about this night."""
