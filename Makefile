@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 DATASET ?= simulated
 GPU ?=
+SIMULATED = $(if $(filter simulated,$(DATASET)),simulated-20,$(DATASET))
 
 BIN = $(VENV)/bin
 SNAKEMAKE = $(BIN)/python -m sleepbench.launch
@@ -10,12 +11,13 @@ RUN = run={datasets: [$(DATASET)]}
 
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup demo paper report ui test lint format lock clean
+.PHONY: help setup demo try-real paper rehearsal data verify-data prepare realism report benchmark ui test fuzz hostile-edf data-card lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
-	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated; GPU=1 takes PyTorch's CUDA build; PYTHON=python3.x another Python"
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated | simulated-20 | simulated-78 (the sizes of the real ones)"
+	@echo "GPU=1 takes PyTorch's CUDA build; PYTHON=python3.x another Python"
 
 setup: ## make or update .venv (the other commands do it by themselves)
 	@envs/setup.sh "$(PYTHON)" "$(VENV)" "$(GPU)"
@@ -24,13 +26,36 @@ demo: setup ## the whole benchmark on a small simulated cohort, a few minutes
 	@$(SNAKEMAKE) --config 'run={datasets: [simulated]}'
 	@cat results/simulated/summary.md
 
+try-real: setup ## minutes: fetch two subjects (200 MB), train one fold a little: whether the real path works here
+	@$(SNAKEMAKE) --config 'run={datasets: [try-real], protocols: [trial]}'
+	@cat results/try-real/summary.md
+
 paper: setup ## the benchmark on Sleep-EDF: DATASET=sleep-edf-20 or sleep-edf-78 (days on two cores)
 	@[ "$(DATASET)" != simulated ] || { echo "Name the dataset: make paper DATASET=sleep-edf-20 (or sleep-edf-78)"; exit 2; }
 	@$(SNAKEMAKE) --config '$(RUN)'
 	@cat results/$(DATASET)/summary.md
 
+rehearsal: setup ## `make paper DATASET=sleep-edf-20` against a local server with short simulated nights, 10 minutes
+	@$(BIN)/python -m sleepbench.rehearsal results/rehearsal "$(abspath $(VENV))"
+
+data: setup ## fetch (or simulate) and verify the files of a DATASET; what is right is not fetched again
+	@$(SNAKEMAKE) data --forcerun fetch --config '$(RUN)'
+
+verify-data: setup ## hash again the files of a DATASET on disk; nothing is fetched or changed
+	@$(BIN)/python -m sleepbench.data.verify $(DATASET)
+
+prepare: setup ## prepare the recordings of a DATASET
+	@$(SNAKEMAKE) prepared --config '$(RUN)'
+
+realism: setup ## how near the simulated cohort comes to the real recordings (39 full nights, 20 minutes)
+	@$(SNAKEMAKE) results/$(SIMULATED)/realism.md --config 'run={datasets: [$(SIMULATED)], protocols: [clean]}'
+	@cat results/$(SIMULATED)/realism.md
+
 report: setup ## Snakemake's HTML report of what has been run: DATASET=simulated (default) ...
 	@$(SNAKEMAKE) --config '$(RUN)' --report results/$(DATASET)/report.html
+
+benchmark: setup ## time and memory of the jobs that were run for a DATASET, from Snakemake's benchmark files
+	@$(BIN)/python -m sleepbench.benchmark $(DATASET)
 
 ui: setup ## browse the runs in MLflow
 	@uri=$$($(BIN)/python -c 'import yaml; print(yaml.safe_load(open("config.yaml"))["tracking"]["uri"])') && \
@@ -39,6 +64,15 @@ ui: setup ## browse the runs in MLflow
 
 test: setup lint ## lint, then the test suite
 	@$(BIN)/python -m pytest -n 2 $(PYTEST)
+
+fuzz: setup ## 20,000 damaged EDF and EDF+ files, 3 minutes
+	@$(BIN)/python tests/data/fuzz.py --cases 20000 --seed 1
+
+hostile-edf: setup ## remake docs/hostile-edf.md: what this pipeline, MNE, pyedflib and edfio do with hostile files
+	@$(BIN)/python tests/data/hostile_matrix.py
+
+data-card: setup ## remake docs/data-card.md
+	@$(BIN)/python -m sleepbench.data.card
 
 lint: setup ## ruff, snakefmt, snakemake --lint
 	@$(BIN)/ruff check .

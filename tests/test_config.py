@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sleepbench.config import SCHEMA, dataset_of, recipe_settings, validate
+from sleepbench.config import SCHEMA, dataset_of, recipe_settings, simulation_ids, validate
 from sleepbench.errors import BenchmarkError
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
@@ -61,6 +61,20 @@ def test_own_config_is_valid_and_unchanged_by_validation():
             {"simulation": SIMULATION},
             r"datasets\.sleep-edf: simulated data cannot go by the name",
         ),
+        ("data.simulated", "yes", r"data\.simulated: found 'yes', expected true or false"),
+        (
+            "datasets.simulated-20.simulation.shape",
+            "sleep-edf-30",
+            r"shape: found 'sleep-edf-30'; .* 'sleep-edf-20'",
+        ),
+        ("datasets.simulated-20.simulation.subjects", 3, r"give either 'shape', or both 'subjects' and"),
+        (
+            "datasets.simulated.simulation",
+            {"subjects": 3, "psg_hours": 2, "seed": 1},
+            r"give either 'shape', or both 'subjects' and",
+        ),
+        ("datasets.try-real.only_folds", [0, 2], r"only_folds: \[2\], but the protocol 'trial' has the folds 0 to 1"),
+        ("protocols.clean.folds.simulated-20", 21, r"simulated-20: 21 folds by subject of 20"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_nearest_known_name(path, value, message):
@@ -94,6 +108,21 @@ def test_dataset_is_either_real_or_simulated():
     assert dataset_of(CONFIG, "sleep-edf-20").source == dataset_of(CONFIG, "sleep-edf-78").source == "sleep-edf"
 
 
+def test_a_rehearsal_makes_real_names_simulated_and_leaves_their_files_where_they_are():
+    rehearsal = changed("data.simulated", True)
+    assert dataset_of(rehearsal, "sleep-edf-20").simulated
+    assert dataset_of(rehearsal, "sleep-edf-20").source == "sleep-edf"
+
+
+def test_shapes_have_the_numbers_of_the_real_datasets():
+    by_shape = {name: simulation_ids({"shape": name}) for name in ("demo", "sleep-edf-20", "sleep-edf-78")}
+    assert {name: len(ids) for name, ids in by_shape.items()} == {"demo": 11, "sleep-edf-20": 39, "sleep-edf-78": 153}
+    assert by_shape["demo"] == simulation_ids(SIMULATION)
+    assert "SC4362" in by_shape["sleep-edf-78"] and "SC4361" not in by_shape["sleep-edf-78"]
+    assert dataset_of(CONFIG, "try-real").only_folds == (0,)
+    assert dataset_of(CONFIG, "sleep-edf-20").only_folds is None
+
+
 def test_only_the_dataset_may_change_a_recipes_training_epochs():
     assert recipe_settings(CONFIG, "released", "sleep-edf-78") == CONFIG["recipes"]["released"]
     demo = recipe_settings(CONFIG, "released", "simulated")
@@ -102,10 +131,10 @@ def test_only_the_dataset_may_change_a_recipes_training_epochs():
 
 
 def test_real_datasets_run_the_published_protocols():
-    assert CONFIG["protocols"]["released"]["folds"] | {"simulated": 0} == {
+    released = CONFIG["protocols"]["released"]["folds"]
+    assert {name: k for name, k in released.items() if name.startswith("sleep-edf")} == {
         "sleep-edf-20": 10,
         "sleep-edf-78": 10,
-        "simulated": 0,
     }
     assert CONFIG["protocols"]["clean"]["folds"]["sleep-edf-20"] == 20
     assert CONFIG["protocols"]["clean"]["folds"]["sleep-edf-78"] == 10

@@ -64,7 +64,7 @@ def store(tmp_path):
             log_runs([tmp_path / "receipt.json"], PROTOCOLS, uri(name), tmp_path / "artifacts", "experiment", output)
 
         def collect(self, name="store"):
-            collect_runs(tmp_path / "logged.json", uri(name), "experiment", True, tmp_path / "runs.csv")
+            collect_runs(tmp_path / "logged.json", uri(name), "experiment", True, None, tmp_path / "runs.csv")
             return pd.read_csv(tmp_path / "runs.csv")
 
     return Store()

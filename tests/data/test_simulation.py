@@ -10,13 +10,14 @@ import mne
 import numpy as np
 import pyedflib
 import pytest
+from scipy import signal, stats
 
-from sleepbench.data import simulation
+from sleepbench.data import realism, simulation
 from sleepbench.data.recordings import read_recordings
-from sleepbench.data.simulation import simulate_cohort, simulate_recording, simulated_ids, simulated_stages
+from sleepbench.data.simulation import shape_ids, simulate_cohort, simulate_recording, simulated_ids, simulated_stages
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import read_json, sha256_of_file
-from sleepbench.stages import MOVEMENT, N1, N3, SAMPLES_PER_EPOCH, STAGES, UNKNOWN, W
+from sleepbench.stages import EPOCH_SECONDS, MOVEMENT, N1, N2, N3, REM, SAMPLES_PER_EPOCH, STAGES, UNKNOWN, W
 
 SHARED = Path(os.environ.get("SLEEPBENCH_SHARED", Path(__file__).parents[3] / "shared"))
 REAL_PSG = SHARED / "sleep-edf" / "SC4001E0-PSG.first-300s.edf"
@@ -78,7 +79,21 @@ def test_impossible_ids_are_refused(tmp_path, recording_id):
         simulate_recording(tmp_path, recording_id, DEMO_HOURS, SEED)
 
 
-@pytest.mark.parametrize("hours", [0.1, 24])
+def test_shapes_have_the_subjects_and_nights_of_the_real_data():
+    assert shape_ids("demo") == simulated_ids(6, [5])
+    twenty, all_of_them = shape_ids("sleep-edf-20"), shape_ids("sleep-edf-78")
+    assert len(twenty) == 39 and len({id[3:5] for id in twenty}) == 20 and twenty == simulated_ids(20, [13])
+    assert len(all_of_them) == 153 and len({id[3:5] for id in all_of_them}) == 78 and all_of_them[:39] == twenty
+    # Subject 36 lost the first night; there is no subject 39.
+    assert "SC4362" in all_of_them and "SC4361" not in all_of_them and "SC4391" not in all_of_them
+
+
+def test_an_unknown_shape_is_refused():
+    with pytest.raises(BenchmarkError, match="'sleep-edf-30', expected one of 'demo', 'sleep-edf-20', 'sleep-edf-78'"):
+        shape_ids("sleep-edf-30")
+
+
+@pytest.mark.parametrize("hours", [0.1, 24.1])
 def test_impossible_lengths_are_refused(tmp_path, hours):
     with pytest.raises(BenchmarkError, match="psg_hours"):
         simulate_recording(tmp_path, "SC4001", hours, SEED)
@@ -200,36 +215,175 @@ def test_stages_of_a_hypnogram_are_the_simulated_ones(cohort):
     np.testing.assert_array_equal(stages[:240], simulated_stages(recordings[2].id, DEMO_HOURS, SEED))
 
 
-def test_statistics_of_39_nights_are_the_tables():
-    table = read_json(simulation.STATISTICS)["hypnogram"]
-    counts = np.zeros((5, 5))
-    lengths = []
-    for recording_id in simulated_ids(20, [13]):
-        scored = simulated_stages(recording_id, 22, SEED)
+@pytest.fixture(scope="module")
+def standard_nights():
+    """Stages of the standard window of 39 nights of 24 h."""
+    nights = []
+    for recording_id in shape_ids("sleep-edf-20"):
+        scored = simulated_stages(recording_id, 24, SEED)
         stages = scored[scored <= 4]
         asleep = np.flatnonzero(stages != W)
-        stages = stages[asleep[0] - 60 : asleep[-1] + 61]
-        np.add.at(counts, (stages[:-1], stages[1:]), 1)
-        lengths.append(asleep[-1] - asleep[0] + 1)
-    expected = np.array(table["transition_probability_30s"])
-    transitions = counts / counts.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(transitions[expected > 0.01], expected[expected > 0.01], atol=0.02)
-    np.testing.assert_allclose(counts.sum(axis=0) / counts.sum(), table["stage_share"], atol=0.03)
+        nights.append(stages[asleep[0] - 60 : asleep[-1] + 61])
+    return nights
+
+
+def test_transitions_and_shares_of_39_nights_are_the_tables(standard_nights):
+    real = realism.real_statistics()
+    likely = real.transitions > realism.TRANSITIONS_ABOVE
+    transitions = realism.transition_probabilities(standard_nights)
+    np.testing.assert_allclose(transitions[likely], real.transitions[likely], atol=realism.TRANSITION_TOLERANCE)
+    np.testing.assert_allclose(realism.stage_shares(standard_nights), real.shares, atol=realism.SHARE_TOLERANCE)
+    lengths = [len(night) - 120 for night in standard_nights]
     assert min(lengths) > 820 and max(lengths) <= 1020
 
 
-def test_n3_is_early_and_rem_late():
-    nights = simulated_ids(20, [13])
-    shares = np.zeros((10, 5))
-    for recording_id in nights:
-        scored = simulated_stages(recording_id, 22, SEED)
-        asleep = np.flatnonzero(scored != W)
-        for decile, stages in enumerate(np.array_split(scored[asleep[0] : asleep[-1] + 1], 10)):
-            shares[decile] += np.bincount(stages, minlength=5)[:5] / len(stages) / len(nights)
-    expected = read_json(simulation.STATISTICS)["hypnogram"]["stage_share_by_decile_of_sleep_period"]
-    np.testing.assert_allclose(shares, expected, atol=0.12)
+def test_bouts_of_39_nights_are_as_long_as_the_tables_on_average(standard_nights):
+    mean, real = realism.bout_lengths(standard_nights)[:, 0], realism.real_statistics().bouts[:, 0]
+    np.testing.assert_allclose(mean, real, rtol=0.15)
+
+
+def test_n3_is_early_and_rem_late(standard_nights):
+    shares = realism.shares_by_decile(standard_nights)
+    np.testing.assert_allclose(shares, realism.real_statistics().shares_by_decile, atol=0.13)
     assert shares[:4, N3].sum() > 1.5 * shares[6:, N3].sum()
-    assert shares[6:, 4].sum() > 1.5 * shares[:4, 4].sum()
+    assert shares[6:, REM].sum() > 1.5 * shares[:4, REM].sum()
+
+
+# ------------------------------------------------------------------------------------------ a whole day, 24 h of signal
+
+
+@pytest.fixture(scope="module")
+def whole_day(tmp_path_factory):
+    """A recording of 24 h: (PSG, hypnogram's annotations, scored stages)."""
+    directory = tmp_path_factory.mktemp("day")
+    recording = simulate_recording(directory, "SC4001", 24, SEED)
+    annotations = edfio.read_edf(directory / recording.hypnogram).annotations
+    return edfio.read_edf(directory / recording.psg), annotations, simulated_stages("SC4001", 24, SEED)
+
+
+def test_24_hours_have_no_unscored_tail_and_wake_on_both_sides(whole_day):
+    psg, annotations, scored = whole_day
+    assert psg.num_data_records == len(scored) == 2880
+    assert annotations[-1].onset + annotations[-1].duration == 24 * 3600
+    assert annotations[0].text == annotations[-1].text == "Sleep stage W"
+    asleep = np.flatnonzero(scored != W)
+    assert 6 * 120 < asleep[0] < 10 * 120 and 6 * 120 < 2880 - asleep[-1] < 10 * 120
+
+
+def test_the_day_is_awake_with_blinks_alpha_and_plausible_amplitudes(whole_day):
+    psg, _, scored = whole_day
+    frontal, posterior, eyes = (channel.data.reshape(-1, SAMPLES_PER_EPOCH) for channel in psg.signals[:3])
+    day = np.ones(len(scored), dtype=bool)
+    asleep = np.flatnonzero(scored != W)
+    day[asleep[0] - 60 : asleep[-1] + 61] = False
+    table = read_json(simulation.STATISTICS)["epoch_standard_deviation_uv"]
+    for name, epochs in (("FpzCz", frontal), ("PzOz", posterior), ("EOG", eyes)):
+        p10, *_, p90 = table[name]["W"]
+        assert p10 < np.median(epochs[day].std(axis=1)) < p90
+        assert np.isin(epochs[day], (epochs.min(), epochs.max())).mean() < 0.005
+    # Eyes are closed for less of the day than of the wake in bed.
+    closed = alpha_peak(posterior) > 4
+    assert 0.05 < closed[day].mean() < 0.3 < closed[~day & (scored == W)].mean() < 0.7
+    assert np.mean(steps(eyes[day & ~closed])) > np.mean(steps(eyes[scored == N3])) + 0.2
+
+
+def test_electrodes_pop_now_and_then(whole_day):
+    psg, _, scored = whole_day
+    asleep = (scored != W) & (scored <= 4)
+    jumps = []
+    for channel in psg.signals[:3]:
+        epochs = channel.data.reshape(-1, SAMPLES_PER_EPOCH)[asleep]
+        jumps.append(np.abs(np.diff(epochs)).max(axis=1) > 0.4 * channel.physical_range[1])
+    assert 2 <= np.sum(jumps) <= 20  # about one an hour
+
+
+# --------------------------------------------------------------------------------- what the stages are known by, in uV
+
+
+@pytest.fixture(scope="module")
+def signals(cohort):
+    """All epochs of the cohort: (scored stages, (3, n, 3000) microvolts, 1-Hz EMG (n, 30))."""
+    directory, recordings = cohort
+    psgs = [edfio.read_edf(directory / recording.psg) for recording in recordings]
+    scored = np.concatenate([simulated_stages(recording.id, DEMO_HOURS, SEED) for recording in recordings])
+    waves = [np.concatenate([psg.signals[i].data.reshape(-1, SAMPLES_PER_EPOCH) for psg in psgs]) for i in range(3)]
+    emg = np.concatenate([psg.signals[4].data.reshape(-1, EPOCH_SECONDS) for psg in psgs])
+    return scored, np.array(waves), emg
+
+
+def band_pass(epochs, low, high):
+    return signal.sosfiltfilt(signal.butter(4, [low, high], "bandpass", fs=100, output="sos"), epochs, axis=-1)
+
+
+def alpha_peak(epochs):
+    """Power at 10 Hz over that at 8 and 12 Hz, per epoch."""
+    frequencies, power = signal.welch(epochs, 100, nperseg=400, axis=-1)
+    at = [int(np.argmin(np.abs(frequencies - f))) for f in (8, 10, 12)]
+    return power[:, at[1]] / power[:, [at[0], at[2]]].mean(axis=1)
+
+
+def steps(epochs):
+    """Excess kurtosis of the change over 100 ms, per epoch: 0 for noise, more where there are sudden deflections."""
+    slow = band_pass(epochs, 0.4, 8)
+    return stats.kurtosis(slow[:, 10:] - slow[:, :-10], axis=1)
+
+
+def test_n2_has_spindles(signals):
+    scored, (frontal, _, _), _ = signals
+    burstiness = [np.median(stats.kurtosis(band_pass(frontal[scored == s], 11, 15.5), axis=1)) for s in range(5)]
+    assert burstiness[N2] > 0.5 and max(burstiness[:N2] + burstiness[N3:]) < 0.15
+
+
+def test_n2_has_k_complexes(signals):
+    scored, (frontal, _, _), _ = signals
+    delta = band_pass(frontal, 0.4, 4)
+    # A deep negative wave, of which noise is as often a positive one.
+    deep = delta.min(axis=1) < -3.6 * delta.std(axis=1)
+    high = delta.max(axis=1) > 3.6 * delta.std(axis=1)
+    excess = [deep[scored == stage].mean() - high[scored == stage].mean() for stage in range(5)]
+    assert excess[N2] > 0.05 and max(excess[N1], excess[N3], excess[REM]) < excess[N2] / 2
+
+
+def test_n3_has_slow_waves(signals):
+    scored, (frontal, _, _), _ = signals
+    height = [np.median(band_pass(frontal[scored == stage], 0.4, 2).std(axis=1)) for stage in range(5)]
+    assert height[N3] > 1.5 * max(height[W], height[N2]) and height[N3] > 25
+
+
+def test_rem_and_wake_have_eye_movements(signals):
+    scored, (_, _, eyes), _ = signals
+    deflections = [np.mean(steps(eyes[scored == stage])) for stage in range(5)]
+    assert min(deflections[REM], deflections[W]) > 0.15 + max(np.median(steps(eyes[scored == s])) for s in (N2, N3))
+
+
+def test_wake_has_alpha_with_eyes_closed_and_blinks_with_eyes_open(signals):
+    scored, (frontal, posterior, _), _ = signals
+    closed = alpha_peak(posterior[scored == W]) > 4
+    assert 0.3 < closed.mean() < 0.7
+    blinks = stats.skew(band_pass(frontal[scored == W], 0.4, 8), axis=1)
+    assert np.median(blinks[~closed]) > 0.05 + np.median(blinks[closed])
+    # It lasts: an epoch is mostly followed by its like.
+    follows = np.mean(closed[1:] == closed[:-1])
+    assert follows > 0.6
+    # And waxes and wanes within an epoch more than noise does.
+    envelope = np.abs(signal.hilbert(band_pass(posterior[scored == W][closed], 8, 12)))
+    assert np.mean(envelope.std(axis=1) / envelope.mean(axis=1)) > 0.55
+
+
+def test_muscle_tone_falls_from_wake_to_rem_which_twitches(signals):
+    scored, _, emg = signals
+    tone = [np.median(emg[scored == stage]) for stage in (W, N1, N2, N3, REM)]
+    assert all(higher > lower for higher, lower in pairwise(tone))
+    twitch = [(emg[scored == s] > 1.5 * np.median(emg[scored == s], axis=1, keepdims=True)).mean() for s in range(5)]
+    assert twitch[REM] > 0.01 > 5 * max(twitch[:REM])
+
+
+def test_movement_is_louder_than_the_sleep_around_it(signals):
+    scored, waves, emg = signals
+    moving, asleep = scored == MOVEMENT, (scored != W) & (scored <= 4)
+    for epochs in waves:
+        assert np.median(epochs[moving].std(axis=1)) > 1.8 * np.median(epochs[asleep].std(axis=1))
+    assert np.median(emg[moving]) > 1.5 * np.median(emg[asleep])
 
 
 def test_amplitudes_are_those_of_each_stage_and_rarely_clipped(cohort):

@@ -119,6 +119,7 @@ def make_runs(
                             "seed": seed,
                             "fold": fold,
                             "folds": folds,
+                            "only_folds": "",
                             "selection": SELECTION[protocol],
                             "window": "released" if p == 0 else "standard",
                             "training_epochs": training_epochs,

@@ -135,6 +135,20 @@ def test_runs_that_cannot_be_summarised_are_listed(simulated, change, message):
         tables.main_results(runs, pd.read_csv(PUBLISHED), "simulated", True)
 
 
+def test_a_trial_of_some_folds_is_summarised_and_says_how_many(simulated):
+    runs = tables.read_runs(simulated).assign(only_folds="0")
+    table = tables.main_results(runs[runs.fold == 0], pd.read_csv(PUBLISHED), "simulated", True)
+    assert table.folds.dropna().str.startswith("1 of ").all()
+    with pytest.raises(BenchmarkError, match="fold 0 of"):
+        tables.main_results(runs[runs.fold == 1], pd.read_csv(PUBLISHED), "simulated", True)
+
+
+def test_a_trial_says_so_in_its_title():
+    assert tables.TRIAL in tables.title("try-real", False, "Summary")
+    assert tables.SIMULATED in tables.title("try-real", True, "Summary")
+    assert tables.title("sleep-edf-20", False, "Summary") == "Summary, Sleep-EDF-20"
+
+
 def test_models_tested_on_different_epochs_are_an_error(simulated):
     runs = tables.read_runs(simulated)
     runs.loc[runs.seed == 2, "confusion_W_W"] += 1

@@ -1,3 +1,4 @@
+import functools
 import itertools
 import os
 import shutil
@@ -11,10 +12,10 @@ PACKAGE = str(Path(workflow.basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
 os.environ.update(PYTHONPATH=PACKAGE)
 
-from sleepbench.config import dataset_of, recipe_settings, validate
+from sleepbench.config import dataset_of, recipe_settings, simulation_ids, validate
 from sleepbench.data.recordings import first_subjects, read_recordings
-from sleepbench.data.simulation import simulated_ids
 from sleepbench.errors import BenchmarkError
+from sleepbench.files import sha256_of_file, sha256_of_json
 from sleepbench.models import describe, model_names
 from sleepbench.protocols.folds import FoldSettings
 from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
@@ -26,18 +27,22 @@ except BenchmarkError as error:
     raise WorkflowError(str(error)) from None
 
 ENVIRONMENT = "../../envs/environment.yaml"
-SLEEP_EDF_TABLE = "workflow/resources/sleep_edf_recordings.csv"
 PUBLISHED = "workflow/resources/published_results.csv"
 CLAIMS = "workflow/resources/claims.yaml"
 
+KNOWN_TOTALS = "workflow/resources/known_totals.yaml"
+KNOWN_EPOCHS = "workflow/resources/known_epochs.csv"
+
 TABLES = ["main_results", "complexity", "claims"]
-FIGURES = ["confusion", "night", "training_curves"]
+DATA_TABLES = ["quality"]  # as long as the list of recordings: not in the summary
+FIGURES = ["confusion", "night", "training_curves", "hypnograms"]
+REPORTING_CODE = code_sha256(["reporting/*.py", "evaluation/*.py", "data/quality.py", "data/hypnogram.py"])
 STORE_MARK = "results/mlflow-store.json"
 
 TRAININGS = "results/{dataset}/trainings/{folds}/{window}/{model}/{channels}/{recipe}/seed-{seed}"
 
 DATASETS = {name: dataset_of(config, name) for name in config["datasets"]}
-SIMULATED = [name for name, dataset in DATASETS.items() if dataset.simulated]
+SIMULATED = [name for name, dataset in DATASETS.items() if dataset.simulation]
 FOLD_SETTINGS = {
     (dataset, protocol): FoldSettings.of_protocol(settings, dataset)
     for protocol, settings in config["protocols"].items()
@@ -64,35 +69,33 @@ wildcard_constraints:
 def table_of(source):
     """The table of a source's recordings: committed for Sleep-EDF, the manifest of a simulated cohort."""
     # The committed table is as new as the last checkout: what it says of a recording is watched as a parameter instead.
-    return f"results/data/{source}/recordings.csv" if source in SIMULATED else ancient(SLEEP_EDF_TABLE)
+    return f"results/data/{source}/recordings.csv" if source in SIMULATED else ancient(config["data"]["table"])
 
 
 def raw_directory(source):
     return f"results/data/{source}/raw" if source in SIMULATED else config["data"]["directory"]
 
 
-def simulation_ids(dataset):
-    simulation = DATASETS[dataset].simulation
-    return simulated_ids(simulation["subjects"], simulation["single_night_subjects"])
+def is_simulated(source):
+    """Whether a source's files hold simulated signals: a simulated cohort, or a rehearsal under the real names."""
+    return source in SIMULATED or config["data"]["simulated"]
 
 
+@functools.cache
 def recording_ids(dataset):
     """Ids of a dataset's recordings, known before a simulated cohort is written."""
-    if DATASETS[dataset].simulated:
-        return simulation_ids(dataset)
-    table = read_recordings(Path(workflow.basedir) / SLEEP_EDF_TABLE)
-    return [recording.id for recording in first_subjects(table, DATASETS[dataset].subjects)]
+    if DATASETS[dataset].simulation:
+        return simulation_ids(DATASETS[dataset].simulation)
+    try:
+        table = read_recordings(config["data"]["table"])
+        return [recording.id for recording in first_subjects(table, DATASETS[dataset].subjects)]
+    except BenchmarkError as error:
+        raise WorkflowError(f"data.table: {error}") from None
 
 
-RECORDING_IDS = {name: recording_ids(name) for name in DATASETS}
-
-
-def prepared_signals(dataset):
-    return expand(
-        "results/data/{source}/prepared/{recording}.npy",
-        source=DATASETS[dataset].source,
-        recording=RECORDING_IDS[dataset],
-    )
+def of_recordings(dataset, path):
+    """A path of the source's data, such as "prepared/{recording}.npy", for every recording of a dataset."""
+    return expand(f"results/data/{DATASETS[dataset].source}/{path}", recording=recording_ids(dataset))
 
 
 def fold_settings(dataset, folds):
@@ -103,8 +106,10 @@ def fold_settings(dataset, folds):
     return FOLD_SETTINGS[dataset, protocols[0]], protocols
 
 
-def fold_groups(k):
+def fold_groups(dataset, k):
     """Names of the groups of folds that jobs train: "3" for one fold, "0-4" for several."""
+    if DATASETS[dataset].only_folds:
+        return [str(fold) for fold in DATASETS[dataset].only_folds]
     size = config["training"]["folds_per_job"]
     bounds = [(first, min(first + size, k) - 1) for first in range(0, k, size)]
     return [str(first) if first == last else f"{first}-{last}" for first, last in bounds]
@@ -117,7 +122,7 @@ def folds_in_group(group):
 
 def folds_of_job(wildcards):
     """Numbers of the folds that a training job's path names."""
-    groups = fold_groups(fold_settings(wildcards.dataset, wildcards.folds)[0].k)
+    groups = fold_groups(wildcards.dataset, fold_settings(wildcards.dataset, wildcards.folds)[0].k)
     if wildcards.group not in groups:
         raise WorkflowError(f"{wildcards.folds} has no group '{wildcards.group}' of folds, only {', '.join(groups)}")
     return folds_in_group(wildcards.group)
@@ -128,7 +133,10 @@ def group_of(dataset, folds, fold):
     k = fold_settings(dataset, folds)[0].k
     if fold >= k:
         raise WorkflowError(f"{folds} has no fold {fold}, only 0 to {k - 1}")
-    return next(group for group in fold_groups(k) if fold in folds_in_group(group))
+    for group in fold_groups(dataset, k):
+        if fold in folds_in_group(group):
+            return group
+    raise WorkflowError(f"fold {fold} is not among datasets.{dataset}.only_folds, {DATASETS[dataset].only_folds}")
 
 
 def receipts(dataset):
@@ -148,8 +156,29 @@ def receipts(dataset):
             recipe=run["recipe"],
             seed=seed,
         )
-        paths |= dict.fromkeys(f"{training}/group-{group}.json" for group in fold_groups(settings.k))
+        paths |= dict.fromkeys(f"{training}/group-{group}.json" for group in fold_groups(dataset, settings.k))
     return list(paths)
+
+
+def predictions(dataset, protocol):
+    """Predictions of the first model, channels and seed of the configuration in every fold of a protocol."""
+    run, settings = config["run"], FOLD_SETTINGS[dataset, protocol]
+    training = TRAININGS.format(
+        dataset=dataset,
+        folds=settings.name,
+        window=config["protocols"][protocol]["window"],
+        model=run["models"][0],
+        channels=run["channels"][0],
+        recipe=run["recipe"],
+        seed=run["seeds"][0],
+    )
+    selection = config["protocols"][protocol]["selection"]
+    return [f"{training}/fold-{fold}/{selection}/predictions.parquet" for fold in range(settings.k)]
+
+
+def resources_sha256(*paths):
+    """Hash of committed files whose time stamps say nothing: that of the checkout."""
+    return sha256_of_json([sha256_of_file(Path(workflow.basedir) / path) for path in paths])
 
 
 def uses_gpu():
@@ -165,7 +194,7 @@ def products(dataset):
     """Everything that is made for a dataset: trainings, tables, figures, summary."""
     return [
         *receipts(dataset),
-        *expand("results/{dataset}/tables/{name}.{form}", dataset=dataset, name=TABLES, form=["csv", "md", "tex"]),
+        *expand("results/{dataset}/tables/{name}.{form}", dataset=dataset, name=TABLES + DATA_TABLES, form=["csv", "md", "tex"]),
         *expand("results/{dataset}/figures/{name}.{form}", dataset=dataset, name=FIGURES, form=["csv", "pdf", "png"]),
         f"results/{dataset}/summary.md",
     ]

@@ -1,5 +1,3 @@
-REPORTING_CODE = code_sha256(["reporting/*.py", "evaluation/*.py"])
-
 renew_store_mark(config["tracking"]["uri"], Path(STORE_MARK))
 
 
@@ -50,6 +48,7 @@ rule collect_runs:
         uri=config["tracking"]["uri"],
         experiment=lambda w: experiment(w.dataset),
         simulated=lambda w: DATASETS[w.dataset].simulated,
+        only_folds=lambda w: DATASETS[w.dataset].only_folds,
     message:
         "Collecting the metrics of the runs on {wildcards.dataset} from MLflow"
     script:

@@ -23,7 +23,9 @@ rule folds:
 rule train:
     input:
         folds="results/{dataset}/folds/{folds}.json",
-        signals=lambda w: prepared_signals(w.dataset),
+        signals=lambda w: of_recordings(w.dataset, "prepared/{recording}.npy"),
+        # Before any training: the recordings hold what they are known to hold.
+        totals="results/{dataset}/totals/{folds}-{window}.json",
     output:
         # The files of each fold lie beside the receipt that lists them. Snakemake does not own them: a finished fold
         # outlives a failed job, a regrouping of folds and a new time stamp.

@@ -9,5 +9,6 @@ with logged(snakemake.log[0]):
         snakemake.params.uri,
         snakemake.params.experiment,
         snakemake.params.simulated,
+        snakemake.params.only_folds,
         Path(snakemake.output.table),
     )

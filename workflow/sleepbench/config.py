@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, TypeChecker, ValidationError, validators
 
+from sleepbench.data.simulation import shape_ids, simulated_ids
 from sleepbench.errors import BenchmarkError
 from sleepbench.models import model_names
 from sleepbench.training.recipes import Recipe
@@ -113,12 +114,10 @@ def _contradictions(config: dict) -> Iterable[str]:
             continue
         if "simulation" in dataset and name.startswith("sleep-edf"):
             yield f"datasets.{name}: simulated data cannot go by the name of Sleep-EDF; use another name"
-        if "simulation" in dataset:
-            n_subjects = dataset["simulation"]["subjects"]
-            unknown = [n for n in dataset["simulation"]["single_night_subjects"] if n >= n_subjects]
-            if unknown:
-                yield f"datasets.{name}.simulation.single_night_subjects: {unknown}, expected 0 to {n_subjects - 1}"
-        yield from _too_many_folds(config, name)
+        if problem := _wrong_simulation(name, dataset.get("simulation")):
+            yield problem
+            continue
+        yield from _wrong_folds(config, name)
     for name, recipe in config["recipes"].items():
         try:
             Recipe.from_config(name, recipe)
@@ -126,37 +125,75 @@ def _contradictions(config: dict) -> Iterable[str]:
             yield f"recipes.{name}: {error}"
 
 
-def _too_many_folds(config: dict, dataset: str) -> Iterable[str]:
+def _wrong_simulation(name: str, simulation: dict | None) -> str | None:
+    """A shape, or a number of subjects and who of them has one night."""
+    explicit = {"subjects", "single_night_subjects"}
+    if simulation is None or ("shape" in simulation and not explicit & set(simulation)):
+        return None
+    if "shape" in simulation or not explicit <= set(simulation):
+        return f"datasets.{name}.simulation: give either 'shape', or both 'subjects' and 'single_night_subjects'"
+    unknown = [n for n in simulation["single_night_subjects"] if n >= simulation["subjects"]]
+    if unknown:
+        last = simulation["subjects"] - 1
+        return f"datasets.{name}.simulation.single_night_subjects: {unknown}, expected 0 to {last}"
+    return None
+
+
+def _wrong_folds(config: dict, dataset: str) -> Iterable[str]:
     settings = config["datasets"][dataset]
-    n_subjects = settings.get("subjects") or settings["simulation"]["subjects"]
+    simulation = settings.get("simulation")
+    n_subjects = len({id[3:5] for id in simulation_ids(simulation)}) if simulation else settings["subjects"]
     for name, protocol in config["protocols"].items():
-        k = protocol["folds"].get(dataset, 0)
+        k = protocol["folds"].get(dataset)
+        if k is None:
+            continue
         if protocol["unit"] == "subject" and k > n_subjects:
             yield f"protocols.{name}.folds.{dataset}: {k} folds by subject of {n_subjects} subjects; lower it"
+        unknown = [fold for fold in settings.get("only_folds", []) if fold >= k]
+        if unknown:
+            yield f"datasets.{dataset}.only_folds: {unknown}, but the protocol '{name}' has the folds 0 to {k - 1}"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset of the config. `simulation` is None for real recordings; `source` names the files' directory."""
+    """A dataset of the config.
+
+    `simulation` is None for files under Sleep-EDF's names, of which `subjects` are taken; these are `simulated` too in
+    a rehearsal (data.simulated). `only_folds` is None where all folds are trained.
+    """
 
     name: str
     subjects: int | None
     simulation: dict | None
+    simulated: bool
     training_epochs: int | None
-
-    @property
-    def simulated(self) -> bool:
-        return self.simulation is not None
+    only_folds: tuple[int, ...] | None
 
     @property
     def source(self) -> str:
-        return self.name if self.simulated else "sleep-edf"
+        """Where its files lie under results/data/."""
+        return self.name if self.simulation else "sleep-edf"
 
 
 def dataset_of(config: dict, name: str) -> Dataset:
     """The named dataset of a validated config."""
     settings = config["datasets"][name]
-    return Dataset(name, settings.get("subjects"), settings.get("simulation"), settings.get("training_epochs"))
+    simulation, only_folds = settings.get("simulation"), settings.get("only_folds")
+    return Dataset(
+        name=name,
+        subjects=settings.get("subjects"),
+        simulation=simulation,
+        simulated=simulation is not None or config["data"]["simulated"],
+        training_epochs=settings.get("training_epochs"),
+        only_folds=tuple(sorted(only_folds)) if only_folds else None,
+    )
+
+
+def simulation_ids(simulation: dict) -> list[str]:
+    """Ids of the recordings that a dataset's `simulation` describes."""
+    if "shape" in simulation:
+        return shape_ids(simulation["shape"])
+    return simulated_ids(simulation["subjects"], simulation["single_night_subjects"])
 
 
 def recipe_settings(config: dict, recipe: str, dataset: str) -> dict:

@@ -113,8 +113,12 @@ def log_runs(
     )
 
 
-def collect_runs(logged: Path, uri: str, experiment: str, simulated: bool, output: Path) -> None:
+def collect_runs(
+    logged: Path, uri: str, experiment: str, simulated: bool, only_folds: Sequence[int] | None, output: Path
+) -> None:
     """Write the table of runs (CSV, one row per run): who a run is from its files, its metrics from MLflow.
+
+    `only_folds` are the folds that were asked for, None for all.
 
     Raises BenchmarkError naming runs that MLflow does not hold, or holds more than once.
     """
@@ -137,6 +141,7 @@ def collect_runs(logged: Path, uri: str, experiment: str, simulated: bool, outpu
     table = pd.DataFrame(rows)
     # protocols in the order of the configuration
     table["protocol"] = pd.Categorical(table["protocol"], categories=table["protocol"].unique())
+    table["only_folds"] = " ".join(map(str, only_folds or ()))
     table = table.sort_values(["protocol", "model", "channels", "recipe", "seed", "fold"])
     with replacing(output) as temporary:
         table.to_csv(temporary, index=False)

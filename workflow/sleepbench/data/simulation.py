@@ -12,10 +12,11 @@ workflow/resources/sleep_stage_statistics.json:
   and within recordings and its lag-1 autocorrelation; amplitudes in microvolts.
 
 Chosen by hand to be plausible, not calibrated: everything about the four 1-Hz channels; waveforms (spindles,
-K-complexes, eye movements, blinks), coherence between channels and phase; how much of the deviation between recordings
-a subject's two nights share; artefacts, movement time, when a night begins. Nights differ less in their stage shares
-than real ones do, and their bouts are geometric given the time of night, where real bouts of wake have a longer tail.
-Age and sex are in the header only: nothing depends on them.
+K-complexes, alpha with eyes closed, eye movements, blinks), coherence between channels and phase; how much of the
+deviation between recordings a subject's two nights share; artefacts (movement, electrode pops), movement time, the day
+but for its amplitude, when a night begins. Nights differ less in their stage shares than real ones do, and their bouts
+are geometric given the time of night, where real bouts of wake have a longer tail. Age and sex are in the header only:
+nothing depends on them.
 
 The same (seed, recording id, psg_hours) gives the same bytes, whatever else is simulated; what the two nights of a
 subject share is drawn from (seed, subject).
@@ -34,7 +35,7 @@ from edfio import Patient as EdfPatient
 from edfio import Recording as EdfRecording
 from scipy import fft, signal
 
-from sleepbench.data.recordings import Recording, write_recordings
+from sleepbench.data.recordings import Recording, first_subjects, read_recordings, write_recordings
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import read_json, replacing, sha256_of_file
 from sleepbench.stages import (
@@ -51,13 +52,16 @@ from sleepbench.stages import (
     W,
 )
 
-STATISTICS = Path(__file__).parents[2] / "resources" / "sleep_stage_statistics.json"
+RESOURCES = Path(__file__).parents[2] / "resources"
+STATISTICS = RESOURCES / "sleep_stage_statistics.json"
+SLEEP_EDF_RECORDINGS = RESOURCES / "sleep_edf_recordings.csv"
 EPOCHS_PER_HOUR = 3600 // EPOCH_SECONDS
 EPOCHS_PER_DAY = 24 * EPOCHS_PER_HOUR
 WINDOW_EPOCHS = 60
 """Wake kept either side of sleep in the recordings that the statistics are of (30 min)."""
 
 N_CHANNELS, N_BANDS = 3, 5
+DELTA, _, ALPHA, SIGMA, _ = range(N_BANDS)
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Names and random numbers
@@ -79,6 +83,23 @@ def simulated_ids(subjects: int, single_night_subjects: Sequence[int]) -> list[s
         for night in (1, 2)
         if night == 1 or subject not in single_night_subjects
     ]
+
+
+SHAPES = ("demo", "sleep-edf-20", "sleep-edf-78")
+"""Cohorts by name: a small one, and two of the size, subject numbers and night numbers of the real data sets."""
+
+
+def shape_ids(shape: str) -> list[str]:
+    """Recording ids, ascending, of a cohort of this shape: demo 11, sleep-edf-20 39, sleep-edf-78 153.
+
+    BenchmarkError for another name.
+    """
+    if shape not in SHAPES:
+        raise BenchmarkError(f"the shape is {shape!r}, expected one of {', '.join(map(repr, SHAPES))}")
+    if shape == "demo":
+        return simulated_ids(6, [5])
+    subjects = 20 if shape == "sleep-edf-20" else None
+    return [recording.id for recording in first_subjects(read_recordings(SLEEP_EDF_RECORDINGS), subjects)]
 
 
 def _subject_and_night(recording_id: str) -> tuple[int, int]:
@@ -275,8 +296,8 @@ def simulated_stages(recording_id: str, psg_hours: float, seed: int) -> np.ndarr
 
 def _psg_epochs(psg_hours: float) -> int:
     epochs = round(psg_hours * EPOCHS_PER_HOUR)
-    if not EPOCHS_PER_HOUR // 2 <= epochs < EPOCHS_PER_DAY:
-        raise BenchmarkError(f"psg_hours: {psg_hours}: expected at least 0.5 h, and less than the hypnogram's 24 h")
+    if not EPOCHS_PER_HOUR // 2 <= epochs <= EPOCHS_PER_DAY:
+        raise BenchmarkError(f"psg_hours: {psg_hours}: expected at least 0.5 h, and at most the hypnogram's 24 h")
     return epochs
 
 
@@ -284,7 +305,7 @@ def _psg_epochs(psg_hours: float) -> int:
 # Band powers
 # ---------------------------------------------------------------------------------------------------------------------
 
-EOG_BETA_ATTENUATION = -2.2
+EOG_BETA_ATTENUATION = -2.45
 """The log gain of the low-pass at 15 Hz through which the table's EOG beta power was seen; raw signals lack it."""
 
 STAGES_IN_COMMON = 0.7
@@ -333,6 +354,14 @@ def _log_band_powers(randomness: _Randomness, stages: np.ndarray) -> np.ndarray:
     return powers
 
 
+def _is_day(stages: np.ndarray) -> np.ndarray:
+    """Which epochs (n_epochs,) are more than 30 min from sleep."""
+    asleep = np.flatnonzero(stages != W)
+    day = np.ones(len(stages), dtype=bool)
+    day[max(0, asleep[0] - WINDOW_EPOCHS) : asleep[-1] + 1 + WINDOW_EPOCHS] = False
+    return day
+
+
 def _set_daytime_amplitude(powers: np.ndarray, stages: np.ndarray) -> None:
     """Shift the day's log powers in place so that each channel's variance over the recording is one.
 
@@ -340,9 +369,7 @@ def _set_daytime_amplitude(powers: np.ndarray, stages: np.ndarray) -> None:
     wake either side; the day's amplitude is what remains. Within a factor of two, lest an unusual night make an absurd
     day.
     """
-    asleep = np.flatnonzero(stages != W)
-    day = np.ones(len(stages), dtype=bool)
-    day[max(0, asleep[0] - WINDOW_EPOCHS) : asleep[-1] + 1 + WINDOW_EPOCHS] = False
+    day = _is_day(stages)
     if day.mean() < 0.25:
         return
     variance = np.exp(powers).sum(axis=2)
@@ -367,11 +394,19 @@ MICROVOLTS_LOG_DEVIATION = np.array([0.2, 0.2, 0.0])
 """Standard deviation between recordings of its logarithm; that of EOG's z-scored power is wide enough by itself."""
 
 
+EYES_CLOSED = len(STAGES)
+"""State of an epoch of wake with eyes closed. The other states are the stages, W being wake with eyes open."""
+EYES_CLOSED_IN_BED, EYES_CLOSED_BY_DAY = 0.5, 0.15
+"""Share of wake with eyes closed: near sleep, and more than 30 min from it."""
+
+ELECTRODE_POPS_PER_HOUR = 1.0
+
+
 @dataclass(frozen=True)
 class _Event:
-    """A transient that a stage is known by: `rate` a 30-s epoch, `height` standard deviations of its band's signal."""
+    """A transient that a state is known by: `rate` a 30-s epoch, `height` standard deviations of its band's signal."""
 
-    stage: int
+    state: int
     band: int
     channels: tuple[int, ...]
     rate: float
@@ -393,13 +428,15 @@ def _events() -> tuple[_Event, ...]:
     eye_movement = (1 - np.exp(-time / 0.04)) * np.exp(-time / 0.3)
     eye_movement /= eye_movement.max()
     blink = np.hanning(round(0.4 * SAMPLING_RATE))
-    delta, sigma = 0, 3
+    time = seconds(3.0)
+    alpha_burst = np.sin(2 * np.pi * 10 * time) * np.hanning(len(time))
     return (
-        _Event(N2, sigma, (0, 1), 2.0, 4.0, True, spindle),
-        _Event(N2, delta, (0, 1), 0.5, 3.5, False, k_complex),
-        _Event(REM, delta, (2,), 4.0, 2.5, True, eye_movement),
-        _Event(W, delta, (2,), 3.0, 2.5, True, eye_movement),
-        _Event(W, delta, (0, 2), 3.0, 2.5, False, blink),
+        _Event(N2, SIGMA, (0, 1), 2.0, 4.0, True, spindle),
+        _Event(N2, DELTA, (0, 1), 0.5, 3.5, False, k_complex),
+        _Event(REM, DELTA, (2,), 4.0, 2.5, True, eye_movement),
+        _Event(W, DELTA, (2,), 3.0, 2.5, True, eye_movement),
+        _Event(W, DELTA, (0, 2), 5.0, 2.5, False, blink),
+        _Event(EYES_CLOSED, ALPHA, (1,), 8.0, 2.0, True, alpha_burst),
     )
 
 
@@ -435,13 +472,29 @@ def _log_density_at_centres(log_powers: np.ndarray) -> np.ndarray:
     return values
 
 
-def _without_event_power(log_powers: np.ndarray, stages: np.ndarray) -> np.ndarray:
-    """Log powers of the noise alone: what a stage's events will add, on average, is taken off first."""
-    share = np.zeros((len(STAGES), N_CHANNELS, N_BANDS))
+def _states(log_powers: np.ndarray, stages: np.ndarray) -> np.ndarray:
+    """The stages (n_epochs,), but EYES_CLOSED in the wake of most alpha over Pz-Oz, which lasts as alpha's power does.
+
+    So alpha with eyes closed, and the blinks and glances without it, are in the waveforms alone: band powers stay those
+    of the table.
+    """
+    states = stages.copy()
+    day = _is_day(stages)
+    for epochs, share in ((~day, EYES_CLOSED_IN_BED), (day, EYES_CLOSED_BY_DAY)):
+        awake = np.flatnonzero(epochs & (stages == W))
+        alpha = log_powers[awake, 1, ALPHA]
+        if len(awake):
+            states[awake[alpha > np.quantile(alpha, 1 - share)]] = EYES_CLOSED
+    return states
+
+
+def _without_event_power(log_powers: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Log powers of the noise alone: what a state's events will add, on average, is taken off first."""
+    share = np.zeros((EYES_CLOSED + 1, N_CHANNELS, N_BANDS))
     for event in _events():
         energy = event.height**2 * (event.waveform**2).sum()
-        share[event.stage, list(event.channels), event.band] += event.rate * energy / SAMPLES_PER_EPOCH
-    return log_powers - np.log1p(share)[stages]
+        share[event.state, list(event.channels), event.band] += event.rate * energy / SAMPLES_PER_EPOCH
+    return log_powers - np.log1p(share)[states]
 
 
 def _noise(log_powers: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -477,10 +530,10 @@ def _noise(log_powers: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return samples.reshape(N_CHANNELS, -1)[:, margin : margin + epochs * SAMPLES_PER_EPOCH]
 
 
-def _add_events(samples: np.ndarray, log_powers: np.ndarray, stages: np.ndarray, random: np.random.Generator) -> None:
-    """Add the events of each stage in place, as high as their band's signal is in that epoch."""
+def _add_events(samples: np.ndarray, log_powers: np.ndarray, states: np.ndarray, random: np.random.Generator) -> None:
+    """Add the events of each state in place, as high as their band's signal is in that epoch."""
     for event in _events():
-        epochs = np.repeat(np.arange(len(stages)), random.poisson(event.rate, len(stages)) * (stages == event.stage))
+        epochs = np.repeat(np.arange(len(states)), random.poisson(event.rate, len(states)) * (states == event.state))
         # An event lies within its epoch, so that it does not run into another stage.
         latest = SAMPLES_PER_EPOCH - len(event.waveform)
         starts = epochs * SAMPLES_PER_EPOCH + random.integers(0, latest, len(epochs))
@@ -491,10 +544,22 @@ def _add_events(samples: np.ndarray, log_powers: np.ndarray, stages: np.ndarray,
             np.add.at(samples[channel], positions, (heights[:, None] * event.waveform).astype(np.float32))
 
 
+def _add_electrode_pops(samples: np.ndarray, random: np.random.Generator) -> None:
+    """Add steps of an electrode that slipped, decaying with the recorder's high-pass, to one channel at a time."""
+    time = np.arange(3 * SAMPLING_RATE) / SAMPLING_RATE
+    decay = np.exp(-time / 0.4).astype(np.float32)
+    hours = samples.shape[1] / (3600 * SAMPLING_RATE)
+    for start in random.integers(0, samples.shape[1] - len(decay), random.poisson(ELECTRODE_POPS_PER_HOUR * hours)):
+        channel = random.integers(N_CHANNELS)
+        height = random.choice([-1, 1]) * random.uniform(0.5, 1) * CHANNELS[channel].physical_range[1]
+        samples[channel, start : start + len(decay)] += np.float32(height) * decay
+
+
 def _simulate_signals(randomness: _Randomness, night: _Night) -> np.ndarray:
     """The two EEG channels and the EOG in microvolts (3, n_epochs * 3000) float32."""
     random = randomness.of_recording(_SIGNALS)
     log_powers = _log_band_powers(randomness, night.true)
+    states = _states(log_powers, night.true)
     artefact = (night.scored == MOVEMENT) | (
         (night.true == W) & (random.random(len(night.true)) < ARTEFACT_SHARE_OF_WAKE)
     )
@@ -504,9 +569,10 @@ def _simulate_signals(randomness: _Randomness, night: _Night) -> np.ndarray:
     deviations = microvolts * np.sqrt(np.exp(log_powers).sum(axis=2))
     largest = np.array([channel.physical_range[1] / 3 for channel in CHANNELS[:N_CHANNELS]])
     log_powers += 2 * np.log(np.minimum(1, largest / deviations))[:, :, None]
-    samples = _noise(_without_event_power(log_powers, night.true), random)
-    _add_events(samples, log_powers, night.true, random)
+    samples = _noise(_without_event_power(log_powers, states), random)
+    _add_events(samples, log_powers, states, random)
     samples *= microvolts.astype(np.float32)[:, None]
+    _add_electrode_pops(samples, random)
     return samples
 
 
@@ -516,6 +582,7 @@ def _simulate_signals(randomness: _Randomness, night: _Night) -> np.ndarray:
 
 EMG_MICROVOLTS = np.array([2.9, 2.1, 1.8, 1.6, 0.9])
 """Rectified submental EMG by stage; 3.4 microvolts awake in the one real excerpt at hand."""
+REM_TWITCHES_PER_SECOND = 0.03
 
 
 def _smoothed(values: np.ndarray, seconds: int) -> np.ndarray:
@@ -536,6 +603,8 @@ def _simulate_slow_signals(randomness: _Randomness, night: _Night) -> list[np.nd
     gain = np.exp(0.12 * randomness.partly_shared(_SLOW, 1))
     emg = gain * np.exp(_smoothed(level, 3)) * (1 + 0.04 * random.standard_normal(n))
     emg += np.repeat((night.scored == MOVEMENT) * 1.5, EPOCH_SECONDS)
+    twitches = random.exponential(0.5, n) * (random.random(n) < REM_TWITCHES_PER_SECOND) * (stages == REM)
+    emg += np.convolve(twitches, [1, 0.6, 0.3])[:n]
 
     asleep = _smoothed(np.where(awake, 0.0, 1.0), 3600)
     temperature = 37.2 + 0.15 * randomness.partly_shared(_SLOW, 2)[1] - 0.5 * asleep + 0.03 * random.standard_normal(n)
@@ -613,7 +682,7 @@ def _edf_signal(channel: _Channel, samples: np.ndarray) -> EdfSignal:
 
 
 def _annotations(scored: np.ndarray, random: np.random.Generator) -> list[EdfAnnotation]:
-    """One annotation per bout over 24 h: the scored epochs, then "Sleep stage ?" to the end."""
+    """One annotation per bout over 24 h: the scored epochs, then "Sleep stage ?" for what is left of the day."""
     labels = np.array(
         [DESCRIPTIONS.get(stage, "") for stage in scored] + [DESCRIPTIONS[UNKNOWN]] * (EPOCHS_PER_DAY - len(scored))
     )
@@ -635,9 +704,9 @@ def _annotations(scored: np.ndarray, random: np.random.Generator) -> list[EdfAnn
 def simulate_recording(directory: str | Path, recording_id: str, psg_hours: float, seed: int) -> Recording:
     """Write SC4ssNE0-PSG.edf and SC4ssNEx-Hypnogram.edf of one simulated night into `directory`.
 
-    `psg_hours` is the length of the PSG; the hypnogram always covers 24 h. About 22 h is a full recording: a day with a
-    sleep period of 7 to 8.5 h. Down to 1.75 h every night still has all five stages; see `_sleep_period_epochs` for
-    how the hours are divided.
+    `psg_hours` is the length of the PSG, at most 24; the hypnogram always covers 24 h. From about 22 h on it is a full
+    recording: a day with a sleep period of 7 to 8.5 h. Down to 1.75 h every night still has all five stages; see
+    `_sleep_period_epochs` for how the hours are divided.
     """
     directory = Path(directory)
     subject, night_number = _subject_and_night(recording_id)

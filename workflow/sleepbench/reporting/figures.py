@@ -4,6 +4,7 @@ The `draw_*` functions make a matplotlib Figure; the `*_figure` functions, one p
 """
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import replacing
 from sleepbench.reporting.style import COLUMN_WIDTH, PAGE_WIDTH, PART_COLOURS, STAGE_COLOURS, STYLE, new_figure, save
-from sleepbench.reporting.tables import SIMULATED, complete_runs, confusions, read_runs, title
+from sleepbench.reporting.tables import SIMULATED, TRIAL, complete_runs, confusions, read_runs, title
 from sleepbench.stages import EPOCH_SECONDS, STAGES
 
 NETWORK = ["title", "channels", "recipe"]
@@ -36,8 +37,8 @@ def network_name(network: tuple[str, str, str], networks: int) -> str:
 
 
 def heading(dataset: str, simulated: bool, text: str) -> str:
-    """A figure's title, with what says that its data is simulated on a line of its own."""
-    return title(dataset, simulated, text).replace(f" ({SIMULATED})", f"\n({SIMULATED})")
+    """A figure's title, with what says that its data is simulated, or a trial, on a line of its own."""
+    return re.sub(rf" \(({re.escape(SIMULATED)}|{re.escape(TRIAL)})\)$", r"\n(\1)", title(dataset, simulated, text))
 
 
 def read_run_file(run: pd.Series, name: str) -> pd.DataFrame:

@@ -20,7 +20,8 @@ from sleepbench.files import read_json, replacing, write_text
 from sleepbench.stages import STAGES
 
 SIMULATED = "SIMULATED data – not a result on Sleep-EDF"
-DATA_NAMES = {"sleep-edf-20": "Sleep-EDF-20", "sleep-edf-78": "Sleep-EDF-78"}
+TRIAL = "TRIAL on two subjects of Sleep-EDF – shows that the path works, not a benchmark result"
+DATA_NAMES = {"sleep-edf-20": "Sleep-EDF-20", "sleep-edf-78": "Sleep-EDF-78", "try-real": "trial, 2 subjects"}
 DASH = "–"
 TEXT_WIDTH = 118
 """Columns of running text in a Markdown table's caption and notes, for reading in a terminal."""
@@ -32,7 +33,8 @@ IDENTITY = ("protocol", "model", "channels", "recipe", "seed", "fold")
 
 RUN_COLUMNS = (
     *("run_key", "dataset", "simulated", "protocol", "model", "title", "channels", "n_channels", "recipe", "seed"),
-    *("fold", "folds", "selection", "window", "training_epochs", "selected_epoch", "directory", *CONFUSION),
+    *("fold", "folds", "only_folds", "selection", "window", "training_epochs", "selected_epoch", "directory"),
+    *CONFUSION,
 )
 
 
@@ -41,11 +43,12 @@ RUN_COLUMNS = (
 
 def read_runs(path: str | Path) -> pd.DataFrame:
     """Read a runs table; run keys stay text even where all of their characters are digits."""
-    runs = pd.read_csv(path, dtype={"run_key": str, "git_commit": str, "directory": str})
+    texts = ("run_key", "git_commit", "directory", "only_folds")
+    runs = pd.read_csv(path, dtype=dict.fromkeys(texts, str))
     missing = [column for column in RUN_COLUMNS if column not in runs]
     if missing:
         raise BenchmarkError(f"{path}: the runs table lacks {', '.join(missing)}; make it again")
-    return runs
+    return runs.assign(only_folds=runs.only_folds.fillna(""))
 
 
 def complete_runs(runs: pd.DataFrame, dataset: str, simulated: bool) -> pd.DataFrame:
@@ -85,7 +88,9 @@ def _missing_folds(runs: pd.DataFrame) -> list[str]:
     problems = []
     for values, group in runs.groupby(list(IDENTITY[:-1]), sort=False):
         folds = int(group.folds.max())
-        missing = sorted(set(range(folds)) - set(group.fold))
+        # A trial asks for some of the folds only; its tables say how many of how many.
+        asked = [int(fold) for fold in group.only_folds.iloc[0].split()] or range(folds)
+        missing = sorted(set(asked) - set(group.fold))
         if missing:
             listed = ", ".join(map(str, missing))
             problems.append(f"{_named(values, IDENTITY[:-1])}: fold {listed} of {folds} missing")
@@ -115,7 +120,9 @@ def data_name(dataset: str, simulated: bool) -> str:
 
 def title(dataset: str, simulated: bool, text: str) -> str:
     """A title that says which data the numbers are from."""
-    return f"{text} ({SIMULATED})" if simulated else f"{text}, {data_name(dataset, simulated)}"
+    if simulated:
+        return f"{text} ({SIMULATED})"
+    return f"{text} ({TRIAL})" if dataset == "try-real" else f"{text}, {data_name(dataset, simulated)}"
 
 
 # -------------------------------------------------------------------------------------------------------- main results

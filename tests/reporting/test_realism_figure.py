@@ -1,0 +1,109 @@
+"""The report on a simulated cohort: it says that it is simulated, and shows the numbers of its CSV."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from sleepbench.data import realism as measurements
+from sleepbench.data.preparation import prepare_recording
+from sleepbench.data.simulation import simulate_cohort
+from sleepbench.reporting import realism, style, tables
+
+CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The files of a report on two short nights and a network that predicts one of them perfectly."""
+    folder = tmp_path_factory.mktemp("realism")
+    prepared = []
+    for recording in simulate_cohort(folder / "raw", folder / "recordings.csv", ["SC4001", "SC4011"], 2, 5):
+        psg, hypnogram = (folder / "raw" / name for name in (recording.psg, recording.hypnogram))
+        prepared.append(folder / "prepared" / f"{recording.id}.npy")
+        prepare_recording(recording, psg, hypnogram, CHANNELS, prepared[-1], simulated=True)
+    predictions = folder / "trainings/subject/standard/net/four/released/seed-1/fold-0/last/predictions.parquet"
+    predictions.parent.mkdir(parents=True)
+    night = measurements.read_night(prepared[0], folder / "raw")
+    columns = {"recording": night.recording, "epoch": night.epoch, "stage": night.stage, "predicted": night.stage}
+    pd.DataFrame(columns).to_parquet(predictions)
+    files = {kind: str(folder / f"realism.{kind}") for kind in ("md", "csv", "png", "pdf")}
+    realism.realism_report(
+        [str(path) for path in prepared],
+        [str(predictions)],
+        "simulated",
+        markdown=files["md"],
+        csv=files["csv"],
+        png=files["png"],
+        pdf=files["pdf"],
+    )
+    return files
+
+
+def test_the_report_says_that_it_is_simulated_and_what_is_held_to(written):
+    text = Path(written["md"]).read_text(encoding="utf-8")
+    assert text.startswith("# ") and tables.SIMULATED in text.splitlines()[0]
+    assert "| stages that occur" in text and "not held to it" in text
+    assert "## Transition probabilities" in text and "## Bout lengths" in text
+    assert "subject / standard / net / four / released / seed-1 / last" in text
+
+
+def test_the_table_has_both_sides_of_every_number(written):
+    table = pd.read_csv(written["csv"])
+    assert list(table.columns) == ["quantity", "stage", "of", "simulated", "real"]
+    sizes = table.groupby("quantity").size()
+    assert sizes["transition probability"] == 25 and sizes["share of sleep period"] == 50
+    assert sizes["mean log band power"] == sizes["lag-1 autocorrelation of log band power"] == 75
+    chosen = table[(table.quantity == "transition probability") & (table.stage == "N1") & (table.of == "N2")]
+    assert chosen.real.item() == 0.15843
+    chosen = table[(table.quantity == "mean log band power") & (table.stage == "W") & (table.of == "EEG Pz-Oz, delta")]
+    assert chosen.real.item() == -1.6726 and np.isfinite(chosen.simulated.item())
+    network = table[table.quantity == "accuracy of a network"]
+    assert network.simulated.tolist() == [1.0] and network.real.isna().all()
+
+
+def test_the_figure_is_a_page_wide(written):
+    with Image.open(written["png"]) as image:
+        assert image.width == pytest.approx(200 * style.PAGE_WIDTH, abs=1) and np.asarray(image).std() > 10
+    assert Path(written["pdf"]).read_bytes().startswith(b"%PDF")
+
+
+def synthetic(stages=5):
+    """A comparison of the real statistics with themselves; stages beyond the first few may be lacking."""
+    real = measurements.real_statistics()
+    transitions = np.where(np.arange(5)[:, None] < stages, real.transitions, np.nan)
+    simulated = measurements.CohortStatistics(**{**vars(real), "transitions": transitions})
+    stage = np.repeat(np.arange(stages), 10).astype(np.int8)
+    epochs = len(stage)
+    night = measurements.Night(
+        recording="SC4001",
+        subject="00",
+        epoch=np.r_[: epochs // 2, epochs // 2 + 3 : epochs + 3],
+        stage=stage,
+        log_powers=np.zeros((epochs, 15)),
+        deviation_uv=np.ones((epochs, 3)),
+        log_density=np.zeros((5, 3, measurements.SHOWN.sum())),
+    )
+    return measurements.Realism(39, 20, epochs, simulated, real, night.log_density, night, [], [])
+
+
+@pytest.mark.parametrize("stages", [5, 3])
+def test_the_figure_is_labelled_and_nothing_leaves_it(stages):
+    figure = realism.draw_realism(synthetic(stages), "simulated-20")
+    assert tables.SIMULATED in figure.get_suptitle()
+    with matplotlib.rc_context(style.STYLE):
+        figure.draw_without_rendering()
+    tight, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert tight.x0 > -0.01 and tight.y0 > -0.01 and tight.x1 < width + 0.01 and tight.y1 < height + 0.01
+
+
+def test_folds_of_a_network_join_under_its_name():
+    path = "t/trainings/a/standard/net/four/released/seed-{}/fold-{}/last/predictions.parquet".format
+    networks = realism.networks_of([path(1, 0), path(1, 1), path(2, 0)])
+    assert {name: len(files) for name, files in networks.items()} == {
+        "a / standard / net / four / released / seed-1 / last": 2,
+        "a / standard / net / four / released / seed-2 / last": 1,
+    }

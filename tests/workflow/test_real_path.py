@@ -1,0 +1,103 @@
+"""The path of the real recordings, from a server under PhysioNet's paths: simulated files under the real names."""
+
+import threading
+from functools import partial
+from http.server import ThreadingHTTPServer
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import make_project
+
+from sleepbench.data.recordings import first_subjects, read_recordings
+from sleepbench.rehearsal import ROOT, SERVED_AT, QuietHandler, rehearse, simulate_under_real_names
+
+TRIAL = ("--config", "run={datasets: [try-real], protocols: [trial]}")
+
+
+class CountingHandler(QuietHandler):
+    """Remembers which files were asked for."""
+
+    asked: list[str] = []  # noqa: RUF012  (shared by all requests on purpose)
+
+    def do_GET(self):
+        self.asked.append(self.path.rsplit("/", 1)[-1])
+        super().do_GET()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """Two simulated subjects under the real names, behind a local server: (base URL, table, directory, requests)."""
+    directory = tmp_path_factory.mktemp("server")
+    real = read_recordings(ROOT / "workflow/resources/sleep_edf_recordings.csv")
+    files = directory / SERVED_AT / "sleep-cassette"
+    simulate_under_real_names(first_subjects(real, 2), files, directory / "recordings.csv")
+    CountingHandler.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(CountingHandler, directory=directory)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{SERVED_AT}/"
+        yield url, directory / "recordings.csv", files, CountingHandler.asked
+        server.shutdown()
+
+
+def real_project(directory, served, **data):
+    project = make_project(directory)
+    url, table, _, _ = served
+    project.configure(
+        data={"base_url": url, "table": str(table), "simulated": True, **data},
+        datasets={"try-real": {"training_epochs": 1}},
+    )
+    return project
+
+
+def test_data_are_fetched_once_and_only_what_is_missing_is_fetched_again(tmp_path, served):
+    project, asked = real_project(tmp_path, served), served[3]
+    asked.clear()
+    command = ("data", "--forcerun", "fetch", "--config", "run={datasets: [try-real], protocols: [trial]}")
+    result = project.run(*command)
+    assert result.returncode == 0, result.stdout
+    names = sorted(path.name for path in served[2].iterdir())
+    assert sorted(asked) == names and len(names) == 8
+    asked.clear()
+    (project.directory / "results/data/sleep-edf/raw" / names[0]).unlink()
+    result = project.run(*command)
+    assert result.returncode == 0, result.stdout
+    assert asked == [names[0]]
+
+
+def test_a_trial_trains_one_fold_and_its_tables_say_what_they_are(tmp_path, served):
+    project = real_project(tmp_path, served)
+    result = project.run(*TRIAL)
+    assert result.returncode == 0, result.stdout
+    results = project.directory / "results" / "try-real"
+    runs = pd.read_csv(results / "runs.csv")
+    assert runs["fold"].tolist() == [0] and runs["simulated"].all()
+    table = pd.read_csv(results / "tables" / "main_results.csv")
+    assert table.loc[table["model"] == "ULW-SleepNet", "folds"].iloc[0] == "1 of 2"
+    summary = (results / "summary.md").read_text(encoding="utf-8")
+    titles = [line for line in summary.splitlines() if line.startswith("#")]
+    assert titles and all("SIMULATED" in line for line in titles)
+
+
+def test_simulated_files_are_refused_as_real_ones(tmp_path, served):
+    project = real_project(tmp_path, served, simulated=False)
+    result = project.run("results/data/sleep-edf/prepared/SC4001.npy")
+    assert result.returncode != 0
+    assert "simulated" in result.stdout and "SC4001E0-PSG.edf" in result.stdout
+    assert not (project.directory / "results/data/sleep-edf/prepared/SC4001.npy").exists()
+
+
+@pytest.mark.slow
+def test_rehearsal_of_the_paper_runs_to_its_end(tmp_path):
+    import sys
+    from pathlib import Path
+
+    assert rehearse(tmp_path, Path(sys.prefix)) == 0
+    project = tmp_path / "project"
+    config = yaml.safe_load((project / "config.yaml").read_text(encoding="utf-8"))
+    summary = (project / "results/sleep-edf-20/summary.md").read_text(encoding="utf-8")
+    titles = [line for line in summary.splitlines() if line.startswith("#")]
+    assert titles and all("SIMULATED" in line for line in titles)
+    runs = pd.read_csv(project / "results/sleep-edf-20/runs.csv")
+    wanted = {name: config["protocols"][name]["folds"]["sleep-edf-20"] for name in config["run"]["protocols"]}
+    assert runs.groupby("protocol")["fold"].nunique().to_dict() == wanted

@@ -1,0 +1,78 @@
+"""Where the time went: Snakemake's benchmark files of a dataset, gathered by kind of job.
+
+python -m sleepbench.benchmark DATASET
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from sleepbench.clean import size_gb
+from sleepbench.config import dataset_of, nearest
+from sleepbench.errors import BenchmarkError
+
+BENCHMARKS = Path("results/benchmarks")
+COLUMNS = {"s": "wall s", "cpu_time": "cpu s", "max_rss": "peak MB"}
+"""Snakemake's columns: wall and CPU time in seconds, largest resident memory in MiB."""
+
+
+def read_benchmarks(directory: Path, pattern: str) -> pd.DataFrame:
+    """One row per benchmark file below `directory` that matches: the columns of Snakemake, numbers or NaN."""
+    files = sorted(directory.glob(pattern))
+    tables = [pd.read_csv(path, sep="\t", na_values=["-", "NA"]) for path in files]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def summarise(kinds: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per kind of job: number of jobs, seconds in all, median and most of a job, CPU seconds, peak memory."""
+    rows = [
+        {
+            "job": kind,
+            "jobs": len(jobs),
+            "wall s, all": jobs.s.sum(),
+            "median": jobs.s.median(),
+            "most": jobs.s.max(),
+            "cpu s, all": jobs.cpu_time.sum(),
+            "peak MB": jobs.max_rss.max(),
+        }
+        for kind, jobs in kinds.items()
+        if len(jobs)
+    ]
+    return pd.DataFrame(rows)
+
+
+def benchmark_table(source: str, dataset: str) -> pd.DataFrame:
+    """What the jobs of a dataset took, by kind; BenchmarkError when none has been run."""
+    data = BENCHMARKS / "data" / source
+    kinds = {
+        "simulate": read_benchmarks(data, "simulate.tsv"),
+        "prepare": read_benchmarks(data, "prepare-*.tsv"),
+        "train and evaluate": read_benchmarks(BENCHMARKS / dataset, "trainings/**/group-*.tsv"),
+        "profile": read_benchmarks(BENCHMARKS, "profile/*.tsv"),
+    }
+    table = summarise(kinds)
+    if table.empty:
+        raise BenchmarkError(f"{BENCHMARKS}: no job of {dataset} has been run here; run `make demo` or `make prepare`")
+    return table
+
+
+def main(name: str) -> None:
+    """Print the table, and the gigabytes on disk."""
+    config = yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8"))
+    if name not in config["datasets"]:
+        raise BenchmarkError(f"DATASET: unknown name '{name}'; {nearest(name, config['datasets'])}")
+    dataset = dataset_of(config, name)
+    print(benchmark_table(dataset.source, name).to_string(index=False, float_format="{:.1f}".format))
+    raw = Path("results/data", dataset.source, "raw") if dataset.simulation else Path(config["data"]["directory"])
+    for what, path in (("EDF files", raw), ("prepared", Path("results/data", dataset.source, "prepared"))):
+        if path.exists():
+            print(f"{what} ({path}): {size_gb(path):.2f} GB")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except BenchmarkError as error:
+        sys.exit(f"Error: {error}")
