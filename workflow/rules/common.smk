@@ -194,7 +194,12 @@ def products(dataset):
     """Everything that is made for a dataset: trainings, tables, figures, summary."""
     return [
         *receipts(dataset),
-        *expand("results/{dataset}/tables/{name}.{form}", dataset=dataset, name=TABLES + DATA_TABLES, form=["csv", "md", "tex"]),
+        *expand(
+            "results/{dataset}/tables/{name}.{form}",
+            dataset=dataset,
+            name=TABLES + DATA_TABLES,
+            form=["csv", "md", "tex"],
+        ),
         *expand("results/{dataset}/figures/{name}.{form}", dataset=dataset, name=FIGURES, form=["csv", "pdf", "png"]),
         f"results/{dataset}/summary.md",
     ]
