@@ -1,4 +1,5 @@
 import errno
+import re
 import sys
 
 import pytest
@@ -11,7 +12,9 @@ def test_output_goes_to_the_log(tmp_path, capsys):
     with logged(tmp_path / "logs" / "job.log"):
         print("to stdout")
         print("to stderr", file=sys.stderr)
-    assert (tmp_path / "logs" / "job.log").read_text() == "to stdout\nto stderr\n"
+    lines = (tmp_path / "logs" / "job.log").read_text().splitlines()
+    assert lines[:2] == ["to stdout", "to stderr"]
+    assert re.fullmatch(r"peak memory \d+ MB", lines[2])
     assert capsys.readouterr() == ("", "")
 
 

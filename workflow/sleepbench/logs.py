@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import re
+import resource
 import sys
 import traceback
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ def logged(log: str) -> Iterator[None]:
     """Send what a job prints to its log file.
 
     A BenchmarkError, or a full disk, ends the job with a message and no traceback, in the log and on the terminal; any
-    other exception leaves its traceback in the log as well.
+    other exception leaves its traceback in the log as well. The last line of a job that succeeds is its peak memory:
+    Snakemake's benchmark samples it too rarely for jobs of seconds.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr
@@ -25,6 +27,7 @@ def logged(log: str) -> Iterator[None]:
         try:
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
                 yield
+            print(f"peak memory {peak_memory_mb():.0f} MB", file=file)
         except Exception as error:
             message = _message(error)
             if message is None:
@@ -34,6 +37,12 @@ def logged(log: str) -> Iterator[None]:
             with contextlib.suppress(OSError):  # the log may lie on the full disk
                 print(f"Error: {message}", file=file)
             raise SystemExit(1) from None
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in megabytes (10^6 bytes)."""
+    unit = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def _message(error: Exception) -> str | None:
