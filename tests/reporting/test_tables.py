@@ -292,7 +292,10 @@ def test_summary_holds_the_tables_and_fits_a_terminal(tmp_path, simulated):
 
 @pytest.mark.parametrize("caption", sorted((WORKFLOW / "report").glob("*.rst")), ids=lambda path: path.stem)
 def test_report_captions_render_and_say_simulated(caption):
-    config = {"datasets": {"made-up": {"simulation": {}}, "sleep-edf-20": {"subjects": 20}}, "data": {"simulated": False}}
+    config = {
+        "datasets": {"made-up": {"simulation": {}}, "sleep-edf-20": {"subjects": 20}},
+        "data": {"simulated": False},
+    }
     for dataset, simulated in (("made-up", True), ("sleep-edf-20", False)):
         config["run"] = {"datasets": [dataset]}
         job = SimpleNamespace(wildcards=SimpleNamespace(dataset=dataset), config=config)
