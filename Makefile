@@ -7,7 +7,9 @@ SIMULATED = $(if $(filter simulated,$(DATASET)),simulated-20,$(DATASET))
 
 BIN = $(VENV)/bin
 SNAKEMAKE = $(BIN)/python -m sleepbench.launch
-RUN = run={datasets: [$(DATASET)]}
+comma := ,
+# The trial has a protocol of its own.
+RUN = run={datasets: [$(DATASET)]$(if $(filter try-real,$(DATASET)),$(comma) protocols: [trial])}
 
 export PYTHONUNBUFFERED = 1
 
@@ -16,7 +18,7 @@ export PYTHONUNBUFFERED = 1
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
-	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated | simulated-20 | simulated-78 (the sizes of the real ones)"
+	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated | simulated-20 | simulated-78 (the sizes of the real ones) | try-real"
 	@echo "GPU=1 takes PyTorch's CUDA build; PYTHON=python3.x another Python"
 
 setup: ## make or update .venv (the other commands do it by themselves)
@@ -27,8 +29,7 @@ demo: setup ## the whole benchmark on a small simulated cohort, a few minutes
 	@cat results/simulated/summary.md
 
 try-real: setup ## minutes: fetch two subjects (200 MB), train one fold a little: whether the real path works here
-	@$(SNAKEMAKE) --config 'run={datasets: [try-real], protocols: [trial]}'
-	@cat results/try-real/summary.md
+	@$(MAKE) --no-print-directory paper DATASET=try-real
 
 paper: setup ## the benchmark on Sleep-EDF: DATASET=sleep-edf-20 or sleep-edf-78 (days on two cores)
 	@[ "$(DATASET)" != simulated ] || { echo "Name the dataset: make paper DATASET=sleep-edf-20 (or sleep-edf-78)"; exit 2; }
@@ -44,12 +45,14 @@ data: setup ## fetch (or simulate) and verify the files of a DATASET; what is ri
 verify-data: setup ## hash again the files of a DATASET on disk; nothing is fetched or changed
 	@$(BIN)/python -m sleepbench.data.verify $(DATASET)
 
-prepare: setup ## prepare the recordings of a DATASET
+prepare: setup ## prepare the recordings of a DATASET and hold them against the known totals
 	@$(SNAKEMAKE) prepared --config '$(RUN)'
 
 realism: setup ## how near the simulated cohort comes to the real recordings (39 full nights, 20 minutes)
+	@case "$(SIMULATED)" in simulated*) ;; *) echo "DATASET=$(DATASET): realism compares a simulated cohort: simulated-20 (the default) or simulated-78"; exit 2;; esac
 	@$(SNAKEMAKE) results/$(SIMULATED)/realism.md --config 'run={datasets: [$(SIMULATED)], protocols: [clean]}'
 	@cat results/$(SIMULATED)/realism.md
+	@! grep -q "| *NO |" results/$(SIMULATED)/realism.md || { echo "The simulated cohort is not within its bounds."; exit 1; }
 
 report: setup ## Snakemake's HTML report of what has been run: DATASET=simulated (default) ...
 	@$(SNAKEMAKE) --config '$(RUN)' --report results/$(DATASET)/report.html

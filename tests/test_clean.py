@@ -1,6 +1,8 @@
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from sleepbench import clean
 
@@ -9,7 +11,9 @@ from sleepbench import clean
 def results(tmp_path, monkeypatch):
     """A directory with a config and some results."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "config.yaml").write_text("data: {directory: mine}\n")
+    config = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
+    config["data"]["directory"] = "mine"
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "results" / "simulated" / "fold-0").mkdir(parents=True)
     (tmp_path / "results" / "simulated" / "fold-0" / "training.json").write_text(json.dumps({"duration_s": 7200}))
     (tmp_path / "results" / "data" / "sleep-edf" / "raw").mkdir(parents=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sleepbench.config import SCHEMA, dataset_of, recipe_settings, simulation_ids, validate
+from sleepbench.config import SCHEMA, data_directory, dataset_of, load, recipe_settings, simulation_ids, validate
 from sleepbench.errors import BenchmarkError
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
@@ -21,6 +21,13 @@ def changed(path: str, value: object) -> dict:
     for key in parents:
         section = section[key]
     section[last] = value
+    return config
+
+
+def rehearsal() -> dict:
+    """A config whose files under the real names are simulated."""
+    config = changed("data.simulated", True)
+    config["data"]["table"] = "results/rehearsal/recordings.csv"
     return config
 
 
@@ -108,10 +115,33 @@ def test_dataset_is_either_real_or_simulated():
     assert dataset_of(CONFIG, "sleep-edf-20").source == dataset_of(CONFIG, "sleep-edf-78").source == "sleep-edf"
 
 
+def test_the_official_table_and_simulated_data_exclude_each_other():
+    validate(rehearsal())
+    for key, value in (("simulated", False), ("table", CONFIG["data"]["table"])):
+        config = rehearsal()
+        config["data"][key] = value
+        with pytest.raises(BenchmarkError, match="a rehearsal has a table of its own and simulated: true"):
+            validate(config)
+
+
+def test_home_is_understood_in_the_data_directory():
+    assert data_directory(changed("data.directory", "~/edf")) == Path.home() / "edf"
+    assert data_directory(CONFIG) == Path("results/data/sleep-edf/raw")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "not found in .*root of the repository"), ("run: [", "cannot be read as YAML")]
+)
+def test_config_that_cannot_be_read_is_said(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(BenchmarkError, match=message):
+        load(tmp_path / "config.yaml")
+
+
 def test_a_rehearsal_makes_real_names_simulated_and_leaves_their_files_where_they_are():
-    rehearsal = changed("data.simulated", True)
-    assert dataset_of(rehearsal, "sleep-edf-20").simulated
-    assert dataset_of(rehearsal, "sleep-edf-20").source == "sleep-edf"
+    assert dataset_of(rehearsal(), "sleep-edf-20").simulated
+    assert dataset_of(rehearsal(), "sleep-edf-20").source == "sleep-edf"
 
 
 def test_shapes_have_the_numbers_of_the_real_datasets():

@@ -324,7 +324,9 @@ def _channels() -> list[Case]:
             "refused",
             r"\(it has 'EEGFpz-Cz': case and blanks count\)",
         ),
-        Case("label after a blank", _night(_signal_fields((0, LABEL, " EEG Fpz-Cz"))), "handled", ""),
+        Case(
+            "label after a blank", _night(_signal_fields((0, LABEL, " EEG Fpz-Cz"))), "handled", "begins with a blank"
+        ),
     ]
 
 

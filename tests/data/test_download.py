@@ -575,7 +575,7 @@ def test_a_folder_that_cannot_be_searched(recording: Recording, locked_folder: P
 
 def test_directory_that_is_a_file(server: Server, recording: Recording, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(BenchmarkError, match=f"{tmp_path / 'file' / PSG}: cannot be written"):
+    with pytest.raises(BenchmarkError, match=f"{tmp_path / 'file'}: is a file, expected the folder"):
         fetch_recording(recording, tmp_path / "file", server.base_url)
 
 
@@ -668,3 +668,8 @@ def test_progress_is_printed_in_lines(capsys: pytest.CaptureFixture, monkeypatch
         f"{PSG}: 22.0 of 26.0 MB",
         f"{PSG}: 25.0 of 26.0 MB",
     ]
+
+
+def test_what_to_do_about_missing_files_is_the_callers_to_say(recording, tmp_path):
+    with pytest.raises(BenchmarkError, match="no address to fetch from; write the cohort again"):
+        fetch_recording(recording, tmp_path, None, "write the cohort again")

@@ -19,6 +19,10 @@ ROUNDING = 384 / 4095
 """Microvolts of one digital step of the noise; Fourier's method may enlarge its error a few times."""
 
 
+SOUND = {"a sound pair", "EDF+C with time stamps"}
+"""Cases in which there is nothing to say."""
+
+
 def prepare(case: Case, folder: Path) -> Path:
     """Prepare a hostile pair, whose checksums are right: it must be its content that is seen through."""
     case.build(folder)
@@ -39,7 +43,7 @@ def test_outcome(case: Case, tmp_path: Path) -> None:
         return
     output = prepare(case, tmp_path)
     quality = json.loads(output.with_suffix(".quality.json").read_text())
-    assert any(re.search(case.says, sentence) for sentence in ["", *quality["handled"]]), quality["handled"]
+    assert not case.says or any(re.search(case.says, sentence) for sentence in quality["handled"]), quality["handled"]
     assert quality["epochs_in_night"] == case.epochs
     assert quality["channels"]["EEG Fpz-Cz"]["flat_share"] == case.flat
     assert quality["channels"]["EEG Fpz-Cz"]["clipped_share"] == pytest.approx(case.clipped, abs=0.01)
@@ -59,7 +63,7 @@ def test_cases_are_told_apart() -> None:
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names) >= 60
     assert {case.outcome for case in CASES} == {"refused", "handled"}
-    assert all(case.says for case in CASES if case.outcome == "refused")
+    assert {case.name for case in CASES if not case.says} <= SOUND
 
 
 def test_document_says_what_is_done_now(tmp_path: Path) -> None:

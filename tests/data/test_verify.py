@@ -83,7 +83,7 @@ def test_a_copy_of_the_whole_data_set(repository: Path) -> None:
 def test_another_table(repository: Path) -> None:
     write_recordings("other.csv", recordings(SUBJECTS + 1))
     Path(TABLE).unlink()
-    set_config(table="other.csv")
+    set_config(table="other.csv", simulated=True)
     assert main(["sleep-edf-20"]) == 0
 
 

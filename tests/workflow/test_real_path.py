@@ -79,12 +79,17 @@ def test_a_trial_trains_one_fold_and_its_tables_say_what_they_are(tmp_path, serv
     assert titles and all("SIMULATED" in line for line in titles)
 
 
-def test_simulated_files_are_refused_as_real_ones(tmp_path, served):
+def test_simulated_files_cannot_pass_for_real_ones(tmp_path, served):
     project = real_project(tmp_path, served, simulated=False)
     result = project.run("results/data/sleep-edf/prepared/SC4001.npy")
     assert result.returncode != 0
-    assert "simulated" in result.stdout and "SC4001E0-PSG.edf" in result.stdout
-    assert not (project.directory / "results/data/sleep-edf/prepared/SC4001.npy").exists()
+    assert "a rehearsal has a table of its own" in result.stdout
+    # With the official table it is the checksum that gives them away.
+    project.configure(data={"table": "workflow/resources/sleep_edf_recordings.csv"})
+    result = project.run("results/data/sleep-edf/prepared/SC4001.npy")
+    assert result.returncode != 0
+    assert "what came is not SC4001E0-PSG.edf" in result.stdout
+    assert not list((project.directory / "results").rglob("SC4001.npy"))
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ PACKAGE = str(Path(workflow.basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
 os.environ.update(PYTHONPATH=PACKAGE)
 
-from sleepbench.config import dataset_of, recipe_settings, simulation_ids, validate
+from sleepbench.config import data_directory, dataset_of, recipe_settings, simulation_ids, validate
 from sleepbench.data.recordings import first_subjects, read_recordings
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import sha256_of_file, sha256_of_json
@@ -73,7 +73,7 @@ def table_of(source):
 
 
 def raw_directory(source):
-    return f"results/data/{source}/raw" if source in SIMULATED else config["data"]["directory"]
+    return f"results/data/{source}/raw" if source in SIMULATED else str(data_directory(config))
 
 
 def is_simulated(source):
@@ -104,6 +104,17 @@ def fold_settings(dataset, folds):
     if not protocols:
         raise WorkflowError(f"no protocol of the configuration has the folds '{folds}' on {dataset}")
     return FOLD_SETTINGS[dataset, protocols[0]], protocols
+
+
+def totals(dataset):
+    """What compares a dataset's epochs with the known totals, for every protocol that is run on it."""
+    return sorted(
+        {
+            f"results/{dataset}/totals/{FOLD_SETTINGS[dataset, name].name}-{config['protocols'][name]['window']}.json"
+            for name in config["run"]["protocols"]
+            if (dataset, name) in FOLD_SETTINGS
+        }
+    )
 
 
 def fold_groups(dataset, k):

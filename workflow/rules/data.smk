@@ -36,6 +36,11 @@ rule fetch:
     params:
         directory=lambda w: raw_directory(w.source),
         base_url=lambda w: None if w.source in SIMULATED else config["data"]["base_url"],
+        hint=lambda w: (
+            f"delete results/data/{w.source}/recordings.csv and run again: the cohort is written anew"
+            if w.source in SIMULATED
+            else ""
+        ),
     message:
         "Fetching and verifying {wildcards.recording} of {wildcards.source}, progress in {log}"
     script:
@@ -160,3 +165,4 @@ rule prepared:
             for dataset in config["run"]["datasets"]
             for form in ("npy", "quality.json")
         ],
+        [totals(dataset) for dataset in config["run"]["datasets"]],

@@ -7,5 +7,7 @@ from sleepbench.logs import logged
 
 with logged(snakemake.log[0]):
     recording = find_recording(read_recordings(snakemake.input.table), snakemake.wildcards.recording)
-    receipt = fetch_recording(recording, Path(snakemake.params.directory), snakemake.params.base_url)
+    receipt = fetch_recording(
+        recording, Path(snakemake.params.directory), snakemake.params.base_url, snakemake.params.hint
+    )
     write_json(snakemake.output.receipt, receipt)

@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from sleepbench.clean import size_gb
-from sleepbench.config import dataset_of, nearest
+from sleepbench.config import data_directory, dataset_of, load, nearest
 from sleepbench.errors import BenchmarkError
 
 BENCHMARKS = Path("results/benchmarks")
@@ -70,12 +69,12 @@ def benchmark_table(source: str, dataset: str) -> pd.DataFrame:
 
 def main(name: str) -> None:
     """Print the table, and the gigabytes on disk."""
-    config = yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8"))
+    config = load()
     if name not in config["datasets"]:
         raise BenchmarkError(f"DATASET: unknown name '{name}'; {nearest(name, config['datasets'])}")
     dataset = dataset_of(config, name)
     print(benchmark_table(dataset.source, name).to_string(index=False, float_format="{:.1f}".format))
-    raw = Path("results/data", dataset.source, "raw") if dataset.simulation else Path(config["data"]["directory"])
+    raw = Path("results/data", dataset.source, "raw") if dataset.simulation else data_directory(config)
     for what, path in (("EDF files", raw), ("prepared", Path("results/data", dataset.source, "prepared"))):
         if path.exists():
             print(f"{what} ({path}): {size_gb(path):.2f} GB")

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import yaml
+from sleepbench.config import data_directory, load
 
 RESULTS = Path("results")
 KEPT = "README.md"
@@ -43,7 +43,7 @@ def main(delete: bool) -> None:
     print(f"{'in results/':<32} {'GB':>8}  to remake it")
     for path in entries:
         print(f"{path.name:<32} {size_gb(path):>8.3f}  {cost_of(path)}")
-    own = Path(yaml.safe_load(Path("config.yaml").read_text(encoding="utf-8"))["data"]["directory"])
+    own = data_directory(load())
     if not own.resolve().is_relative_to(RESULTS.resolve()):
         print(f"Not touched: your Sleep-EDF files in {own}")
     if not delete:

@@ -18,6 +18,7 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.models import model_names
 from sleepbench.training.recipes import Recipe
 
+OFFICIAL_TABLE = "workflow/resources/sleep_edf_recordings.csv"
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
 
@@ -41,6 +42,18 @@ def nearest(name: object, known: Iterable[str]) -> str:
     known = sorted(known)
     best = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
     return f"the nearest known name is '{best[0]}' (known: {', '.join(known)})" if best else "none is known"
+
+
+def load(path: Path = Path("config.yaml")) -> dict:
+    """Read and check a config file; BenchmarkError when it is missing, no YAML or wrong."""
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"{path}: not found in {Path.cwd()}; run this from the root of the repository") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BenchmarkError(f"{path}: cannot be read as YAML ({error}); mend it") from error
+    validate(config)
+    return config
 
 
 def validate(config: dict) -> None:
@@ -97,6 +110,12 @@ def _not_among(key: str, names: Iterable[str], known: Iterable[str]) -> Iterable
 
 
 def _contradictions(config: dict) -> Iterable[str]:
+    official = Path(config["data"]["table"]).resolve() == Path(OFFICIAL_TABLE).resolve()
+    if official == config["data"]["simulated"]:
+        yield (
+            f"data: table {config['data']['table']} with simulated: {str(config['data']['simulated']).lower()}; a "
+            "rehearsal has a table of its own and simulated: true, the official table has simulated: false"
+        )
     for name in config["run"]["protocols"]:
         protocol = config["protocols"][name]
         for dataset in config["run"]["datasets"]:
@@ -152,6 +171,11 @@ def _wrong_folds(config: dict, dataset: str) -> Iterable[str]:
         unknown = [fold for fold in settings.get("only_folds", []) if fold >= k]
         if unknown:
             yield f"datasets.{dataset}.only_folds: {unknown}, but the protocol '{name}' has the folds 0 to {k - 1}"
+
+
+def data_directory(config: dict) -> Path:
+    """Where the Sleep-EDF files are; ~ is the home directory."""
+    return Path(config["data"]["directory"]).expanduser()
 
 
 @dataclass(frozen=True)

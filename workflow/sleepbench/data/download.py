@@ -56,15 +56,18 @@ class Interrupted(Exception):
         self.wait = wait
 
 
-def fetch_recording(recording: Recording, directory: Path, base_url: str | None) -> dict[str, object]:
+def fetch_recording(recording: Recording, directory: Path, base_url: str | None, hint: str = "") -> dict[str, object]:
     """Make both files of a recording present and right under `directory`; return what was found, for the record.
 
     A file that is there already, in `directory` or its sleep-cassette folder, is hashed, never trusted, and never
     changed. What is absent comes from `base_url`/sleep-cassette/, unless `base_url` is empty. Returns {"recording": id,
     "psg": {"path", "bytes", "sha256"}, "hypnogram": {...}}. BenchmarkError when a file is wrong or cannot be had; what
     has come of it then stays in `.NAME.partial`, from where the next call goes on.
+    `hint` is what to do about missing files where nothing can be fetched.
     """
     directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise BenchmarkError(f"{directory}: is a file, expected the folder of the EDF files; correct data.directory")
     wanted = {
         "psg": (recording.psg, recording.psg_sha256),
         "hypnogram": (recording.hypnogram, recording.hypnogram_sha256),
@@ -73,9 +76,8 @@ def fetch_recording(recording: Recording, directory: Path, base_url: str | None)
     missing = [wanted[role][0] for role, path in found.items() if path is None]
     if missing and not base_url:
         raise BenchmarkError(
-            f"{directory}: {' and '.join(missing)} of recording {recording.id} missing, and there is no data.base_url "
-            f"to fetch from; put them there (or into {directory / FOLDER}), or set data.base_url "
-            "(a simulated cohort is written again once its recordings.csv is deleted)"
+            f"{directory}: {' and '.join(missing)} of recording {recording.id} missing, and there is no address to "
+            f"fetch from; {hint or f'put them there (or into {directory / FOLDER}), or set data.base_url'}"
         )
     for role, path in found.items():
         if path is None:

@@ -316,6 +316,8 @@ def remarks(path: str | Path, header: EdfHeader, channels: Sequence[str]) -> lis
         sentences.append(f"{path.name} has bytes that are not ASCII in its header ({', '.join(odd)} fields)")
     for channel in channels:
         signal = _find(path, header, channel)
+        if content[FIXED_HEADER_BYTES + SIGNAL_FIELDS[0] * header.signals.index(signal) :][:1] == b" ":
+            sentences.append(f"the label of {channel} begins with a blank in {path.name}, which is left out")
         if (factor := MICROVOLTS[signal.dimension]) != 1:
             sentences.append(f"{channel} is recorded in {signal.dimension}; times {factor:g} gives microvolts")
         if signal.physical_min > signal.physical_max:

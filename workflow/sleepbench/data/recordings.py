@@ -5,6 +5,7 @@ cohort (its manifest), so that everything downstream treats them alike.
 """
 
 import csv
+import io
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -39,7 +40,11 @@ def read_recordings(path: str | Path) -> list[Recording]:
     path = Path(path)
     if not path.exists():
         raise BenchmarkError(f"{path}: the table of recordings does not exist")
-    with path.open(newline="", encoding="utf-8") as file:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"{path}: the table of recordings cannot be read ({error}); it is a UTF-8 CSV") from error
+    with io.StringIO(text, newline="") as file:
         rows = csv.DictReader(file)
         if tuple(rows.fieldnames or ()) != COLUMNS:
             raise BenchmarkError(f"{path}: the columns are {rows.fieldnames}, expected {list(COLUMNS)}")

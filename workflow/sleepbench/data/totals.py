@@ -235,7 +235,8 @@ def _difference(
         line("found", _sum(found.values())),
     ]
     if expected:
-        lines += [line("expected", expected), f"  source: {source}"]
+        off = tuple(a - b for a, b in zip(_sum(found.values()), expected, strict=True))
+        lines += [line("expected", expected), line("difference", off), f"  source: {source}"]
     else:
         lines.append("  no total is known of these recordings together")
     lines += [f"  {fold}" for fold in wrong_folds]
@@ -244,12 +245,14 @@ def _difference(
             lines += [line(f"{id} found", found[id]), line(f"{id} expected", single[id])]
     if all(single[id] == found[id] for id in single):
         lines.append(f"  the {len(single)} recordings that are known by themselves are all as known")
+    judged = any(single[id] != found[id] for id in single)
     if unknown := [id for id in found if id not in single]:
-        lines.append(f"  nothing is known by themselves of: {', '.join(unknown)}")
+        lines.append(f"  of these {len(unknown)} recordings nothing is known by themselves:")
+        lines += [f"  {', '.join(unknown)}"] if judged else [line(f"{id} found", found[id]) for id in unknown]
     lines.append(
-        "Nothing is trained on them. The files' checksums are right, so the code that prepares differs: restore it "
-        "(git diff workflow/sleepbench/data) and run again; or, if the known numbers are wrong, correct "
-        "workflow/resources/known_totals.yaml or known_epochs.csv and say why"
+        "Nothing is trained on them. The files' checksums are right: either the code that prepares differs (git diff "
+        "workflow/sleepbench/data), or the known numbers are wrong where they were not counted again (see the source): "
+        "then correct workflow/resources/known_totals.yaml or known_epochs.csv and say why"
     )
     return "\n".join(lines)
 

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-import yaml
-
-from sleepbench.config import dataset_of, nearest, validate
+from sleepbench.config import data_directory, dataset_of, load, nearest
 from sleepbench.data.download import find_file
 from sleepbench.data.recordings import first_subjects, read_recordings
 from sleepbench.errors import BenchmarkError
@@ -67,7 +65,7 @@ def expected_files(config: dict, name: str) -> list[ExpectedFile]:
         recordings, directory = read_recordings(home / "recordings.csv"), home / "raw"
     else:
         table = read_recordings(config["data"]["table"])
-        recordings, directory = first_subjects(table, dataset.subjects), Path(config["data"]["directory"])
+        recordings, directory = first_subjects(table, dataset.subjects), data_directory(config)
     pairs = [(r.psg, r.psg_sha256) for r in recordings] + [(r.hypnogram, r.hypnogram_sha256) for r in recordings]
     return [ExpectedFile(find_file(directory, file) or directory / file, sha256) for file, sha256 in sorted(pairs)]
 
@@ -166,13 +164,15 @@ def _describe(outcome: Outcome) -> str:
 
 def _what_to_do(name: str, missing: bool, wrong: bool, config: dict) -> str:
     dataset = dataset_of(config, name)
-    if dataset.simulated:
-        return f"delete results/data/{dataset.source}/recordings.csv and run again; the cohort is written anew"
+    if dataset.simulation:
+        return (
+            f"delete results/data/{dataset.source}/recordings.csv and run `make data DATASET={name}`, which writes it"
+        )
     parts = ["move the wrong files away"] if wrong else []
     if config["data"]["base_url"]:
         parts.append(f"run `make data DATASET={name}`, which fetches what is missing")
     else:
-        parts.append(f"put what is missing into {config['data']['directory']}, or set data.base_url")
+        parts.append(f"put what is missing into {data_directory(config)}, or set data.base_url")
     return ", then ".join(parts) if wrong else parts[0]
 
 
@@ -183,10 +183,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="files hashed side by side")
     options = parser.parse_args(arguments)
     try:
-        if not CONFIG.exists():
-            raise BenchmarkError(f"{CONFIG}: not found in {Path.cwd()}; run this from the root of the repository")
-        config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-        validate(config)
+        config = load(CONFIG)
         files = expected_files(config, options.dataset)
     except BenchmarkError as error:
         print(f"Error: {error}", file=sys.stderr)

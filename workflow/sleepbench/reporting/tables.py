@@ -20,8 +20,8 @@ from sleepbench.files import read_json, replacing, write_text
 from sleepbench.stages import STAGES
 
 SIMULATED = "SIMULATED data – not a result on Sleep-EDF"
-TRIAL = "TRIAL on two subjects of Sleep-EDF – shows that the path works, not a benchmark result"
-DATA_NAMES = {"sleep-edf-20": "Sleep-EDF-20", "sleep-edf-78": "Sleep-EDF-78", "try-real": "trial, 2 subjects"}
+TRIAL = "TRIAL on a few nights of Sleep-EDF – shows that the path works, not a benchmark result"
+DATA_NAMES = {"sleep-edf-20": "Sleep-EDF-20", "sleep-edf-78": "Sleep-EDF-78", "try-real": "trial"}
 DASH = "–"
 TEXT_WIDTH = 118
 """Columns of running text in a Markdown table's caption and notes, for reading in a terminal."""
