@@ -131,7 +131,10 @@ def test_a_simulated_cohort(repository: Path, capsys: pytest.CaptureFixture) -> 
     assert main(["simulated"]) == 0
     (SIMULATED / "raw" / recordings(1)[0].psg).write_bytes(b"")
     assert main(["simulated"]) == 1
-    assert f"What to do: delete {SIMULATED / 'recordings.csv'} and run again" in capsys.readouterr().out
+    assert (
+        f"What to do: delete {SIMULATED / 'recordings.csv'} and run `make data DATASET=simulated`"
+        in capsys.readouterr().out
+    )
 
 
 def test_an_unknown_dataset(repository: Path, capsys: pytest.CaptureFixture) -> None:

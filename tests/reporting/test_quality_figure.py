@@ -161,4 +161,6 @@ def test_the_same_nights_give_the_same_files(tmp_path: Path) -> None:
         assert (tmp_path / f"a.{form}").read_bytes() == (tmp_path / f"b.{form}").read_bytes()
     with Image.open(tmp_path / "a.png") as image:
         assert image.width == pytest.approx(200 * style.PAGE_WIDTH)
-    assert list(pd.read_csv(tmp_path / "a.csv")) == ["recording", "clock_h", "epoch", "epochs", "stage", "window"]
+    written = pd.read_csv(tmp_path / "a.csv")
+    assert list(written) == ["recording", "clock_h", "epoch", "epochs", "stage", "window", "simulated"]
+    assert written["simulated"].all()

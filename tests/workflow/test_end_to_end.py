@@ -56,6 +56,10 @@ def test_everything_printed_says_simulated(finished):
     about_accuracy = claims[claims["claim"].str.contains("accuracy")]
     assert len(about_accuracy) == 2
     assert (about_accuracy["verdict"] == "not testable here").all()
+    for path in results.glob("figures/*.csv"):
+        assert pd.read_csv(path)["simulated"].all(), path
+    for path in results.glob("trainings/**/predictions.parquet"):
+        assert pd.read_parquet(path).attrs == {"simulated": True}, path
     pictures = {form: {path.stem for path in results.glob(f"figures/*.{form}")} for form in ("png", "pdf", "csv")}
     assert pictures["png"] == pictures["pdf"] == pictures["csv"] >= {"confusion", "night", "hypnograms"}
 

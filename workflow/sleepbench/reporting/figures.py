@@ -56,10 +56,10 @@ def read_predictions(run: pd.Series) -> pd.DataFrame:
     return read_run_file(run, f"{run.selection}/predictions.parquet")
 
 
-def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write the numbers behind a figure."""
+def write_csv(table: pd.DataFrame, path: str | Path, simulated: bool) -> None:
+    """Write the numbers behind a figure; the last column of each row says whether they are of simulated data."""
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False)
+        table.assign(simulated=simulated).to_csv(temporary, index=False)
 
 
 # --------------------------------------------------------------------------------------------------- confusion matrices
@@ -70,7 +70,7 @@ def confusion_figure(runs: str, dataset: str, simulated: bool, png: str, pdf: st
     chosen = complete_runs(read_runs(runs), dataset, simulated)
     counts = confusion_counts(chosen)
     save(draw_confusion(counts, dataset, simulated), png, pdf)
-    write_csv(counts, csv)
+    write_csv(counts, csv, simulated)
 
 
 def confusion_counts(runs: pd.DataFrame) -> pd.DataFrame:
@@ -143,7 +143,7 @@ def night_figure(runs: str, dataset: str, simulated: bool, png: str, pdf: str, c
     chosen = complete_runs(read_runs(runs), dataset, simulated)
     night = representative_night(chosen)
     save(draw_night(night, dataset, simulated), png, pdf)
-    write_csv(night, csv)
+    write_csv(night, csv, simulated)
 
 
 def representative_night(runs: pd.DataFrame) -> pd.DataFrame:
@@ -249,7 +249,7 @@ def training_curves_figure(runs: str, dataset: str, simulated: bool, png: str, p
     chosen = complete_runs(read_runs(runs), dataset, simulated)
     curves = training_curves(chosen)
     save(draw_training_curves(curves, dataset, simulated), png, pdf)
-    write_csv(curves, csv)
+    write_csv(curves, csv, simulated)
 
 
 def training_curves(runs: pd.DataFrame) -> pd.DataFrame:

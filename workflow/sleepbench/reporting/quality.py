@@ -111,7 +111,7 @@ def hypnogram_wall(qualities: list[str], dataset: str, simulated: bool, png: str
     """The hypnograms of all recordings of a dataset, one row a night, by clock time."""
     runs = hypnogram_runs(read_qualities(qualities, simulated))
     save(draw_hypnogram_wall(runs, dataset, simulated), png, pdf)
-    write_csv(runs, csv)
+    write_csv(runs, csv, simulated)
 
 
 def hypnogram_runs(qualities: Sequence[dict]) -> pd.DataFrame:

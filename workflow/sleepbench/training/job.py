@@ -145,7 +145,8 @@ def _write_fold(
         probabilities[training_epoch] = predict_probabilities(model, test, engine)
     settings, runs = record["settings"], {}
     for selection, training_epoch in training.selected.items():
-        metrics = _write_predictions(directory / selection, test, probabilities[training_epoch])
+        simulated = record["provenance"]["simulated"]
+        metrics = _write_predictions(directory / selection, test, probabilities[training_epoch], simulated)
         if metrics["accuracy"] != training.history[training_epoch - 1]["test_accuracy"]:
             raise BenchmarkError(
                 f"fold {settings['fold']}: the weights of training epoch {training_epoch} do not repeat its predictions"
@@ -157,10 +158,10 @@ def _write_fold(
     write_json(directory / "training.json", {"training_key": key, **record, "runs": runs, "files": files})
 
 
-def _write_predictions(directory: Path, test: EpochSet, probabilities: np.ndarray) -> dict:
+def _write_predictions(directory: Path, test: EpochSet, probabilities: np.ndarray, simulated: bool) -> dict:
     directory.mkdir()
     predicted = probabilities.argmax(axis=1)
-    pd.DataFrame(
+    predictions = pd.DataFrame(
         {
             "recording": np.array([p.id for p in test.recordings])[test.recording],
             "subject": np.array([p.id[3:5] for p in test.recordings])[test.recording],
@@ -171,7 +172,9 @@ def _write_predictions(directory: Path, test: EpochSet, probabilities: np.ndarra
             "predicted": predicted.astype(np.int8),
             **{f"p_{name}": probabilities[:, i] for i, name in enumerate(STAGES)},
         }
-    ).to_parquet(directory / "predictions.parquet", index=False)
+    )
+    predictions.attrs["simulated"] = simulated  # is kept in the file's metadata
+    predictions.to_parquet(directory / "predictions.parquet", index=False)
     confusion = confusion_matrix(test.stage, predicted)
     # JSON has no NaN: an undefined metric (the F1 of an absent stage) is null
     metrics = {name: None if np.isnan(value) else value for name, value in summary(confusion).items()}
