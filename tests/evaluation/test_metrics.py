@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,6 +30,41 @@ def test_agrees_with_scikit_learn(scoring):
     assert metrics.class_f1(confusion)[present] == pytest.approx(expected)
 
 
+@given(scorings)
+def test_recall_and_precision_agree_with_scikit_learn(scoring):
+    stage, predicted = scoring
+    confusion = metrics.confusion_matrix(stage, predicted)
+    precision, recall, _, _ = sk.precision_recall_fscore_support(
+        stage, predicted, labels=range(5), zero_division=np.nan
+    )
+    assert metrics.class_precision(confusion) == pytest.approx(precision, nan_ok=True)
+    assert metrics.class_recall(confusion) == pytest.approx(recall, nan_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a stage that is predicted and never scored
+        assert metrics.balanced_accuracy(confusion) == pytest.approx(sk.balanced_accuracy_score(stage, predicted))
+
+
+@given(hnp.arrays(np.int64, st.tuples(st.integers(1, 3), st.integers(1, 4), st.just(5), st.just(5)), elements=codes))
+def test_a_stack_of_matrices_has_the_metrics_of_each(confusions):
+    values = metrics.metric_values(confusions)
+    assert values.shape == (*confusions.shape[:2], len(metrics.METRICS))
+    for position in np.ndindex(confusions.shape[:2]):
+        one = metrics.summary(confusions[position])
+        # Bit for bit: the accuracy of a history is compared with that of the predictions.
+        np.testing.assert_array_equal(values[position], [one[name] for name in metrics.METRICS])
+        assert all(type(one[name]) is float for name in metrics.METRICS)
+
+
+@given(scorings, st.permutations(range(5)))
+def test_names_of_stages_do_not_matter(scoring, order):
+    confusion = metrics.confusion_matrix(*scoring)
+    renamed = confusion[np.ix_(order, order)]
+    for metric in (metrics.accuracy, metrics.balanced_accuracy, metrics.macro_f1, metrics.cohen_kappa):
+        assert metric(renamed) == pytest.approx(metric(confusion), nan_ok=True)
+    assert metrics.class_recall(renamed) == pytest.approx(metrics.class_recall(confusion)[order], nan_ok=True)
+    assert metrics.class_precision(confusion.T) == pytest.approx(metrics.class_recall(confusion), nan_ok=True)
+
+
 @given(scorings, scorings)
 def test_sum_of_folds_is_the_pooled_matrix(first, second):
     pooled = metrics.confusion_matrix(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
@@ -44,11 +81,19 @@ def test_absent_stage_has_no_f1_and_does_not_count_in_the_mean():
     confusion = metrics.confusion_matrix(np.array([0, 0, 2]), np.array([0, 2, 2]))
     assert np.isnan(metrics.class_f1(confusion)[[1, 3, 4]]).all()
     assert metrics.macro_f1(confusion) == pytest.approx(2 / 3)
+    assert metrics.balanced_accuracy(confusion) == pytest.approx(3 / 4)
+
+
+def test_recall_needs_scored_and_precision_predicted_epochs():
+    confusion = metrics.confusion_matrix(np.array([0, 0]), np.array([0, 2]))
+    assert metrics.class_recall(confusion) == pytest.approx([0.5, *[np.nan] * 4], nan_ok=True)
+    assert metrics.class_precision(confusion) == pytest.approx([1, np.nan, 0, np.nan, np.nan], nan_ok=True)
+    assert metrics.class_f1(confusion) == pytest.approx([2 / 3, np.nan, 0, np.nan, np.nan], nan_ok=True)
 
 
 def test_undefined_metrics_are_nan():
     empty = np.zeros((5, 5), dtype=int)
-    assert all(np.isnan(metrics.summary(empty)[name]) for name in ("accuracy", "macro_f1", "cohen_kappa"))
+    assert all(np.isnan(metrics.summary(empty)[name]) for name in metrics.METRICS)
     one_stage = metrics.confusion_matrix(np.zeros(9, int), np.zeros(9, int))
     assert metrics.accuracy(one_stage) == 1
     assert np.isnan(metrics.cohen_kappa(one_stage))

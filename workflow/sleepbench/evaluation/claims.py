@@ -244,6 +244,11 @@ def reduction_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], data
         f"comparator not named: {claim.printed} fewer than it, rounded, means a comparator of "
         f"{lowest / 1e6:.2f}M to {highest / 1e6:.2f}M parameters"
     )
+    mine = [profile for profile in profiles if profile["title"] == claim.model]
+    for other in profiles:
+        if mine and other["title"] != claim.model:
+            ours, theirs = mine[-1]["operations"]["parameters"], other["operations"]["parameters"]
+            why += f"; against {other['title']} ({theirs:,}): {100 * (1 - ours / theirs):.1f} %"
     return Outcome(NOT_TESTABLE, why)
 
 

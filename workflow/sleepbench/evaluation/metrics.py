@@ -1,6 +1,7 @@
 """Agreement of predicted with scored stages, all of it computed from the confusion matrix.
 
 Confusion matrices of folds may be added: the metrics of the sum are the pooled metrics over the concatenated epochs.
+Every metric takes one matrix, shape (5, 5), or a stack of them, shape (..., 5, 5), and gives one value for each.
 """
 
 import numpy as np
@@ -29,44 +30,83 @@ def confusion_matrix(stage: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.bincount(stage.astype(np.int64) * n + predicted, minlength=n * n).reshape(n, n)
 
 
+def class_recall(confusion: np.ndarray) -> np.ndarray:
+    """Recall (sensitivity) of each stage, shape (..., 5), in 0..1; NaN for a stage that was not scored."""
+    return _ratio(_hits(confusion), confusion.sum(axis=-1))
+
+
+def class_precision(confusion: np.ndarray) -> np.ndarray:
+    """Precision of each stage, shape (..., 5), in 0..1; NaN for a stage that was not predicted."""
+    return _ratio(_hits(confusion), confusion.sum(axis=-2))
+
+
 def class_f1(confusion: np.ndarray) -> np.ndarray:
-    """F1 of each stage, shape (5,), in 0..1; NaN for a stage that was neither scored nor predicted."""
-    scored_plus_predicted = confusion.sum(axis=0) + confusion.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        return 2 * np.diag(confusion) / np.where(scored_plus_predicted > 0, scored_plus_predicted, np.nan)
+    """F1 of each stage, shape (..., 5), in 0..1; NaN for a stage that was neither scored nor predicted."""
+    return _ratio(2 * _hits(confusion), confusion.sum(axis=-2) + confusion.sum(axis=-1))
 
 
-def accuracy(confusion: np.ndarray) -> float:
+def accuracy(confusion: np.ndarray) -> float | np.ndarray:
     """Share of epochs whose predicted stage is the scored one; NaN without epochs."""
-    n_epochs = confusion.sum()
-    return float(np.trace(confusion) / n_epochs) if n_epochs else float("nan")
+    return _number(_ratio(_hits(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1))))
 
 
-def macro_f1(confusion: np.ndarray) -> float:
+def balanced_accuracy(confusion: np.ndarray) -> float | np.ndarray:
+    """Unweighted mean of the recall of the stages that were scored, as scikit-learn takes it; NaN without epochs."""
+    return _number(_mean_of_defined(class_recall(confusion)))
+
+
+def macro_f1(confusion: np.ndarray) -> float | np.ndarray:
     """Unweighted mean of the F1 of the stages that were scored or predicted, as scikit-learn's `f1_score` takes it."""
-    scores = class_f1(confusion)
-    return float(np.nanmean(scores)) if not np.isnan(scores).all() else float("nan")
+    return _number(_mean_of_defined(class_f1(confusion)))
 
 
-def cohen_kappa(confusion: np.ndarray) -> float:
+def cohen_kappa(confusion: np.ndarray) -> float | np.ndarray:
     """Cohen's kappa: agreement beyond that of two independent raters with the same shares.
 
     NaN where it is undefined: no epochs, or one and the same stage throughout both scorings.
     """
-    n_epochs = confusion.sum()
-    if not n_epochs:
-        return float("nan")
-    expected = float(confusion.sum(axis=0) @ confusion.sum(axis=1)) / float(n_epochs) ** 2
-    return float("nan") if expected == 1 else (accuracy(confusion) - expected) / (1 - expected)
+    chance = (confusion.sum(axis=-2) * confusion.sum(axis=-1)).sum(axis=-1)
+    expected = _ratio(chance, np.square(confusion.sum(axis=(-2, -1), dtype=np.float64)))
+    return _number(_ratio(accuracy(confusion) - expected, 1 - expected))
 
 
-METRICS = ("accuracy", "macro_f1", "cohen_kappa", *(f"f1_{name}" for name in STAGES))
-"""Names of the metrics in `summary`."""
+def _hits(confusion: np.ndarray) -> np.ndarray:
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, NaN where whole is 0."""
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) != 0)
+
+
+def _mean_of_defined(scores: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of what is not NaN; NaN where nothing is left."""
+    defined = ~np.isnan(scores)
+    return _ratio(np.where(defined, scores, 0).sum(axis=-1), defined.sum(axis=-1))
+
+
+def _number(values: np.ndarray) -> float | np.ndarray:
+    """A plain float for one matrix, an array for a stack."""
+    return float(values) if np.ndim(values) == 0 else values
+
+
+METRICS = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "cohen_kappa"),
+    *(f"{kind}_{name}" for kind in ("f1", "precision", "recall") for name in STAGES),
+)
+"""Names of the metrics in `summary`, in the order of `metric_values`."""
+
+
+def metric_values(confusion: np.ndarray) -> np.ndarray:
+    """Every metric of each matrix of a stack (..., 5, 5): float64 (..., n_metrics), in the order of METRICS."""
+    overall = (accuracy(confusion), balanced_accuracy(confusion), macro_f1(confusion), cohen_kappa(confusion))
+    by_class = (class_f1(confusion), class_precision(confusion), class_recall(confusion))
+    return np.concatenate([np.stack(overall, axis=-1), *by_class], axis=-1)
 
 
 def summary(confusion: np.ndarray) -> dict[str, float]:
-    """Every metric of a confusion matrix by name (see METRICS), and n_epochs."""
-    values = (accuracy(confusion), macro_f1(confusion), cohen_kappa(confusion), *map(float, class_f1(confusion)))
+    """Every metric of one confusion matrix by name (see METRICS), and n_epochs."""
+    values = metric_values(confusion).tolist()
     return {**dict(zip(METRICS, values, strict=True)), "n_epochs": int(confusion.sum())}
 
 
