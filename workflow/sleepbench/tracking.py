@@ -63,11 +63,17 @@ def finished_runs(receipts: Iterable[Path], protocols: dict[str, dict]) -> list[
             record = read_json(record_path)
             wrong += [f"{directory / name} (listed in {receipt})" for name in changed_files(directory, record)]
             settings = record["settings"]
-            runs += [
-                FinishedRun(record["runs"][p["selection"]]["run_key"], name, p["selection"], directory, record)
-                for name, p in protocols.items()
-                if (p["folds"], p["window"]) == (settings["folds"], settings["window"])
-            ]
+            for name, protocol in protocols.items():
+                if (protocol["folds"], protocol["window"]) != (settings["folds"], settings["window"]):
+                    continue
+                selection = protocol["selection"]
+                if selection not in record["runs"]:
+                    raise BenchmarkError(
+                        f"{record_path}: has no run of the selection '{selection}' that protocol {name} asks for, only "
+                        f"{', '.join(record['runs'])}; a cycle of the schedule must end after a whole training epoch: "
+                        "train longer or choose another selection"
+                    )
+                runs.append(FinishedRun(record["runs"][selection]["run_key"], name, selection, directory, record))
     if wrong:
         raise BenchmarkError(
             "files of finished trainings are missing or were changed:\n  "

@@ -1,5 +1,6 @@
 """One training: a network, a recipe and the three sets of a fold, epoch after epoch."""
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 from sleepbench.errors import BenchmarkError
 from sleepbench.training.data import EpochSet
 from sleepbench.training.engines import forward_of
-from sleepbench.training.recipes import Recipe, learning_rate_at, make_optimizer, set_learning_rate
-from sleepbench.training.selection import Selections
+from sleepbench.training.recipes import Recipe, cycle_ends, learning_rate_at, make_optimizer, set_learning_rate
+from sleepbench.training.selection import Selections, epochs_before_cycle_ends
 
 INFERENCE_BATCH = 32  # measured best on the CPU for ULW-SleepNet: larger batches fall out of the cache
 
@@ -72,7 +73,7 @@ def train(
     optimizer = make_optimizer(model, recipe)
     shuffling = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    selections = Selections(with_validation=len(sets["validation"]) > 0)
+    selections = _selections(recipe, sets)
     history, weights, step = [], {}, 0
     for training_epoch in range(1, recipe.training_epochs + 1):
         losses, correct = [], 0
@@ -100,6 +101,12 @@ def train(
         weights = {epoch: state for epoch, state in weights.items() if epoch in selections.selected.values()}
         report(_line(row, recipe.training_epochs))
     return Training(history, dict(selections.selected), weights)
+
+
+def _selections(recipe: Recipe, sets: dict[str, EpochSet]) -> Selections:
+    steps_per_epoch = math.ceil(len(sets["train"]) / recipe.batch_size)
+    ends = cycle_ends(recipe, recipe.training_epochs * steps_per_epoch)
+    return Selections(len(sets["validation"]) > 0, epochs_before_cycle_ends(ends, steps_per_epoch))
 
 
 def _step(
