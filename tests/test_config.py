@@ -1,4 +1,5 @@
 import copy
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,8 @@ def test_own_config_is_valid_and_unchanged_by_validation():
             {"simulation": SIMULATION},
             r"datasets\.sleep-edf: simulated data cannot go by the name",
         ),
+        ("ladder", ["released", "cleen"], r"ladder: unknown name 'cleen'; .* 'clean'"),
+        ("datasets.sleep-edf-20.seeds", {"cleen": [1]}, r"seeds: unknown name 'cleen'; .* 'clean'"),
         ("data.simulated", "yes", r"data\.simulated: found 'yes', expected true or false"),
         (
             "datasets.simulated-20.simulation.shape",
@@ -158,6 +161,36 @@ def test_only_the_dataset_may_change_a_recipes_training_epochs():
     demo = recipe_settings(CONFIG, "released", "simulated")
     assert demo["training_epochs"] == CONFIG["datasets"]["simulated"]["training_epochs"] != 50
     assert CONFIG["recipes"]["released"]["training_epochs"] == 50
+
+
+def test_a_protocol_may_be_left_out_of_a_dataset_but_not_all_of_them():
+    validate(changed("protocols.clean.folds.simulated", None))
+    config = changed("protocols.clean.folds.simulated", None)
+    config["run"]["protocols"] = ["clean"]
+    with pytest.raises(BenchmarkError, match="none of clean is run on the dataset 'simulated'"):
+        validate(config)
+
+
+def test_the_ladder_changes_one_choice_a_rung():
+    choices = ("unit", "recordings", "validation_subjects", "window", "selection")
+    for dataset in ("sleep-edf-20", "sleep-edf-78"):
+        rungs = [CONFIG["protocols"][name] for name in CONFIG["ladder"]]
+        rungs = [rung for rung in rungs if rung["folds"][dataset]]
+        described = [[*(rung[choice] for choice in choices), rung["folds"][dataset]] for rung in rungs]
+        for below, above in pairwise(described):
+            changed_choices = sum(a != b for a, b in zip(below, above, strict=True))
+            assert changed_choices == 1, (below, above)
+        assert rungs[0] is CONFIG["protocols"]["released"] and rungs[-1] is CONFIG["protocols"]["clean"]
+    assert len(CONFIG["ladder"]) == 7
+
+
+def test_cycle_ends_need_cycles():
+    config = changed("protocols.clean.selection", "cycle_end")
+    validate(config)
+    constant = {**config["recipes"]["released"], "schedule": "constant"}
+    config["recipes"]["released"] = {k: v for k, v in constant.items() if not k.startswith(("first_", "cycle_"))}
+    with pytest.raises(BenchmarkError, match="selection 'cycle_end' needs cycles"):
+        validate(config)
 
 
 def test_real_datasets_run_the_published_protocols():

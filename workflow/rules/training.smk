@@ -13,6 +13,7 @@ rule folds:
         subject_disjoint=lambda w: any(
             config["protocols"][name]["subject_disjoint"] for name in fold_settings(w.dataset, w.folds)[1]
         ),
+        published=f"{PUBLISHED_FOLDS}/{{dataset}}/{{folds}}.json",
         code=code_sha256(["protocols/*.py", "data/recordings.py"]),
     message:
         "Making and auditing the folds {wildcards.folds} of {wildcards.dataset}"

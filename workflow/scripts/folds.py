@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from sleepbench.data.recordings import first_subjects, read_recordings
 from sleepbench.logs import logged
 from sleepbench.protocols.audit import write_fold_file
@@ -9,5 +11,6 @@ with logged(snakemake.log[0]):
         first_subjects(read_recordings(snakemake.input.table), snakemake.params.subjects),
         FoldSettings(**snakemake.params.settings),
         snakemake.params.subject_disjoint,
-        snakemake.output.folds,
+        Path(snakemake.output.folds),
+        Path(snakemake.params.published),
     )

@@ -101,8 +101,11 @@ def _unknown_names(config: dict) -> Iterable[str]:
     yield from _not_among("run.models", run["models"], model_names())
     for name, channels in config["channels"].items():
         yield from _not_among(f"channels.{name}", channels, config["data"]["channels"])
+    yield from _not_among("ladder", config["ladder"], config["protocols"])
     for name, protocol in config["protocols"].items():
         yield from _not_among(f"protocols.{name}.folds", protocol["folds"], config["datasets"])
+    for name, dataset in config["datasets"].items():
+        yield from _not_among(f"datasets.{name}.seeds", dataset.get("seeds", {}), config["protocols"])
 
 
 def _not_among(key: str, names: Iterable[str], known: Iterable[str]) -> Iterable[str]:
@@ -116,17 +119,23 @@ def _contradictions(config: dict) -> Iterable[str]:
             f"data: table {config['data']['table']} with simulated: {str(config['data']['simulated']).lower()}; a "
             "rehearsal has a table of its own and simulated: true, the official table has simulated: false"
         )
-    for name in config["run"]["protocols"]:
+    run = config["run"]
+    for name in run["protocols"]:
         protocol = config["protocols"][name]
-        for dataset in config["run"]["datasets"]:
+        for dataset in run["datasets"]:
             if dataset not in protocol["folds"]:
-                yield f"protocols.{name}.folds: no number of folds for the dataset '{dataset}'; add it"
+                yield f"protocols.{name}.folds: no number of folds for the dataset '{dataset}'; add it, or null"
     for name, protocol in config["protocols"].items():
         if protocol["selection"] == "best_validation" and not protocol["validation_subjects"]:
             yield (
                 f"protocols.{name}: selection 'best_validation' needs validation subjects; "
                 "set validation_subjects: true or another selection"
             )
+        if protocol["selection"] == "cycle_end" and config["recipes"][run["recipe"]]["schedule"] == "constant":
+            yield f"protocols.{name}: selection 'cycle_end' needs cycles; the recipe '{run['recipe']}' has none"
+    for dataset in run["datasets"]:
+        if all(config["protocols"][name]["folds"].get(dataset) is None for name in run["protocols"]):
+            yield f"run.protocols: none of {', '.join(run['protocols'])} is run on the dataset '{dataset}'"
     for name, dataset in config["datasets"].items():
         if ("subjects" in dataset) == ("simulation" in dataset):
             yield f"datasets.{name}: give either 'subjects' (of Sleep-EDF) or 'simulation', one of the two"
@@ -183,7 +192,8 @@ class Dataset:
     """A dataset of the config.
 
     `simulation` is None for files under Sleep-EDF's names, of which `subjects` are taken; these are `simulated` too in
-    a rehearsal (data.simulated). `only_folds` is None where all folds are trained.
+    a rehearsal (data.simulated). `only_folds` is None where all folds are trained; `seeds` are those of protocols that
+    do not take run.seeds.
     """
 
     name: str
@@ -192,6 +202,7 @@ class Dataset:
     simulated: bool
     training_epochs: int | None
     only_folds: tuple[int, ...] | None
+    seeds: dict[str, list[int]]
 
     @property
     def source(self) -> str:
@@ -210,6 +221,7 @@ def dataset_of(config: dict, name: str) -> Dataset:
         simulated=simulation is not None or config["data"]["simulated"],
         training_epochs=settings.get("training_epochs"),
         only_folds=tuple(sorted(only_folds)) if only_folds else None,
+        seeds=settings.get("seeds", {}),
     )
 
 

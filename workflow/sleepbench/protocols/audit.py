@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sleepbench.data.recordings import Recording
 from sleepbench.errors import BenchmarkError
-from sleepbench.files import write_json
+from sleepbench.files import read_json, write_json
 from sleepbench.protocols.folds import Fold, FoldSettings, folds_document, folds_of
 
 
@@ -66,14 +66,32 @@ def audit_sentence(audit: dict, name: str) -> str:
     )
 
 
+def _require_same_folds(document: dict, published: Path) -> None:
+    found, expected = document["folds_sha256"], read_json(published)["folds_sha256"]
+    if found != expected:
+        raise BenchmarkError(
+            f"{published}: the folds '{document['name']}' of {document['dataset']} have the hash {found[:12]}, the "
+            f"committed ones {expected[:12]}: others would not get the same folds. Undo the change of the table of "
+            "recordings or of the code that makes folds, or commit new ones with `make folds`"
+        )
+
+
 def write_fold_file(
-    dataset: str, recordings: Sequence[Recording], settings: FoldSettings, subject_disjoint: bool, output: Path
+    dataset: str,
+    recordings: Sequence[Recording],
+    settings: FoldSettings,
+    subject_disjoint: bool,
+    output: Path,
+    published: Path | None = None,
 ) -> None:
     """Make folds, audit them and keep both in a JSON file.
 
     `subject_disjoint`: a protocol promises this of its folds; a broken promise is a BenchmarkError, and no file.
+    `published` is the committed file of the same folds, if there is one: another assignment is a BenchmarkError.
     """
     document = folds_document(dataset, recordings, settings)
+    if published is not None and published.exists():
+        _require_same_folds(document, published)
     folds = folds_of(document)
     audit = audit_folds(recordings, folds)
     print(audit_sentence(audit, settings.name))
