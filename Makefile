@@ -13,7 +13,8 @@ RUN = run={datasets: [$(DATASET)]$(if $(filter try-real,$(DATASET)),$(comma) pro
 
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup demo try-real paper rehearsal data verify-data prepare realism report benchmark ui test fuzz hostile-edf data-card lint format lock clean
+.PHONY: help setup demo try-real paper rehearsal data verify-data prepare realism verify tables report export compare trace folds \
+  benchmark ui test fuzz hostile-edf data-card lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -54,8 +55,29 @@ realism: setup ## how near the simulated cohort comes to the real recordings (39
 	@cat results/$(SIMULATED)/realism.md
 	@! grep -q "| *NO |" results/$(SIMULATED)/realism.md || { echo "The simulated cohort is not within its bounds."; exit 1; }
 
-report: setup ## Snakemake's HTML report of what has been run: DATASET=simulated (default) ...
-	@$(SNAKEMAKE) --config '$(RUN)' --report results/$(DATASET)/report.html
+verify: setup ## verdicts on the published claims from what has been run; fails when one is not reproduced
+	@$(SNAKEMAKE) profiles
+	@$(BIN)/python -m sleepbench.verdicts
+
+tables: setup ## the main table's rows so far, each marked "n of k folds": also of an unfinished experiment
+	@$(BIN)/python -m sleepbench.unfinished $(DATASET)
+
+report: setup ## one HTML page of everything that was run, which opens offline
+	@$(SNAKEMAKE) results/$(DATASET)/report.html --config '$(RUN)'
+	@echo "results/$(DATASET)/report.html"
+
+export: setup ## results without weights as one small archive: DATASET=... [TO=file.zip]
+	@$(BIN)/python -m sleepbench.exchange export $(DATASET) $(TO)
+
+compare: setup ## row by row what differs from somebody's archive: DATASET=... WITH=archive.zip [CSV=file]
+	@[ -n "$(WITH)" ] || { echo "Name the archive: make compare DATASET=$(DATASET) WITH=archive.zip"; exit 2; }
+	@$(BIN)/python -m sleepbench.exchange compare $(DATASET) "$(WITH)" $(if $(CSV),--csv "$(CSV)")
+
+trace: setup ## a table row back to its runs, files and EDF hashes: DATASET=... ROW="protocol=clean" or a run key
+	@$(BIN)/python -m sleepbench.trace $(DATASET) $(ROW)
+
+folds: setup ## remake the committed folds of the real datasets, workflow/resources/folds
+	@$(BIN)/python -m sleepbench.protocols.published
 
 benchmark: setup ## time and memory of the jobs that were run for a DATASET, from Snakemake's benchmark files
 	@$(BIN)/python -m sleepbench.benchmark $(DATASET)

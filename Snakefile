@@ -7,9 +7,6 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
-report: "workflow/report/workflow.rst"
-
-
 include: "workflow/rules/common.smk"  # checks the configuration; names and paths
 include: "workflow/rules/data.smk"  # simulate or download, verify, prepare
 include: "workflow/rules/training.smk"  # folds, trainings

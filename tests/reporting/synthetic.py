@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from sleepbench.evaluation import metrics
+from sleepbench.files import write_json
 from sleepbench.stages import STAGES
 
+PROBABILITIES = [f"p_{name}" for name in STAGES]
 SELECTION = {"released": "best_test", "subject_blocks": "last", "clean": "best_validation"}
 NIGHT = (
     (0, 90),
@@ -70,6 +72,15 @@ def history(training_epochs: int, validation: bool, generator: np.random.Generat
     return table
 
 
+def selected_epochs(curve: pd.DataFrame, selection: str, selected_epoch: int) -> dict:
+    """The part of training.json that says which training epoch each selection rule takes."""
+    selected = {"last": len(curve), "best_test": int(curve.test_accuracy.argmax()) + 1}
+    if curve.validation_accuracy.notna().any():
+        selected["best_validation"] = int(curve.validation_accuracy.argmax()) + 1
+    selected[selection] = selected_epoch
+    return {rule: {"run_key": "7" * 16, "training_epoch": epoch} for rule, epoch in selected.items()}
+
+
 def make_runs(
     directory: Path,
     folds: int = 2,
@@ -96,14 +107,22 @@ def make_runs(
                     mine = mine[:-1] if p == 0 and fold == folds - 1 else mine
                     # The scored nights must not depend on the model or the seed: every run tests the same epochs.
                     table = pd.concat(
-                        predictions([name], 2.5 + 0.5 * m, np.random.default_rng(int(name[3:]))) for name in mine
+                        (predictions([name], 2.5 + 0.5 * m, np.random.default_rng(int(name[3:]))) for name in mine),
+                        ignore_index=True,
                     )
                     flips = generator.random(len(table)) < 0.03 + 0.05 * p + 0.02 * generator.random()
+                    # The most probable stage moves on by one, and with it the predicted one.
+                    table.loc[flips, PROBABILITIES] = np.roll(table.loc[flips, PROBABILITIES].to_numpy(), 1, axis=1)
                     table.loc[flips, "predicted"] = (table.loc[flips, "predicted"] + 1) % 5
                     place = directory / protocol / model / f"seed{seed}" / f"fold{fold:02d}"
                     (place / SELECTION[protocol]).mkdir(parents=True)
+                    record = {"settings": {"model": model, "seed": seed, "fold": fold}, "code_sha256": "0" * 64}
                     table.to_parquet(place / SELECTION[protocol] / "predictions.parquet", index=False)
-                    history(training_epochs, protocol == "clean", generator).to_csv(place / "history.csv", index=False)
+                    curve = history(training_epochs, protocol == "clean", generator)
+                    curve.to_csv(place / "history.csv", index=False)
+                    selected_epoch = int(generator.integers(training_epochs // 2, training_epochs)) + 1
+                    runs = selected_epochs(curve, SELECTION[protocol], selected_epoch)
+                    write_json(place / "training.json", {**record, "runs": runs})
                     confusion = metrics.confusion_matrix(table.stage.to_numpy(), table.predicted.to_numpy())
                     rows.append(
                         {
@@ -123,7 +142,7 @@ def make_runs(
                             "selection": SELECTION[protocol],
                             "window": "released" if p == 0 else "standard",
                             "training_epochs": training_epochs,
-                            "selected_epoch": int(generator.integers(training_epochs // 2, training_epochs)) + 1,
+                            "selected_epoch": selected_epoch,
                             "n_train": 1000,
                             "n_validation": 100 if protocol == "clean" else 0,
                             "n_test": len(table),

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -134,6 +135,73 @@ def test_training_curves_mark_the_selected_training_epoch_of_each_fold(runs):
     selected = curves[curves.selected].set_index(["protocol", "fold"]).training_epoch
     expected = runs.set_index(["protocol", "fold"]).selected_epoch
     assert (selected.sort_index() == expected.sort_index()).all()
+
+
+def test_training_curves_say_what_every_rule_selects(runs):
+    curves = figures.training_curves(runs)
+    for _, run in runs.iterrows():
+        entries = json.loads((Path(run.directory) / "training.json").read_text())["runs"]
+        mine = curves[(curves.protocol == run.protocol) & (curves.fold == run.fold)]
+        for rule, entry in entries.items():
+            taken = mine[[rule in names.split() for names in mine.selected_by]].training_epoch
+            assert taken.tolist() == [entry["training_epoch"]]
+        assert set(mine.selection) == {run.selection} and run.selection in entries
+    figure = figures.draw_training_curves(curves, "simulated", True)
+    released = figure.axes[4]
+    rules = [label.get_text() for label in released.get_yticklabels()]
+    assert rules == ["best test", "best validation", "last"]
+    mine = curves[curves.protocol == "released"]
+    drawn = {rule: set(dots.get_offsets()[:, 0]) for rule, dots in zip(rules, released.collections, strict=True)}
+    for rule, epochs in drawn.items():
+        taken = [rule.replace(" ", "_") in names.split() for names in mine.selected_by]
+        assert epochs == set(mine.training_epoch[taken])
+    assert drawn["last"] == {8} and not drawn["best validation"]
+
+
+def test_a_rule_that_selects_another_training_epoch_than_the_runs_table_says(tmp_path):
+    runs = tables.read_runs(make_runs(tmp_path))
+    with pytest.raises(BenchmarkError, match=r"training\.json: best_test selects training epoch") as error:
+        figures.training_curves(runs.assign(selected_epoch=1))
+    assert runs.run_key[0] in str(error.value)
+
+
+def test_a_missing_training_record_is_named(tmp_path):
+    runs = tables.read_runs(make_runs(tmp_path))
+    (Path(runs.directory[0]) / "training.json").unlink()
+    with pytest.raises(BenchmarkError, match=f"training.json of run {runs.run_key[0]} is missing"):
+        figures.training_curves(runs)
+
+
+SEVEN = [f"rung_{i}" for i in range(7)]
+
+
+def test_many_protocols_are_drawn_in_several_rows(runs):
+    released = figures.training_curves(runs[runs.protocol == "released"])
+    curves = pd.concat([released.assign(protocol=name) for name in SEVEN], ignore_index=True)
+    figure = figures.draw_training_curves(curves, "simulated", True)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(shown) == 3 * 7 and len(figure.axes) == 3 * 8
+    titles = [axes.get_title() for axes in shown if axes.get_title()]
+    assert [title.split()[-1] for title in titles] == SEVEN
+
+
+def test_of_many_protocols_the_first_and_the_last_night_are_shown(runs):
+    night = figures.representative_night(runs)
+    assert figures.shown_protocols(night).equals(night)
+    many = pd.concat([night[night.protocol == "clean"].assign(protocol=name) for name in SEVEN], ignore_index=True)
+    assert list(figures.shown_protocols(many).protocol.unique()) == [SEVEN[0], SEVEN[-1]]
+
+
+def test_the_hypnodensity_is_the_stack_of_the_probabilities(runs):
+    night = figures.representative_night(runs)
+    axes = figures.draw_night(night, "simulated", True).axes[2]
+    assert axes.get_ylabel().startswith("hypnodensity")
+    first = night[night.protocol == "released"].sort_values("epoch").iloc[0]
+    heights = [stack.get_paths()[0].vertices[:, 1].max() for stack in axes.collections[:5]]
+    assert max(heights) == pytest.approx(1, abs=1e-5)
+    bottom = axes.collections[0].get_paths()[0].vertices
+    at_start = bottom[np.isclose(bottom[:, 0], first.hours)][:, 1].max()
+    assert at_start == pytest.approx(first.p_N3, abs=1e-5)
 
 
 def test_validation_is_drawn_only_where_subjects_are_held_out(runs):

@@ -1,13 +1,10 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
-import jinja2
 import numpy as np
 import pandas as pd
 import pytest
-from docutils.core import publish_parts
 from sklearn import metrics as sk
 from synthetic import PROFILE, make_runs
 
@@ -288,17 +285,3 @@ def test_summary_holds_the_tables_and_fits_a_terminal(tmp_path, simulated):
     assert max(len(line) for line in text.splitlines() if not line.startswith("#")) <= 160
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert all(tables.SIMULATED in heading for heading in headings)
-
-
-@pytest.mark.parametrize("caption", sorted((WORKFLOW / "report").glob("*.rst")), ids=lambda path: path.stem)
-def test_report_captions_render_and_say_simulated(caption):
-    config = {
-        "datasets": {"made-up": {"simulation": {}}, "sleep-edf-20": {"subjects": 20}},
-        "data": {"simulated": False},
-    }
-    for dataset, simulated in (("made-up", True), ("sleep-edf-20", False)):
-        config["run"] = {"datasets": [dataset]}
-        job = SimpleNamespace(wildcards=SimpleNamespace(dataset=dataset), config=config)
-        text = jinja2.Template(caption.read_text(), undefined=jinja2.StrictUndefined).render(snakemake=job)
-        html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
-        assert ("<strong>SIMULATED data – not a result on Sleep-EDF.</strong>" in html) == simulated

@@ -62,6 +62,7 @@ def make_project(directory: Path) -> Project:
     (directory / "config.yaml").write_text((REPOSITORY / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     project = Project(directory)
     project.configure(
+        run={"protocols": ["released", "clean"]},
         datasets={
             "simulated": {
                 "simulation": {"subjects": 4, "single_night_subjects": [3], "psg_hours": 1.75, "seed": 2},

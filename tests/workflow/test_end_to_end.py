@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 
 import pandas as pd
 import pytest
@@ -62,6 +61,16 @@ def test_everything_printed_says_simulated(finished):
         assert pd.read_parquet(path).attrs == {"simulated": True}, path
     pictures = {form: {path.stem for path in results.glob(f"figures/*.{form}")} for form in ("png", "pdf", "csv")}
     assert pictures["png"] == pictures["pdf"] == pictures["csv"] >= {"confusion", "night", "hypnograms"}
+
+
+def test_the_ladder_and_the_audit_are_those_of_the_protocols(finished):
+    tables = finished.directory / "results" / "simulated" / "tables"
+    ladder = pd.read_csv(tables / "ladder.csv")
+    assert ladder["protocol"].tolist() == ["released", "clean"]
+    audit = pd.read_csv(tables / "audit.csv").set_index("protocol")
+    assert audit.loc["released", "recordings_dropped"] == 1 and audit.loc["clean", "recordings_dropped"] == 0
+    machine_readable = json.loads((tables / "audit.json").read_text(encoding="utf-8"))
+    assert "released" in json.dumps(machine_readable)
 
 
 def test_profile_has_the_published_counts(finished):
@@ -142,11 +151,9 @@ def test_damaged_run_is_named_and_trained_again_alone(finished):
     assert (training / "fold-0" / "training.json").stat().st_mtime_ns == kept
 
 
-def test_report_is_one_file_with_captions(finished):
-    pages = finished.directory / "report.html"
-    result = finished.run(SUMMARY, "--report", str(pages))
-    assert result.returncode == 0, result.stdout
-    text = pages.read_text(encoding="utf-8")
-    for caption in ("Confusion matrices", "hypnogram", "Size and cost of the networks"):
-        assert caption in text
-    shutil.rmtree(finished.directory / "report", ignore_errors=True)
+def test_report_is_one_page_that_says_simulated_and_names_the_runs(finished):
+    page = (finished.directory / "results/simulated/report.html").read_text(encoding="utf-8")
+    runs = pd.read_csv(finished.directory / "results/simulated/runs.csv", dtype={"run_key": str})
+    assert "<title>" in page and "SIMULATED" in page.partition("<title>")[2].partition("</title>")[0]
+    assert all(key in page for key in runs["run_key"])
+    assert not re.search(r"""(src|href)=["']?(?!data:|#|https://(arxiv|doi|physionet))""", page)

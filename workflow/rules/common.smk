@@ -20,6 +20,7 @@ from sleepbench.models import describe, model_names
 from sleepbench.protocols.folds import FoldSettings
 from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
 from sleepbench.store import renew_store_mark
+from sleepbench.training.selection import SELECTIONS
 
 try:
     validate(config)
@@ -30,13 +31,31 @@ ENVIRONMENT = "../../envs/environment.yaml"
 PUBLISHED = "workflow/resources/published_results.csv"
 CLAIMS = "workflow/resources/claims.yaml"
 
+PUBLISHED_FOLDS = "workflow/resources/folds"
 KNOWN_TOTALS = "workflow/resources/known_totals.yaml"
 KNOWN_EPOCHS = "workflow/resources/known_epochs.csv"
 
-TABLES = ["main_results", "complexity", "claims"]
-DATA_TABLES = ["quality"]  # as long as the list of recordings: not in the summary
-FIGURES = ["confusion", "night", "training_curves", "hypnograms"]
-REPORTING_CODE = code_sha256(["reporting/*.py", "evaluation/*.py", "data/quality.py", "data/hypnogram.py"])
+SUMMARY_TABLES = ["main_results", "ladder", "claims", "audit", "complexity"]
+STATISTICS_TABLES = {
+    "ladder": ["ladder"],
+    "intervals": ["intervals", "subjects"],
+    "classes": ["intervals"],
+    "comparisons": ["comparisons"],
+    "groups": ["groups"],
+    "sleep_measures": ["sleep_measures"],
+}
+TABLES = [*SUMMARY_TABLES, *(name for name in STATISTICS_TABLES if name not in SUMMARY_TABLES), "quality"]
+STATISTICS = ["intervals", "subjects", "groups", "comparisons", "ladder", "nights", "sleep_measures", "reliability"]
+FIGURES = [
+    *("ladder", "cost", "confusion", "subjects", "reliability", "sleep_agreement"),
+    *("night", "training_curves", "hypnograms"),
+]
+REPORTING_CODE = code_sha256(
+    [
+        *("reporting/*.py", "reporting/*.jinja", "evaluation/*.py", "protocols/*.py"),
+        *("data/quality.py", "data/hypnogram.py", "training/selection.py"),
+    ]
+)
 STORE_MARK = "results/mlflow-store.json"
 
 TRAININGS = "results/{dataset}/trainings/{folds}/{window}/{model}/{channels}/{recipe}/seed-{seed}"
@@ -46,7 +65,8 @@ SIMULATED = [name for name, dataset in DATASETS.items() if dataset.simulation]
 FOLD_SETTINGS = {
     (dataset, protocol): FoldSettings.of_protocol(settings, dataset)
     for protocol, settings in config["protocols"].items()
-    for dataset in settings["folds"]
+    for dataset, k in settings["folds"].items()
+    if k
 }
 
 
@@ -62,7 +82,7 @@ wildcard_constraints:
     seed=r"\d+",
     group=r"\d+(-\d+)?",
     fold=r"\d+",
-    selection="best_test|best_validation|last",
+    selection="|".join(SELECTIONS),
     n_channels=r"\d+",
 
 
@@ -106,17 +126,6 @@ def fold_settings(dataset, folds):
     return FOLD_SETTINGS[dataset, protocols[0]], protocols
 
 
-def totals(dataset):
-    """What compares a dataset's epochs with the known totals, for every protocol that is run on it."""
-    return sorted(
-        {
-            f"results/{dataset}/totals/{FOLD_SETTINGS[dataset, name].name}-{config['protocols'][name]['window']}.json"
-            for name in config["run"]["protocols"]
-            if (dataset, name) in FOLD_SETTINGS
-        }
-    )
-
-
 def fold_groups(dataset, k):
     """Names of the groups of folds that jobs train: "3" for one fold, "0-4" for several."""
     if DATASETS[dataset].only_folds:
@@ -150,24 +159,42 @@ def group_of(dataset, folds, fold):
     raise WorkflowError(f"fold {fold} is not among datasets.{dataset}.only_folds, {DATASETS[dataset].only_folds}")
 
 
+def protocols_of(dataset):
+    """The protocols that are run on a dataset, in the order of the configuration."""
+    return [name for name in config["run"]["protocols"] if (dataset, name) in FOLD_SETTINGS]
+
+
+def by_protocol(dataset, path):
+    """A path under results/<dataset>/ that names {folds} and perhaps {window}, for each protocol run on a dataset."""
+    return {
+        name: f"results/{dataset}/"
+        + path.format(folds=FOLD_SETTINGS[dataset, name].name, window=config["protocols"][name]["window"])
+        for name in protocols_of(dataset)
+    }
+
+
+def totals(dataset):
+    """What compares a dataset's epochs with the known totals, for every protocol that is run on it."""
+    return sorted(set(by_protocol(dataset, "totals/{folds}-{window}.json").values()))
+
+
 def receipts(dataset):
     """Receipts of all trainings that the configuration asks for on a dataset; protocols may share them."""
     run = config["run"]
     paths = {}
-    for protocol, model, channels, seed in itertools.product(
-        run["protocols"], run["models"], run["channels"], run["seeds"]
-    ):
+    for protocol, model, channels in itertools.product(protocols_of(dataset), run["models"], run["channels"]):
         settings = FOLD_SETTINGS[dataset, protocol]
-        training = TRAININGS.format(
-            dataset=dataset,
-            folds=settings.name,
-            window=config["protocols"][protocol]["window"],
-            model=model,
-            channels=channels,
-            recipe=run["recipe"],
-            seed=seed,
-        )
-        paths |= dict.fromkeys(f"{training}/group-{group}.json" for group in fold_groups(dataset, settings.k))
+        for seed in DATASETS[dataset].seeds.get(protocol, run["seeds"]):
+            training = TRAININGS.format(
+                dataset=dataset,
+                folds=settings.name,
+                window=config["protocols"][protocol]["window"],
+                model=model,
+                channels=channels,
+                recipe=run["recipe"],
+                seed=seed,
+            )
+            paths |= dict.fromkeys(f"{training}/group-{group}.json" for group in fold_groups(dataset, settings.k))
     return list(paths)
 
 
@@ -208,11 +235,12 @@ def products(dataset):
         *expand(
             "results/{dataset}/tables/{name}.{form}",
             dataset=dataset,
-            name=TABLES + DATA_TABLES,
+            name=TABLES,
             form=["csv", "md", "tex"],
         ),
         *expand("results/{dataset}/figures/{name}.{form}", dataset=dataset, name=FIGURES, form=["csv", "pdf", "png"]),
         f"results/{dataset}/summary.md",
+        f"results/{dataset}/report.html",
     ]
 
 
@@ -223,23 +251,9 @@ def profiles(dataset):
 
 def table_files(name):
     """A table's three files: CSV is the data, the others are rendered from it."""
-    return {form: f"results/{{dataset}}/tables/{name}.{form}" for form in ("csv", "tex")} | {
-        "md": report(
-            f"results/{{dataset}}/tables/{name}.md",
-            caption=f"../report/{name}.rst",
-            category="{dataset}",
-            subcategory="Tables",
-        )
-    }
+    return {form: f"results/{{dataset}}/tables/{name}.{form}" for form in ("csv", "md", "tex")}
 
 
 def figure_files(name):
     """A figure as PNG and PDF, and the numbers behind it."""
-    return {form: f"results/{{dataset}}/figures/{name}.{form}" for form in ("csv", "pdf")} | {
-        "png": report(
-            f"results/{{dataset}}/figures/{name}.png",
-            caption=f"../report/{name}.rst",
-            category="{dataset}",
-            subcategory="Figures",
-        )
-    }
+    return {form: f"results/{{dataset}}/figures/{name}.{form}" for form in ("csv", "pdf", "png")}

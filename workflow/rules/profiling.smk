@@ -14,3 +14,8 @@ rule profile:
         "Profiling {wildcards.model} with {wildcards.n_channels} channel(s), alone on the machine"
     script:
         "../scripts/profile.py"
+
+
+rule profiles:
+    input:
+        [profiles(dataset) for dataset in config["run"]["datasets"]],

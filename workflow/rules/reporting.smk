@@ -21,7 +21,7 @@ rule log_runs:
                 "window": config["protocols"][name]["window"],
                 "selection": config["protocols"][name]["selection"],
             }
-            for name in config["run"]["protocols"]
+            for name in protocols_of(w.dataset)
         },
         uri=config["tracking"]["uri"],
         artifacts="results/mlflow-artifacts/{dataset}",
@@ -167,16 +167,201 @@ rule training_curves:
         "../scripts/training_curves.py"
 
 
+rule statistics:
+    input:
+        runs="results/{dataset}/runs.csv",
+        recordings=lambda w: table_of(DATASETS[w.dataset].source),
+        folds=lambda w: sorted(set(by_protocol(w.dataset, "folds/{folds}.json").values())),
+    output:
+        **{name: f"results/{{dataset}}/statistics/{name}.csv" for name in STATISTICS},
+    log:
+        "results/logs/{dataset}/statistics.log",
+    benchmark:
+        "results/benchmarks/{dataset}/statistics.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=1500,
+    params:
+        code=REPORTING_CODE,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+        ladder=config["ladder"],
+        folds=lambda w: by_protocol(w.dataset, "folds/{folds}.json"),
+    message:
+        "Statistics over the subjects of {wildcards.dataset}"
+    script:
+        "../scripts/compute_statistics.py"
+
+
+rule statistics_table:
+    input:
+        lambda w: expand(f"results/{w.dataset}/statistics/{{name}}.csv", name=STATISTICS_TABLES[w.table]),
+    output:
+        **table_files("{table}"),
+    log:
+        "results/logs/{dataset}/{table}_table.log",
+    wildcard_constraints:
+        table="|".join(STATISTICS_TABLES),
+    conda:
+        ENVIRONMENT
+    params:
+        code=REPORTING_CODE,
+        name=lambda w: w.table,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+    message:
+        "Table: {wildcards.table} of {wildcards.dataset}"
+    script:
+        "../scripts/statistics_table.py"
+
+
+rule audit:
+    input:
+        folds=lambda w: sorted(set(by_protocol(w.dataset, "folds/{folds}.json").values())),
+        totals=lambda w: totals(w.dataset),
+    output:
+        **table_files("audit"),
+        json="results/{dataset}/tables/audit.json",
+    log:
+        "results/logs/{dataset}/audit.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=REPORTING_CODE,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+        protocols=lambda w: {name: config["protocols"][name] for name in protocols_of(w.dataset)},
+        folds=lambda w: by_protocol(w.dataset, "folds/{folds}.json"),
+        totals=lambda w: by_protocol(w.dataset, "totals/{folds}-{window}.json"),
+    message:
+        "Table: audit of the protocols on {wildcards.dataset}"
+    script:
+        "../scripts/audit.py"
+
+
+rule ladder_figure:
+    input:
+        ladder="results/{dataset}/statistics/ladder.csv",
+    output:
+        **figure_files("ladder"),
+    log:
+        "results/logs/{dataset}/ladder_figure.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=REPORTING_CODE,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+    message:
+        "Figure: ladder of protocols of {wildcards.dataset}"
+    script:
+        "../scripts/ladder_figure.py"
+
+
+rule cost:
+    input:
+        intervals="results/{dataset}/statistics/intervals.csv",
+        runs="results/{dataset}/runs.csv",
+        profiles=lambda w: profiles(w.dataset),
+        published=PUBLISHED,
+        claims=CLAIMS,
+    output:
+        **figure_files("cost"),
+    log:
+        "results/logs/{dataset}/cost.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=REPORTING_CODE,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+    message:
+        "Figure: accuracy against cost on {wildcards.dataset}"
+    script:
+        "../scripts/cost.py"
+
+
+rule subjects:
+    input:
+        subjects="results/{dataset}/statistics/subjects.csv",
+    output:
+        **figure_files("subjects"),
+    log:
+        "results/logs/{dataset}/subjects.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=REPORTING_CODE,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+    message:
+        "Figure: results by subject of {wildcards.dataset}"
+    script:
+        "../scripts/subjects.py"
+
+
+rule reliability:
+    input:
+        reliability="results/{dataset}/statistics/reliability.csv",
+        intervals="results/{dataset}/statistics/intervals.csv",
+    output:
+        **figure_files("reliability"),
+    log:
+        "results/logs/{dataset}/reliability.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=REPORTING_CODE,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+    message:
+        "Figure: reliability of the probabilities on {wildcards.dataset}"
+    script:
+        "../scripts/reliability.py"
+
+
+rule sleep_agreement:
+    input:
+        nights="results/{dataset}/statistics/nights.csv",
+        sleep_measures="results/{dataset}/statistics/sleep_measures.csv",
+    output:
+        **figure_files("sleep_agreement"),
+    log:
+        "results/logs/{dataset}/sleep_agreement.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=REPORTING_CODE,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+    message:
+        "Figure: agreement of sleep measures on {wildcards.dataset}"
+    script:
+        "../scripts/sleep_agreement.py"
+
+
+rule html_report:
+    input:
+        tables=expand("results/{{dataset}}/tables/{table}.csv", table=TABLES),
+        figures=expand("results/{{dataset}}/figures/{figure}.png", figure=FIGURES),
+        runs="results/{dataset}/runs.csv",
+        folds=lambda w: sorted(set(by_protocol(w.dataset, "folds/{folds}.json").values())),
+        claims="results/{dataset}/tables/claims.csv",
+        profiles=lambda w: profiles(w.dataset),
+    output:
+        report="results/{dataset}/report.html",
+    log:
+        "results/logs/{dataset}/report.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=REPORTING_CODE,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+        protocols=lambda w: {name: FOLD_SETTINGS[w.dataset, name].name for name in protocols_of(w.dataset)},
+    message:
+        "Report of {wildcards.dataset}"
+    script:
+        "../scripts/report.py"
+
+
 rule summary:
     input:
-        tables=expand("results/{{dataset}}/tables/{table}.md", table=TABLES),
+        tables=expand("results/{{dataset}}/tables/{table}.md", table=SUMMARY_TABLES),
         figures=expand("results/{{dataset}}/figures/{figure}.png", figure=FIGURES),
-        folds=lambda w: sorted(
-            {
-                f"results/{w.dataset}/folds/{FOLD_SETTINGS[w.dataset, name].name}.json"
-                for name in config["run"]["protocols"]
-            }
-        ),
+        folds=lambda w: sorted(set(by_protocol(w.dataset, "folds/{folds}.json").values())),
     output:
         summary="results/{dataset}/summary.md",
     log:
@@ -186,7 +371,7 @@ rule summary:
     params:
         simulated=lambda w: DATASETS[w.dataset].simulated,
         code=REPORTING_CODE,
-        protocols=lambda w: {name: FOLD_SETTINGS[w.dataset, name].name for name in config["run"]["protocols"]},
+        protocols=lambda w: {name: FOLD_SETTINGS[w.dataset, name].name for name in protocols_of(w.dataset)},
     message:
         "Joining the tables of {wildcards.dataset}"
     script:

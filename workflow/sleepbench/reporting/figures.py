@@ -17,10 +17,20 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from sleepbench.errors import BenchmarkError
-from sleepbench.files import replacing
-from sleepbench.reporting.style import COLUMN_WIDTH, PAGE_WIDTH, PART_COLOURS, STAGE_COLOURS, STYLE, new_figure, save
+from sleepbench.files import read_json, replacing
+from sleepbench.reporting.style import (
+    COLUMN_WIDTH,
+    PAGE_WIDTH,
+    PART_COLOURS,
+    STAGE_COLOURS,
+    STYLE,
+    VERMILION,
+    new_figure,
+    save,
+)
 from sleepbench.reporting.tables import SIMULATED, TRIAL, complete_runs, confusions, read_runs, title
 from sleepbench.stages import EPOCH_SECONDS, STAGES
+from sleepbench.training.selection import SELECTIONS
 
 NETWORK = ["title", "channels", "recipe"]
 """What a figure calls one network: a model on some channels, trained by one recipe."""
@@ -138,10 +148,16 @@ def _draw_matrix(axes: Axes, cells: pd.DataFrame) -> None:
 # ------------------------------------------------------------------------------------------------------------ one night
 
 
+MOST_PROTOCOLS_OF_A_NIGHT = 3
+
+
 def night_figure(runs: str, dataset: str, simulated: bool, png: str, pdf: str, csv: str) -> None:
-    """One night of the first network and seed: its scored hypnogram, and what the runs of each protocol predict."""
+    """One night of the first network and seed: its scored hypnogram, and what the runs of each protocol predict.
+
+    Of more than three protocols the first and the last are shown.
+    """
     chosen = complete_runs(read_runs(runs), dataset, simulated)
-    night = representative_night(chosen)
+    night = shown_protocols(representative_night(chosen))
     save(draw_night(night, dataset, simulated), png, pdf)
     write_csv(night, csv, simulated)
 
@@ -177,8 +193,18 @@ def representative_night(runs: pd.DataFrame) -> pd.DataFrame:
     return night[["title", "protocol", "run_key", *ends]].assign(hours=night.onset_s / 3600)
 
 
+def shown_protocols(night: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the protocols that fit on a page: all of them, or the first and the last."""
+    protocols = list(night.protocol.unique())
+    shown = protocols if len(protocols) <= MOST_PROTOCOLS_OF_A_NIGHT else [protocols[0], protocols[-1]]
+    return night[night.protocol.isin(shown)]
+
+
 def draw_night(night: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
-    """Draw `representative_night`: hypnograms, and under each predicted one the probabilities of the stages."""
+    """Draw `representative_night`: hypnograms, and under each predicted one its hypnodensity.
+
+    A hypnodensity is the stack of the predicted probabilities of the stages.
+    """
     protocols = dict(list(night.groupby("protocol", sort=False)))
     recording, model = night.recording.iloc[0], night.title.iloc[0]
     text = heading(dataset, simulated, f"One night, recording {recording}, scored and as predicted by {model}")
@@ -238,7 +264,7 @@ def _draw_probabilities(axes: Axes, table: pd.DataFrame) -> None:
         held = np.concatenate([shares, shares[:, -1:]], axis=1)
         axes.stackplot(_edges(part), held, colors=colours, step="post", linewidth=0)
     axes.set_ylim(0, 1)
-    axes.set_ylabel("probability")
+    axes.set_ylabel("hypnodensity\n(probability)")
 
 
 # ------------------------------------------------------------------------------------------------------ training curves
@@ -253,45 +279,102 @@ def training_curves_figure(runs: str, dataset: str, simulated: bool, png: str, p
 
 
 def training_curves(runs: pd.DataFrame) -> pd.DataFrame:
-    """The histories of all runs, with columns title, channels, recipe, protocol, seed, fold, selected before theirs."""
+    """The histories of all runs.
+
+    Returns
+    -------
+    title, channels, recipe, protocol, seed, fold; selection, the rule of the protocol; selected, whether that rule
+    selects this training epoch; selected_by, all rules that do, separated by spaces (empty: none); then the columns of
+    history.csv
+    """
     tables = []
     for _, run in runs.iterrows():
         table = read_run_file(run, "history.csv")
-        names = {name: run[name] for name in (*NETWORK, "protocol", "seed", "fold")}
-        before = pd.DataFrame(names, index=table.index).assign(selected=table.training_epoch == run.selected_epoch)
+        names = {name: run[name] for name in (*NETWORK, "protocol", "seed", "fold", "selection")}
+        before = pd.DataFrame(names, index=table.index).assign(
+            selected=table.training_epoch == run.selected_epoch,
+            selected_by=table.training_epoch.map(rules_by_epoch(run)).fillna(""),
+        )
         tables.append(pd.concat([before, table], axis=1))
     return pd.concat(tables, ignore_index=True)
 
 
+def rules_by_epoch(run: pd.Series) -> dict[int, str]:
+    """Training epoch -> the selection rules, in the order of SELECTIONS, that take it, according to training.json.
+
+    BenchmarkError if the file is missing, or says another training epoch for the run's own rule than the runs table.
+    """
+    path = Path(run.directory) / "training.json"
+    if not path.exists():
+        raise BenchmarkError(f"{path} of run {run.run_key} is missing; train that run again")
+    selected = {rule: entry["training_epoch"] for rule, entry in read_json(path)["runs"].items()}
+    if selected.get(run.selection) != run.selected_epoch:
+        raise BenchmarkError(
+            f"{path}: {run.selection} selects training epoch {selected.get(run.selection)}, but {run.selected_epoch} "
+            f"in the runs table (run {run.run_key}); make the runs table again"
+        )
+    rules: dict[int, list[str]] = {}
+    for rule in sorted(selected, key=SELECTIONS.index):
+        rules.setdefault(selected[rule], []).append(rule)
+    return {epoch: " ".join(names) for epoch, names in rules.items()}
+
+
+MOST_CURVES_PER_ROW = 4
+
+
 def draw_training_curves(curves: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
-    """Draw `training_curves`: a column per protocol; loss and, under it, accuracy per network."""
+    """Draw `training_curves`: a column per protocol; loss, accuracy and the selected training epochs per network.
+
+    More than four protocols are drawn in several rows.
+    """
     networks = dict(list(curves.groupby(NETWORK, sort=False)))
     protocols = list(curves.protocol.unique())
-    width = PAGE_WIDTH if len(protocols) > 1 else COLUMN_WIDTH
+    n_rows = math.ceil(len(protocols) / MOST_CURVES_PER_ROW)
+    per_row = math.ceil(len(protocols) / n_rows)
+    blocks = [
+        (network, protocols[start : start + per_row])
+        for network in networks
+        for start in range(0, len(protocols), per_row)
+    ]
+    width = PAGE_WIDTH if per_row > 1 else COLUMN_WIDTH
+    rules = [rule for rule in SELECTIONS if curves.selected_by.str.split().map(lambda names, r=rule: r in names).any()]
     text = heading(dataset, simulated, "Training: each fold (thin) and the mean of the folds (thick)")
     with rc_context(STYLE):
-        figure = new_figure(width, 1.1 + 3.4 * len(networks), text)
-        grid = figure.subplots(2 * len(networks), len(protocols), sharex="col", sharey="row", squeeze=False)
-        for i, (network, of_network) in enumerate(networks.items()):
-            for j, protocol in enumerate(protocols):
-                loss, accuracy = grid[2 * i : 2 * i + 2, j]
-                mine = of_network[of_network.protocol == protocol]
+        figure = new_figure(width, 1.1 + (3.6 if len(blocks) < 3 else 2.7) * len(blocks), text)
+        grid = figure.subplots(
+            *(3 * len(blocks), per_row),
+            sharex=True,
+            sharey="row",
+            squeeze=False,
+            height_ratios=[3, 3, 0.5 + 0.3 * len(rules)] * len(blocks),
+        )
+        for i, (network, of_block) in enumerate(blocks):
+            for column, protocol in zip(grid[3 * i : 3 * i + 3].T, of_block, strict=False):
+                loss, accuracy, selected = column
+                mine = networks[network][networks[network].protocol == protocol]
                 _draw_curves(loss, mine, "loss", 1)
                 _draw_curves(accuracy, mine, "accuracy", 100)
+                _draw_selected(selected, mine, rules)
                 loss.set_title(f"{network_name(network, len(networks))}\nprotocol {protocol}")
-            grid[2 * i, 0].set_ylabel("cross-entropy loss (nats)")
-            grid[2 * i + 1, 0].set_ylabel("accuracy (%)")
-        for axes in grid[-1]:
-            axes.set_xlabel("training epoch")
-            axes.set_xlim(0.5, curves.training_epoch.max() + 0.5)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+                selected.set_xlabel("training epoch")
+                selected.tick_params(labelbottom=True)
+            grid[3 * i, 0].set_ylabel("cross-entropy loss (nats)")
+            grid[3 * i + 1, 0].set_ylabel("accuracy (%)")
+            grid[3 * i + 2, 0].set_ylabel("selected")
+            for axes in grid[3 * i : 3 * i + 3, len(of_block) :].ravel():
+                axes.set_visible(False)
+        grid[0, 0].set_xlim(0.5, curves.training_epoch.max() + 0.5)
+        most_ticks = "auto" if per_row < 3 else 5
+        grid[0, 0].xaxis.set_major_locator(MaxNLocator(most_ticks, integer=True, min_n_ticks=1))
         drawn = [part for part in PART_COLOURS if curves[f"{part}_loss"].notna().any()]
         handles = [Line2D([], [], color=PART_COLOURS[part], linewidth=1.8, label=part) for part in drawn]
-        handles.append(Line2D([], [], label="selected training epoch (darker: of several folds)", **SELECTED))
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) if len(protocols) > 1 else 2)
+        handles.append(Line2D([], [], label="selected by the protocol's rule (darker: in more folds)", **SELECTED))
+        handles.append(Line2D([], [], linestyle="none", marker="o", mfc="white", **OTHER, label="by another"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) if per_row > 1 else 2)
     return figure
 
 
+OTHER = {"color": VERMILION, "markersize": 4, "markeredgewidth": 0.8}
 SELECTED = {"color": "black", "linewidth": 1, "alpha": 0.2}
 
 
@@ -308,3 +391,23 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, quantity: str, scale: float) 
         axes.plot(mean.index, mean, color=colour, linewidth=1.8, marker=marker, zorder=3)
     for epoch in curves.training_epoch[curves.selected]:
         axes.axvline(epoch, zorder=0, **SELECTED)
+
+
+def _draw_selected(axes: Axes, curves: pd.DataFrame, rules: list[str]) -> None:
+    """A line per rule, with a circle at the training epochs it selects, the larger the more folds it does so in."""
+    own = curves.selection.iloc[0]
+    n_folds = curves.groupby(["seed", "fold"]).ngroups
+    for i, rule in enumerate(rules):
+        taken = curves.selected_by.str.split().map(lambda names, r=rule: r in names)
+        folds = curves.training_epoch[taken].value_counts().sort_index()
+        face, edge = ("black", "black") if rule == own else ("white", OTHER["color"])
+        sizes = 6 + 24 * folds / n_folds
+        # The last training epoch lies at the edge of the axes: its circle would be cut.
+        axes.scatter(
+            folds.index, [i] * len(folds), s=sizes, facecolor=face, edgecolor=edge, linewidth=0.8, clip_on=False
+        )
+    axes.set_yticks(range(len(rules)), [rule.replace("_", " ") for rule in rules])
+    axes.set_ylim(len(rules) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", color="#E8E8E8", linewidth=0.4)
+    axes.set_axisbelow(True)

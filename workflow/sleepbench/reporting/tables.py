@@ -294,11 +294,15 @@ def complexity(profiles: list[dict], claims: list[Claim]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Column:
-    """A rendered column: its heading, and the text of a cell from a row of the CSV."""
+    """A rendered column: its heading, and the text of a cell from a row of the CSV.
+
+    `sort_by` is the number of the CSV that orders the rows where a reader can sort them; empty: what the cell shows.
+    """
 
     heading: str
     cell: Callable[[pd.Series], str]
     align: str = "right"
+    sort_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -377,11 +381,11 @@ MAIN_RESULTS = Layout(
         Column("Model", lambda row: re.sub(r" \(.*\)$", "", row["model"]), "left"),
         Column("Protocol", measured_only("protocol"), "left"),
         Column("Input, recipe", network_input, "left"),
-        Column("By fold", spread),
-        Column("Acc.", number("accuracy", ".1f")),
-        Column("MF1", number("macro_f1", ".1f")),
-        Column("Kappa", kappa),
-        *(Column(stage, number(f"f1_{stage}", ".1f")) for stage in STAGES),
+        Column("By fold", spread, sort_by="accuracy_mean_of_folds"),
+        Column("Acc.", number("accuracy", ".1f"), sort_by="accuracy"),
+        Column("MF1", number("macro_f1", ".1f"), sort_by="macro_f1"),
+        Column("Kappa", kappa, sort_by="cohen_kappa"),
+        *(Column(stage, number(f"f1_{stage}", ".1f"), sort_by=f"f1_{stage}") for stage in STAGES),
         Column("Source", text("mark"), "left"),
     ),
     note=main_results_note,
@@ -417,14 +421,14 @@ COMPLEXITY = Layout(
     columns=(
         Column("Model", text("model"), "left"),
         Column("Channels", number("n_channels", ".0f")),
-        Column("Parameters", count("parameters")),
-        Column("MACs", count("macs")),
-        Column("2 × MACs", count("flops_2x")),
-        Column("TF FLOPs", count("flops_tensorflow")),
-        Column("TF, graph", count("flops_tensorflow_graph")),
-        Column("fvcore FLOPs", count("fvcore_flops")),
-        Column("Latency, µs [IQR]", latency),
-        Column("p99, µs", number("latency_p99_us", ",.0f")),
+        Column("Parameters", count("parameters"), sort_by="parameters"),
+        Column("MACs", count("macs"), sort_by="macs"),
+        Column("2 × MACs", count("flops_2x"), sort_by="flops_2x"),
+        Column("TF FLOPs", count("flops_tensorflow"), sort_by="flops_tensorflow"),
+        Column("TF, graph", count("flops_tensorflow_graph"), sort_by="flops_tensorflow_graph"),
+        Column("fvcore FLOPs", count("fvcore_flops"), sort_by="fvcore_flops"),
+        Column("Latency, µs [IQR]", latency, sort_by="latency_median_us"),
+        Column("p99, µs", number("latency_p99_us", ",.0f"), sort_by="latency_p99_us"),
         Column("Source", text("mark"), "left"),
     ),
     note=text("source"),
@@ -460,10 +464,10 @@ CLAIMS = Layout(
     columns=(
         Column("Model", text("model"), "left"),
         Column("Claim", text("claim"), "left"),
-        Column("Published", text("printed")),
-        Column("Tolerance", tolerance),
-        Column("Ours", in_unit("ours")),
-        Column("Ours, pooled", in_unit("ours_pooled")),
+        Column("Published", text("printed"), sort_by="published"),
+        Column("Tolerance", tolerance, sort_by="tolerance"),
+        Column("Ours", in_unit("ours"), sort_by="ours"),
+        Column("Ours, pooled", in_unit("ours_pooled"), sort_by="ours_pooled"),
         Column("Mark", text("mark"), "left"),
         Column("Verdict", text("verdict"), "left"),
     ),
@@ -475,6 +479,29 @@ CLAIMS_CAPTION = (
     "mean of the fold accuracies; the pooled accuracy stands beside it. Parameters and operations do not depend on "
     "the data."
 )
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What every rendering of a table shows: the text of each cell, and notes with the number (from 1) of each row's.
+
+    `records` is the CSV itself, one row per row of `texts`.
+    """
+
+    records: pd.DataFrame
+    texts: list[list[str]]
+    notes: list[str]
+    note_numbers: list[int]
+
+
+def read_cells(csv: str | Path, layout: Layout) -> Cells:
+    """Read a table's CSV and format its cells."""
+    records = pd.read_csv(csv, keep_default_na=False, na_values=[""], dtype={"run_keys": str})
+    rows = [row for _, row in records.iterrows()]
+    note_of = [layout.note(row) for row in rows]
+    notes = list(dict.fromkeys(note_of))
+    texts = [[column.cell(row) for column in layout.columns] for row in rows]
+    return Cells(records, texts, notes, [notes.index(note) + 1 for note in note_of])
 
 
 def write_table(
@@ -496,13 +523,10 @@ def render_table(
     csv: str | Path, layout: Layout, title: str, caption: str, markdown: str | Path, latex: str | Path
 ) -> None:
     """Render a table's CSV as Markdown and as LaTeX (needs the packages booktabs and graphicx)."""
-    table = pd.read_csv(csv, keep_default_na=False, na_values=[""], dtype={"run_keys": str})
-    notes = list(dict.fromkeys(layout.note(row) for _, row in table.iterrows()))
-    cells = [[column.cell(row) for column in layout.columns] for _, row in table.iterrows()]
-    for row, (_, record) in zip(cells, table.iterrows(), strict=True):
-        row[-1] += f" [{notes.index(layout.note(record)) + 1}]"
-    write_text(markdown, _markdown(layout, cells, notes, title, caption))
-    write_text(latex, _latex(layout, cells, notes, title, caption, label=Path(csv).stem))
+    shown = read_cells(csv, layout)
+    cells = [[*row[:-1], f"{row[-1]} [{note}]"] for row, note in zip(shown.texts, shown.note_numbers, strict=True)]
+    write_text(markdown, _markdown(layout, cells, shown.notes, title, caption))
+    write_text(latex, _latex(layout, cells, shown.notes, title, caption, label=Path(csv).stem))
 
 
 def _markdown(layout: Layout, cells: list[list[str]], notes: list[str], title: str, caption: str) -> str:

@@ -1,0 +1,162 @@
+"""The audit of protocols, from fold files and totals of made-up recordings."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sleepbench.data.recordings import read_recordings
+from sleepbench.data.totals import RECORDINGS
+from sleepbench.errors import BenchmarkError
+from sleepbench.files import read_json, sha256_of_json, write_json
+from sleepbench.protocols.audit import write_fold_file
+from sleepbench.protocols.folds import FoldSettings
+from sleepbench.reporting import tables
+from sleepbench.reporting.audit_table import write_audit
+from sleepbench.stages import STAGES
+
+RELEASED = {
+    "unit": "recording_block",
+    "recordings": "floor",
+    "validation_subjects": False,
+    "window": "released",
+    "selection": "best_test",
+    "subject_disjoint": False,
+    "seed": 0,
+    "folds": {"simulated": 10},
+}
+CLEAN = {
+    "unit": "subject",
+    "recordings": "all",
+    "validation_subjects": True,
+    "window": "standard",
+    "selection": "best_validation",
+    "subject_disjoint": True,
+    "seed": 0,
+    "folds": {"simulated": 20},
+}
+PROTOCOLS = {"released": RELEASED, "validation_held_out": {**CLEAN, "selection": "best_test"}, "clean": CLEAN}
+COUNTS = (8000, 3000, 18000, 6000, 7001)
+
+
+class Audit:
+    """Fold files and totals of protocols on the 39 recordings of 20 subjects, and their audit."""
+
+    def __init__(self, folder: Path, protocols: dict[str, dict] = PROTOCOLS):
+        self.folder, self.protocols = folder, protocols
+        recordings = [recording for recording in read_recordings(RECORDINGS) if recording.subject < "20"]
+        self.folds, self.totals = {}, {}
+        for name, protocol in protocols.items():
+            self.folds[name], self.totals[name] = (str(folder / f"{name}.{what}.json") for what in ("folds", "totals"))
+            settings = FoldSettings.of_protocol(protocol, "simulated")
+            write_fold_file("simulated", recordings, settings, False, Path(self.folds[name]))
+            self.write_totals(name)
+
+    def write_totals(self, name: str, **changes: object) -> None:
+        document = read_json(self.folds[name])
+        totals = {
+            "dataset": "simulated",
+            "window": self.protocols[name]["window"],
+            "folds": document["name"],
+            "recordings": sorted(id for fold in document["folds"] for id in fold["test"]),
+            "found": {"epochs": sum(COUNTS), **dict(zip(STAGES, COUNTS, strict=True))},
+            "known": False,
+            "reason": "simulated",
+            "verdict": "nothing is known of simulated recordings",
+        }
+        write_json(self.totals[name], totals | changes)
+
+    def move(self, name: str, id: str, part: str = "train") -> None:
+        """Put a tested recording of the first fold into another part too; the audit in the file stays as it was."""
+        document = read_json(self.folds[name])
+        document["folds"][0][part].append(id)
+        write_json(self.folds[name], {**document, "folds_sha256": sha256_of_json(document["folds"])})
+
+    def write(self) -> tuple[pd.DataFrame, str, str, dict]:
+        paths = [str(self.folder / f"audit.{form}") for form in ("csv", "md", "tex", "json")]
+        write_audit(self.protocols, self.folds, self.totals, "simulated", True, *paths)
+        texts = [Path(path).read_text(encoding="utf-8") for path in paths[1:3]]
+        return pd.read_csv(paths[0], index_col="protocol"), *texts, read_json(paths[3])
+
+
+def test_audit_counts_what_folds_do(tmp_path: Path) -> None:
+    table, markdown, latex, document = Audit(tmp_path).write()
+    released, clean = table.loc["released"], table.loc["clean"]
+    assert (released.folds, released.recordings_used, released.recordings_dropped) == (10, 30, 9)
+    assert (released.subject_disjoint, clean.subject_disjoint) == ("no", "yes")
+    # Blocks of 3 cut the pair of nights of a subject at 3, 9, 15 and 21; subject 13 has a single night.
+    assert released.test_recordings_whose_subject_trains == 8
+    assert clean.share_of_test_recordings_whose_subject_trains == 0
+    assert (clean.test_subjects_per_fold_min, clean.test_subjects_per_fold_max) == (1, 1)
+    assert (clean.validation_subjects_per_fold_min, clean.recordings_used) == (2, 39)
+    assert list(table.selection_looks_at) == ["test fold", "test fold", "validation subjects"]
+    assert released.share_N2 == pytest.approx(18000 / sum(COUNTS))
+    by_name = {protocol["protocol"]: protocol for protocol in document["protocols"]}
+    assert len(by_name["released"]["recordings_dropped"]) == 9 and len(by_name["clean"]["by_fold"]) == 20
+    shared = [fold["test_recordings_whose_subject_trains"] for fold in by_name["released"]["by_fold"]]
+    assert sum(map(len, shared)) == 8
+    assert tables.SIMULATED in markdown.splitlines()[0] and latex.isascii()
+    assert max(len(line) for line in markdown.splitlines()[1:]) <= 150
+    assert document["simulated"] is True and released.folds_sha256[:8] in markdown
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_audit_is_counted_anew(tmp_path: Path, part: str) -> None:
+    audit = Audit(tmp_path, {"loose": {**CLEAN, "subject_disjoint": False}})
+    first = read_json(audit.folds["loose"])["folds"][0]["test"][0]
+    audit.move("loose", first, part)
+    table, _, _, document = audit.write()
+    assert table.subject_disjoint["loose"] == "no"
+    assert document["protocols"][0]["by_fold"][0]["subjects_in_training_and_test"] == [first[3:5]]
+
+
+def test_a_broken_promise_is_an_error(tmp_path: Path) -> None:
+    audit = Audit(tmp_path)
+    audit.move("clean", read_json(audit.folds["clean"])["folds"][0]["test"][0])
+    with pytest.raises(BenchmarkError, match=r"promises disjoint subjects .* fold 0: 00; correct"):
+        audit.write()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"window": "released"}, "window is released, expected standard"),
+        ({"folds": "other"}, "folds is other, expected subject-20-all-validation0"),
+        ({"dataset": "sleep-edf-20"}, "dataset is sleep-edf-20, expected simulated"),
+        ({"recordings": []}, r"recordings is \[\], expected"),
+        ({"reason": "no total is known"}, "is of real data, but simulated: True"),
+    ],
+)
+def test_totals_of_something_else_are_an_error(tmp_path: Path, changes: dict, message: str) -> None:
+    audit = Audit(tmp_path)
+    audit.write_totals("clean", **changes)
+    with pytest.raises(BenchmarkError, match=message):
+        audit.write()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"selection": "best"}, "selection is 'best', expected one of best_test"),
+        ({"unit": "recording_block"}, "unit is subject, expected recording_block"),
+    ],
+)
+def test_folds_of_another_protocol_are_an_error(tmp_path: Path, changes: dict, message: str) -> None:
+    audit = Audit(tmp_path)
+    audit.protocols = {**PROTOCOLS, "clean": CLEAN | changes}
+    with pytest.raises(BenchmarkError, match=message):
+        audit.write()
+
+
+def test_selection_without_validation_subjects_is_an_error(tmp_path: Path) -> None:
+    audit = Audit(tmp_path, {"odd": {**CLEAN, "validation_subjects": False}})
+    with pytest.raises(BenchmarkError, match="holds no validation subject"):
+        audit.write()
+
+
+def test_a_protocol_without_files_is_an_error(tmp_path: Path) -> None:
+    audit = Audit(tmp_path)
+    del audit.totals["clean"]
+    with pytest.raises(BenchmarkError, match="no file of totals was given of protocol clean"):
+        audit.write()
+    assert not (tmp_path / "audit.json").exists()

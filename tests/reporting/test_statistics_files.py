@@ -1,0 +1,448 @@
+"""Statistics as files, from made-up runs, and the tables made of them."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as sk
+from synthetic import PROBABILITIES, make_runs
+
+from sleepbench.data.totals import RECORDINGS
+from sleepbench.errors import BenchmarkError
+from sleepbench.evaluation import metrics
+from sleepbench.evaluation.sleep_measures import measures_per_night
+from sleepbench.files import read_json, sha256_of_json, write_json
+from sleepbench.reporting import statistics, tables
+from sleepbench.reporting import statistics_tables as rendered
+
+LADDER = ("released", "subject_blocks", "not_run", "clean")
+MODELS = ("ULW-SleepNet", "TinySleepNet")
+FILES = ("intervals", "subjects", "groups", "comparisons", "ladder", "nights", "sleep_measures", "reliability")
+KEY = ["protocol", "title", "channels", "recipe"]
+
+
+def make_folds(folder: Path, runs: pd.DataFrame) -> dict[str, str]:
+    """A fold file of each protocol that tests what the runs test."""
+    paths = {}
+    for protocol, of_protocol in runs.groupby("protocol"):
+        first = of_protocol[
+            (of_protocol.title == of_protocol.title.iloc[0]) & (of_protocol.seed == of_protocol.seed.min())
+        ]
+        tests = [sorted(set(predictions_of(run).recording)) for run in first.sort_values("fold").itertuples()]
+        assignment = [{"train": [], "validation": [], "test": test} for test in tests]
+        document = {"name": protocol, "dataset": "simulated", "folds_sha256": sha256_of_json(assignment)}
+        write_json(folder / f"{protocol}.json", {**document, "folds": assignment})
+        paths[protocol] = str(folder / f"{protocol}.json")
+    return paths
+
+
+def predictions_path(run: tuple) -> Path:
+    return Path(run.directory) / run.selection / "predictions.parquet"
+
+
+def predictions_of(run: tuple) -> pd.DataFrame:
+    return pd.read_parquet(predictions_path(run))
+
+
+def make(folder: Path, **kwargs: object) -> tuple[Path, dict[str, str], Path]:
+    """Runs, their fold files and where their statistics go."""
+    arguments = {"models": MODELS, "seeds": (1, 2), "nights_per_fold": 8, "protocols": ("released", "clean")}
+    runs = make_runs(folder / "runs", **(arguments | kwargs))
+    return runs, make_folds(folder, pd.read_csv(runs)), folder / "statistics"
+
+
+def compute(runs: Path, folds: dict[str, str] | None, directory: Path, ladder: tuple[str, ...] = LADDER) -> None:
+    statistics.compute_statistics(str(runs), str(RECORDINGS), "simulated", True, ladder, str(directory), folds)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], Path]:
+    runs, folds, directory = make(tmp_path_factory.mktemp("statistics"))
+    compute(runs, folds, directory)
+    return runs, folds, directory
+
+
+def read(directory: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(directory / f"{name}.csv", dtype={"subject": str})
+
+
+def all_predictions(runs: Path, **chosen: object) -> pd.DataFrame:
+    table = pd.read_csv(runs)
+    for column, value in chosen.items():
+        table = table[table[column] == value]
+    return pd.concat([predictions_of(run) for run in table.itertuples()], ignore_index=True)
+
+
+# ------------------------------------------------------------------------------------------------------------ numbers
+
+
+def test_every_file_is_there_and_names_its_networks(made) -> None:
+    _, _, directory = made
+    assert sorted(path.name for path in directory.iterdir()) == sorted(f"{name}.csv" for name in FILES)
+    for name in FILES:
+        if name != "comparisons":
+            assert len(read(directory, name)[KEY].drop_duplicates()) == 4, name
+
+
+def test_intervals_are_the_mean_over_seeds_of_pooled_metrics(made) -> None:
+    runs, _, directory = made
+    table = read(directory, "intervals").set_index([*KEY, "metric"]).sort_index()
+    mine = table.loc[("clean", "TinySleepNet", "four", "released")]
+    assert set(mine.index) == {*metrics.METRICS, "expected_calibration_error"}
+    by_seed = [all_predictions(runs, protocol="clean", title="TinySleepNet", seed=seed) for seed in (1, 2)]
+    expected = [sk.f1_score(p.stage, p.predicted, average="macro") for p in by_seed]
+    row = mine.loc["macro_f1"]
+    assert row.estimate == pytest.approx(np.mean(expected))
+    assert row.seed_sd == pytest.approx(np.std(expected, ddof=1))
+    assert [row.seed_min, row.seed_max] == pytest.approx(sorted(expected))
+    assert row.low < row.estimate < row.high and (row.n_subjects, row.seeds) == (8, 2)
+    calibration = mine.loc["expected_calibration_error"]
+    assert 0 < calibration.seed_min <= calibration.estimate <= calibration.seed_max < 1 and np.isnan(calibration.low)
+
+
+def test_subjects_have_their_own_metrics_age_and_sex(made) -> None:
+    runs, _, directory = made
+    table = read(directory, "subjects")
+    row = table[(table.protocol == "clean") & (table.title == "TinySleepNet") & (table.subject == "03")].iloc[0]
+    both = all_predictions(runs, protocol="clean", title="TinySleepNet")
+    mine = both[both.subject == "03"]
+    assert row.accuracy == pytest.approx((mine.stage == mine.predicted).mean())
+    assert (row.n_epochs, row.n_recordings) == (len(mine) / 2, 2)
+    described = pd.read_csv(RECORDINGS, dtype={"subject": str}).query("subject == '03'").iloc[0]
+    assert (row.age, row.sex) == (described.age, described.sex)
+
+
+def test_age_is_that_of_the_first_night(tmp_path: Path) -> None:
+    runs, folds, directory = make(tmp_path, models=MODELS[:1], seeds=(1,))
+    recordings = pd.read_csv(RECORDINGS, dtype=str).assign(age=lambda table: 30 + table.night.astype(int))
+    recordings.to_csv(tmp_path / "recordings.csv", index=False)
+    table = str(tmp_path / "recordings.csv")
+    statistics.compute_statistics(str(runs), table, "simulated", True, LADDER, str(directory), folds)
+    assert set(read(directory, "subjects").age) == {31}
+
+
+def test_groups_part_the_subjects(made) -> None:
+    _, _, directory = made
+    table = read(directory, "groups")
+    assert set(table.grouping) == {"age", "sex"} and {*statistics.OVERALL} == {*table.metric}
+    sizes = table[table.metric == "accuracy"].groupby([*KEY, "grouping"]).n_subjects.sum()
+    assert (sizes == 8).all()
+
+
+def test_comparisons_are_within_a_protocol(made) -> None:
+    _, _, directory = made
+    table, subjects = read(directory, "comparisons"), read(directory, "subjects")
+    assert list(table) == list(statistics.COMPARISON_COLUMNS)
+    assert list(zip(table["first"], table.second, strict=True)) == [MODELS] * 6
+    row = table[(table.protocol == "clean") & (table.metric == "accuracy")].iloc[0]
+    wide = subjects[subjects.protocol == "clean"].pivot(index="subject", columns="title", values="accuracy")
+    assert row.median_difference == pytest.approx((wide[MODELS[1]] - wide[MODELS[0]]).median())
+    assert row.p >= row.smallest_p and row.p_holm >= row.p
+
+
+def test_one_network_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    runs, folds, directory = make(tmp_path, models=MODELS[:1], seeds=(1,))
+    compute(runs, folds, directory)
+    assert (directory / "comparisons.csv").read_text() == ",".join(statistics.COMPARISON_COLUMNS) + "\n"
+    outputs = [str(tmp_path / f"comparisons.{form}") for form in ("csv", "md", "tex")]
+    rendered.write_comparisons(str(directory / "comparisons.csv"), "simulated", True, *outputs)
+    assert rendered.NO_PAIR in (tmp_path / "comparisons.md").read_text()
+
+
+def test_ladder_is_of_the_rungs_that_were_run(made) -> None:
+    _, _, directory = made
+    table, intervals = read(directory, "ladder"), read(directory, "intervals")
+    assert list(table) == list(statistics.LADDER_COLUMNS)
+    assert table.groupby("rung").protocol.unique().map(list).to_dict() == {0: ["released"], 1: ["clean"]}
+    first, last = table[table.rung == 0], table[table.rung == 1]
+    assert first.from_protocol.isna().all() and first.change.isna().all()
+    assert set(last.from_protocol) == {"released"} and set(last.n_shared) == {8}
+    assert last.change.to_numpy() == pytest.approx(last.value.to_numpy() - first.value.to_numpy())
+    of_metric = last[(last.metric == "accuracy") & (last.title == MODELS[0])].iloc[0]
+    pooled = intervals[
+        (intervals.protocol == "clean") & (intervals.title == MODELS[0]) & (intervals.metric == "accuracy")
+    ]
+    assert [of_metric.value, of_metric.value_low, of_metric.value_high] == pytest.approx(
+        pooled[["estimate", "low", "high"]].iloc[0].to_list()
+    )
+    assert of_metric.change_low < of_metric.change < of_metric.change_high
+    assert table[table.metric == "accuracy_mean_of_folds"][["value_low", "change_low"]].isna().all(axis=None)
+
+
+def test_mean_of_folds_is_that_of_the_main_table(made) -> None:
+    runs, _, directory = made
+    published = pd.DataFrame({"model": [], "dataset": []}, dtype=str)
+    main = tables.main_results(tables.read_runs(runs), published, "simulated", True)
+    main = main[main.mark == "measured"].set_index(["protocol", "model"])
+    table = read(directory, "ladder").query("metric == 'accuracy_mean_of_folds'")
+    for row in table.itertuples():
+        assert 100 * row.value == pytest.approx(main.accuracy_mean_of_folds[row.protocol, row.title])
+
+
+def test_a_ladder_that_was_not_run_has_no_rungs(tmp_path: Path) -> None:
+    runs, folds, directory = make(tmp_path, models=MODELS[:1], seeds=(1,))
+    compute(runs, folds, directory, ladder=())
+    outputs = [str(tmp_path / f"ladder.{form}") for form in ("csv", "md", "tex")]
+    rendered.write_ladder(str(directory / "ladder.csv"), "simulated", True, *outputs)
+    assert rendered.NO_RUNG in (tmp_path / "ladder.md").read_text()
+
+
+def test_nights_are_those_of_the_first_seed(made) -> None:
+    _, _, directory = made
+    table = read(directory, "nights")
+    assert set(table.seed) == {1} and set(table.groupby(KEY).size()) == {15, 16}
+    first = all_predictions(made[0], protocol="clean", title="TinySleepNet", seed=1)
+    expected = measures_per_night(first).predicted_minutes_N1
+    mine = table[(table.protocol == "clean") & (table.title == "TinySleepNet")]
+    assert list(mine.predicted_minutes_N1) == list(expected)
+    agreement = read(directory, "sleep_measures")
+    row = agreement[(agreement.protocol == "clean") & (agreement.measure == "total_sleep_time")].iloc[0]
+    mine = table[(table.protocol == row.protocol) & (table.title == row.title)]
+    assert row.bias == pytest.approx((mine.predicted_total_sleep_time - mine.scored_total_sleep_time).mean())
+
+
+def test_reliability_is_of_all_seeds(made) -> None:
+    runs, _, directory = made
+    table = read(directory, "reliability").query("protocol == 'clean' and title == 'TinySleepNet'")
+    both = all_predictions(runs, protocol="clean", title="TinySleepNet")
+    assert table.n_epochs.sum() == len(both)
+    top = both[both[PROBABILITIES].max(axis=1) > table.low.iloc[-1]]
+    assert table.n_epochs.iloc[-1] == len(top)
+    assert table.accuracy.iloc[-1] == pytest.approx((top.stage == top.predicted).mean())
+    assert table.confidence.iloc[-1] == pytest.approx(top[PROBABILITIES].max(axis=1).mean(), rel=1e-5)
+
+
+def test_the_same_runs_give_the_same_files(tmp_path: Path, made) -> None:
+    runs, folds, directory = made
+    compute(runs, folds, tmp_path)
+    for name in FILES:
+        assert (tmp_path / f"{name}.csv").read_bytes() == (directory / f"{name}.csv").read_bytes()
+
+
+# ------------------------------------------------------------------------------------------------- few and undefined
+
+
+def test_one_subject_without_a_stage_is_defined(tmp_path: Path) -> None:
+    runs, folds, directory = make(tmp_path, models=MODELS, seeds=(1,), folds=1, nights_per_fold=2)
+    table = pd.read_csv(runs)
+    for position, run in enumerate(table.itertuples()):
+        predictions = predictions_of(run)
+        rewrite(runs, position, predictions[predictions.stage != 4])
+    compute(runs, folds, directory)
+    intervals = read(directory, "intervals").set_index([*KEY, "metric"]).sort_index()
+    assert intervals.low.isna().all() and (intervals.n_subjects == 1).all()
+    assert intervals.xs("recall_REM", level="metric").estimate.isna().all()
+    assert intervals.xs("macro_f1", level="metric").estimate.notna().all()
+    comparisons = read(directory, "comparisons")
+    assert (comparisons.n_subjects == 1).all() and (comparisons.p == 1).all()
+    for name, markdown in render(tmp_path, directory).items():
+        assert not re.search(r"\bnan\b", markdown.lower()), name
+
+
+def rewrite(runs: Path, position: int, predictions: pd.DataFrame) -> None:
+    """Replace the predictions of a run, and its numbers in the runs table."""
+    table = pd.read_csv(runs, dtype={"run_key": str, "only_folds": str})
+    run = next(table.iloc[[position]].itertuples())
+    predictions.to_parquet(predictions_path(run), index=False)
+    confusion = metrics.confusion_matrix(predictions.stage.to_numpy(), predictions.predicted.to_numpy())
+    table.loc[position, list(metrics.confusion_items(confusion))] = list(metrics.confusion_items(confusion).values())
+    table.loc[position, "n_test"] = len(predictions)
+    table.to_csv(runs, index=False)
+
+
+# ---------------------------------------------------------------------------------------------------------- bad input
+
+
+def shorten(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions.iloc[:-3]
+
+
+def without_a_night(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions[predictions.recording != predictions.recording.max()]
+
+
+def of_another_night(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions.replace({"recording": {predictions.recording.max(): "SC4771"}})
+
+
+def doubled(predictions: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([predictions.iloc[:-1], predictions.iloc[:1]], ignore_index=True)
+
+
+def undefined(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions.assign(p_N2=predictions.p_N2.mask(predictions.index == 5))
+
+
+def undefined_stage(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions.assign(predicted=predictions.predicted.astype(float).mask(predictions.index == 5))
+
+
+def otherwise_predicted(predictions: pd.DataFrame) -> pd.DataFrame:
+    rolled = np.roll(predictions[PROBABILITIES].to_numpy(), 1, axis=1)
+    return predictions.assign(
+        predicted=(predictions.predicted + 1) % 5, **dict(zip(PROBABILITIES, rolled.T, strict=True))
+    )
+
+
+def without_a_column(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions.drop(columns="p_N3")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (shorten, r"epochs, expected [\d,]+ \(n_test\)"),
+        (without_a_night, r"do not cover the fold: they lack SC4\d\d\d"),
+        (of_another_night, r"do not cover the fold: they lack SC4\d\d\d and hold also SC4771"),
+        (doubled, "there more than once"),
+        (undefined, "a probability is NaN"),
+        (undefined_stage, "predicted is not one of 0..4"),
+        (otherwise_predicted, "another confusion matrix than the runs table"),
+        (without_a_column, "cannot be read"),
+    ],
+)
+def test_predictions_that_are_not_those_of_the_run_are_listed(tmp_path: Path, change, message: str) -> None:
+    runs, folds, directory = make(tmp_path, seeds=(1,))
+    table = pd.read_csv(runs)
+    wrong = list(table.iloc[[1, 6]].itertuples())
+    for run in wrong:
+        change(predictions_of(run)).to_parquet(predictions_path(run), index=False)
+    with pytest.raises(BenchmarkError, match=message) as error:
+        compute(runs, folds, directory)
+    for run in table.itertuples():
+        named = f"{run.protocol}, {run.title}, four, released, seed 1, fold {run.fold} " in str(error.value)
+        assert named == (run.Index in (1, 6))
+    assert not directory.exists()
+
+
+def test_everything_wrong_is_listed_at_once(tmp_path: Path) -> None:
+    runs, folds, directory = make(tmp_path, seeds=(1,))
+    one, two, three = pd.read_csv(runs).iloc[[0, 3, 7]].itertuples()
+    predictions_path(one).unlink()
+    (Path(two.directory) / "training.json").unlink()
+    record = read_json(Path(three.directory) / "training.json")
+    write_json(Path(three.directory) / "training.json", {**record, "code_sha256": "1" * 64})
+    with pytest.raises(BenchmarkError) as error:
+        compute(runs, folds, directory)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 4 and "run again" in lines[0]
+    assert "predictions.parquet: cannot be read" in lines[1] and "training.json: cannot be read" in lines[2]
+    assert "code_sha256 is 1111" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table[table.index != 3], "fold 1 of 2 missing"),
+        (lambda table: pd.concat([table, table.iloc[[2]]]), "there 2 times"),
+        (lambda table: table.drop(columns="n_test"), "lacks n_test"),
+    ],
+)
+def test_runs_that_are_not_complete_are_refused(tmp_path: Path, change, message: str) -> None:
+    runs, folds, directory = make(tmp_path, seeds=(1,))
+    change(pd.read_csv(runs, dtype={"run_key": str})).to_csv(runs, index=False)
+    with pytest.raises(BenchmarkError, match=message):
+        compute(runs, folds, directory)
+    assert not directory.exists()
+
+
+def test_networks_tested_on_other_epochs_are_refused(tmp_path: Path) -> None:
+    runs, folds, directory = make(tmp_path, seeds=(1,))
+    position = next(run.Index for run in pd.read_csv(runs).itertuples() if run.title == MODELS[1])
+    run = next(pd.read_csv(runs).iloc[[position]].itertuples())
+    rewrite(runs, position, predictions_of(run).iloc[:-3])
+    with pytest.raises(
+        BenchmarkError, match="TinySleepNet, four, released was tested on other epochs than ULW-SleepNet"
+    ):
+        compute(runs, folds, directory)
+
+
+def test_a_protocol_without_fold_file_and_a_fold_too_many_are_refused(tmp_path: Path) -> None:
+    runs, folds, directory = make(tmp_path, models=MODELS[:1], seeds=(1,))
+    with pytest.raises(BenchmarkError, match="runs of protocol clean, but fold files were given of released only"):
+        compute(runs, {"released": folds["released"]}, directory)
+    document = read_json(folds["clean"])
+    kept = document["folds"][:1]
+    write_json(folds["clean"], {**document, "folds": kept, "folds_sha256": sha256_of_json(kept)})
+    with pytest.raises(BenchmarkError, match="there is no fold 1 in the fold file, which has 1 folds"):
+        compute(runs, folds, directory)
+
+
+def test_a_subject_that_the_recordings_do_not_describe_is_refused(tmp_path: Path) -> None:
+    runs, folds, directory = make(tmp_path, models=MODELS[:1], seeds=(1,))
+    described = pd.read_csv(RECORDINGS, dtype=str)
+    described[described.subject != "02"].to_csv(tmp_path / "recordings.csv", index=False)
+    with pytest.raises(BenchmarkError, match="for subject 02 of the predictions"):
+        statistics.compute_statistics(
+            str(runs), str(tmp_path / "recordings.csv"), "simulated", True, LADDER, str(directory), folds
+        )
+
+
+# ------------------------------------------------------------------------------------------------------------- tables
+
+
+def render(folder: Path, directory: Path) -> dict[str, str]:
+    """Every table in Markdown, by name; the other forms lie beside."""
+    texts = {}
+    for name in rendered.TABLES:
+        outputs = [str(folder / f"{name}.{form}") for form in ("csv", "md", "tex")]
+        rendered.write_statistics_table(name, str(directory), "simulated", True, *outputs)
+        texts[name] = Path(outputs[1]).read_text(encoding="utf-8")
+    return texts
+
+
+def test_tables_say_simulated_and_fit(tmp_path: Path, made) -> None:
+    for name, markdown in render(tmp_path, made[2]).items():
+        lines = markdown.splitlines()
+        assert tables.SIMULATED in lines[0], name
+        assert max(map(len, lines[1:])) <= 150, name
+        latex = (tmp_path / f"{name}.tex").read_text(encoding="utf-8")
+        assert latex.isascii(), name
+        columns = len(re.search(r"\\begin\{tabular\}\{([lr]+)\}", latex).group(1))
+        rows = [line for line in latex.splitlines() if line.endswith(r" \\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {columns}, name
+
+
+def test_tables_with_long_names_fit_a_terminal(tmp_path: Path, made) -> None:
+    for path in made[2].iterdir():
+        text = (
+            path.read_text().replace("clean", "validation_held_out").replace("TinySleepNet", "SleepStagerChambon2018")
+        )
+        (tmp_path / path.name).write_text(text)
+    for name, markdown in render(tmp_path / "tables", tmp_path).items():
+        assert max(map(len, markdown.splitlines()[1:])) <= 152, name
+
+
+def test_tables_show_what_the_statistics_hold(tmp_path: Path, made) -> None:
+    texts, directory = render(tmp_path, made[2]), made[2]
+    intervals, ladder, subjects = (read(directory, name) for name in ("intervals", "ladder", "subjects"))
+    for row in intervals[intervals.metric.isin(["accuracy", "macro_f1"])].itertuples():
+        assert f"{100 * row.estimate:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]" in texts["intervals"]
+    for row in intervals[intervals.metric == "precision_N1"].itertuples():
+        assert f"{100 * row.estimate:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]" in texts["classes"]
+    for values in subjects.groupby(KEY).accuracy:
+        assert f"{100 * values[1].mean():.1f} ± {100 * values[1].std():.1f}" in texts["intervals"]
+    for row in ladder[(ladder.metric == "macro_f1") & (ladder.rung == 1)].itertuples():
+        assert f"{100 * row.change:+.1f} [{100 * row.change_low:+.1f}, {100 * row.change_high:+.1f}]" in texts["ladder"]
+
+
+def test_kappa_and_p_have_no_leading_zero_and_zero_no_sign() -> None:
+    row = pd.Series({"cohen_kappa": 0.7, "cohen_kappa_low": -0.05, "cohen_kappa_high": 1.0, "p": 0.04})
+    assert rendered.interval("cohen_kappa")(row) == ".700 [-.050, 1.000]"
+    assert rendered.p_value("p")(row) == ".040" and rendered.p_value("p")(pd.Series({"p": 0.0001})) == "<.001"
+    assert rendered.limits(pd.Series({"low": -0.01, "high": 2.0})) == "+0.0 to +2.0"
+    assert (
+        rendered.interval("accuracy")(
+            pd.Series(dict.fromkeys(("accuracy", "accuracy_low"), np.nan) | {"accuracy_high": 1})
+        )
+        == "–"
+    )
+
+
+def test_statistics_without_a_column_are_refused(tmp_path: Path, made) -> None:
+    read(made[2], "groups").drop(columns="high").to_csv(tmp_path / "groups.csv", index=False)
+    outputs = [str(tmp_path / f"out.{form}") for form in ("csv", "md", "tex")]
+    with pytest.raises(BenchmarkError, match="lack the column high"):
+        rendered.write_groups(str(tmp_path / "groups.csv"), "simulated", True, *outputs)

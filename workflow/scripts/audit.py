@@ -1,0 +1,15 @@
+from sleepbench.logs import logged
+from sleepbench.reporting.audit_table import write_audit
+
+with logged(snakemake.log[0]):
+    write_audit(
+        snakemake.params.protocols,
+        snakemake.params.folds,
+        snakemake.params.totals,
+        snakemake.wildcards.dataset,
+        snakemake.params.simulated,
+        snakemake.output.csv,
+        snakemake.output.md,
+        snakemake.output.tex,
+        snakemake.output.json,
+    )

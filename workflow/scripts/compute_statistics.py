@@ -1,0 +1,15 @@
+from pathlib import Path
+
+from sleepbench.logs import logged
+from sleepbench.reporting.statistics import compute_statistics
+
+with logged(snakemake.log[0]):
+    compute_statistics(
+        snakemake.input.runs,
+        snakemake.input.recordings,
+        snakemake.wildcards.dataset,
+        snakemake.params.simulated,
+        snakemake.params.ladder,
+        str(Path(snakemake.output.intervals).parent),
+        snakemake.params.folds,
+    )

@@ -1,0 +1,16 @@
+from sleepbench.logs import logged
+from sleepbench.reporting.statistics_figures import cost_figure
+
+with logged(snakemake.log[0]):
+    cost_figure(
+        snakemake.input.intervals,
+        snakemake.input.runs,
+        snakemake.input.profiles,
+        snakemake.input.published,
+        snakemake.input.claims,
+        snakemake.wildcards.dataset,
+        snakemake.params.simulated,
+        snakemake.output.png,
+        snakemake.output.pdf,
+        snakemake.output.csv,
+    )

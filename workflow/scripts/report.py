@@ -1,0 +1,16 @@
+from sleepbench.logs import logged
+from sleepbench.reporting.report import dataset_report
+
+with logged(snakemake.log[0]):
+    dataset_report(
+        snakemake.wildcards.dataset,
+        snakemake.params.simulated,
+        snakemake.input.tables,
+        snakemake.input.figures,
+        snakemake.input.runs,
+        snakemake.input.folds,
+        snakemake.params.protocols,
+        snakemake.input.claims,
+        snakemake.input.profiles,
+        snakemake.output.report,
+    )

@@ -1,0 +1,479 @@
+"""Statistics of every network, computed once from the predictions of its runs and kept as CSV files.
+
+Tables and figures read these files and nothing else, so that a number is the same wherever it is shown. A network is a
+model's title, a set of channels and a recipe; its runs under one protocol are read together, all test folds of each
+seed, and every metric is in 0..1 (kappa in -1..1). Subjects are text of two digits: read them with dtype str.
+
+    intervals.csv       pooled metrics with bootstrap intervals over subjects, and their spread over seeds
+    subjects.csv        the metrics of each subject
+    groups.csv          pooled metrics by age group and sex
+    comparisons.csv     models compared pairwise over subjects
+    ladder.csv          the change from one rung of the ladder of protocols to the next
+    nights.csv          sleep measures of each night, scored and predicted, by the first seed
+    sleep_measures.csv  their agreement over nights, by the first seed
+    reliability.csv     confidence and accuracy by bin of confidence, all seeds together
+
+What is undefined (the recall of a stage that nobody shows, the interval of a single subject) is an empty cell.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sleepbench.data.recordings import Recording, read_recordings
+from sleepbench.errors import BenchmarkError
+from sleepbench.evaluation import metrics
+from sleepbench.evaluation.calibration import expected_calibration_error, reliability_table
+from sleepbench.evaluation.sleep_measures import agreement, measures_per_night
+from sleepbench.evaluation.statistics import (
+    COLUMNS,
+    bootstrap_differences,
+    by_group,
+    check_predictions,
+    paired_comparisons,
+    per_subject_metrics,
+    seed_spread,
+    subject_confusions,
+)
+from sleepbench.files import read_json, replacing
+from sleepbench.protocols.folds import folds_of
+from sleepbench.reporting.tables import complete_runs, confusions, read_runs
+from sleepbench.stages import STAGES
+
+NETWORK = ("title", "channels", "recipe")
+"""What tells networks apart."""
+
+OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "cohen_kappa")
+"""Metrics of each subject and each group of subjects."""
+
+COMPARED = ("accuracy", "macro_f1", "cohen_kappa")
+"""Metrics of a subject in which models are compared; each is corrected on its own."""
+
+CALIBRATION = "expected_calibration_error"
+MEAN_OF_FOLDS = "accuracy_mean_of_folds"
+
+INTERVAL_COLUMNS = (
+    *("metric", "estimate", "low", "high", "n_subjects"),
+    *("seeds", "seed_sd", "seed_min", "seed_max"),
+)
+GROUP_COLUMNS = ("grouping", "group", "metric", "estimate", "low", "high", "n_subjects", "n_epochs")
+COMPARISON_COLUMNS = (
+    *("protocol", "channels", "recipe", "metric", "first", "second", "n_subjects", "n_undefined", "n_zero"),
+    *("median_difference", "statistic", "p", "p_holm", "smallest_p", "rank_biserial"),
+)
+LADDER_COLUMNS = (
+    *("rung", "protocol", "from_protocol", *NETWORK, "metric", "value", "value_low", "value_high"),
+    *("change", "change_low", "change_high", "n_subjects", "n_shared"),
+)
+
+
+@dataclass(frozen=True)
+class NetworkStatistics:
+    """What is computed of one network under one protocol; `confusions` is (n_seeds, n_subjects, 5, 5)."""
+
+    protocol: str
+    network: tuple[str, str, str]
+    subjects: list[str]
+    confusions: np.ndarray
+    mean_of_folds: float
+    intervals: pd.DataFrame
+    per_subject: pd.DataFrame
+    groups: pd.DataFrame
+    nights: pd.DataFrame
+    sleep_measures: pd.DataFrame
+    reliability: pd.DataFrame
+
+
+def compute_statistics(
+    runs: str,
+    recordings_table: str,
+    dataset: str,
+    simulated: bool,
+    ladder: Sequence[str],
+    directory: str,
+    folds: Mapping[str, str] | None = None,
+) -> None:
+    """Write the statistics of all runs on a dataset, each file of the module's list whole or not at all.
+
+    Parameters
+    ----------
+    runs : path of the runs table
+    recordings_table : path of the table of recordings, for the age and sex of subjects
+    dataset, simulated : the dataset of the runs, and whether its signals are simulated
+    ladder : protocols in the order in which they are compared; those without runs are passed over
+    directory : where the files are written
+    folds : protocol -> path of its fold file, against which the tested recordings are held
+
+    BenchmarkError, before anything is written, lists every run that is missing, there twice, of other settings or code
+    than its like, or whose predictions cannot be read, do not cover its fold, are not complete (NaN) or do not give the
+    numbers of the runs table.
+    """
+    table = complete_runs(read_runs(runs), dataset, simulated)
+    if "n_test" not in table:
+        raise BenchmarkError(f"{runs}: the runs table lacks n_test, the number of test epochs; make it again")
+    recordings = read_recordings(recordings_table)
+    tests = None if folds is None else _tested_recordings(folds, sorted(set(table.protocol)))
+    results, problems = [], []
+    # One network at a time: the predictions of all of them together would not fit in memory.
+    for key, of_network in table.groupby(["protocol", *NETWORK], sort=False):
+        by_seed, wrong = read_predictions(of_network, tests)
+        problems += wrong
+        if problems:
+            continue
+        try:
+            results.append(network_statistics(key[0], key[1:], of_network, by_seed, recordings))
+        except BenchmarkError as error:
+            problems.append(f"{', '.join(key)}: {error}")
+    problems += _different_epochs(results)
+    if problems:
+        raise BenchmarkError(
+            f"no statistics can be made of the runs on {dataset}; delete the directories of the runs named here and "
+            "run again:\n  " + "\n  ".join(problems)
+        )
+    for name, content in statistics_tables(results, ladder, recordings).items():
+        with replacing(Path(directory) / f"{name}.csv") as temporary:
+            content.to_csv(temporary, index=False)
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def _tested_recordings(folds: Mapping[str, str], protocols: Sequence[str]) -> dict[str, list[set[str]]]:
+    """By protocol, the recordings that each fold tests."""
+    missing = [protocol for protocol in protocols if protocol not in folds]
+    if missing:
+        raise BenchmarkError(
+            f"there are runs of protocol {', '.join(missing)}, but fold files were given of {', '.join(folds)} only; "
+            "name the fold file of every protocol"
+        )
+    return {name: [set(fold.test) for fold in folds_of(read_json(folds[name]))] for name in protocols}
+
+
+def read_predictions(
+    runs: pd.DataFrame, tests: Mapping[str, Sequence[set[str]]] | None
+) -> tuple[list[pd.DataFrame], list[str]]:
+    """The predictions of one network under one protocol, and what is wrong with them.
+
+    Parameters
+    ----------
+    runs : its rows of the runs table
+    tests : protocol -> the recordings that each fold tests; None: not known
+
+    Returns
+    -------
+    One table per seed, seeds ascending, all folds together, with the columns COLUMNS; and problems by run.
+    """
+    problems = _mixed_trainings(runs)
+    by_seed: dict[int, list[tuple[str, pd.DataFrame]]] = {}
+    for run, matrix in _in_order(runs):
+        path = Path(run.directory) / run.selection / "predictions.parquet"
+        try:
+            table = pd.read_parquet(path, columns=list(COLUMNS))
+        except (OSError, ValueError) as error:
+            problems.append(f"{_run_name(run)}: {path}: cannot be read ({_first_line(error)})")
+            continue
+        where = f"{_run_name(run)}: {path}"
+        problems += [f"{where}: {problem}" for problem in _run_problems(run, matrix, table, tests)]
+        by_seed.setdefault(run.seed, []).append((where, table))
+    together = []
+    for of_seed in by_seed.values():
+        together.append(pd.concat([table for _, table in of_seed], ignore_index=True))
+        try:
+            check_predictions(together[-1])
+        except BenchmarkError as error:
+            problems += _faulty_runs(of_seed) or [f"{of_seed[0][0]} and the other folds: {error}"]
+    return together, problems
+
+
+def _in_order(runs: pd.DataFrame) -> Iterator[tuple[tuple, np.ndarray]]:
+    """Runs by seed and fold, each with its confusion matrix of the runs table."""
+    ordered = runs.sort_values(["seed", "fold"])
+    return zip(ordered.itertuples(), confusions(ordered), strict=True)
+
+
+def _run_name(run: tuple) -> str:
+    return (
+        f"{run.protocol}, {run.title}, {run.channels}, {run.recipe}, seed {run.seed}, fold {run.fold} "
+        f"(run {run.run_key})"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _mixed_trainings(runs: pd.DataFrame) -> list[str]:
+    """Runs whose training.json is missing, or says other settings or code than those of the network's first run."""
+    problems, first = [], None
+    for run, _ in _in_order(runs):
+        path = Path(run.directory) / "training.json"
+        try:
+            record = read_json(path)
+            mine = {**record["settings"], "code_sha256": record["code_sha256"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problems.append(f"{_run_name(run)}: {path}: cannot be read ({error!r})")
+            continue
+        first = first or mine
+        names = [name for name in dict.fromkeys([*first, *mine]) if name not in ("fold", "seed")]
+        for name in names:
+            if mine.get(name) != first.get(name):
+                found, expected = mine.get(name), first.get(name)
+                problems.append(f"{_run_name(run)}: {path}: {name} is {found}, but {expected} in the first run")
+    return problems
+
+
+def _run_problems(
+    run: tuple, matrix: np.ndarray, table: pd.DataFrame, tests: Mapping[str, Sequence[set[str]]] | None
+) -> list[str]:
+    """Whether a run's predictions cover its fold and give the numbers of the runs table."""
+    problems = []
+    if tests is not None:
+        of_protocol = tests[run.protocol]
+        if not 0 <= run.fold < len(of_protocol):
+            return [f"there is no fold {run.fold} in the fold file, which has {len(of_protocol)} folds"]
+        found, expected = set(table.recording.dropna()), of_protocol[run.fold]
+        differing = (("lack", expected - found), ("hold also", found - expected))
+        listed = [f"{text} {', '.join(sorted(map(str, ids)))}" for text, ids in differing if ids]
+        if listed:
+            problems.append(f"the predictions do not cover the fold: they {' and '.join(listed)}")
+    if len(table) != run.n_test:
+        problems.append(f"the predictions are of {len(table):,} epochs, expected {run.n_test:,.0f} (n_test)")
+    elif _has_stages(table):
+        mine = metrics.confusion_matrix(table.stage.to_numpy(), table.predicted.to_numpy())
+        if not np.array_equal(mine, matrix):
+            found, expected = metrics.accuracy(mine), metrics.accuracy(matrix)
+            problems.append(
+                f"the predictions give another confusion matrix than the runs table (accuracy {found:.4f} and "
+                f"{expected:.4f})"
+            )
+    return problems
+
+
+def _has_stages(table: pd.DataFrame) -> bool:
+    """Whether stages can be counted; `check_predictions` says what else they are."""
+    return all(
+        table[name].dtype.kind in "iu" and table[name].between(0, len(STAGES) - 1).all() for name in COLUMNS[4:6]
+    )
+
+
+def _faulty_runs(tables: Sequence[tuple[str, pd.DataFrame]]) -> list[str]:
+    problems = []
+    for where, table in tables:
+        try:
+            check_predictions(table)
+        except BenchmarkError as error:
+            problems.append(f"{where}: {error}")
+    return problems
+
+
+def _different_epochs(results: Sequence[NetworkStatistics]) -> list[str]:
+    """Networks tested on other epochs than the first of their protocol: they could not be compared."""
+    problems, first = [], {}
+    for result in results:
+        reference = first.setdefault(result.protocol, result)
+        theirs, mine = (
+            dict(zip(r.subjects, map(tuple, r.confusions[0].sum(axis=2).tolist()), strict=True))
+            for r in (reference, result)
+        )
+        differing = sorted(s for s in {*theirs, *mine} if theirs.get(s) != mine.get(s))
+        if differing:
+            problems.append(
+                f"{result.protocol}: {', '.join(result.network)} was tested on other epochs than "
+                f"{', '.join(reference.network)}, of subject {', '.join(differing)}"
+            )
+    return problems
+
+
+# ------------------------------------------------------------------------------------------------------- one network
+
+
+def network_statistics(
+    protocol: str,
+    network: tuple[str, str, str],
+    runs: pd.DataFrame,
+    by_seed: Sequence[pd.DataFrame],
+    recordings: Sequence[Recording],
+) -> NetworkStatistics:
+    """Everything about one network under one protocol, from its runs and the predictions of each seed.
+
+    Pooled metrics are of the sum of the subjects' confusion matrices; with several seeds, every metric is computed of
+    each and averaged. Sleep measures are those of the first seed: they are of a night as one trained network scores it.
+    """
+    subjects, matrices = subject_confusions(by_seed)
+    of_groups = by_group(by_seed, recordings)
+    reliability = [reliability_table(table) for table in by_seed]
+    nights = measures_per_night(by_seed[0])
+    nights.insert(0, "seed", runs.seed.min())
+    groups = of_groups[(of_groups.grouping != "all") & of_groups.metric.isin(OVERALL)]
+    accuracies = pd.Series(metrics.accuracy(confusions(runs)), index=runs.fold.to_numpy())
+    return NetworkStatistics(
+        protocol,
+        network,
+        subjects,
+        matrices,
+        mean_of_folds=accuracies.groupby(level=0).mean().mean(),
+        intervals=_intervals(of_groups[of_groups.grouping == "all"], matrices, reliability),
+        per_subject=per_subject_metrics(by_seed),
+        groups=groups[list(GROUP_COLUMNS)],
+        nights=nights,
+        sleep_measures=agreement(nights).reset_index(),
+        reliability=pooled_reliability(reliability),
+    )
+
+
+def _intervals(pooled: pd.DataFrame, matrices: np.ndarray, reliability: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of intervals.csv: pooled metrics, and the calibration error, which has no interval."""
+    spread = seed_spread(matrices)
+    table = pooled.assign(
+        seeds=len(matrices),
+        seed_sd=spread.sd.to_numpy(),
+        seed_min=spread["min"].to_numpy(),
+        seed_max=spread["max"].to_numpy(),
+    )
+    errors = np.array([expected_calibration_error(of_seed) for of_seed in reliability])
+    calibration = {
+        "metric": CALIBRATION,
+        "estimate": errors.mean(),
+        "low": np.nan,
+        "high": np.nan,
+        "n_subjects": matrices.shape[1],
+        "seeds": errors.size,
+        "seed_sd": errors.std(ddof=1) if errors.size > 1 else np.nan,
+        "seed_min": errors.min(),
+        "seed_max": errors.max(),
+    }
+    columns = list(INTERVAL_COLUMNS)
+    return pd.DataFrame([*table[columns].to_dict("records"), calibration], columns=columns)
+
+
+def pooled_reliability(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One `reliability_table` of the epochs of several."""
+    first = tables[0][["low", "high"]]
+    n_epochs = sum(table.n_epochs for table in tables)
+    means = {
+        name: sum(table[name].fillna(0) * table.n_epochs for table in tables) / n_epochs.where(n_epochs > 0)
+        for name in ("confidence", "accuracy")
+    }
+    return first.assign(n_epochs=n_epochs, **means)
+
+
+# ------------------------------------------------------------------------------------------------------ all networks
+
+
+def statistics_tables(
+    results: Sequence[NetworkStatistics], ladder: Sequence[str], recordings: Sequence[Recording]
+) -> dict[str, pd.DataFrame]:
+    """The content of every file, by its name without ending."""
+    return {
+        "intervals": _joined(results, "intervals"),
+        "subjects": subjects_table(results, recordings),
+        "groups": _joined(results, "groups"),
+        "comparisons": comparisons_table(results),
+        "ladder": ladder_table(results, ladder),
+        "nights": _joined(results, "nights"),
+        "sleep_measures": _joined(results, "sleep_measures"),
+        "reliability": _joined(results, "reliability"),
+    }
+
+
+def _named(result: NetworkStatistics) -> dict[str, str]:
+    return {"protocol": result.protocol, **dict(zip(NETWORK, result.network, strict=True))}
+
+
+def _joined(results: Sequence[NetworkStatistics], part: str) -> pd.DataFrame:
+    """One table of all networks, whose names come first."""
+    tables = []
+    for result in results:
+        table = getattr(result, part)
+        names = pd.DataFrame(_named(result), index=table.index)
+        tables.append(pd.concat([names, table], axis=1))
+    return pd.concat(tables, ignore_index=True)
+
+
+def subjects_table(results: Sequence[NetworkStatistics], recordings: Sequence[Recording]) -> pd.DataFrame:
+    """The metrics of each subject's own epochs, mean over seeds, with its age (that of the first night) and sex."""
+    # Descending, so that the first night is what stays.
+    described = {recording.subject: recording for recording in sorted(recordings, reverse=True)}
+    rows = [
+        {
+            **_named(result),
+            "subject": subject,
+            "age": described[subject].age,
+            "sex": described[subject].sex,
+            **{name: values[name] for name in OVERALL},
+            "n_epochs": int(values["n_epochs"]),
+            "n_recordings": int(values["n_recordings"]),
+        }
+        for result in results
+        for subject, values in result.per_subject.iterrows()
+    ]
+    return pd.DataFrame(rows)
+
+
+def comparisons_table(results: Sequence[NetworkStatistics]) -> pd.DataFrame:
+    """Models compared pairwise over subjects, among those of one protocol, set of channels and recipe.
+
+    Models that differ in channels or recipe too are not compared: nobody could say what a difference is due to. Holm's
+    correction is over the pairs of one protocol, channels, recipe and metric. No rows where each has one model only.
+    """
+    families: dict[tuple[str, str, str], dict[str, pd.DataFrame]] = {}
+    for result in results:
+        title, channels, recipe = result.network
+        families.setdefault((result.protocol, channels, recipe), {})[title] = result.per_subject
+    tables = [pd.DataFrame(columns=list(COMPARISON_COLUMNS))]
+    for (protocol, channels, recipe), models in families.items():
+        for metric in COMPARED if len(models) > 1 else ():
+            pairs = paired_comparisons({title: table[metric] for title, table in models.items()}, metric)
+            tables.append(pairs.assign(protocol=protocol, channels=channels, recipe=recipe)[list(COMPARISON_COLUMNS)])
+    return pd.concat(tables[1:], ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+def ladder_table(results: Sequence[NetworkStatistics], ladder: Sequence[str]) -> pd.DataFrame:
+    """The metrics of each network on every rung that was run, and their change from the rung before.
+
+    Changes have bootstrap intervals paired by subject. The mean of the fold accuracies, as the released program takes
+    it, has none: resampled subjects would leave folds empty, and the folds share their training data. A network that
+    was not run on the rung before has no change.
+    `n_subjects` are those of the rung, `n_shared` those of both rungs.
+    """
+    by_key = {(result.protocol, result.network): result for result in results}
+    run = {result.protocol for result in results}
+    rungs = [protocol for protocol in ladder if protocol in run]
+    rows = []
+    for network in dict.fromkeys(result.network for result in results):
+        for number, protocol in enumerate(rungs):
+            if (protocol, network) in by_key:
+                before = by_key.get((rungs[number - 1], network)) if number else None
+                named = {"rung": number, **_named(by_key[protocol, network])}
+                rows += [{**named, **row} for row in _rung(by_key[protocol, network], before)]
+    return pd.DataFrame(rows, columns=list(LADDER_COLUMNS)).astype({"n_shared": "Int64"})
+
+
+def _rung(result: NetworkStatistics, before: NetworkStatistics | None) -> list[dict]:
+    """A network's rows of one rung, one per metric."""
+    pooled = result.intervals.set_index("metric")
+    changes = None
+    if before is not None:
+        changes = bootstrap_differences((before.subjects, before.confusions), (result.subjects, result.confusions))
+    rows = []
+    for metric in ("accuracy", MEAN_OF_FOLDS, "macro_f1"):
+        row = {"metric": metric, "n_subjects": len(result.subjects)}
+        if metric == MEAN_OF_FOLDS:
+            row["value"] = result.mean_of_folds
+            row["change"] = np.nan if before is None else result.mean_of_folds - before.mean_of_folds
+        else:
+            row |= {
+                "value": pooled.estimate[metric],
+                "value_low": pooled.low[metric],
+                "value_high": pooled.high[metric],
+            }
+            if changes is not None:
+                of_metric = changes.loc[metric]
+                row |= {"change": of_metric.estimate, "change_low": of_metric.low, "change_high": of_metric.high}
+        if before is not None:
+            row |= {"from_protocol": before.protocol, "n_shared": int(changes.n_shared.iloc[0])}
+        rows.append(row)
+    return rows

@@ -1,0 +1,479 @@
+"""Tables of the statistics: read from the CSV files of `statistics`, written and rendered as every other table.
+
+As in the main table, what is a share is in percent; kappa and effect sizes are not. A table's own CSV holds what it
+shows in full precision, one row per printed row.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from sleepbench.errors import BenchmarkError
+from sleepbench.reporting.statistics import CALIBRATION, MEAN_OF_FOLDS, NETWORK, OVERALL
+from sleepbench.reporting.tables import DASH, Column, Layout, number, shown, text, title, write_table
+from sleepbench.stages import STAGES
+
+KEY = ["protocol", *NETWORK]
+NOT_IN_PERCENT = ("cohen_kappa",)
+
+MEASURES = {
+    "total_sleep_time": "Total sleep time, min",
+    "wake_after_sleep_onset": "Wake after sleep onset, min",
+    "sleep_efficiency": "Sleep efficiency, %",
+    "sleep_onset_latency": "Sleep onset latency, min",
+    "rem_latency_from_sleep_onset": "REM latency, min",
+    **{f"minutes_{stage}": f"{stage}, min" for stage in STAGES[1:]},
+}
+"""Sleep measures that the table shows; the statistics have more."""
+
+HEADINGS = {
+    "intervals": "Metrics, pooled and over subjects",
+    "classes": "Metrics by stage",
+    "groups": "Results by age group and sex",
+    "comparisons": "Models compared over subjects",
+    "ladder": "The ladder of protocols",
+    "sleep_measures": "Sleep measures, predicted against scored",
+}
+"""Titles of the tables by name, without the data they are of."""
+
+INTERVALS_ARE = (
+    "Intervals in brackets: 95 %, percentile bootstrap over subjects, both nights together, 10,000 resamples. They "
+    "tell how a number would vary over other subjects, not over other trainings."
+)
+POOLED_IS = (
+    "Pooled: computed from the sum of all confusion matrices, so that every epoch counts once; with several seeds, the "
+    "mean over seeds."
+)
+UNDEFINED_IS = f"{DASH}: undefined, as is the interval of a single subject."
+SOURCE_IS = "Measured here, from the runs that the main table names in the row of the same network."
+
+
+def read_statistics(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a file of statistics, subjects as text; BenchmarkError when a column is missing."""
+    table = pd.read_csv(path, dtype={"subject": str}, keep_default_na=False, na_values=[""])
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise BenchmarkError(f"{path}: the statistics lack the column {', '.join(missing)}; make them again")
+    return table
+
+
+def _percent(values: pd.DataFrame | pd.Series, name: str) -> pd.DataFrame | pd.Series:
+    return values if name in NOT_IN_PERCENT else 100 * values
+
+
+def _wide(table: pd.DataFrame, key: Sequence[str], name: str, values: Sequence[str]) -> pd.DataFrame:
+    """One row per key in the order of the table; column "accuracy_low" has `low` where `name` is accuracy, in percent.
+
+    The first of `values` gives the column "accuracy" itself.
+    """
+    parts = []
+    for kind, rows in table.groupby(name, sort=False):
+        of_kind = _percent(rows.set_index(list(key))[list(values)], kind)
+        of_kind.columns = [kind, *(f"{kind}_{value}" for value in values[1:])]
+        parts.append(of_kind)
+    order = pd.MultiIndex.from_frame(table[list(key)].drop_duplicates())
+    return pd.concat([part.reindex(order) for part in parts], axis=1).reset_index()
+
+
+# -------------------------------------------------------------------------------------------------------------- cells
+
+
+def form_of(name: str, sign: str = "") -> str:
+    """The number format of a metric: percent with one decimal, kappa with three."""
+    # z: a rounded zero has no minus sign.
+    return f"{sign}z.3f" if name in NOT_IN_PERCENT else f"{sign}z.1f"
+
+
+def without_zero(printed: str) -> str:
+    """Numbers below 1 without the zero before the point, as kappa and p are usually printed."""
+    return re.sub(r"(?<!\d)0\.", ".", printed)
+
+
+def bare(name: str, printed: str) -> str:
+    """A metric as it is printed: kappa without the zero before the point."""
+    return without_zero(printed) if name in NOT_IN_PERCENT else printed
+
+
+def interval(name: str, value: str | None = None, sign: str = "") -> Callable[[pd.Series], str]:
+    """Cells "78.0 [75.1, 80.9]" of a metric, or of its column `value`; no brackets where there is no interval."""
+    column, form = value or name, form_of(name, sign)
+
+    def cell(row: pd.Series) -> str:
+        low, high = row[f"{column}_low"], row[f"{column}_high"]
+        printed = shown(row[column], form)
+        return bare(name, printed if pd.isna(low) else f"{printed} [{low:{form}}, {high:{form}}]")
+
+    return cell
+
+
+def pooled_or_spread(name: str) -> Callable[[pd.Series], str]:
+    """Cells with the interval of a pooled metric, or mean ± standard deviation of a metric over subjects."""
+
+    def cell(row: pd.Series) -> str:
+        if row["over"] == "pooled":
+            return interval(name)(row)
+        sd, form = row[f"{name}_sd"], form_of(name)
+        return bare(name, shown(row[name], form) if pd.isna(sd) else f"{row[name]:{form}} ± {sd:{form}}")
+
+    return cell
+
+
+def p_value(name: str) -> Callable[[pd.Series], str]:
+    """Cells with a p value to three decimals."""
+
+    def cell(row: pd.Series) -> str:
+        return "<.001" if row[name] < 0.001 else without_zero(shown(row[name], ".3f"))
+
+    return cell
+
+
+def inputs(row: pd.Series) -> str:
+    """The set of channels and the recipe of a network."""
+    return f"input {row['channels']}, recipe {row['recipe']}"
+
+
+def counted(n: float, noun: str) -> str:
+    """A number of things."""
+    return f"{n:.0f} {noun}" + ("" if n == 1 else "s")
+
+
+MODEL = Column("Model", text("title"), "left")
+PROTOCOL = Column("Protocol", text("protocol"), "left")
+
+
+# ---------------------------------------------------------------------------------------------------------- intervals
+
+
+def intervals_table(intervals: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataFrame:
+    """Two rows per network: its pooled metrics with intervals, and mean and spread of the metrics of its subjects."""
+    chosen = intervals[intervals.metric.isin((*OVERALL, CALIBRATION))]
+    pooled = _wide(chosen, KEY, "metric", ("estimate", "low", "high", "seed_sd"))
+    pooled = pooled.drop(columns=[f"{CALIBRATION}_{bound}" for bound in ("low", "high")])
+    first = intervals.drop_duplicates(KEY).set_index(KEY)
+    pooled = pooled.join(first[["n_subjects", "seeds"]], on=KEY).assign(over="pooled")
+    groups = subjects.groupby(KEY, sort=False)
+    each = pd.DataFrame({"n_subjects": groups.subject.nunique()}).join(first["seeds"])
+    for name in OVERALL:
+        each[name], each[f"{name}_sd"] = _percent(groups[name].mean(), name), _percent(groups[name].std(ddof=1), name)
+        each[f"{name}_undefined"] = groups[name].apply(lambda values: values.isna().sum())
+    table = pd.concat([pooled, each.reset_index().assign(over="subjects")], ignore_index=True)
+    order = {key: n for n, key in enumerate(pooled[KEY].itertuples(index=False, name=None))}
+    # Stable: the pooled row of a network stays above that of its subjects.
+    place = table[KEY].apply(tuple, axis=1).map(order)
+    return table.iloc[place.argsort(kind="stable")].reset_index(drop=True)
+
+
+def intervals_note(row: pd.Series) -> str:
+    """Input, recipe, subjects and seeds of a row."""
+    note = f"{inputs(row)}; {counted(row['n_subjects'], 'subject')}, {counted(row['seeds'], 'seed')}"
+    if row["over"] == "pooled" and row["seeds"] > 1:
+        accuracy, f1, kappa = (row[f"{name}_seed_sd"] for name in ("accuracy", "macro_f1", "cohen_kappa"))
+        note += f" (standard deviation over seeds: accuracy {accuracy:.2f}, macro-F1 {f1:.2f}, kappa {kappa:.3f})"
+    undefined = [name for name in OVERALL if row["over"] == "subjects" and row[f"{name}_undefined"] > 0]
+    if undefined:
+        note += "; undefined and left out: " + ", ".join(
+            f"{name.replace('_', ' ')} of {counted(row[f'{name}_undefined'], 'subject')}" for name in undefined
+        )
+    return note
+
+
+INTERVALS = Layout(
+    columns=(
+        MODEL,
+        PROTOCOL,
+        Column("Over", text("over"), "left"),
+        Column("Acc.", pooled_or_spread("accuracy"), sort_by="accuracy"),
+        Column("Bal. acc.", pooled_or_spread("balanced_accuracy"), sort_by="balanced_accuracy"),
+        Column("MF1", pooled_or_spread("macro_f1"), sort_by="macro_f1"),
+        Column("Kappa", pooled_or_spread("cohen_kappa"), sort_by="cohen_kappa"),
+        Column("ECE", number(CALIBRATION, ".1f"), sort_by=CALIBRATION),
+    ),
+    note=intervals_note,
+)
+INTERVALS_CAPTION = (
+    f"Accuracy, balanced accuracy and macro-F1 in percent, and Cohen's kappa. {POOLED_IS} Subjects: mean ± standard "
+    f"deviation over subjects of each subject's own metric, so that every subject counts once. {INTERVALS_ARE} ECE: "
+    f"expected calibration error in percent (15 bins of confidence), without interval. {UNDEFINED_IS} {SOURCE_IS}"
+)
+
+
+def write_intervals(
+    intervals: str, subjects: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str
+) -> None:
+    """The table of pooled metrics with intervals and of metrics over subjects, from intervals.csv and subjects.csv."""
+    table = intervals_table(
+        read_statistics(intervals, (*KEY, "metric", "estimate", "low", "high", "n_subjects", "seeds", "seed_sd")),
+        read_statistics(subjects, (*KEY, "subject", *OVERALL)),
+    )
+    heading = title(dataset, simulated, HEADINGS["intervals"])
+    write_table(table, csv, INTERVALS, heading, INTERVALS_CAPTION, markdown, latex)
+
+
+# ------------------------------------------------------------------------------------------------------------ classes
+
+
+def classes_table(intervals: pd.DataFrame) -> pd.DataFrame:
+    """One row per network and stage: F1, precision and recall in percent, with intervals."""
+    by_class = intervals[intervals.metric.str.match(r"(f1|precision|recall)_")]
+    kind, stage = by_class.metric.str.split("_", n=1).str[0], by_class.metric.str.split("_", n=1).str[1]
+    long = by_class.assign(kind=kind, stage=stage)
+    table = _wide(long, [*KEY, "stage"], "kind", ("estimate", "low", "high"))
+    first = intervals.drop_duplicates(KEY).set_index(KEY)
+    return table.join(first[["n_subjects", "seeds"]], on=KEY)
+
+
+CLASSES = Layout(
+    columns=(
+        MODEL,
+        PROTOCOL,
+        Column("Stage", text("stage"), "left"),
+        Column("F1", interval("f1"), sort_by="f1"),
+        Column("Precision", interval("precision"), sort_by="precision"),
+        Column("Recall", interval("recall"), sort_by="recall"),
+    ),
+    note=lambda row: f"{inputs(row)}; {counted(row['n_subjects'], 'subject')}, {counted(row['seeds'], 'seed')}",
+)
+CLASSES_CAPTION = (
+    f"F1, precision and recall of each stage in percent, pooled. {POOLED_IS} {INTERVALS_ARE} {DASH}: undefined, a "
+    f"stage that was never predicted (precision), never scored (recall) or neither (F1). {SOURCE_IS}"
+)
+
+
+def write_classes(intervals: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str) -> None:
+    """The table of the metrics of each stage, from intervals.csv."""
+    needed = (*KEY, "metric", "estimate", "low", "high", "n_subjects", "seeds")
+    table = classes_table(read_statistics(intervals, needed))
+    write_table(table, csv, CLASSES, title(dataset, simulated, HEADINGS["classes"]), CLASSES_CAPTION, markdown, latex)
+
+
+# ------------------------------------------------------------------------------------------------------------- groups
+
+GROUPS = Layout(
+    columns=(
+        MODEL,
+        PROTOCOL,
+        Column("Group", text("shown"), "left"),
+        Column("Subjects", number("n_subjects", ".0f"), sort_by="n_subjects"),
+        Column("Epochs", number("n_epochs", ",.0f"), sort_by="n_epochs"),
+        Column("Acc.", interval("accuracy"), sort_by="accuracy"),
+        Column("MF1", interval("macro_f1"), sort_by="macro_f1"),
+        Column("Kappa", interval("cohen_kappa"), sort_by="cohen_kappa"),
+    ),
+    note=inputs,
+)
+GROUPS_CAPTION = (
+    "Accuracy and macro-F1 in percent and Cohen's kappa, pooled over the subjects of a group, by age in years at the "
+    f"first night and by sex. {POOLED_IS} {INTERVALS_ARE} Groups of few subjects have wide intervals or none. Groups "
+    f"without a subject are left out. {UNDEFINED_IS} {SOURCE_IS}"
+)
+
+
+def groups_table(groups: pd.DataFrame) -> pd.DataFrame:
+    """One row per network and group."""
+    key = [*KEY, "grouping", "group"]
+    table = _wide(groups, key, "metric", ("estimate", "low", "high"))
+    sizes = groups.drop_duplicates(key).set_index(key)[["n_subjects", "n_epochs"]]
+    name = {"F": "women", "M": "men"}
+    return table.join(sizes, on=key).assign(shown=[name.get(group, group) for group in table.group])
+
+
+def write_groups(groups: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str) -> None:
+    """The table of results by age group and sex, from groups.csv."""
+    needed = (*KEY, "grouping", "group", "metric", "estimate", "low", "high", "n_subjects", "n_epochs")
+    table = groups_table(read_statistics(groups, needed))
+    heading = title(dataset, simulated, HEADINGS["groups"])
+    write_table(table, csv, GROUPS, heading, GROUPS_CAPTION, markdown, latex)
+
+
+# -------------------------------------------------------------------------------------------------------- comparisons
+
+PAIR = ["protocol", "channels", "recipe", "first", "second"]
+COMPARED = {"accuracy": "acc.", "macro_f1": "MF1"}
+VALUES = ("median_difference", "p", "p_holm", "rank_biserial", "n_subjects", "n_zero", "smallest_p")
+
+
+def comparisons_table(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """One row per pair of models, with the columns of each metric; differences in percentage points."""
+    table = comparisons[PAIR].drop_duplicates().set_index(PAIR)
+    for metric in COMPARED:
+        of_metric = comparisons[comparisons.metric == metric].set_index(PAIR)[list(VALUES)]
+        of_metric = of_metric.assign(median_difference=100 * of_metric.median_difference.astype(float))
+        table = table.join(of_metric.add_prefix(f"{metric}_"))
+    return table.reset_index()
+
+
+def comparisons_note(row: pd.Series) -> str:
+    """Input, recipe, subjects, and how small the p values can get."""
+    used = ", ".join(
+        f"{short} {row[f'{name}_n_subjects'] - row[f'{name}_n_zero']:.0f} (p cannot fall below "
+        f"{row[f'{name}_smallest_p']:.2g})"
+        for name, short in COMPARED.items()
+    )
+    return f"{inputs(row)}; {counted(row['accuracy_n_subjects'], 'subject')}; differences other than zero: {used}"
+
+
+COMPARISONS = Layout(
+    columns=(
+        PROTOCOL,
+        Column("First", text("first"), "left"),
+        Column("Second", text("second"), "left"),
+        *(
+            column
+            for metric, short in COMPARED.items()
+            for column in (
+                Column(
+                    f"{short} diff.",
+                    number(f"{metric}_median_difference", "+z.1f"),
+                    sort_by=f"{metric}_median_difference",
+                ),
+                Column("p", p_value(f"{metric}_p_holm"), sort_by=f"{metric}_p_holm"),
+                Column("r", number(f"{metric}_rank_biserial", "+z.2f"), sort_by=f"{metric}_rank_biserial"),
+            )
+        ),
+    ),
+    note=comparisons_note,
+)
+COMPARISONS_CAPTION = (
+    "Models of one protocol, input and recipe compared over subjects. Diff.: median over subjects of second - first, "
+    "in percentage points of each subject's own accuracy (acc.) or macro-F1 (MF1), mean over seeds. p: Wilcoxon's "
+    "signed-rank test, two-sided, without differences of zero, with Holm's correction for all pairs of the protocol, "
+    "input and recipe. r: matched-pairs rank-biserial correlation, from -1 (the first is better in every subject) to 1 "
+    "(the second is). The notes say how small p can get, before the correction, with so many differences. The CSV has "
+    f"p without correction too. {SOURCE_IS}"
+)
+NO_PAIR = "No protocol has two models of the same input and recipe: there is nothing to compare."
+
+
+def write_comparisons(comparisons: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str) -> None:
+    """The table of paired comparisons, from comparisons.csv; without rows where there is nothing to compare."""
+    table = comparisons_table(read_statistics(comparisons, (*PAIR, "metric", *VALUES)))
+    caption = NO_PAIR if table.empty else COMPARISONS_CAPTION
+    heading = title(dataset, simulated, HEADINGS["comparisons"])
+    write_table(table, csv, COMPARISONS, heading, caption, markdown, latex)
+
+
+# ------------------------------------------------------------------------------------------------------------- ladder
+
+RUNG = [*NETWORK, "rung", "protocol"]
+RUNG_VALUES = ("value", "value_low", "value_high", "change", "change_low", "change_high")
+
+
+def ladder_rows(ladder: pd.DataFrame) -> pd.DataFrame:
+    """One row per network and rung, in percent and percentage points."""
+    numbers = ladder.astype(dict.fromkeys(RUNG_VALUES, float))
+    table = _wide(numbers, RUNG, "metric", RUNG_VALUES)
+    table.columns = [column.replace("_value_", "_") for column in table]
+    others = ladder.drop_duplicates(RUNG).set_index(RUNG)[["from_protocol", "n_subjects", "n_shared"]]
+    return table.join(others, on=RUNG).astype({"n_shared": "Int64"})
+
+
+def ladder_note(row: pd.Series) -> str:
+    """Input, recipe and subjects; against which rung a change is taken."""
+    start = f"rung {row['rung']:.0f}; {inputs(row)}; {counted(row['n_subjects'], 'subject')}"
+    if pd.isna(row["from_protocol"]):
+        return f"{start}; the first that was run"
+    return f"{start}; change from {row['from_protocol']}, {row['n_shared']:.0f} subjects in both"
+
+
+LADDER = Layout(
+    columns=(
+        MODEL,
+        PROTOCOL,
+        Column("Acc.", interval("accuracy"), sort_by="accuracy"),
+        Column("Change", interval("accuracy", "accuracy_change", "+"), sort_by="accuracy_change"),
+        Column("By fold", number(MEAN_OF_FOLDS, ".1f"), sort_by=MEAN_OF_FOLDS),
+        Column("Change", number(f"{MEAN_OF_FOLDS}_change", "+z.1f"), sort_by=f"{MEAN_OF_FOLDS}_change"),
+        Column("MF1", interval("macro_f1"), sort_by="macro_f1"),
+        Column("Change", interval("macro_f1", "macro_f1_change", "+"), sort_by="macro_f1_change"),
+    ),
+    note=ladder_note,
+)
+LADDER_CAPTION = (
+    "From the released evaluation to the clean one, in the order of the configuration's ladder; a change is from the "
+    "rung that was run before, which the notes name, and of all that differs between the two. Acc. (accuracy) and MF1 "
+    f"(macro-F1), in percent, are pooled; changes are in percentage points. {POOLED_IS} By fold: mean of the fold "
+    "accuracies, as the released program takes it, without interval. Intervals in brackets: 95 %, percentile bootstrap "
+    "over subjects, both nights together, 10,000 resamples; of a change, the subjects of either rung are drawn once "
+    f"and taken in both. {UNDEFINED_IS} {SOURCE_IS}"
+)
+NO_RUNG = "No protocol of the ladder was run on this dataset."
+
+
+def write_ladder(ladder: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str) -> None:
+    """The table of the ladder of protocols, from ladder.csv; without rows where none of them was run."""
+    content = read_statistics(ladder, (*RUNG, "metric", *RUNG_VALUES, "from_protocol", "n_subjects", "n_shared"))
+    table = content if content.empty else ladder_rows(content)
+    heading = title(dataset, simulated, HEADINGS["ladder"])
+    write_table(table, csv, LADDER, heading, NO_RUNG if table.empty else LADDER_CAPTION, markdown, latex)
+
+
+# ----------------------------------------------------------------------------------------------------- sleep measures
+
+
+def limits(row: pd.Series) -> str:
+    """Limits of agreement."""
+    return DASH if pd.isna(row["low"]) else f"{row['low']:+z.1f} to {row['high']:+z.1f}"
+
+
+def nights_used(row: pd.Series) -> str:
+    """Nights with the measure, of all."""
+    total = row["n_nights"] + row["n_undefined"]
+    return f"{row['n_nights']}" if row["n_undefined"] == 0 else f"{row['n_nights']} of {total}"
+
+
+SLEEP_MEASURES = Layout(
+    columns=(
+        MODEL,
+        PROTOCOL,
+        Column("Measure", lambda row: MEASURES[row["measure"]], "left"),
+        Column("Nights", nights_used, sort_by="n_nights"),
+        Column("Scored", number("scored", ".1f"), sort_by="scored"),
+        Column("Predicted", number("predicted", ".1f"), sort_by="predicted"),
+        Column("Bias", number("bias", "+z.1f"), sort_by="bias"),
+        Column("SD", number("sd", ".1f"), sort_by="sd"),
+        Column("Limits of agreement", limits),
+    ),
+    note=inputs,
+)
+SLEEP_MEASURES_CAPTION = (
+    "Mean of the scored and of the predicted nights, by the first seed. Bias: mean of predicted - scored over nights; "
+    "SD: standard deviation of the differences; limits of agreement: bias ± 1.96 SD (Bland and Altman), of a single "
+    "night; nights count as independent. A test night is the protocol's window, not the time between lights out and "
+    "lights on: sleep efficiency and sleep onset latency depend on the window and serve for this comparison only. REM "
+    "latency: from sleep onset. A night without sleep or without REM, scored or predicted, leaves measures undefined: "
+    f'"n of m" nights have the measure. {SOURCE_IS}'
+)
+
+
+def write_sleep_measures(
+    sleep_measures: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str
+) -> None:
+    """The table of bias and limits of agreement of sleep measures, from sleep_measures.csv."""
+    needed = (*KEY, "measure", "n_nights", "n_undefined", "scored", "predicted", "bias", "sd", "low", "high")
+    content = read_statistics(sleep_measures, needed)
+    table = content[content.measure.isin(list(MEASURES))]
+    heading = title(dataset, simulated, HEADINGS["sleep_measures"])
+    write_table(table, csv, SLEEP_MEASURES, heading, SLEEP_MEASURES_CAPTION, markdown, latex)
+
+
+# ------------------------------------------------------------------------------------------------------ one per script
+
+TABLES = {
+    "intervals": (write_intervals, ("intervals", "subjects")),
+    "classes": (write_classes, ("intervals",)),
+    "groups": (write_groups, ("groups",)),
+    "comparisons": (write_comparisons, ("comparisons",)),
+    "ladder": (write_ladder, ("ladder",)),
+    "sleep_measures": (write_sleep_measures, ("sleep_measures",)),
+}
+"""By name of a table, what writes it, and the files of statistics it is made of."""
+
+
+def write_statistics_table(
+    name: str, directory: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str
+) -> None:
+    """The table `name` of TABLES, from the statistics in a directory."""
+    write, files = TABLES[name]
+    write(*(str(Path(directory) / f"{file}.csv") for file in files), dataset, simulated, csv, markdown, latex)
