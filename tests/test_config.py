@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sleepbench.config import SCHEMA, data_directory, dataset_of, load, recipe_settings, simulation_ids, validate
+from sleepbench.config import (
+    SCHEMA,
+    data_directory,
+    dataset_of,
+    load,
+    recipe_settings,
+    seeds_of,
+    simulation_ids,
+    validate,
+)
 from sleepbench.errors import BenchmarkError
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
@@ -182,6 +191,13 @@ def test_the_ladder_changes_one_choice_a_rung():
             assert changed_choices == 1, (below, above)
         assert rungs[0] is CONFIG["protocols"]["released"] and rungs[-1] is CONFIG["protocols"]["clean"]
     assert len(CONFIG["ladder"]) == 7
+
+
+def test_protocols_that_share_trainings_share_their_seeds():
+    for protocol, seeds in (("released", [32, 33, 34]), ("clean", [32, 33, 34]), ("validation_held_out", [32, 33, 34])):
+        assert seeds_of(CONFIG, "sleep-edf-20", protocol) == seeds
+    assert seeds_of(CONFIG, "sleep-edf-20", "subject_folds") == [32]
+    assert seeds_of(CONFIG, "simulated", "clean") == [32]
 
 
 def test_cycle_ends_need_cycles():

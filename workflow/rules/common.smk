@@ -12,7 +12,7 @@ PACKAGE = str(Path(workflow.basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
 os.environ.update(PYTHONPATH=PACKAGE)
 
-from sleepbench.config import data_directory, dataset_of, recipe_settings, simulation_ids, validate
+from sleepbench.config import data_directory, dataset_of, recipe_settings, seeds_of, simulation_ids, validate
 from sleepbench.data.recordings import first_subjects, read_recordings
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import sha256_of_file, sha256_of_json
@@ -184,7 +184,7 @@ def receipts(dataset):
     paths = {}
     for protocol, model, channels in itertools.product(protocols_of(dataset), run["models"], run["channels"]):
         settings = FOLD_SETTINGS[dataset, protocol]
-        for seed in DATASETS[dataset].seeds.get(protocol, run["seeds"]):
+        for seed in seeds_of(config, dataset, protocol):
             training = TRAININGS.format(
                 dataset=dataset,
                 folds=settings.name,

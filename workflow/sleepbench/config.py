@@ -225,6 +225,19 @@ def dataset_of(config: dict, name: str) -> Dataset:
     )
 
 
+def seeds_of(config: dict, dataset: str, protocol: str) -> list[int]:
+    """Seeds that a protocol has runs of on a dataset: its own, and those of protocols that share its trainings."""
+    own = dataset_of(config, dataset).seeds
+
+    def training(name: str) -> tuple:
+        settings = config["protocols"][name]
+        keys = ("unit", "recordings", "validation_subjects", "seed", "window")
+        return (*(settings[key] for key in keys), settings["folds"].get(dataset))
+
+    sharing = [name for name in {*config["run"]["protocols"], protocol} if training(name) == training(protocol)]
+    return sorted({seed for name in sharing for seed in own.get(name, config["run"]["seeds"])})
+
+
 def simulation_ids(simulation: dict) -> list[str]:
     """Ids of the recordings that a dataset's `simulation` describes."""
     if "shape" in simulation:

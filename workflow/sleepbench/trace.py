@@ -31,7 +31,6 @@ from sleepbench.results import (
     run_problems,
 )
 
-SLEEP_EDF_TABLE = Path("workflow/resources/sleep_edf_recordings.csv")
 RUN_FILTERS = ("seed", "fold")
 NUMBERS = ("accuracy_mean_of_folds", "accuracy_sd_of_folds", "accuracy", "macro_f1", "cohen_kappa", "n_epochs")
 
@@ -89,7 +88,7 @@ def trace(dataset: str, terms: Sequence[str]) -> dict:
     key, chosen = choose(runs, terms)
     traced = [_run(dataset, run) for run in chosen.itertuples()]
     folds = {run["folds"] for run in traced if "folds" in run}
-    table = Path(config["data"].get("table", SLEEP_EDF_TABLE))
+    table = Path(config["data"]["table"])
     return {
         "dataset": dataset,
         "simulated": settings.simulated,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sleepbench.config import dataset_of, recipe_settings
+from sleepbench.config import dataset_of, recipe_settings, seeds_of
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.metrics import accuracy, confusion_from_items, summary
 from sleepbench.files import read_json
@@ -80,10 +80,10 @@ class Row:
 def asked_rows(config: dict, dataset: str) -> tuple[list[Row], list[str]]:
     """Every row that the config asks for on a dataset, as far as it has come; then the protocols that have no folds."""
     run, protocols = config["run"], config["protocols"]
-    with_folds = [name for name in run["protocols"] if dataset in protocols[name]["folds"]]
+    with_folds = [name for name in run["protocols"] if protocols[name]["folds"].get(dataset)]
     left_out = [name for name in run["protocols"] if name not in with_folds]
     if not with_folds:  # a trial has a protocol of its own, which is asked for on the command line
-        with_folds = [name for name, protocol in protocols.items() if dataset in protocol["folds"]]
+        with_folds = [name for name, protocol in protocols.items() if protocol["folds"].get(dataset)]
     if not with_folds:
         raise BenchmarkError(f"protocols: none has a number of folds for the dataset '{dataset}'; add it to {left_out}")
     return [
@@ -94,8 +94,8 @@ def asked_rows(config: dict, dataset: str) -> tuple[list[Row], list[str]]:
 
 def _row(config: dict, dataset: str, key: RowKey) -> Row:
     k = FoldSettings.of_protocol(config["protocols"][key.protocol], dataset).k
-    asked = tuple(getattr(dataset_of(config, dataset), "only_folds", None) or range(k))
-    seeds = tuple(config["run"]["seeds"])
+    asked = tuple(dataset_of(config, dataset).only_folds or range(k))
+    seeds = tuple(seeds_of(config, dataset, key.protocol))
     folds = [_fold_state(config, dataset, key, seed, fold) for seed in seeds for fold in asked]
     return Row(key, k, asked, seeds, folds)
 
