@@ -88,7 +88,7 @@ ui: setup ## browse the runs in MLflow
 	  MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --backend-store-uri "$$uri"
 
 test: setup lint ## lint, then the test suite
-	@$(BIN)/python -m pytest -n 2 $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 fuzz: setup ## 20,000 damaged EDF and EDF+ files, 3 minutes
 	@$(BIN)/python tests/data/fuzz.py --cases 20000 --seed 1
