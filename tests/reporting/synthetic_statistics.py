@@ -160,4 +160,6 @@ def _rung(
         "change_high": change + half / 2,
         "n_subjects": n_subjects,
         "n_shared": n_subjects if rung else np.nan,
+        "seeds": 1,
+        "seeds_shared": 1 if rung else np.nan,
     }

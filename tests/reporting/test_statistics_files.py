@@ -181,6 +181,22 @@ def test_mean_of_folds_is_that_of_the_main_table(made) -> None:
         assert 100 * row.value == pytest.approx(main.accuracy_mean_of_folds[row.protocol, row.title])
 
 
+def test_a_change_is_taken_on_the_seeds_that_both_rungs_have(tmp_path: Path) -> None:
+    runs = make_runs(tmp_path, protocols=("released", "clean"), seeds=(1, 2))
+    table = pd.read_csv(runs, dtype={"run_key": str})
+    table = table[(table.protocol == "clean") | (table.seed == 1)]
+    table.to_csv(runs, index=False)
+    compute(runs, None, tmp_path / "unequal")
+    both = read(tmp_path / "unequal", "ladder").query("rung == 1").set_index("metric")
+    table[table.seed == 1].to_csv(runs, index=False)
+    compute(runs, None, tmp_path / "one")
+    one = read(tmp_path / "one", "ladder").query("rung == 1").set_index("metric")
+    for column in ("change", "change_low", "change_high"):
+        pd.testing.assert_series_equal(both[column], one[column])
+    assert set(both.seeds) == {2} and set(both.seeds_shared) == {1}
+    assert both.value["accuracy"] != one.value["accuracy"]
+
+
 def test_a_ladder_that_was_not_run_has_no_rungs(tmp_path: Path) -> None:
     runs, folds, directory = make(tmp_path, models=MODELS[:1], seeds=(1,))
     compute(runs, folds, directory, ladder=())

@@ -66,19 +66,24 @@ COMPARISON_COLUMNS = (
 )
 LADDER_COLUMNS = (
     *("rung", "protocol", "from_protocol", *NETWORK, "metric", "value", "value_low", "value_high"),
-    *("change", "change_low", "change_high", "n_subjects", "n_shared"),
+    *("change", "change_low", "change_high", "n_subjects", "n_shared", "seeds", "seeds_shared"),
 )
 
 
 @dataclass(frozen=True)
 class NetworkStatistics:
-    """What is computed of one network under one protocol; `confusions` is (n_seeds, n_subjects, 5, 5)."""
+    """What is computed of one network under one protocol.
+
+    `confusions` is (n_seeds, n_subjects, 5, 5), in the order of `seeds`, as is `mean_of_folds` (n_seeds,): the mean
+    over folds of the fold accuracies.
+    """
 
     protocol: str
     network: tuple[str, str, str]
     subjects: list[str]
+    seeds: list[int]
     confusions: np.ndarray
-    mean_of_folds: float
+    mean_of_folds: np.ndarray
     intervals: pd.DataFrame
     per_subject: pd.DataFrame
     groups: pd.DataFrame
@@ -308,13 +313,14 @@ def network_statistics(
     nights = measures_per_night(by_seed[0])
     nights.insert(0, "seed", runs.seed.min())
     groups = of_groups[(of_groups.grouping != "all") & of_groups.metric.isin(OVERALL)]
-    accuracies = pd.Series(metrics.accuracy(confusions(runs)), index=runs.fold.to_numpy())
+    accuracies = pd.Series(metrics.accuracy(confusions(runs)), index=runs.seed.to_numpy()).groupby(level=0).mean()
     return NetworkStatistics(
         protocol,
         network,
         subjects,
+        accuracies.index.tolist(),
         matrices,
-        mean_of_folds=accuracies.groupby(level=0).mean().mean(),
+        mean_of_folds=accuracies.to_numpy(),
         intervals=_intervals(of_groups[of_groups.grouping == "all"], matrices, reliability),
         per_subject=per_subject_metrics(by_seed),
         groups=groups[list(GROUP_COLUMNS)],
@@ -437,7 +443,8 @@ def ladder_table(results: Sequence[NetworkStatistics], ladder: Sequence[str]) ->
     Changes have bootstrap intervals paired by subject. The mean of the fold accuracies, as the released program takes
     it, has none: resampled subjects would leave folds empty, and the folds share their training data. A network that
     was not run on the rung before has no change.
-    `n_subjects` are those of the rung, `n_shared` those of both rungs.
+    `n_subjects` and `seeds` are those of the rung, `n_shared` and `seeds_shared` those of both rungs. A change is taken
+    on the seeds that both rungs have, lest it be one between seeds.
     """
     by_key = {(result.protocol, result.network): result for result in results}
     run = {result.protocol for result in results}
@@ -449,21 +456,23 @@ def ladder_table(results: Sequence[NetworkStatistics], ladder: Sequence[str]) ->
                 before = by_key.get((rungs[number - 1], network)) if number else None
                 named = {"rung": number, **_named(by_key[protocol, network])}
                 rows += [{**named, **row} for row in _rung(by_key[protocol, network], before)]
-    return pd.DataFrame(rows, columns=list(LADDER_COLUMNS)).astype({"n_shared": "Int64"})
+    return pd.DataFrame(rows, columns=list(LADDER_COLUMNS)).astype({"n_shared": "Int64", "seeds_shared": "Int64"})
 
 
 def _rung(result: NetworkStatistics, before: NetworkStatistics | None) -> list[dict]:
     """A network's rows of one rung, one per metric."""
     pooled = result.intervals.set_index("metric")
+    shared = [] if before is None else sorted(set(before.seeds) & set(result.seeds))
     changes = None
-    if before is not None:
-        changes = bootstrap_differences((before.subjects, before.confusions), (result.subjects, result.confusions))
+    if shared:
+        changes = bootstrap_differences(_of_seeds(before, shared), _of_seeds(result, shared))
     rows = []
     for metric in ("accuracy", MEAN_OF_FOLDS, "macro_f1"):
-        row = {"metric": metric, "n_subjects": len(result.subjects)}
+        row = {"metric": metric, "n_subjects": len(result.subjects), "seeds": len(result.seeds)}
         if metric == MEAN_OF_FOLDS:
-            row["value"] = result.mean_of_folds
-            row["change"] = np.nan if before is None else result.mean_of_folds - before.mean_of_folds
+            row["value"] = result.mean_of_folds.mean()
+            if shared:
+                row["change"] = _mean_of_folds(result, shared) - _mean_of_folds(before, shared)
         else:
             row |= {
                 "value": pooled.estimate[metric],
@@ -474,6 +483,16 @@ def _rung(result: NetworkStatistics, before: NetworkStatistics | None) -> list[d
                 of_metric = changes.loc[metric]
                 row |= {"change": of_metric.estimate, "change_low": of_metric.low, "change_high": of_metric.high}
         if before is not None:
-            row |= {"from_protocol": before.protocol, "n_shared": int(changes.n_shared.iloc[0])}
+            n_shared = len(set(before.subjects) & set(result.subjects))
+            row |= {"from_protocol": before.protocol, "n_shared": n_shared, "seeds_shared": len(shared)}
         rows.append(row)
     return rows
+
+
+def _of_seeds(result: NetworkStatistics, seeds: Sequence[int]) -> tuple[list[str], np.ndarray]:
+    """Subjects and confusion matrices of some seeds, as `subject_confusions` gives them."""
+    return result.subjects, result.confusions[[result.seeds.index(seed) for seed in seeds]]
+
+
+def _mean_of_folds(result: NetworkStatistics, seeds: Sequence[int]) -> float:
+    return float(np.mean([result.mean_of_folds[result.seeds.index(seed)] for seed in seeds]))

@@ -42,19 +42,20 @@ from sleepbench.reporting.tables import data_name, read_runs
 CAPTIONS = {
     "ladder": (
         "The ladder of protocols",
-        "From the released evaluation at the top to the clean one at the bottom, each protocol differs from the one "
-        "above in one thing. Left: pooled accuracy and macro-F1 under each protocol, and the accuracy as the released "
-        "program takes it, the mean of the fold accuracies. Right: their change from the protocol above, paired by "
-        "subject. Bars are 95 % bootstrap intervals over subjects; a single subject has none, and neither has the "
-        "mean of the fold accuracies.",
+        "From the released evaluation at the top to the clean one at the bottom, by the configuration's ladder: each "
+        "rung differs from the one before in one choice, or in several where rungs between them were not run. Left: "
+        "pooled accuracy and macro-F1 under each protocol, and the accuracy as the released program takes it, the mean "
+        "of the fold accuracies. Right: their change from the protocol above, paired by subject, on the seeds that "
+        "both have. Bars are 95 % bootstrap intervals over subjects; a single subject has none, and neither has the "
+        "mean of the fold accuracies. They say nothing of how a number would vary over other trainings.",
     ),
     "cost": (
         "Accuracy against operations and size",
         "Pooled accuracy against the multiply-accumulates of convolutions and linear layers (MACs) for one 30-s epoch, "
         "and against the trainable parameters. Filled: measured here, under the first protocol and under the clean "
-        "one, drawn side by side; bars are 95 % bootstrap intervals over subjects. Open: published, where the source "
-        "prints the accuracy and the count of the axis. Operations in another convention are no MACs and are not "
-        "drawn, and on simulated data nothing published is.",
+        "one, drawn side by side at the same cost; bars are 95 % bootstrap intervals over subjects. Open: published, "
+        "where the source prints the accuracy and the count of the axis. Operations in another convention are no MACs "
+        "and are not drawn, and on simulated data nothing published is.",
     ),
     "subjects": (
         "Subjects",

@@ -357,6 +357,7 @@ def write_comparisons(comparisons: str, dataset: str, simulated: bool, csv: str,
 # ------------------------------------------------------------------------------------------------------------- ladder
 
 RUNG = [*NETWORK, "rung", "protocol"]
+RUNG_COUNTS = ("n_subjects", "n_shared", "seeds", "seeds_shared")
 RUNG_VALUES = ("value", "value_low", "value_high", "change", "change_low", "change_high")
 
 
@@ -365,16 +366,22 @@ def ladder_rows(ladder: pd.DataFrame) -> pd.DataFrame:
     numbers = ladder.astype(dict.fromkeys(RUNG_VALUES, float))
     table = _wide(numbers, RUNG, "metric", RUNG_VALUES)
     table.columns = [column.replace("_value_", "_") for column in table]
-    others = ladder.drop_duplicates(RUNG).set_index(RUNG)[["from_protocol", "n_subjects", "n_shared"]]
-    return table.join(others, on=RUNG).astype({"n_shared": "Int64"})
+    others = ladder.drop_duplicates(RUNG).set_index(RUNG)[["from_protocol", *RUNG_COUNTS]]
+    return table.join(others, on=RUNG).astype({"n_shared": "Int64", "seeds_shared": "Int64"})
 
 
 def ladder_note(row: pd.Series) -> str:
     """Input, recipe and subjects; against which rung a change is taken."""
-    start = f"rung {row['rung']:.0f}; {inputs(row)}; {counted(row['n_subjects'], 'subject')}"
+    counts = f"{counted(row['n_subjects'], 'subject')}, {counted(row['seeds'], 'seed')}"
+    start = f"rung {row['rung']:.0f}; {inputs(row)}; {counts}"
     if pd.isna(row["from_protocol"]):
         return f"{start}; the first that was run"
-    return f"{start}; change from {row['from_protocol']}, {row['n_shared']:.0f} subjects in both"
+    if not row["seeds_shared"]:
+        return f"{start}; no change, as no seed was run on {row['from_protocol']} too"
+    shared = f"{counted(row['n_shared'], 'subject')} and {counted(row['seeds_shared'], 'seed')} in both"
+    changes = [row[f"{metric}_change{bound}"] for metric in ("accuracy", "macro_f1") for bound in ("", "_low", "_high")]
+    same = "; every subject was scored alike" if not any(changes) else ""
+    return f"{start}; change from {row['from_protocol']}, {shared}{same}"
 
 
 LADDER = Layout(
@@ -396,14 +403,15 @@ LADDER_CAPTION = (
     f"(macro-F1), in percent, are pooled; changes are in percentage points. {POOLED_IS} By fold: mean of the fold "
     "accuracies, as the released program takes it, without interval. Intervals in brackets: 95 %, percentile bootstrap "
     "over subjects, both nights together, 10,000 resamples; of a change, the subjects of either rung are drawn once "
-    f"and taken in both. {UNDEFINED_IS} {SOURCE_IS}"
+    "and taken in both, on the seeds that both have. They tell how a number would vary over other subjects, not over "
+    f"other trainings: with few seeds a change may be that of a training. {UNDEFINED_IS} {SOURCE_IS}"
 )
 NO_RUNG = "No protocol of the ladder was run on this dataset."
 
 
 def write_ladder(ladder: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str) -> None:
     """The table of the ladder of protocols, from ladder.csv; without rows where none of them was run."""
-    content = read_statistics(ladder, (*RUNG, "metric", *RUNG_VALUES, "from_protocol", "n_subjects", "n_shared"))
+    content = read_statistics(ladder, (*RUNG, "metric", *RUNG_VALUES, "from_protocol", *RUNG_COUNTS))
     table = content if content.empty else ladder_rows(content)
     heading = title(dataset, simulated, HEADINGS["ladder"])
     write_table(table, csv, LADDER, heading, NO_RUNG if table.empty else LADDER_CAPTION, markdown, latex)
