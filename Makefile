@@ -14,11 +14,11 @@ RUN = run={datasets: [$(DATASET)]$(if $(filter try-real,$(DATASET)),$(comma) pro
 export PYTHONUNBUFFERED = 1
 
 .PHONY: help setup demo try-real paper rehearsal data verify-data prepare realism verify tables report export compare trace folds \
-  benchmark ui test fuzz hostile-edf data-card lint format lock clean
+  benchmark benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-19s %s\n", $$1, $$2}'
 	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated | simulated-20 | simulated-78 (the sizes of the real ones) | try-real"
 	@echo "GPU=1 takes PyTorch's CUDA build; PYTHON=python3.x another Python"
 
@@ -81,6 +81,9 @@ folds: setup ## remake the committed folds of the real datasets, workflow/resour
 
 benchmark: setup ## time and memory of the jobs that were run for a DATASET, from Snakemake's benchmark files
 	@$(BIN)/python -m sleepbench.benchmark $(DATASET)
+
+benchmark-reporting: setup ## time and memory of all tables, figures and reports of 1,600 made-up runs, 4 minutes
+	@$(BIN)/python tests/reporting/benchmark_reporting.py
 
 ui: setup ## browse the runs in MLflow
 	@uri=$$($(BIN)/python -c 'import yaml; print(yaml.safe_load(open("config.yaml"))["tracking"]["uri"])') && \

@@ -416,7 +416,7 @@ def test_tables_say_simulated_and_fit(tmp_path: Path, made) -> None:
         assert max(map(len, lines[1:])) <= 150, name
         latex = (tmp_path / f"{name}.tex").read_text(encoding="utf-8")
         assert latex.isascii(), name
-        columns = len(re.search(r"\\begin\{tabular\}\{([lr]+)\}", latex).group(1))
+        columns = len(re.search(r"\\begin\{(?:tabular|longtable)\}\{([lr]+)\}", latex).group(1))
         rows = [line for line in latex.splitlines() if line.endswith(r" \\")]
         assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {columns}, name
 

@@ -183,7 +183,7 @@ def test_rendering_reads_the_csv_only(tmp_path, simulated):
     table = pd.read_csv(csv)
     table.loc[0, ["accuracy", "cohen_kappa"]] = [12.34, -0.056]
     table.to_csv(csv, index=False)
-    tables.render_table(csv, tables.MAIN_RESULTS, "A title", "A caption.", markdown, latex)
+    tables.render_table(csv, tables.MAIN_RESULTS, "simulated", "A title", "A caption.", markdown, latex)
     assert markdown.read_text().startswith("## A title\n")
     for text in (markdown.read_text(), latex.read_text()):
         assert "12.3" in text and "-.056" in text
@@ -199,12 +199,12 @@ def test_latex_is_escaped_and_every_row_has_every_column(tmp_path):
     table = pd.DataFrame({"a": [r"50 % of A_1 & {b} $5 #2 ~^\ <x> 1–2 ± µ"], "b": [1.5], "note": ["see a_b | c"]})
     layout = tables.Layout((tables.Column("a_b", tables.text("a"), "left"),) * 2, tables.text("note"))
     paths = [tmp_path / name for name in ("x_y.csv", "t.md", "t.tex")]
-    tables.write_table(table, paths[0], layout, "100 % & more", "Caption_1.", *paths[1:])
+    tables.write_table(table, paths[0], layout, "made-up", "100 % & more", "Caption_1.", *paths[1:])
     latex = paths[2].read_text()
     assert r"\caption{100 \% \& more. Caption\_1.}" in latex
     escaped = r"50 \% of A\_1 \& \{b\} \$5 \#2 \textasciitilde{}\textasciicircum{}\textbackslash{} "
     assert escaped + r"\textless{}x\textgreater{} 1--2 $\pm$ $\mu$" in latex
-    assert r"[1] see a\_b | c\par" in latex
+    assert r"[1] see a\_b | c\par" in latex and r"\label{tab:made-up:x_y}" in latex
 
 
 def test_latex_tables_are_well_formed_and_ascii(tmp_path, simulated, real):
@@ -212,11 +212,12 @@ def test_latex_tables_are_well_formed_and_ascii(tmp_path, simulated, real):
         for _, _, latex in written(tmp_path, runs, dataset).values():
             text = latex.read_text()
             assert text.isascii()
-            for environment in ("table", "tabular", "minipage"):
+            environments = ("longtable",) if "longtable" in text else ("table", "tabular", "minipage")
+            for environment in environments:
                 assert text.count(rf"\begin{{{environment}}}") == text.count(rf"\end{{{environment}}}") == 1
             unescaped = re.sub(r"\\[{}]", "", text)
             assert unescaped.count("{") == unescaped.count("}")
-            columns = len(re.search(r"\\begin\{tabular\}\{([lr]+)\}", text).group(1))
+            columns = len(re.search(r"\\begin\{(?:tabular|longtable)\}\{([lr]+)\}", text).group(1))
             rows = [line for line in text.splitlines() if line.endswith(r" \\")]
             assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {columns}
             assert [line for line in text.splitlines() if line.startswith(r"\toprule")]
@@ -225,7 +226,7 @@ def test_latex_tables_are_well_formed_and_ascii(tmp_path, simulated, real):
 def test_a_bar_in_a_cell_does_not_break_markdown(tmp_path):
     table = pd.DataFrame({"a": ["x|y"], "note": ["n"]})
     layout = tables.Layout((tables.Column("a", tables.text("a"), "left"),), tables.text("note"))
-    tables.write_table(table, tmp_path / "t.csv", layout, "T", "C.", tmp_path / "t.md", tmp_path / "t.tex")
+    tables.write_table(table, tmp_path / "t.csv", layout, "made-up", "T", "C.", tmp_path / "t.md", tmp_path / "t.tex")
     assert r"| x\|y [1] |" in (tmp_path / "t.md").read_text()
 
 

@@ -56,7 +56,7 @@ def write_audit(
     ]
     write_json(json, {"dataset": dataset, "simulated": simulated, "protocols": audits})
     heading = title(dataset, simulated, HEADING)
-    write_table(pd.DataFrame(map(_row, audits)), csv, LAYOUT, heading, CAPTION, markdown, latex)
+    write_table(pd.DataFrame(map(_row, audits)), csv, LAYOUT, dataset, heading, CAPTION, markdown, latex)
 
 
 def audit_protocol(name: str, protocol: dict, folds: str, totals: str, dataset: str, simulated: bool) -> dict:

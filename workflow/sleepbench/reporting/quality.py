@@ -91,9 +91,8 @@ def quality_table(
     table = gather_qualities(qualities, recordings_table, simulated)
     channels = channels_of(table)
     caption = quality_caption(table, channels)
-    write_table(
-        table, csv, quality_layout(channels), title(dataset, simulated, "The recordings"), caption, markdown, latex
-    )
+    heading = title(dataset, simulated, "The recordings")
+    write_table(table, csv, quality_layout(channels), dataset, heading, caption, markdown, latex)
 
 
 # -------------------------------------------------------------------------------------------------------------- figure

@@ -208,7 +208,7 @@ def write_intervals(
         read_statistics(subjects, (*KEY, "subject", *OVERALL)),
     )
     heading = title(dataset, simulated, HEADINGS["intervals"])
-    write_table(table, csv, INTERVALS, heading, INTERVALS_CAPTION, markdown, latex)
+    write_table(table, csv, INTERVALS, dataset, heading, INTERVALS_CAPTION, markdown, latex)
 
 
 # ------------------------------------------------------------------------------------------------------------ classes
@@ -245,7 +245,9 @@ def write_classes(intervals: str, dataset: str, simulated: bool, csv: str, markd
     """The table of the metrics of each stage, from intervals.csv."""
     needed = (*KEY, "metric", "estimate", "low", "high", "n_subjects", "seeds")
     table = classes_table(read_statistics(intervals, needed))
-    write_table(table, csv, CLASSES, title(dataset, simulated, HEADINGS["classes"]), CLASSES_CAPTION, markdown, latex)
+    write_table(
+        table, csv, CLASSES, dataset, title(dataset, simulated, HEADINGS["classes"]), CLASSES_CAPTION, markdown, latex
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- groups
@@ -284,7 +286,7 @@ def write_groups(groups: str, dataset: str, simulated: bool, csv: str, markdown:
     needed = (*KEY, "grouping", "group", "metric", "estimate", "low", "high", "n_subjects", "n_epochs")
     table = groups_table(read_statistics(groups, needed))
     heading = title(dataset, simulated, HEADINGS["groups"])
-    write_table(table, csv, GROUPS, heading, GROUPS_CAPTION, markdown, latex)
+    write_table(table, csv, GROUPS, dataset, heading, GROUPS_CAPTION, markdown, latex)
 
 
 # -------------------------------------------------------------------------------------------------------- comparisons
@@ -351,7 +353,7 @@ def write_comparisons(comparisons: str, dataset: str, simulated: bool, csv: str,
     table = comparisons_table(read_statistics(comparisons, (*PAIR, "metric", *VALUES)))
     caption = NO_PAIR if table.empty else COMPARISONS_CAPTION
     heading = title(dataset, simulated, HEADINGS["comparisons"])
-    write_table(table, csv, COMPARISONS, heading, caption, markdown, latex)
+    write_table(table, csv, COMPARISONS, dataset, heading, caption, markdown, latex)
 
 
 # ------------------------------------------------------------------------------------------------------------- ladder
@@ -414,7 +416,7 @@ def write_ladder(ladder: str, dataset: str, simulated: bool, csv: str, markdown:
     content = read_statistics(ladder, (*RUNG, "metric", *RUNG_VALUES, "from_protocol", *RUNG_COUNTS))
     table = content if content.empty else ladder_rows(content)
     heading = title(dataset, simulated, HEADINGS["ladder"])
-    write_table(table, csv, LADDER, heading, NO_RUNG if table.empty else LADDER_CAPTION, markdown, latex)
+    write_table(table, csv, LADDER, dataset, heading, NO_RUNG if table.empty else LADDER_CAPTION, markdown, latex)
 
 
 # ----------------------------------------------------------------------------------------------------- sleep measures
@@ -463,7 +465,7 @@ def write_sleep_measures(
     content = read_statistics(sleep_measures, needed)
     table = content[content.measure.isin(list(MEASURES))]
     heading = title(dataset, simulated, HEADINGS["sleep_measures"])
-    write_table(table, csv, SLEEP_MEASURES, heading, SLEEP_MEASURES_CAPTION, markdown, latex)
+    write_table(table, csv, SLEEP_MEASURES, dataset, heading, SLEEP_MEASURES_CAPTION, markdown, latex)
 
 
 # ------------------------------------------------------------------------------------------------------ one per script

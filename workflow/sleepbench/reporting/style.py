@@ -50,5 +50,7 @@ def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:
     with rc_context(STYLE):
         with replacing(png) as temporary:
             figure.savefig(temporary, format="png")
+        # The PDF keeps the places of the PNG: finding them again takes as long as drawing.
+        figure.set_layout_engine("none")
         with replacing(pdf) as temporary:
             figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})

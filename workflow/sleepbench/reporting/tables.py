@@ -508,6 +508,7 @@ def write_table(
     table: pd.DataFrame,
     csv: str | Path,
     layout: Layout,
+    dataset: str,
     title: str,
     caption: str,
     markdown: str | Path,
@@ -516,17 +517,26 @@ def write_table(
     """Write a table as CSV (full precision, empty where there is no number), then render that file."""
     with replacing(csv) as temporary:
         table.to_csv(temporary, index=False)
-    render_table(csv, layout, title, caption, markdown, latex)
+    render_table(csv, layout, dataset, title, caption, markdown, latex)
 
 
 def render_table(
-    csv: str | Path, layout: Layout, title: str, caption: str, markdown: str | Path, latex: str | Path
+    csv: str | Path,
+    layout: Layout,
+    dataset: str,
+    title: str,
+    caption: str,
+    markdown: str | Path,
+    latex: str | Path,
 ) -> None:
-    """Render a table's CSV as Markdown and as LaTeX (needs the packages booktabs and graphicx)."""
+    """Render a table's CSV as Markdown and as LaTeX (needs the packages booktabs, graphicx, longtable and lscape).
+
+    The label in LaTeX is "tab:<dataset>:<stem of the CSV>", so that one document can hold the tables of many datasets.
+    """
     shown = read_cells(csv, layout)
     cells = [[*row[:-1], f"{row[-1]} [{note}]"] for row, note in zip(shown.texts, shown.note_numbers, strict=True)]
     write_text(markdown, _markdown(layout, cells, shown.notes, title, caption))
-    write_text(latex, _latex(layout, cells, shown.notes, title, caption, label=Path(csv).stem))
+    write_text(latex, _latex(layout, cells, shown.notes, title, caption, label=f"{dataset}:{Path(csv).stem}"))
 
 
 def _markdown(layout: Layout, cells: list[list[str]], notes: list[str], title: str, caption: str) -> str:
@@ -565,34 +575,90 @@ LATEX = str.maketrans(
 )
 
 
+LATEX_LINES = 46
+"""Rows of a table and lines of its caption and notes that a page holds; with more, the LaTeX table goes over pages."""
+LATEX_CHARACTERS = 90
+"""Characters of a table's widest row that a page holds upright, and of a line of its caption and notes."""
+
+
 def _latex(layout: Layout, cells: list[list[str]], notes: list[str], title: str, caption: str, label: str) -> str:
     def line(row: list[str]) -> str:
         return " & ".join(cell.translate(LATEX) for cell in row) + r" \\"
 
-    alignment = "".join(column.align[0] for column in layout.columns)
+    heading = [column.heading for column in layout.columns]
+    numbered = [f"[{i}] {note.translate(LATEX)}" + r"\par" for i, note in enumerate(notes, start=1)]
+    parts = {
+        "alignment": "".join(column.align[0] for column in layout.columns),
+        "heading": line(heading),
+        "rows": [line(row) for row in cells],
+        "notes": numbered,
+        "caption": f"{title.translate(LATEX)}. {caption.translate(LATEX)}",
+        "label": rf"\label{{tab:{label}}}",
+    }
+    texts = [f"{title}. {caption}", *notes]
+    if len(cells) + sum(len(text) // LATEX_CHARACTERS + 1 for text in texts) <= LATEX_LINES:
+        return _latex_on_a_page(**parts)
+    widths = [max(map(len, column)) for column in zip(heading, *cells, strict=True)]
+    # A column costs the space beside it, too.
+    return _latex_over_pages(**parts, landscape=sum(widths) + len(widths) > LATEX_CHARACTERS)
+
+
+def _latex_on_a_page(alignment: str, heading: str, rows: list[str], notes: list[str], caption: str, label: str) -> str:
     return "\n".join(
         [
             r"% needs \usepackage{booktabs,graphicx}",
             r"\begin{table}[htbp]",
             r"\centering",
-            rf"\caption{{{title.translate(LATEX)}. {caption.translate(LATEX)}}}",
-            rf"\label{{tab:{label}}}",
+            rf"\caption{{{caption}}}",
+            label,
             r"\small",
             # Shrinks a table that is too wide for the page, and leaves others alone.
             r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{alignment}}}",
             r"\toprule",
-            line([column.heading for column in layout.columns]),
+            heading,
             r"\midrule",
-            *(line(row) for row in cells),
+            *rows,
             r"\bottomrule",
             r"\end{tabular}}",
             r"",
             r"\smallskip",
             r"\begin{minipage}{\textwidth}\footnotesize\raggedright",
-            *(f"[{i}] {note.translate(LATEX)}" + r"\par" for i, note in enumerate(notes, start=1)),
+            *notes,
             r"\end{minipage}",
             r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _latex_over_pages(
+    alignment: str, heading: str, rows: list[str], notes: list[str], caption: str, label: str, landscape: bool
+) -> str:
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs,longtable,lscape}",
+            rf"\begin{{{'landscape' if landscape else 'center'}}}",
+            # As wide as the lines of the turned page.
+            r"\scriptsize\setlength{\tabcolsep}{2pt}\setlength{\LTcapwidth}{\linewidth}",
+            rf"\begin{{longtable}}{{{alignment}}}",
+            rf"\caption{{\normalsize {caption}}}",
+            label + r"\\",
+            r"\toprule",
+            heading,
+            r"\midrule",
+            r"\endfirsthead",
+            r"\toprule",
+            heading,
+            r"\midrule",
+            r"\endhead",
+            r"\bottomrule",
+            r"\endfoot",
+            *rows,
+            r"\end{longtable}",
+            r"\footnotesize\raggedright",
+            *(r"\noindent " + note for note in notes),
+            rf"\end{{{'landscape' if landscape else 'center'}}}",
             "",
         ]
     )
@@ -608,7 +674,7 @@ def write_main_results(
     table = main_results(read_runs(runs), pd.read_csv(published), dataset, simulated)
     heading = title(dataset, simulated, "Sleep staging by protocol")
     heading += f"; {NOT_COMPARABLE}" if simulated else ""
-    write_table(table, csv, MAIN_RESULTS, heading, MAIN_RESULTS_CAPTION, markdown, latex)
+    write_table(table, csv, MAIN_RESULTS, dataset, heading, MAIN_RESULTS_CAPTION, markdown, latex)
 
 
 def write_complexity(
@@ -617,7 +683,7 @@ def write_complexity(
     """The table of size and cost, from profiles and the published claims."""
     table = complexity([read_json(profile) for profile in profiles], load_claims(claims))
     heading = title(dataset, simulated, "Size and cost of the networks")
-    write_table(table, csv, COMPLEXITY, heading, COMPLEXITY_CAPTION, markdown, latex)
+    write_table(table, csv, COMPLEXITY, dataset, heading, COMPLEXITY_CAPTION, markdown, latex)
 
 
 def write_claims(
@@ -627,7 +693,7 @@ def write_claims(
     read_profiles = [read_json(profile) for profile in profiles]
     table = evaluate_claims(load_claims(claims), read_runs(runs), read_profiles, dataset, simulated)
     heading = title(dataset, simulated, "Published claims")
-    write_table(table, csv, CLAIMS, heading, CLAIMS_CAPTION, markdown, latex)
+    write_table(table, csv, CLAIMS, dataset, heading, CLAIMS_CAPTION, markdown, latex)
 
 
 def summary(
