@@ -27,8 +27,6 @@ rule train:
         signals=lambda w: of_recordings(w.dataset, "prepared/{recording}.npy"),
         # Before any training: the recordings hold what they are known to hold.
         totals="results/{dataset}/totals/{folds}-{window}.json",
-        # Made first, but what it is made of is above.
-        audit=ancient("results/{dataset}/tables/audit.json"),
     output:
         # The files of each fold lie beside the receipt that lists them. Snakemake does not own them: a finished fold
         # outlives a failed job, a regrouping of folds and a new time stamp.
