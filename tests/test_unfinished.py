@@ -185,7 +185,7 @@ def test_a_missing_fold_file_counts_nothing(tree, printed):
 def test_unknown_dataset_missing_and_broken_config_are_errors(tree, printed):
     assert "no dataset 'simulate'" in printed("simulate", status=1)
     (tree.root / "config.yaml").write_text("run: [")
-    assert "config.yaml: is not YAML" in printed(status=1)
+    assert "config.yaml: cannot be read as YAML" in printed(status=1)
     (tree.root / "config.yaml").unlink()
     assert "config.yaml: not found" in printed(status=1)
 

@@ -197,6 +197,17 @@ def test_a_change_is_taken_on_the_seeds_that_both_rungs_have(tmp_path: Path) -> 
     assert both.value["accuracy"] != one.value["accuracy"]
 
 
+def test_pooled_numbers_are_those_of_the_main_table_with_several_seeds_too(tmp_path: Path) -> None:
+    runs = make_runs(tmp_path, seeds=(1, 2, 3))
+    compute(runs, None, tmp_path / "statistics")
+    intervals = read(tmp_path / "statistics", "intervals").set_index(["protocol", "metric"]).estimate
+    table = tables.main_results(tables.read_runs(runs), pd.DataFrame({"model": []}, dtype=str), "simulated", True)
+    for row in table[table.mark == "measured"].itertuples():
+        assert row.seeds == 3
+        for metric, unit in (("accuracy", 100), ("macro_f1", 100), ("cohen_kappa", 1), ("f1_N1", 100)):
+            assert getattr(row, metric) == pytest.approx(unit * intervals[row.protocol, metric], abs=1e-9)
+
+
 def test_a_ladder_that_was_not_run_has_no_rungs(tmp_path: Path) -> None:
     runs, folds, directory = make(tmp_path, models=MODELS[:1], seeds=(1,))
     compute(runs, folds, directory, ladder=())

@@ -54,17 +54,19 @@ def written(tmp_path, runs, dataset="simulated"):
     return files
 
 
-def test_pooled_metrics_are_those_of_scikit_learn_on_all_predictions(simulated):
+def test_pooled_metrics_are_the_mean_over_seeds_of_scikit_learns_on_all_predictions(simulated):
     runs, table = main(simulated)
     for protocol in ("released", "clean"):
         row = table[(table.protocol == protocol) & (table.mark == "measured")].iloc[0]
-        both = predictions(runs[runs.protocol == protocol])
-        assert row.accuracy == pytest.approx(100 * sk.accuracy_score(both.stage, both.predicted))
-        assert row.macro_f1 == pytest.approx(100 * sk.f1_score(both.stage, both.predicted, average="macro"))
-        assert row.cohen_kappa == pytest.approx(sk.cohen_kappa_score(both.stage, both.predicted))
-        expected = 100 * sk.f1_score(both.stage, both.predicted, average=None)
+        of_seeds = [predictions(group) for _, group in runs[runs.protocol == protocol].groupby("seed")]
+        assert len(of_seeds) == 2
+        pairs = [(one.stage, one.predicted) for one in of_seeds]
+        assert row.accuracy == pytest.approx(100 * np.mean([sk.accuracy_score(*pair) for pair in pairs]))
+        assert row.macro_f1 == pytest.approx(100 * np.mean([sk.f1_score(*pair, average="macro") for pair in pairs]))
+        assert row.cohen_kappa == pytest.approx(np.mean([sk.cohen_kappa_score(*pair) for pair in pairs]))
+        expected = 100 * np.mean([sk.f1_score(*pair, average=None) for pair in pairs], axis=0)
         assert [row[f"f1_{stage}"] for stage in STAGES] == pytest.approx(list(expected))
-        assert row.n_epochs == len(both) / 2  # two seeds tested the same epochs
+        assert row.n_epochs == len(of_seeds[0])
 
 
 def test_mean_and_spread_are_over_folds_and_seeds(simulated):

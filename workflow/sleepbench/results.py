@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from sleepbench.config import nearest, validate
+from sleepbench.config import load, nearest
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.metrics import confusion_items, confusion_matrix
 from sleepbench.files import read_json, sha256_of_file
@@ -75,13 +74,7 @@ def run_command(command: Callable[[], None]) -> int:
 
 def read_config(dataset: str) -> dict:
     """The validated config.yaml of the current directory; BenchmarkError when it does not know the dataset."""
-    if not CONFIG.exists():
-        raise BenchmarkError(f"{CONFIG}: not found in {Path.cwd()}; run this from the root of the repository")
-    try:
-        config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise BenchmarkError(f"{CONFIG}: is not YAML ({error}); correct it") from error
-    validate(config)
+    config = load(CONFIG)
     if dataset not in config["datasets"]:
         raise BenchmarkError(f"no dataset '{dataset}' in {CONFIG}; {nearest(dataset, config['datasets'])}")
     return config

@@ -16,12 +16,12 @@ import numpy as np
 
 from sleepbench.config import dataset_of, recipe_settings, seeds_of
 from sleepbench.errors import BenchmarkError
-from sleepbench.evaluation.metrics import accuracy, confusion_from_items, summary
+from sleepbench.evaluation.metrics import confusion_from_items
 from sleepbench.files import read_json
 from sleepbench.models import describe
 from sleepbench.protocols.folds import FoldSettings, folds_of
 from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
-from sleepbench.reporting.tables import DASH, title
+from sleepbench.reporting.tables import DASH, scores, title
 from sleepbench.results import (
     SAME,
     RowKey,
@@ -62,7 +62,7 @@ class Row:
     folds: list[FoldState]
 
     def finished(self, seeds: Sequence[int]) -> dict[int, list[np.ndarray]]:
-        """Confusion matrices by fold, of the folds that are finished with every one of `seeds`."""
+        """Confusion matrices by fold, in the order of `seeds`, of the folds that are finished with all of them."""
         of_fold = {
             fold: [f.confusion for f in self.folds if f.fold == fold and f.seed in seeds and f.state == FINISHED]
             for fold in self.asked
@@ -188,29 +188,15 @@ def _progress(home: Path, fold: int) -> str | None:
 # ------------------------------------------------------------------------------------------------------------ printing
 
 
-def scores(by_fold: dict[int, list[np.ndarray]]) -> dict[str, float]:
-    """Numbers of the main table over some folds, each with the matrices of its seeds; percent but for kappa.
-
-    As there: mean and standard deviation over folds of each fold's mean accuracy over seeds; the others are pooled.
-    """
-    of_folds = [100 * np.mean([accuracy(matrix) for matrix in matrices]) for matrices in by_fold.values()]
-    pooled = summary(sum(matrix for matrices in by_fold.values() for matrix in matrices))
-    return {
-        "accuracy_mean_of_folds": float(np.mean(of_folds)),
-        "accuracy_sd_of_folds": float(np.std(of_folds, ddof=1)) if len(of_folds) > 1 else float("nan"),
-        "accuracy": 100 * pooled["accuracy"],
-        "macro_f1": 100 * pooled["macro_f1"],
-        "cohen_kappa": pooled["cohen_kappa"],
-    }
-
-
 def _cells(row: Row, seeds: Sequence[int], label: str) -> tuple[str, ...]:
     by_fold = row.finished(seeds)
     mark = f"{len(by_fold)} of {row.k} folds"
     names = (row.key.protocol, describe(row.key.model).title, f"{row.key.channels}, {row.key.recipe}", label, mark)
     if not by_fold:
         return (*names, *[DASH] * 4)
-    numbers = scores(by_fold)
+    fold_and_seed = [(fold, seed) for fold in by_fold for seed in seeds]
+    matrices = np.array([matrix for matrices in by_fold.values() for matrix in matrices])
+    numbers = scores(*zip(*fold_and_seed, strict=True), matrices)
     sd = numbers["accuracy_sd_of_folds"]
     mean = f"{numbers['accuracy_mean_of_folds']:.1f}" + ("" if np.isnan(sd) else f" ± {sd:.1f}")
     kappa = numbers["cohen_kappa"]

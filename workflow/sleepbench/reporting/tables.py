@@ -6,7 +6,7 @@ The CSV is the data. `render_table` reads nothing else, so a number in a rendere
 import os
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,13 +153,17 @@ def main_results(runs: pd.DataFrame, published: pd.DataFrame, dataset: str, simu
     return pd.DataFrame(rows).astype(dict.fromkeys(("seeds", "training_epochs", "n_epochs"), "Int64"))
 
 
-def _scores(runs: pd.DataFrame, matrices: np.ndarray) -> dict[str, float]:
-    """Accuracies over folds and seeds, and pooled metrics, in percent but for kappa."""
-    accuracy = pd.DataFrame(
-        {"fold": runs.fold.to_numpy(), "seed": runs.seed.to_numpy(), "accuracy": [*map(metrics.accuracy, matrices)]}
-    )
+def scores(fold: Sequence[int], seed: Sequence[int], matrices: np.ndarray) -> dict[str, float]:
+    """Accuracies over folds and seeds, and pooled metrics, in percent but for kappa.
+
+    `matrices` (n_runs, 5, 5) are the confusion matrices of runs with these folds and seeds. Pooled is what is computed
+    of the sum over folds; with several seeds, the mean over seeds.
+    """
+    seed = np.asarray(seed)
+    accuracy = pd.DataFrame({"fold": fold, "seed": seed, "accuracy": metrics.accuracy(matrices)})
     by_fold, by_seed = (accuracy.groupby(unit).accuracy.mean() for unit in ("fold", "seed"))
-    pooled = metrics.summary(matrices.sum(axis=0))
+    of_seeds = [metrics.summary(matrices[seed == one].sum(axis=0)) for one in by_seed.index]
+    pooled = pd.DataFrame(of_seeds).mean(skipna=False)
     return {
         "accuracy_mean_of_folds": 100 * by_fold.mean(),
         "accuracy_sd_of_folds": 100 * by_fold.std(ddof=1),
@@ -168,7 +172,7 @@ def _scores(runs: pd.DataFrame, matrices: np.ndarray) -> dict[str, float]:
         "macro_f1": 100 * pooled["macro_f1"],
         "cohen_kappa": pooled["cohen_kappa"],
         **{name: 100 * pooled[name] for name in F1},
-        "n_epochs": pooled["n_epochs"] // len(by_seed),
+        "n_epochs": of_seeds[0]["n_epochs"],
     }
 
 
@@ -183,7 +187,7 @@ def _measured_row(runs: pd.DataFrame, data: str) -> dict:
         "folds": f"{runs.fold.nunique()} of {first.folds}",
         "seeds": runs.seed.nunique(),
         "training_epochs": first.training_epochs,
-        **_scores(runs, confusions(runs)),
+        **scores(runs.fold, runs.seed.to_numpy(), confusions(runs)),
         "mark": "measured",
         "source": measured_here(list(runs.run_key)),
         "run_keys": " ".join(runs.run_key),
@@ -216,7 +220,7 @@ def _commonest_stage_row(protocol: str, runs: pd.DataFrame, data: str) -> dict:
         "model": "commonest stage, always",
         "protocol": protocol,
         "folds": f"{len(one)} of {one.folds.iloc[0]}",
-        **_scores(one, always),
+        **scores(one.fold, one.seed.to_numpy(), always),
         "mark": "reference",
         "source": f"computed here: {STAGES[commonest]} guessed for every test epoch",
         "run_keys": " ".join(one.run_key),
@@ -393,8 +397,9 @@ MAIN_RESULTS = Layout(
 MAIN_RESULTS_CAPTION = (
     "Input: the set of channels. By fold: mean ± standard deviation of the fold accuracies in percent. Acc. "
     "(accuracy), MF1 (macro-F1), the F1 of each stage W to REM, in percent, and Cohen's kappa are pooled: computed "
-    "from the sum of the confusion matrices of all folds and seeds. Source: measured here; published by the model's "
-    "authors; or secondary, reported by others. The last two join folds as their source does."
+    "from the sum of the confusion matrices of all folds; with several seeds, the mean over seeds. Source: measured "
+    "here; published by the model's authors; or secondary, reported by others. The last two join folds as their source "
+    "does."
 )
 NOT_COMPARABLE = "published rows are on Sleep-EDF and cannot be compared with simulated data"
 
