@@ -344,6 +344,21 @@ def test_predictions_that_are_not_those_of_the_run_are_listed(tmp_path: Path, ch
     assert not directory.exists()
 
 
+@pytest.mark.parametrize("change", [{"code_sha256": "1" * 64}, {"settings": {"recipe": {"learning_rate": 9}}}])
+def test_a_rung_of_other_code_or_another_recipe_is_refused(tmp_path: Path, change: dict) -> None:
+    runs, folds, directory = make(tmp_path, seeds=(1,))
+    of_clean = [run for run in pd.read_csv(runs).itertuples() if run.protocol == "clean"]
+    for run in of_clean:
+        path = Path(run.directory) / "training.json"
+        record = read_json(path)
+        settings = {**record["settings"], **change.get("settings", {})}
+        write_json(path, {**record, **change, "settings": settings})
+    with pytest.raises(BenchmarkError, match="under protocol released") as error:
+        compute(runs, folds, directory)
+    assert "clean, ULW-SleepNet" in str(error.value)
+    assert not directory.exists()
+
+
 def test_everything_wrong_is_listed_at_once(tmp_path: Path) -> None:
     runs, folds, directory = make(tmp_path, seeds=(1,))
     one, two, three = pd.read_csv(runs).iloc[[0, 3, 7]].itertuples()

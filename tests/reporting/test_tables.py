@@ -225,6 +225,15 @@ def test_latex_tables_are_well_formed_and_ascii(tmp_path, simulated, real):
             assert [line for line in text.splitlines() if line.startswith(r"\toprule")]
 
 
+def test_the_narrowest_columns_keep_their_alignment(tmp_path):
+    table = pd.DataFrame({"a": ["1"], "note": ["n"]})
+    columns = (tables.Column("a", tables.text("a")), tables.Column("b", tables.text("a"), "left"))
+    layout = tables.Layout(columns, tables.text("note"))
+    tables.write_table(table, tmp_path / "t.csv", layout, "made-up", "T", "C.", tmp_path / "t.md", tmp_path / "t.tex")
+    rule = (tmp_path / "t.md").read_text().splitlines()[3]
+    assert rule == "| -: | -- |"
+
+
 def test_a_bar_in_a_cell_does_not_break_markdown(tmp_path):
     table = pd.DataFrame({"a": ["x|y"], "note": ["n"]})
     layout = tables.Layout((tables.Column("a", tables.text("a"), "left"),), tables.text("note"))

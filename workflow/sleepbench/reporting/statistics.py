@@ -133,6 +133,7 @@ def compute_statistics(
         except BenchmarkError as error:
             problems.append(f"{', '.join(key)}: {error}")
     problems += _different_epochs(results)
+    problems += _mixed_protocols(table)
     if problems:
         raise BenchmarkError(
             f"no statistics can be made of the runs on {dataset}; delete the directories of the runs named here and "
@@ -227,6 +228,29 @@ def _mixed_trainings(runs: pd.DataFrame) -> list[str]:
             if mine.get(name) != first.get(name):
                 found, expected = mine.get(name), first.get(name)
                 problems.append(f"{_run_name(run)}: {path}: {name} is {found}, but {expected} in the first run")
+    return problems
+
+
+def _mixed_protocols(runs: pd.DataFrame) -> list[str]:
+    """Networks whose protocols were trained by other code or another recipe: the ladder would subtract these as well.
+
+    `_mixed_trainings` holds the runs of one protocol to its first run, so here the first ones are compared.
+    """
+    problems = []
+    for _, of_network in runs.groupby(list(NETWORK), sort=False):
+        first = None
+        for run in of_network.sort_values(["seed", "fold"]).drop_duplicates("protocol").itertuples():
+            path = Path(run.directory) / "training.json"
+            if not path.exists():
+                continue  # is among the problems already
+            record = read_json(path)
+            mine = {"recipe": record["settings"].get("recipe"), "code_sha256": record["code_sha256"]}
+            first = first or (run.protocol, mine)
+            problems += [
+                f"{_run_name(run)}: {path}: {name} is {mine[name]}, but {first[1][name]} under protocol {first[0]}"
+                for name in mine
+                if mine[name] != first[1][name]
+            ]
     return problems
 
 

@@ -474,6 +474,10 @@ def _draw_cost_key(axes: Axes, key: pd.DataFrame, protocols: list[str], note: st
             Line2D([], [], color=colour, marker=marker, mfc="white", ms=4.5, linestyle="none", label="published")
         )
     handles.append(Line2D([], [], color="none", label=INTERVAL))
+    if len(protocols) > 1:
+        handles.append(
+            Line2D([], [], color="none", label="protocols of a network lie side by\nside: their cost is the same")
+        )
     for number, name in zip(key.number, _key_names(key), strict=True):
         size = 4 if number < 10 else 7
         handles.append(Line2D([], [], color="black", marker=f"${number}$", ms=size, mew=0, ls="none", label=name))

@@ -548,7 +548,8 @@ def _markdown(layout: Layout, cells: list[list[str]], notes: list[str], title: s
     # Not pandas' to_markdown: it widens every column by two characters, too much for a terminal.
     lines = [[column.heading for column in layout.columns]]
     lines += [[cell.replace("|", r"\|") for cell in row] for row in cells]
-    widths = [max(map(len, cells_of_column)) for cells_of_column in zip(*lines, strict=True)]
+    # At least two: "-:" is the shortest rule that Markdown takes for a column aligned to the right.
+    widths = [max(2, *map(len, cells_of_column)) for cells_of_column in zip(*lines, strict=True)]
     right = [column.align == "right" for column in layout.columns]
     rule = ["-" * (width - 1) + ":" if r else "-" * width for width, r in zip(widths, right, strict=True)]
     padded = [
