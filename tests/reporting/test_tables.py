@@ -231,7 +231,7 @@ def test_the_narrowest_columns_keep_their_alignment(tmp_path):
     layout = tables.Layout(columns, tables.text("note"))
     tables.write_table(table, tmp_path / "t.csv", layout, "made-up", "T", "C.", tmp_path / "t.md", tmp_path / "t.tex")
     rule = (tmp_path / "t.md").read_text().splitlines()[3]
-    assert rule == "| -: | -- |"
+    assert rule == "| -: | ----- |"
 
 
 def test_a_bar_in_a_cell_does_not_break_markdown(tmp_path):
