@@ -9,7 +9,10 @@ from sleepbench.models import model_source
 
 PACKAGE = Path(__file__).parent
 PREPARATION = ("stages.py", "data/edf.py", "data/hypnogram.py", "data/preparation.py")
-TRAINING = ("protocols/folds.py", "models/layers.py", "training/*.py", "evaluation/metrics.py")
+TRAINING = (
+    *("protocols/folds.py", "evaluation/metrics.py", "training/*.py"),
+    *("models/layers.py", "models/fused.py"),
+)
 
 
 def code_sha256(patterns: Iterable[str], model: str | None = None) -> str:
