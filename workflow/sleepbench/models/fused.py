@@ -1,7 +1,8 @@
 """Convolution, batch norm, ReLU and max pooling by two as matrix products: the same mathematics, arranged for speed.
 
-Tensors are (features, signals, time), so that one matrix product convolves all signals and a batch norm's statistics
-are sums over rows. Three rearrangements, all exact but for rounding:
+Tensors are (folds, features, signals, time): several networks of one architecture, each with its own weights and its
+own signals, are computed at once. One matrix product per fold convolves all signals, and a batch norm's statistics are
+sums over rows. Three rearrangements, all exact but for rounding:
 
 - Even and odd outputs of the convolution are separate rows; pooling by two is then the larger of two rows.
 - The kernel is multiplied by the sign of batch norm's scale. Scale and shift are then increasing, commute with the
@@ -12,51 +13,67 @@ The bias of a convolution that a batch norm follows has no influence on the outp
 here, where the plain network has rounding errors.
 """
 
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def conv_norm_relu_pool(x: Tensor, kernel: Tensor, bias: Tensor, norm: nn.BatchNorm1d) -> Tensor:
-    """MaxPool1d(2, ceil_mode=True)(relu(norm(conv1d(x, kernel, bias, padding=1)))).
+@dataclass(frozen=True)
+class BatchNorm:
+    """The batch norms of some folds; every tensor is (n_folds, n_features). Running statistics are updated in place."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+    epsilon: float
+    momentum: float
+
+
+def conv_norm_relu_pool(x: Tensor, kernel: Tensor, bias: Tensor, norm: BatchNorm, training: bool) -> Tensor:
+    """For each fold: MaxPool1d(2, ceil_mode=True)(relu(norm(conv1d(x, kernel, bias, padding=1)))).
 
     Parameters
     ----------
-    x : (n_inputs, n_signals, time)
-    kernel : (n_outputs, n_inputs, 3)
-    bias : (n_outputs,)
-    norm : batch norm over `n_outputs`, whose running statistics are updated in training mode
+    x : (n_folds, n_inputs, n_signals, time)
+    kernel : (n_folds, n_outputs, n_inputs, 3)
+    bias : (n_folds, n_outputs)
+    training : normalise with the batch's statistics and update the running ones
 
     Returns
     -------
-    (n_outputs, n_signals, time / 2, rounded up)
+    (n_folds, n_outputs, n_signals, time / 2, rounded up)
     """
-    if not norm.training:
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        even, odd = _convolve(x, kernel * scale[:, None, None])
+    if not training:
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.epsilon)
+        rows = _rows(x, kernel * scale[..., None, None])
+        if x.shape[-1] % 2:
+            rows[:, 1, ..., -1] = -torch.inf  # there is no such output
         shift = norm.bias + scale * (bias - norm.running_mean)
-        return torch.relu(torch.maximum(even, odd) + shift[:, None, None])
-    pooled, mean, variance = _ConvNormReluPool.apply(x, kernel, norm.weight, norm.bias, norm.eps)
+        return torch.relu(torch.maximum(rows[:, 0], rows[:, 1]) + shift[..., None, None])
+    pooled, mean, variance = _ConvNormReluPool.apply(x, kernel, norm.weight, norm.bias, norm.epsilon)
     with torch.no_grad():
-        n = x.shape[1] * x.shape[2]
-        norm.num_batches_tracked += 1
+        n = x.shape[-2] * x.shape[-1]
         norm.running_mean.lerp_(mean + bias, norm.momentum)
         norm.running_var.lerp_(variance * (n / (n - 1)), norm.momentum)
     return pooled
 
 
 def pointwise(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """A convolution with a kernel (n_outputs, n_inputs) of one sample."""
-    n_inputs, n_signals, time = x.shape
-    return torch.addmm(bias[:, None], kernel, x.reshape(n_inputs, -1)).view(-1, n_signals, time)
+    """A convolution with a kernel (n_folds, n_outputs, n_inputs) of one sample."""
+    n_folds, n_inputs, n_signals, time = x.shape
+    product = torch.baddbmm(bias[..., None], kernel, x.reshape(n_folds, n_inputs, -1))
+    return product.view(n_folds, -1, n_signals, time)
 
 
-def dropout(x: Tensor, module: nn.Dropout) -> Tensor:
-    """`module(x)`, with 32 random bits for each value where PyTorch draws 64."""
-    if not module.training or module.p == 0 or x.device.type != "cpu":
-        return module(x)
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """Dropout with 32 random bits for each value, where PyTorch draws 64 on a CPU."""
+    if not training or p == 0 or x.device.type != "cpu":
+        return torch.dropout(x, p, training)
     bits = torch.empty((x.numel() + 1) // 2, dtype=torch.int64).random_(-(2**63), None).view(torch.int32)
-    kept = bits[: x.numel()].view(x.shape) >= round(module.p * 2**32) - 2**31
-    return x * kept * (1 / (1 - module.p))
+    kept = bits[: x.numel()].view(x.shape) >= round(p * 2**32) - 2**31
+    return x * kept * (1 / (1 - p))
 
 
 class _ConvNormReluPool(torch.autograd.Function):
@@ -64,23 +81,23 @@ class _ConvNormReluPool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, kernel: Tensor, gamma: Tensor, beta: Tensor, epsilon: float):
-        (_, n_signals, time), n_outputs = x.shape, len(kernel)
+        n_signals, time = x.shape[-2:]
         sign = torch.where(gamma < 0, -1, 1).to(x.dtype)
-        patches, matrix = _patches(x), _matrix(kernel * sign[:, None, None])
-        rows = torch.mm(matrix, patches).view(2, n_outputs, n_signals, -1)
+        patches, matrix = _patches(x), _matrix(kernel * sign[..., None, None])
+        rows = torch.bmm(matrix, patches).view(len(x), 2, -1, n_signals, (time + 1) // 2)
         if time % 2:
-            rows[1, ..., -1] = 0  # there is no such output
+            rows[:, 1, ..., -1] = 0  # there is no such output
         n = n_signals * time
         # Sums over each signal in single precision, over the signals in double: the variance is a difference.
-        mean = rows.sum(-1).sum((0, 2), dtype=torch.float64) / n
-        variance = torch.linalg.vecdot(rows, rows).sum((0, 2), dtype=torch.float64) / n - mean * mean
+        mean = rows.sum(-1).sum((1, 3), dtype=torch.float64) / n
+        variance = torch.linalg.vecdot(rows, rows).sum((1, 3), dtype=torch.float64) / n - mean * mean
         inverse = torch.rsqrt(variance + epsilon)
         mean, variance, inverse = mean.to(x.dtype), variance.to(x.dtype), inverse.to(x.dtype)
         if time % 2:
-            rows[1, ..., -1] = -torch.inf
-        larger = torch.maximum(rows[0], rows[1])
+            rows[:, 1, ..., -1] = -torch.inf
+        larger = torch.maximum(rows[:, 0], rows[:, 1])
         scale = gamma.abs() * inverse
-        pooled = (larger * _column(scale)).add_(_column(beta - scale * mean)).relu_()
+        pooled = (larger * _spread(scale)).add_(_spread(beta - scale * mean)).relu_()
         ctx.save_for_backward(patches, matrix, rows, larger, pooled, mean, inverse, scale, sign)
         ctx.time = time
         mean = mean * sign
@@ -90,64 +107,62 @@ class _ConvNormReluPool(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor, _mean: Tensor, _variance: Tensor):
         patches, matrix, rows, larger, pooled, mean, inverse, scale, sign = ctx.saved_tensors
-        _, n_outputs, n_signals, half = rows.shape
+        n_folds, _, n_outputs, n_signals, half = rows.shape
         n = n_signals * ctx.time
         gradient = gradient * (pooled > 0)
-        of_beta = gradient.sum((1, 2))
-        of_gamma = (torch.linalg.vecdot(gradient, larger).sum(1) - of_beta * mean) * inverse
-        # The norm takes from a gradient its mean and its projection on the standardised values: here slope * y + level.
+        of_beta = gradient.sum((-2, -1))
+        of_gamma = (torch.linalg.vecdot(gradient, larger).sum(-1) - of_beta * mean) * inverse
+        # The norm takes from a gradient its mean and its projection on the standardised values: slope * row + level.
         slope = -scale * inverse * of_gamma / n
         level = -scale * of_beta / n - slope * mean
-        gradient.mul_(_column(scale))
-        of_even = gradient * (rows[0] >= rows[1])  # a tie goes to the first, as in PyTorch's pooling
+        gradient.mul_(_spread(scale))
+        of_even = gradient * (rows[:, 0] >= rows[:, 1])  # a tie goes to the first, as in PyTorch's pooling
         if ctx.time % 2:
-            rows[1, ..., -1] = 0
+            rows[:, 1, ..., -1] = 0
         of_rows = torch.empty_like(rows)
-        torch.mul(rows[0], _column(slope), out=of_rows[0]).add_(of_even).add_(_column(level))
-        torch.mul(rows[1], _column(slope), out=of_rows[1]).add_(gradient.sub_(of_even)).add_(_column(level))
+        torch.mul(rows[:, 0], _spread(slope), out=of_rows[:, 0]).add_(of_even).add_(_spread(level))
+        torch.mul(rows[:, 1], _spread(slope), out=of_rows[:, 1]).add_(gradient.sub_(of_even)).add_(_spread(level))
         if ctx.time % 2:
-            of_rows[1, ..., -1] = 0
-        of_rows = of_rows.view(2 * n_outputs, -1)
-        of_matrix = torch.mm(of_rows, patches.T).view(2, n_outputs, 4, -1)
-        of_kernel = (of_matrix[0, :, :3] + of_matrix[1, :, 1:]).transpose(1, 2) * sign[:, None, None]
+            of_rows[:, 1, ..., -1] = 0
+        of_rows = of_rows.view(n_folds, 2 * n_outputs, -1)
+        of_matrix = torch.bmm(of_rows, patches.mT).view(n_folds, 2, n_outputs, 4, -1)
+        of_kernel = (of_matrix[:, 0, :, :3] + of_matrix[:, 1, :, 1:]).mT * sign[..., None, None]
         of_x = None
         if ctx.needs_input_grad[0]:
-            before, even, odd, after = torch.mm(matrix.T, of_rows).view(4, -1, n_signals, half)
+            of_patches = torch.bmm(matrix.mT, of_rows).view(n_folds, 4, -1, n_signals, half)
+            before, even, odd, after = of_patches.unbind(1)
             even[..., 1:] += after[..., :-1]
             odd[..., :-1] += before[..., 1:]
-            of_x = gradient.new_empty(len(even), n_signals, ctx.time)
+            of_x = gradient.new_empty(*even.shape[:-1], ctx.time)
             of_x[..., 0::2], of_x[..., 1::2] = even, odd[..., : ctx.time // 2]
         return of_x, of_kernel, of_gamma * sign, of_beta, None
 
 
-def _column(values: Tensor) -> Tensor:
-    return values[:, None, None]
+def _spread(values: Tensor) -> Tensor:
+    return values[..., None, None]
 
 
 def _patches(x: Tensor) -> Tensor:
-    """The four samples that two neighbouring outputs see, zeros beyond the ends: (4 n_inputs, n_signals * half)."""
-    n_inputs, n_signals, time = x.shape
-    patches = x.new_empty(4, n_inputs, n_signals, (time + 1) // 2)
-    patches[1] = x[..., 0::2]
-    patches[2, ..., -1] = 0  # beyond the end of an odd length
-    patches[2, ..., : time // 2] = x[..., 1::2]
-    patches[0, ..., 0], patches[0, ..., 1:] = 0, patches[2, ..., :-1]
-    patches[3, ..., -1], patches[3, ..., :-1] = 0, patches[1, ..., 1:]
-    return patches.view(4 * n_inputs, -1)
+    """The four samples that two neighbouring outputs see, or zeros: (n_folds, 4 n_inputs, n_signals * half)."""
+    n_folds, n_inputs, n_signals, time = x.shape
+    patches = x.new_empty(n_folds, 4, n_inputs, n_signals, (time + 1) // 2)
+    patches[:, 1] = x[..., 0::2]
+    patches[:, 2, ..., -1] = 0  # beyond the end of an odd length
+    patches[:, 2, ..., : time // 2] = x[..., 1::2]
+    patches[:, 0, ..., 0], patches[:, 0, ..., 1:] = 0, patches[:, 2, ..., :-1]
+    patches[:, 3, ..., -1], patches[:, 3, ..., :-1] = 0, patches[:, 1, ..., 1:]
+    return patches.view(n_folds, 4 * n_inputs, -1)
 
 
 def _matrix(kernel: Tensor) -> Tensor:
-    """The kernel (n_outputs, n_inputs, 3) for even and for odd outputs: (2 n_outputs, 4 n_inputs)."""
-    n_outputs, n_inputs, _ = kernel.shape
-    matrix = kernel.new_zeros(2, n_outputs, 4, n_inputs)
-    matrix[0, :, :3] = matrix[1, :, 1:] = kernel.transpose(1, 2)
-    return matrix.view(2 * n_outputs, 4 * n_inputs)
+    """Kernels (n_folds, n_outputs, n_inputs, 3) for even and odd outputs: (n_folds, 2 n_outputs, 4 n_inputs)."""
+    n_folds, n_outputs, n_inputs, _ = kernel.shape
+    matrix = kernel.new_zeros(n_folds, 2, n_outputs, 4, n_inputs)
+    matrix[:, 0, :, :3] = matrix[:, 1, :, 1:] = kernel.mT
+    return matrix.view(n_folds, 2 * n_outputs, 4 * n_inputs)
 
 
-def _convolve(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """Even and odd outputs, each (n_outputs, n_signals, half); an odd output that is not there is -inf."""
-    n_signals, time = x.shape[1:]
-    rows = torch.mm(_matrix(kernel), _patches(x)).view(2, len(kernel), n_signals, -1)
-    if time % 2:
-        rows[1, ..., -1] = -torch.inf
-    return rows[0], rows[1]
+def _rows(x: Tensor, kernel: Tensor) -> Tensor:
+    """Even and odd outputs: (n_folds, 2, n_outputs, n_signals, half)."""
+    n_folds, _, n_signals, _ = x.shape
+    return torch.bmm(_matrix(kernel), _patches(x)).view(n_folds, 2, kernel.shape[1], n_signals, -1)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleepbench.errors import BenchmarkError
-from sleepbench.models.fused import conv_norm_relu_pool, dropout, pointwise
+from sleepbench.models.fused import BatchNorm, conv_norm_relu_pool, dropout, pointwise
 from sleepbench.stages import STAGES
 
 BATCH_NORM_EPSILON = 1e-3
@@ -44,10 +44,6 @@ class SeparableConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pointwise(self.depthwise(x))
-
-    def composed_kernel(self) -> Tensor:
-        """The kernel (n_outputs, n_inputs, kernel_size) of the one dense convolution that the two amount to."""
-        return self.pointwise.weight * self.depthwise.weight.transpose(0, 1)
 
 
 class DSSCBlock(nn.Module):
@@ -74,16 +70,6 @@ class DSSCBlock(nn.Module):
         skip = self.skip2(self.skip1(x))
         return self.dropout(main + skip)
 
-    def forward_fast(self, x: Tensor) -> Tensor:
-        """`forward` arranged for speed: (n_inputs, n, time) -> (n_filters, n, time / 4)."""
-        main = x
-        for conv, norm in ((self.main1, self.bn1), (self.main2, self.bn2)):
-            main = conv_norm_relu_pool(main, conv.composed_kernel(), conv.pointwise.bias, norm)
-        # The shortcut is linear: one map of every fourth sample.
-        first, second = self.skip1.composed_kernel().squeeze(-1), self.skip2.composed_kernel().squeeze(-1)
-        offset = second @ self.skip1.pointwise.bias + self.skip2.pointwise.bias
-        return dropout(main + pointwise(x[..., ::4], second @ first, offset), self.dropout)
-
 
 class ULWSleepNet(nn.Module):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes).
@@ -107,18 +93,64 @@ class ULWSleepNet(nn.Module):
         # Channels are folded into the batch: they share the weights, and batch norm's statistics are over all of them.
         signals = x.flatten(0, 1).unsqueeze(1)  # (batch * n_channels, 1, 3000)
         features = self.block3(self.block2(self.block1(signals)))  # lengths 3000 -> 750 -> 188 -> 47
-        return self._classify(features.mean(dim=-1), len(x))
+        features = features.mean(dim=-1).reshape(len(x), -1)  # (batch, n_channels * 32), channel by channel
+        return self.output(self.dense64(self.dropout(features)))
 
     def forward_fast(self, x: Tensor) -> Tensor:
         """`forward` with the same result but for rounding, arranged for speed."""
-        features = x.flatten(0, 1).unsqueeze(0)  # (1, batch * n_channels, 3000)
-        for block in (self.block1, self.block2, self.block3):
-            features = block.forward_fast(features)
-        return self._classify(features.mean(dim=-1).T, len(x))
+        state = {name: tensor.unsqueeze(0) for name, tensor in self.state_dict(keep_vars=True).items()}
+        return self.forward_folds(state, x.unsqueeze(0)).squeeze(0)
 
-    def _classify(self, features: Tensor, n_epochs: int) -> Tensor:
-        features = features.reshape(n_epochs, -1)  # (batch, n_channels * 32), channel by channel
-        return self.output(self.dense64(self.dropout(features)))
+    def forward_folds(self, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """`forward_fast` of several networks: (n_folds, batch, n_channels, 3000) -> (n_folds, batch, n_classes).
+
+        `state` is the networks' `state_dict`, each tensor stacked along a first axis of folds; the running statistics
+        in it are updated in place. The mode and the dropout rates are this module's.
+        """
+        n_folds, n_epochs = x.shape[:2]
+        features = x.flatten(1, 2).unsqueeze(1)  # (n_folds, 1, batch * n_channels, 3000)
+        for name in ("block1", "block2", "block3"):
+            block = self.get_submodule(name)
+            features = _block_folds(block, _under(f"{name}.", state), features)
+        pooled = features.mean(dim=-1).mT.reshape(n_folds, n_epochs, -1)
+        dropped = dropout(pooled, self.dropout.p, self.training)
+        hidden = torch.baddbmm(state["dense64.bias"].unsqueeze(1), dropped, state["dense64.weight"].mT)
+        return torch.baddbmm(state["output.bias"].unsqueeze(1), hidden, state["output.weight"].mT)
+
+
+def _block_folds(block: DSSCBlock, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """`block.forward` of several networks: (n_folds, n_inputs, n, time) -> (n_folds, n_filters, n, time / 4)."""
+    main = x
+    for conv, norm in (("main1", "bn1"), ("main2", "bn2")):
+        main = conv_norm_relu_pool(
+            main,
+            _composed_kernel(state, conv),
+            state[f"{conv}.pointwise.bias"],
+            BatchNorm(
+                **{key: state[f"{norm}.{key}"] for key in ("weight", "bias", "running_mean", "running_var")},
+                epsilon=BATCH_NORM_EPSILON,
+                momentum=BATCH_NORM_MOMENTUM,
+            ),
+            block.training,
+        )
+        if block.training:
+            state[f"{norm}.num_batches_tracked"].add_(1)
+    # The shortcut is linear: one map of every fourth sample.
+    first, second = (_composed_kernel(state, conv).squeeze(-1) for conv in ("skip1", "skip2"))
+    offset = torch.baddbmm(
+        state["skip2.pointwise.bias"].unsqueeze(-1), second, state["skip1.pointwise.bias"].unsqueeze(-1)
+    )
+    skip = pointwise(x[..., ::4], torch.bmm(second, first), offset.squeeze(-1))
+    return dropout(main + skip, block.dropout.p, block.training)
+
+
+def _composed_kernel(state: Mapping[str, Tensor], conv: str) -> Tensor:
+    """The kernel (n_folds, n_outputs, n_inputs, kernel_size) of the one dense convolution that a separable one is."""
+    return state[f"{conv}.pointwise.weight"] * state[f"{conv}.depthwise.weight"].transpose(1, 2)
+
+
+def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 def _initialize_as_keras(module: nn.Module) -> None:
