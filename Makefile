@@ -14,7 +14,7 @@ RUN = run={datasets: [$(DATASET)]$(if $(filter try-real,$(DATASET)),$(comma) pro
 export PYTHONUNBUFFERED = 1
 
 .PHONY: help setup demo try-real paper rehearsal data verify-data prepare realism verify tables report export compare trace folds \
-  benchmark benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
+  benchmark benchmark-training benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -81,6 +81,9 @@ folds: setup ## remake the committed folds of the real datasets, workflow/resour
 
 benchmark: setup ## time and memory of the jobs that were run for a DATASET, from Snakemake's benchmark files
 	@$(BIN)/python -m sleepbench.benchmark $(DATASET)
+
+benchmark-training: setup ## windows a second that both engines train and classify here, interleaved, 2 threads
+	@$(BIN)/python -m sleepbench.benchmark_training
 
 benchmark-reporting: setup ## time and memory of all tables, figures and reports of 1,600 made-up runs, 4 minutes
 	@$(BIN)/python tests/reporting/benchmark_reporting.py

@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from sleepbench import benchmark_training
+from sleepbench.errors import BenchmarkError
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_table_has_both_engines_and_their_ratio(capsys):
+    benchmark_training.main(["ulw_sleepnet", "--channels", "1", "--batch", "2", "--threads", "1", "--rounds", "3"])
+    title, head, training, inference = capsys.readouterr().out.splitlines()
+    assert "ulw_sleepnet, 1 channels, 1 threads" in title and "3 rounds" in title
+    assert head.split() == ["batch", "fast", "reference", "ratio"]
+    for line, name in ((training, "training"), (inference, "inference")):
+        what, _, fast, reference, ratio = line.split()
+        assert what == name
+        assert float(ratio) == pytest.approx(float(fast) / float(reference), rel=0.05)
+
+
+def test_first_round_is_left_out():
+    rates = benchmark_training.measure("ulw_sleepnet", 1, 2, rounds=2)
+    assert {len(values) for engines in rates.values() for values in engines.values()} == {2}
+
+
+def test_unknown_model_is_refused():
+    with pytest.raises(BenchmarkError, match="'ulw' is not known"):
+        benchmark_training.main(["ulw"])
