@@ -22,7 +22,15 @@ class ModelInfo:
     """What is said about a model without building it.
 
     `module` holds the class `architecture`, whose constructor takes (n_channels, n_classes). `published_channels` are
-    the Sleep-EDF channels, in order, and `published_recipe` the recipe that the published figures belong to.
+    the Sleep-EDF channels, in order, and `published_recipe` the configured recipe that the published figures belong to;
+    None where the paper's is not known in full. `supported_channels` are the numbers of signals it is defined for.
+
+    kind : "network", a torch.nn.Module, or "estimator" with fit and predict_proba
+    verified : whether the parameters equal those published or of an independent build; otherwise the architecture is
+        "after the description"
+    sequence_length : epochs in a sequence of training; None for a model of single epochs
+    inference : of a sequence model, "night": an unbroken run of epochs at once, of any length, which is what carrying
+        the state does; "windows": overlapping windows of `sequence_length`, probabilities averaged
     """
 
     name: str
@@ -31,7 +39,12 @@ class ModelInfo:
     architecture: str
     paper: str
     published_channels: tuple[str, ...]
-    published_recipe: str
+    published_recipe: str | None
+    supported_channels: tuple[int, ...] = (1, 2, 3, 4)
+    kind: str = "network"
+    verified: bool = True
+    sequence_length: int | None = None
+    inference: str | None = None
 
 
 MODELS = (
@@ -75,16 +88,22 @@ def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "t
     Parameters
     ----------
     name : a name of `model_names()`
-    n_channels : number of signals of an epoch, 1 or more
+    n_channels : number of signals of an epoch, one of the model's `supported_channels`
     n_classes : number of stages, 2 or more
 
     Returns
     -------
-    torch.nn.Module that maps (batch, n_channels, 3000) microvolts to logits (batch, n_classes)
+    torch.nn.Module that maps (batch, n_channels, 3000) microvolts to logits (batch, n_classes); a sequence model
+    (batch, length, n_channels, 3000) to (batch, length, n_classes)
     """
     info = describe(name)
     for argument, found, least in (("n_channels", n_channels, 1), ("n_classes", n_classes, 2)):
         if not isinstance(found, int) or found < least:
             raise BenchmarkError(f"model {name}: {argument} is {found!r}, expected an integer of at least {least}")
+    if n_channels not in info.supported_channels:
+        raise BenchmarkError(
+            f"model {name}: n_channels is {n_channels}, but the architecture is defined for "
+            f"{', '.join(map(str, info.supported_channels))}"
+        )
     architecture = getattr(importlib.import_module(info.module), info.architecture)
     return architecture(n_channels, n_classes)
