@@ -10,12 +10,15 @@ from sleepbench.config import (
     data_directory,
     dataset_of,
     load,
+    plan,
     recipe_settings,
     seeds_of,
     simulation_ids,
     validate,
 )
 from sleepbench.errors import BenchmarkError
+from sleepbench.files import sha256_of_json
+from sleepbench.models import describe, model_names
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
 
@@ -57,7 +60,10 @@ def test_own_config_is_valid_and_unchanged_by_validation():
         ("run.protocols", ["cleen"], r"run\.protocols: unknown name 'cleen'; .* 'clean'"),
         ("run.models", ["ulw_sleepnett"], r"run\.models: unknown name 'ulw_sleepnett'; .* 'ulw_sleepnet'"),
         ("run.channels", ["fore"], r"run\.channels: unknown name 'fore'"),
-        ("run.recipe", "relesed", r"run\.recipe: unknown name 'relesed'; .* 'released'"),
+        ("run.recipes", ["relesed"], r"run\.recipes: unknown name 'relesed'; .* 'released'"),
+        ("run.recipes", ["publishd"], r"run\.recipes: unknown name 'publishd'; .* 'published'"),
+        ("run.recipe", "released", r"run: unknown key 'recipe'; the nearest known name is 'recipes'"),
+        ("recipes.published", CONFIG["recipes"]["common"], r"recipes\.published: the name stands for"),
         ("channels.four", ["EEG Fpz-C"], r"channels\.four: unknown name 'EEG Fpz-C'; .* 'EEG Fpz-Cz'"),
         ("protocols.clean.folds", {"simulatd": 2}, r"protocols\.clean\.folds: unknown name 'simulatd'"),
         ("protocols.clean.window", "standart", r"protocols\.clean\.window: found 'standart'; .* 'standard'"),
@@ -70,6 +76,24 @@ def test_own_config_is_valid_and_unchanged_by_validation():
         ("training.folds_per_job", 1.0, r"training\.folds_per_job: found 1\.0, expected a whole number"),
         ("recipes.released.learning_rate", float("inf"), r"learning_rate: found inf, expected number"),
         ("recipes.released.schedule", "constant", r"recipes\.released: .*first_cycle_steps"),
+        ("recipes.common.weight_decay", "1e-4", r"weight_decay: found '1e-4', expected number"),
+        ("recipes.common.weight_decay", -1, r"recipes\.common\.weight_decay: -1 is less than"),
+        ("recipes.common.clip_norm", "none", r"clip_norm: found 'none', expected number or null"),
+        ("recipes.common.class_weights", "balance", r"recipes\.common: .*class_weights is 'balance', expected none"),
+        ("recipes.common.class_weights", [1, 2, 3, 4], r"recipes\.common: .*a number above 0 for each of W, N1"),
+        ("recipes.common.batch_unit", "sequence", r"batch_unit: found 'sequence'; .* 'sequences'"),
+        ("recipes.common.augmentation", ["roll"], r"augmentation\.0: found 'roll'; .* 'roll_10'"),
+        ("recipes.common.patience", 0, r"recipes\.common\.patience: 0 is less than"),
+        ("recipes.common.label_smoothing", 1, r"recipes\.common\.label_smoothing: 1 is greater than"),
+        ("recipes.common.balanced_sampling", "no", r"balanced_sampling: found 'no', expected true or false"),
+        ("recipes.common.l2", None, r"recipes\.common\.l2: found None, expected number"),
+        ("recipes.attn_sleep.steps", [[10, "x"]], r"steps\.0\.1: found 'x', expected number"),
+        ("recipes.attn_sleep.steps", [[10, 1e-4], [5, 1e-5]], r"recipes\.attn_sleep: .*steps is .*ascending"),
+        ("recipes.common.schedule", "steps", r"recipes\.common: .*steps is None, expected pairs"),
+        ("recipes.deep_sleepnet.learning_rate_of", {"x": 0}, r"learning_rate_of\.x: 0 is less than or equal"),
+        ("recipes.deep_sleepnet.pretrain.modl", "x", r"deep_sleepnet\.pretrain: unknown key 'modl'; .* 'model'"),
+        ("recipes.deep_sleepnet.pretrain.patience", 5, r"deep_sleepnet\.pretrain: unknown key 'patience'"),
+        ("recipes.deep_sleepnet.pretrain.model", "deep_cnn", r"pretrain\.model: unknown name 'deep_cnn'; .*'deep"),
         ("protocols.clean.folds.simulated", 50, r"protocols\.clean\.folds\.simulated: 50 folds by subject of 6"),
         ("datasets.simulated.simulation.single_night_subjects", [9], r"single_night_subjects: \[9\], expected 0 to 5"),
         ("datasets.sleep-edf-20.subjects", 100, r"datasets\.sleep-edf-20\.subjects: 100 is greater than"),
@@ -172,6 +196,90 @@ def test_only_the_dataset_may_change_a_recipes_training_epochs():
     assert CONFIG["recipes"]["released"]["training_epochs"] == 50
 
 
+def test_the_dataset_also_shortens_a_first_stage():
+    recipe = recipe_settings(CONFIG, "deep_sleepnet", "simulated")
+    assert (recipe["training_epochs"], recipe["pretrain"]["training_epochs"]) == (6, 6)
+    config = changed("datasets.simulated.training_epochs", 150)
+    recipe = recipe_settings(config, "deep_sleepnet", "simulated")
+    assert (recipe["training_epochs"], recipe["pretrain"]["training_epochs"]) == (150, 100)
+    assert recipe_settings(CONFIG, "deep_sleepnet", "sleep-edf-20") == CONFIG["recipes"]["deep_sleepnet"]
+
+
+def of_run(**settings: object) -> dict:
+    return CONFIG | {"run": CONFIG["run"] | settings}
+
+
+def test_published_is_the_recipe_of_each_models_paper_and_a_model_without_one_is_skipped():
+    config = of_run(
+        models=["chambon2018", "ulw_sleepnet", "tiny_sleepnet"], recipes=["common", "published"], channels=["fpz"]
+    )
+    validate(config)
+    networks, skipped = plan(config)
+    assert networks == [
+        ("chambon2018", "fpz", "common"),
+        ("ulw_sleepnet", "fpz", "common"),
+        ("ulw_sleepnet", "fpz", "released"),
+        ("tiny_sleepnet", "fpz", "common"),
+        ("tiny_sleepnet", "fpz", "tiny_sleepnet"),
+    ]
+    assert skipped == [
+        ("chambon2018", "published", None, "no recipe of the paper is known; only common is offered"),
+    ]
+    both, _ = plan(of_run(recipes=["released", "published"]))
+    assert both == [("ulw_sleepnet", "four", "released")]
+
+
+def test_channels_that_a_model_is_not_defined_for_are_skipped():
+    config = of_run(models=["micro_sleepnet", "ulw_sleepnet"], recipes=["common"], channels=["four", "fpz"])
+    networks, skipped = plan(config)
+    assert networks == [
+        ("micro_sleepnet", "fpz", "common"),
+        ("ulw_sleepnet", "four", "common"),
+        ("ulw_sleepnet", "fpz", "common"),
+    ]
+    assert [str(one) for one in skipped] == [
+        "micro_sleepnet, four: the architecture is not defined for 4 channel(s), only for 1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"models": ["chambon2018"], "recipes": ["published"]}, r"run: nothing is trained; chambon2018, published: no"),
+        ({"models": ["micro_sleepnet"]}, r"run: nothing is trained; micro_sleepnet, four: the architecture is not"),
+        (
+            {"recipes": ["deep_sleepnet"]},
+            r"recipes\.deep_sleepnet\.pretrain\.model: deep_sleepnet_cnn and ulw_sleepnet, .* are in different files",
+        ),
+    ],
+)
+def test_a_run_that_trains_nothing_or_the_wrong_model_is_said(settings, message):
+    with pytest.raises(BenchmarkError, match=message):
+        validate(of_run(**settings))
+
+
+def test_every_published_recipe_is_configured_and_accepted():
+    for name in model_names():
+        recipe = describe(name).published_recipe
+        if recipe is None:
+            continue
+        channels = "fpz" if 1 in describe(name).supported_channels else "four"
+        config = of_run(models=[name], recipes=["published"], channels=[channels])
+        validate(config)
+        assert plan(config) == ([(name, channels, recipe)], [])
+    config = of_run(models=["tiny_sleepnet"], recipes=["published"], channels=["fpz"])
+    del (config | {"recipes": (recipes := dict(CONFIG["recipes"]))})["recipes"]["tiny_sleepnet"]
+    with pytest.raises(BenchmarkError, match=r"run\.recipes: published is the recipe 'tiny_sleepnet' for the model"):
+        validate(config | {"recipes": recipes})
+
+
+def test_the_released_recipe_is_what_it_was():
+    """Its settings are part of the keys of trainings that exist."""
+    assert sha256_of_json(CONFIG["recipes"]["released"]) == (
+        "1e5124f0d919f04ecc64f5bb97d008b9cf48a8b17d49180347fcebdc5b9823da"
+    )
+
+
 def test_a_protocol_may_be_left_out_of_a_dataset_but_not_all_of_them():
     validate(changed("protocols.clean.folds.simulated", None))
     config = changed("protocols.clean.folds.simulated", None)
@@ -237,6 +345,7 @@ def properties_of(schema: object) -> set[str]:
 def test_config_and_schema_know_the_same_keys_and_each_is_explained_once():
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     names = {name for section in ("channels", "datasets", "protocols", "recipes") for name in CONFIG[section]}
+    names |= {part for recipe in CONFIG["recipes"].values() for part in recipe.get("learning_rate_of", ())}
     assert keys_of(CONFIG) - names == properties_of(schema) - names
     lines = (Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8").splitlines()
     leaves = properties_of(schema) - {

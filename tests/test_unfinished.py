@@ -197,3 +197,12 @@ def test_protocols_without_folds_for_the_dataset_are_said(tree, printed):
     output = printed()
     assert "Not on simulated (no number of folds in config.yaml): released" in output
     assert row_of(output, "clean")[0] == "0 of 4 folds"
+
+
+def test_what_a_model_does_not_have_is_no_row_and_is_named(tree, printed):
+    tree.config["run"] |= {"models": ["ulw_sleepnet", "chambon2018"], "recipes": ["published"]}
+    tree.write_config()
+    tree.train_all()
+    output = printed()
+    assert "All 2 rows are complete" in output
+    assert "Not trained: chambon2018, published: no recipe of the paper is known; only common is offered" in output

@@ -2,35 +2,17 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 from sleepbench import models
 from sleepbench.errors import BenchmarkError
+from sleepbench.models import registry
 
 
-@pytest.mark.parametrize("name", models.model_names())
-def test_every_model_is_as_registered(name):
-    info = models.describe(name)
-    assert info.name == name
-    assert all((info.title, info.paper, info.published_recipe, info.published_channels))
-    assert f"class {info.architecture}" in models.model_source(name).read_text()
-    n_channels = len(info.published_channels)
-    model = models.create_model(name, n_channels)
-    assert type(model).__name__ == info.architecture
-    assert model(torch.randn(2, n_channels, 3000)).shape == (2, 5)
-    assert models.create_model(name, n_channels, 4)(torch.randn(2, n_channels, 3000)).shape == (2, 4)
-
-
-@pytest.mark.parametrize("name", models.model_names())
-def test_weights_follow_from_the_seed(name):
-    n_channels = len(models.describe(name).published_channels)
-
-    def weights(seed):
-        torch.manual_seed(seed)
-        return torch.cat([parameter.flatten() for parameter in models.create_model(name, n_channels).parameters()])
-
-    assert torch.equal(weights(7), weights(7))
-    assert not torch.equal(weights(7), weights(8))
+def test_names_and_titles_are_said_once():
+    entries = registry.MODELS
+    for names in ([info.name for info in entries], [info.title for info in entries]):
+        assert len(set(names)) == len(names)
+    assert models.model_names() == tuple(info.name for info in entries)
 
 
 def test_registry_does_not_import_pytorch():

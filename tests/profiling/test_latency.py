@@ -27,8 +27,23 @@ def test_measures_in_a_process_with_one_thread(one_channel):
     assert found["median_us"] <= found["p99_us"]
 
 
-def test_more_channels_take_longer(one_channel):
-    assert measure_latency("ulw_sleepnet", 32, warm_ups=3, runs=30)["median_us"] > 2 * one_channel["median_us"]
+def test_larger_networks_take_longer(one_channel):
+    assert measure_latency("attn_sleep", 1, warm_ups=3, runs=30)["median_us"] > 2 * one_channel["median_us"]
+
+
+def test_an_epoch_is_a_pass(one_channel):
+    assert (one_channel["length"], one_channel["median_us_per_epoch"]) == (1, one_channel["median_us"])
+
+
+def test_a_sequence_is_a_pass():
+    found = measure_latency("nano_sleepnet_tcn", 1, warm_ups=1, runs=5)
+    assert found["length"] == 10
+    assert found["median_us_per_epoch"] == pytest.approx(found["median_us"] / 10)
+
+
+def test_what_is_no_network_is_refused():
+    with pytest.raises(BenchmarkError, match="latency of band_power: it is no network"):
+        measure_latency("band_power", 1)
 
 
 def test_unknown_model_is_refused_before_a_process_starts():

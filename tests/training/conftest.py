@@ -5,7 +5,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from fake_models import ENTRIES
 from synthetic_night import write_night
+
+from sleepbench.models import registry
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +17,10 @@ def nights(tmp_path_factory):
     directory = tmp_path_factory.mktemp("prepared")
     ids = ["SC4001", "SC4002", "SC4011", "SC4021"]
     return {id: write_night(directory, id, n_epochs=24, seed=i) for i, id in enumerate(ids)}
+
+
+@pytest.fixture
+def fake_models(monkeypatch):
+    """The models of fake_models.py are in the registry."""
+    for info in ENTRIES:
+        monkeypatch.setitem(registry._BY_NAME, info.name, info)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fake_models import Centroids
 from synthetic_night import CHANNELS
 
 from sleepbench.data.recordings import Recording
@@ -12,6 +13,7 @@ from sleepbench.evaluation.metrics import confusion_matrix, summary
 from sleepbench.files import read_json, write_json
 from sleepbench.models import create_model
 from sleepbench.protocols.folds import FoldSettings, folds_document
+from sleepbench.training.estimators import from_state
 from sleepbench.training.job import train_group
 from sleepbench.training.loop import use_device
 from sleepbench.training.runs import is_finished, run_key, training_key
@@ -142,6 +144,75 @@ def test_a_network_that_can_learn_does(folds, nights, tmp_path):
     train(folds, nights, tmp_path / "out", recipe={**RECIPE, "training_epochs": 15})
     history = pd.read_csv(tmp_path / "out" / "fold-0" / "history.csv")
     assert history["train_loss"].iloc[-1] < 0.6 * history["train_loss"].iloc[0]
+
+
+COMMON = {"learning_rate": 1e-2, "schedule": "cosine", "batch_size": 16, "training_epochs": 2}
+
+
+@pytest.mark.parametrize("model", ["of_windows", "of_nights", "centroids"])
+def test_models_of_sequences_and_estimators_leave_the_same_files(folds, nights, tmp_path, fake_models, model):
+    train(folds, nights, tmp_path / "first", model=model, recipe=COMMON)
+    train(folds, nights, tmp_path / "second", model=model, recipe=COMMON)
+    fold = tmp_path / "first" / "fold-0"
+    record, history = read_json(fold / "training.json"), pd.read_csv(fold / "history.csv")
+    assert set(record["runs"]) == {"best_test", "best_validation", "last"}
+    for selection, run in record["runs"].items():
+        predictions = pd.read_parquet(fold / selection / "predictions.parquet")
+        test_recordings = read_json(folds)["folds"][0]["test"]
+        assert predictions["recording"].tolist() == [id for id in test_recordings for _ in range(24)]
+        assert predictions["epoch"].tolist() == [*range(10, 34)] * len(test_recordings)
+        assert (predictions.filter(like="p_").dtypes == np.float32).all()
+        accuracy = history["test_accuracy"][run["training_epoch"] - 1]
+        assert read_json(fold / selection / "metrics.json")["accuracy"] == accuracy
+    for name in ("history.csv", "last/predictions.parquet", "weights.pt"):
+        assert (fold / name).read_bytes() == (tmp_path / "second" / "fold-0" / name).read_bytes()
+
+
+def test_an_estimator_has_one_training_epoch_and_its_bytes_are_kept(folds, nights, tmp_path, fake_models):
+    train(folds, nights, tmp_path / "out", model="centroids")  # a recipe with cycles
+    fold = tmp_path / "out" / "fold-0"
+    record, history = read_json(fold / "training.json"), pd.read_csv(fold / "history.csv")
+    assert history["training_epoch"].tolist() == [1]
+    assert history["learning_rate"].isna().all()
+    assert history[["train_loss", "train_accuracy", "validation_loss", "test_loss"]].notna().all(axis=None)
+    assert {name: run["training_epoch"] for name, run in record["runs"].items()} == dict.fromkeys(
+        ("best_test", "best_validation", "last", "cycle_end"), 1
+    )
+    assert record["environment"]["device"].startswith("cpu")
+    assert record["remarks"] == ["centroids is fitted in one go: the recipe r sets nothing of it"]
+    (state,) = torch.load(fold / "weights.pt", weights_only=True).values()
+    estimator = from_state(state)
+    assert estimator.seed == 7
+    predictions = pd.read_parquet(fold / "last" / "predictions.parquet")
+    signals = np.concatenate([np.load(nights[id]) for id in predictions["recording"].unique()])
+    assert np.allclose(estimator.predict_proba(signals), predictions.filter(like="p_"), atol=1e-6)
+
+
+def test_an_estimator_that_does_not_repeat_its_predictions_is_an_error(
+    folds, nights, tmp_path, fake_models, monkeypatch
+):
+    """As when not all that it learnt is part of its pickle."""
+    monkeypatch.setattr(Centroids, "__getstate__", lambda self: {"n_classes": 5, "centroids": np.zeros(5)}, False)
+    with pytest.raises(BenchmarkError, match="do not repeat its predictions"):
+        train(folds, nights, tmp_path / "out", model="centroids")
+
+
+def test_a_first_stage_leaves_its_history(folds, nights, tmp_path, fake_models):
+    stage = {"model": "of_epochs", "submodule": "amplitudes", **COMMON, "training_epochs": 3}
+    train(folds, nights, tmp_path / "out", model="of_windows", recipe=COMMON | {"pretrain": stage})
+    fold = tmp_path / "out" / "fold-0"
+    assert pd.read_csv(fold / "pretraining.csv")["training_epoch"].tolist() == [1, 2, 3]
+    assert "pretraining.csv" in read_json(fold / "training.json")["files"]
+
+
+def test_what_was_not_as_the_recipe_says_is_recorded(nights, tmp_path, fake_models, capsys):
+    recordings = [Recording(id, id[3:5], int(id[5]), "", "0", "", "1", 30, "F") for id in nights]
+    settings = FoldSettings("subject", "all", validation_subjects=False, seed=0, k=3)
+    write_json(tmp_path / "folds.json", folds_document("d", recordings, settings))
+    train(tmp_path / "folds.json", nights, tmp_path / "out", model="of_windows", recipe=COMMON | {"patience": 1})
+    (remark,) = read_json(tmp_path / "out" / "fold-0" / "training.json")["remarks"]
+    assert "patience 1 of the recipe r is ignored: no validation subjects are held out" in remark
+    assert remark in capsys.readouterr().out
 
 
 def test_missing_gpu_is_an_error_that_says_what_to_set(monkeypatch):

@@ -30,7 +30,8 @@ def test_without_validation_subjects_nothing_is_selected_on_them():
 def test_cycle_end_is_the_last_training_epoch_before_the_learning_rate_jumps_back(steps_per_epoch, n):
     recipe = Recipe("r", 1e-3, "cosine_restarts", 32, n, first_cycle_steps=10, cycle_multiplier=2)
     ends = cycle_ends(recipe, n * steps_per_epoch)
-    selections = Selections(False, epochs_before_cycle_ends(ends, steps_per_epoch))
+    steps_done = [steps_per_epoch * epoch for epoch in range(1, n + 1)]
+    selections = Selections(False, epochs_before_cycle_ends(ends, steps_done))
     for epoch in range(1, n + 1):
         selections.update({"training_epoch": epoch, "validation_accuracy": None, "test_accuracy": 0.0})
     # By the schedule itself: the last training epoch with a jump to the peak in its next training epoch, or at once.

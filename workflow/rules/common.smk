@@ -12,7 +12,7 @@ PACKAGE = str(Path(workflow.basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
 os.environ.update(PYTHONPATH=PACKAGE)
 
-from sleepbench.config import data_directory, dataset_of, recipe_settings, seeds_of, simulation_ids, validate
+from sleepbench.config import data_directory, dataset_of, plan, recipe_settings, seeds_of, simulation_ids, validate
 from sleepbench.data.recordings import first_subjects, read_recordings
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import sha256_of_file, sha256_of_json
@@ -60,6 +60,7 @@ STORE_MARK = "results/mlflow-store.json"
 
 TRAININGS = "results/{dataset}/trainings/{folds}/{window}/{model}/{channels}/{recipe}/seed-{seed}"
 
+NETWORKS, SKIPPED = plan(config)
 DATASETS = {name: dataset_of(config, name) for name in config["datasets"]}
 SIMULATED = [name for name, dataset in DATASETS.items() if dataset.simulation]
 FOLD_SETTINGS = {
@@ -84,6 +85,11 @@ wildcard_constraints:
     fold=r"\d+",
     selection="|".join(SELECTIONS),
     n_channels=r"\d+",
+
+
+onstart:
+    for skipped in SKIPPED:
+        print(f"Not trained: {skipped}", file=sys.stderr)
 
 
 def table_of(source):
@@ -180,18 +186,15 @@ def totals(dataset):
 
 def receipts(dataset):
     """Receipts of all trainings that the configuration asks for on a dataset; protocols may share them."""
-    run = config["run"]
     paths = {}
-    for protocol, model, channels in itertools.product(protocols_of(dataset), run["models"], run["channels"]):
+    for protocol, network in itertools.product(protocols_of(dataset), NETWORKS):
         settings = FOLD_SETTINGS[dataset, protocol]
         for seed in seeds_of(config, dataset, protocol):
             training = TRAININGS.format(
                 dataset=dataset,
                 folds=settings.name,
                 window=config["protocols"][protocol]["window"],
-                model=model,
-                channels=channels,
-                recipe=run["recipe"],
+                **network._asdict(),
                 seed=seed,
             )
             paths |= dict.fromkeys(f"{training}/group-{group}.json" for group in fold_groups(dataset, settings.k))
@@ -199,16 +202,14 @@ def receipts(dataset):
 
 
 def predictions(dataset, protocol):
-    """Predictions of the first model, channels and seed of the configuration in every fold of a protocol."""
-    run, settings = config["run"], FOLD_SETTINGS[dataset, protocol]
+    """Predictions of the first network and seed of the configuration in every fold of a protocol."""
+    settings = FOLD_SETTINGS[dataset, protocol]
     training = TRAININGS.format(
         dataset=dataset,
         folds=settings.name,
         window=config["protocols"][protocol]["window"],
-        model=run["models"][0],
-        channels=run["channels"][0],
-        recipe=run["recipe"],
-        seed=run["seeds"][0],
+        **NETWORKS[0]._asdict(),
+        seed=config["run"]["seeds"][0],
     )
     selection = config["protocols"][protocol]["selection"]
     return [f"{training}/fold-{fold}/{selection}/predictions.parquet" for fold in range(settings.k)]
@@ -245,8 +246,10 @@ def products(dataset):
 
 
 def profiles(dataset):
-    sizes = sorted({len(config["channels"][name]) for name in config["run"]["channels"]})
-    return expand("results/profile/{model}-{n_channels}.json", model=config["run"]["models"], n_channels=sizes)
+    """Profiles of what is trained; an estimator has no operations to count."""
+    sizes = dict.fromkeys((network.model, len(config["channels"][network.channels])) for network in NETWORKS)
+    networks = [(model, n_channels) for model, n_channels in sizes if describe(model).kind == "network"]
+    return [f"results/profile/{model}-{n_channels}.json" for model, n_channels in networks]
 
 
 def table_files(name):

@@ -5,20 +5,25 @@ names which point at other sections exist there. Every error names the key, what
 """
 
 import difflib
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from jsonschema import Draft202012Validator, TypeChecker, ValidationError, validators
 
 from sleepbench.data.simulation import shape_ids, simulated_ids
 from sleepbench.errors import BenchmarkError
-from sleepbench.models import model_names
+from sleepbench.models import describe, model_names, model_source
 from sleepbench.training.recipes import Recipe
 
 OFFICIAL_TABLE = "workflow/resources/sleep_edf_recordings.csv"
+PUBLISHED = "published"
+"""In run.recipes, the recipe of each model's own paper."""
+NO_RECIPE = "no recipe of the paper is known; only common is offered"
 SCHEMA = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 
 
@@ -97,8 +102,11 @@ def _unknown_names(config: dict) -> Iterable[str]:
     run = config["run"]
     for key in ("datasets", "protocols", "channels"):
         yield from _not_among(f"run.{key}", run[key], config[key])
-    yield from _not_among("run.recipe", [run["recipe"]], config["recipes"])
+    yield from _not_among("run.recipes", run["recipes"], [*config["recipes"], PUBLISHED])
     yield from _not_among("run.models", run["models"], model_names())
+    for name, recipe in config["recipes"].items():
+        if recipe.get("pretrain"):
+            yield from _not_among(f"recipes.{name}.pretrain.model", [recipe["pretrain"]["model"]], model_names())
     for name, channels in config["channels"].items():
         yield from _not_among(f"channels.{name}", channels, config["data"]["channels"])
     yield from _not_among("ladder", config["ladder"], config["protocols"])
@@ -131,8 +139,6 @@ def _contradictions(config: dict) -> Iterable[str]:
                 f"protocols.{name}: selection 'best_validation' needs validation subjects; "
                 "set validation_subjects: true or another selection"
             )
-        if protocol["selection"] == "cycle_end" and config["recipes"][run["recipe"]]["schedule"] == "constant":
-            yield f"protocols.{name}: selection 'cycle_end' needs cycles; the recipe '{run['recipe']}' has none"
     for dataset in run["datasets"]:
         if all(config["protocols"][name]["folds"].get(dataset) is None for name in run["protocols"]):
             yield f"run.protocols: none of {', '.join(run['protocols'])} is run on the dataset '{dataset}'"
@@ -151,6 +157,34 @@ def _contradictions(config: dict) -> Iterable[str]:
             Recipe.from_config(name, recipe)
         except BenchmarkError as error:
             yield f"recipes.{name}: {error}"
+    yield from _wrong_recipes(config)
+
+
+def _wrong_recipes(config: dict) -> Iterable[str]:
+    """What the recipes of a run cannot do for its models and protocols."""
+    run, recipes = config["run"], config["recipes"]
+    if PUBLISHED in recipes:
+        yield f"recipes.{PUBLISHED}: the name stands for the recipe of each model's paper; use another name"
+    for model in run["models"] if PUBLISHED in run["recipes"] else []:
+        if (own := describe(model).published_recipe) not in (None, *recipes):
+            yield f"run.recipes: {PUBLISHED} is the recipe '{own}' for the model {model}; {nearest(own, recipes)}"
+            return
+    networks, skipped = plan(config)
+    if not networks:
+        yield f"run: nothing is trained; {'; '.join(map(str, skipped))}"
+    used = dict.fromkeys((network.model, network.recipe) for network in networks)
+    for name in dict.fromkeys(recipe for _, recipe in used if recipes[recipe]["schedule"] != "cosine_restarts"):
+        for protocol, settings in config["protocols"].items():
+            if settings["selection"] == "cycle_end":
+                yield f"protocols.{protocol}: selection 'cycle_end' needs cycles; the recipe '{name}' has none"
+    for model, name in used:
+        first = recipes[name].get("pretrain")
+        # The code of a training is that of its model's file.
+        if first and model_source(first["model"]) != model_source(model):
+            yield (
+                f"recipes.{name}.pretrain.model: {first['model']} and {model}, which run.models trains by this recipe, "
+                "are in different files; take another recipe for it"
+            )
 
 
 def _wrong_simulation(name: str, simulation: dict | None) -> str | None:
@@ -238,6 +272,43 @@ def seeds_of(config: dict, dataset: str, protocol: str) -> list[int]:
     return sorted({seed for name in sharing for seed in own.get(name, config["run"]["seeds"])})
 
 
+class Network(NamedTuple):
+    """What is trained: a model on a set of channels by a recipe, all by their names."""
+
+    model: str
+    channels: str
+    recipe: str
+
+
+class Skipped(NamedTuple):
+    """What `run` asks for and a model does not have: `recipe` or `channels`, the other one being None."""
+
+    model: str
+    recipe: str | None
+    channels: str | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.model}, {self.recipe or self.channels}: {self.reason}"
+
+
+def plan(config: dict) -> tuple[list[Network], list[Skipped]]:
+    """The networks that `run` asks for, in its order, and what of it is skipped, each with a reason."""
+    run, networks, skipped = config["run"], {}, {}
+    for model, channels, recipe in itertools.product(run["models"], run["channels"], run["recipes"]):
+        info, n_channels = describe(model), len(config["channels"][channels])
+        name = info.published_recipe if recipe == PUBLISHED else recipe
+        if n_channels not in info.supported_channels:
+            sizes = ", ".join(map(str, info.supported_channels))
+            reason = f"the architecture is not defined for {n_channels} channel(s), only for {sizes}"
+            skipped[Skipped(model, None, channels, reason)] = None
+        elif name is None:
+            skipped[Skipped(model, recipe, None, NO_RECIPE)] = None
+        else:
+            networks[Network(model, channels, name)] = None  # a model's published recipe may be named as well
+    return list(networks), list(skipped)
+
+
 def simulation_ids(simulation: dict) -> list[str]:
     """Ids of the recordings that a dataset's `simulation` describes."""
     if "shape" in simulation:
@@ -246,7 +317,13 @@ def simulation_ids(simulation: dict) -> list[str]:
 
 
 def recipe_settings(config: dict, recipe: str, dataset: str) -> dict:
-    """A recipe's settings, with the dataset's own number of training epochs where it has one."""
-    settings = dict(config["recipes"][recipe])
-    settings["training_epochs"] = dataset_of(config, dataset).training_epochs or settings["training_epochs"]
+    """A recipe's settings, with the dataset's own number of training epochs where it has one.
+
+    It is the most that a first stage is trained for, too.
+    """
+    settings, own = dict(config["recipes"][recipe]), dataset_of(config, dataset).training_epochs
+    settings["training_epochs"] = own or settings["training_epochs"]
+    first = settings.get("pretrain")
+    if own and first:
+        settings["pretrain"] = first | {"training_epochs": min(own, first["training_epochs"])}
     return settings

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sleepbench.config import dataset_of, recipe_settings, seeds_of
+from sleepbench.config import dataset_of, plan, recipe_settings, seeds_of
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.metrics import confusion_from_items
 from sleepbench.files import read_json
@@ -87,8 +87,8 @@ def asked_rows(config: dict, dataset: str) -> tuple[list[Row], list[str]]:
     if not with_folds:
         raise BenchmarkError(f"protocols: none has a number of folds for the dataset '{dataset}'; add it to {left_out}")
     return [
-        _row(config, dataset, RowKey(protocol, model, channels, run["recipe"]))
-        for protocol, model, channels in itertools.product(with_folds, run["models"], run["channels"])
+        _row(config, dataset, RowKey(protocol, *network))
+        for protocol, network in itertools.product(with_folds, plan(config)[0])
     ], left_out
 
 
@@ -247,6 +247,7 @@ def report(config: dict, dataset: str) -> str:
         lines += _unfinished_lines(row, partial(training_directory, config, dataset, row.key))
     if left_out:
         lines.append(f"Not on {dataset} (no number of folds in config.yaml): {', '.join(left_out)}")
+    lines += [f"Not trained: {skipped}" for skipped in plan(config)[1]]
     if n_complete < len(rows):
         lines.append(
             f"UNFINISHED: {n_complete} of {len(rows)} rows are complete. Rows of fewer folds are printed here only and "

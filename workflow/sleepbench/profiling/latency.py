@@ -1,4 +1,4 @@
-"""Time from one epoch of signal to its logits, on one CPU thread.
+"""Time from one epoch of signal, or one sequence of epochs, to its logits, on one CPU thread.
 
 `python -m sleepbench.profiling.latency NAME N_CHANNELS WARM_UPS RUNS` measures in its own process and prints JSON.
 """
@@ -21,14 +21,16 @@ from sleepbench.stages import SAMPLES_PER_EPOCH
 def measure_latency(model_name: str, n_channels: int, warm_ups: int = 50, runs: int = 400) -> dict:
     """Time single forward passes of a model with fresh weights in a clean process with one thread.
 
-    PyTorch eager, evaluation mode, inference mode, batch 1. Nothing else should run on the machine meanwhile.
+    PyTorch eager, evaluation mode, inference mode, batch 1: one epoch, or for a sequence model one sequence of the
+    length it is trained on. Nothing else should run on the machine meanwhile.
 
     Returns
     -------
-    dict of median_us, iqr_us and p99_us (microseconds), runs, warm_ups, threads, batch_size, model, n_channels,
-    hardware, torch and python
+    dict of median_us, iqr_us and p99_us (microseconds a pass), length (epochs of a pass), median_us_per_epoch, runs,
+    warm_ups, threads, batch_size, model, n_channels, hardware, torch and python
     """
-    describe(model_name)
+    if describe(model_name).kind != "network":
+        raise BenchmarkError(f"latency of {model_name}: it is no network, so there is no forward pass to time")
     arguments = [model_name, str(n_channels), str(warm_ups), str(runs)]
     # Thread pools are sized when their libraries load, so one thread must be asked for before the process starts.
     finished = subprocess.run(
@@ -51,20 +53,24 @@ def _time_forward_passes(model_name: str, n_channels: int, warm_ups: int, runs: 
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = create_model(model_name, n_channels).eval()
-    epoch = 30 * torch.randn(1, n_channels, SAMPLES_PER_EPOCH)  # 30 microvolts, about the amplitude of an EEG
+    length = describe(model_name).sequence_length
+    axes = (1, n_channels, SAMPLES_PER_EPOCH) if length is None else (1, length, n_channels, SAMPLES_PER_EPOCH)
+    signals = 30 * torch.randn(axes)  # 30 microvolts, about the amplitude of an EEG
     microseconds = np.empty(runs)
     with torch.inference_mode():
         for _ in range(warm_ups):
-            model(epoch)
+            model(signals)
         for run in range(runs):
             start = time.perf_counter_ns()
-            model(epoch)
+            model(signals)
             microseconds[run] = (time.perf_counter_ns() - start) / 1000
     lower, median, upper, p99 = np.percentile(microseconds, [25, 50, 75, 99])
     return {
         "median_us": median,
         "iqr_us": upper - lower,
         "p99_us": p99,
+        "length": length or 1,
+        "median_us_per_epoch": median / (length or 1),
         "runs": runs,
         "warm_ups": warm_ups,
         "threads": torch.get_num_threads(),

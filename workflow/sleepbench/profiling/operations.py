@@ -1,7 +1,7 @@
-"""How many operations one epoch of signal costs, under four conventions that are not to be mixed.
+"""How many operations one epoch or sequence of epochs costs, under four conventions that are not to be mixed.
 
 - `macs`: multiply-accumulates of convolutions, linear layers, recurrent gates and attention products, one each; no
-  biases, norms, activations or pooling.
+  biases, norms, activations, pooling or Fourier transforms.
 - `flops_2x`: twice that.
 - `fvcore_flops`: the raw total of fvcore, which counts one per multiply-accumulate, adds two per batch-norm element and
   leaves out, silently, whatever it does not know.
@@ -15,12 +15,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from fvcore.nn import FlopCountAnalysis
-from fvcore.nn.jit_handles import conv_flop_count, get_shape, linear_flop_jit, matmul_flop_jit
+from fvcore.nn.jit_handles import conv_flop_count, get_shape, linear_flop_jit
 from torch import nn
 
 from sleepbench.errors import BenchmarkError
@@ -43,43 +44,49 @@ WITHOUT_MULTIPLY_ACCUMULATE = frozenset(
     f"aten::{name}"
     for name in (
         *("add", "add_", "sub", "rsub", "mul", "mul_", "div", "neg", "pow", "sqrt", "exp", "log", "abs"),
-        *("relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softmax", "log_softmax", "hardtanh"),
+        *("relu", "leaky_relu", "elu", "elu_", "gelu", "silu", "sigmoid", "tanh", "softmax", "log_softmax", "hardtanh"),
         *("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_max_pool1d"),
-        *("mean", "sum", "amax", "feature_dropout", "pad", "upsample_nearest1d", "clone", "expand_as", "unflatten"),
+        *("mean", "sum", "amax", "renorm", "stft"),
+        *("pad", "clone", "expand_as", "unflatten", "numpy_T", "channel_shuffle", "upsample_nearest1d"),
+        "feature_dropout",
     )
 )
-"""Operators without multiply-accumulates that fvcore does not know: element by element, pooling, moving of data."""
+"""Operators without multiply-accumulates that fvcore does not know.
+
+Element by element, pooling, norms, Fourier transforms, moving of data.
+"""
 
 
-def count_operations(model: nn.Module, n_channels: int) -> dict:
-    """Count parameters and operations of `model` for one epoch of `n_channels` signals, in evaluation mode.
+def count_operations(model: nn.Module, n_channels: int, length: int | None = None) -> dict:
+    """Count parameters and operations of `model` for epochs of `n_channels` signals, in evaluation mode.
+
+    A model of single epochs is given one epoch; a sequence model, whose `length` must be said, one sequence. All counts
+    but macs_per_epoch are of the whole sequence.
 
     Returns
     -------
     dict of ints: parameters (trainable), buffers (elements of floating-point buffers: batch norm's moving statistics),
-    macs, flops_2x, flops_tensorflow (None when the model has an operator without a rule here), flops_tensorflow_graph
-    (None also when nothing in the model is `time_distributed`), fvcore_flops; and `ledger`, by operator, of macs and of
-    flops_tensorflow, with the operators that lack a TensorFlow rule
+    length (epochs, 1 without sequences), macs, macs_per_epoch (rounded), flops_2x, flops_tensorflow (None when the
+    model has an operator without a rule here), flops_tensorflow_graph (None also when nothing in the model is
+    `time_distributed`), fvcore_flops (None where fvcore stops at an operator); and `ledger`, by operator, of macs and
+    of flops_tensorflow, with the operators that lack a TensorFlow rule
 
     Raises
     ------
     BenchmarkError for an operator that neither has a rule for its multiply-accumulates nor is known to have none
     """
-    first_parameter = next(model.parameters())
-    epoch = first_parameter.new_zeros(1, n_channels, SAMPLES_PER_EPOCH)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        macs = _multiply_accumulates(model, epoch)
-        tensorflow, time_distributed, without_rule = _tensorflow_operations(model, epoch)
-        fvcore_total = _analysis(model, epoch).total()
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    axes = (1, n_channels, SAMPLES_PER_EPOCH) if length is None else (1, length, n_channels, SAMPLES_PER_EPOCH)
+    signals = next(model.parameters()).new_zeros(axes)
+    with _as_evaluated(model):
+        macs = _multiply_accumulates(model, signals)
+        tensorflow, time_distributed, without_rule = _tensorflow_operations(model, signals)
+        fvcore_total = _fvcore_total(model, signals)
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         "buffers": sum(buffer.numel() for buffer in model.buffers() if buffer.is_floating_point()),
+        "length": length or 1,
         "macs": sum(macs.values()),
+        "macs_per_epoch": round(sum(macs.values()) / (length or 1)),
         "flops_2x": 2 * sum(macs.values()),
         "flops_tensorflow": None if without_rule else sum(tensorflow.values()),
         "flops_tensorflow_graph": None
@@ -87,18 +94,41 @@ def count_operations(model: nn.Module, n_channels: int) -> dict:
         else sum(
             (n + time_distributed[kind]) // 2 if kind in time_distributed else n for kind, n in tensorflow.items()
         ),
-        "fvcore_flops": int(fvcore_total),
+        "fvcore_flops": fvcore_total,
         "ledger": {"macs": macs, "flops_tensorflow": tensorflow, "without_tensorflow_rule": without_rule},
     }
 
 
-def _analysis(model: nn.Module, epoch: torch.Tensor) -> FlopCountAnalysis:
-    return FlopCountAnalysis(model, epoch).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+@contextmanager
+def _as_evaluated(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, without gradients, every operator in view."""
+    modes = {module: module.training for module in model.modules()}
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    model.eval()
+    torch.backends.mha.set_fastpath_enabled(False)  # it makes one operator, unknown to fvcore, of a transformer layer
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+        for module, training in modes.items():
+            module.training = training
 
 
-def _multiply_accumulates(model: nn.Module, epoch: torch.Tensor) -> dict[str, int]:
+def _analysis(model: nn.Module, signals: torch.Tensor) -> FlopCountAnalysis:
+    return FlopCountAnalysis(model, signals).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+
+
+def _fvcore_total(model: nn.Module, signals: torch.Tensor) -> int | None:
+    try:
+        return int(_analysis(model, signals).total())
+    except (AssertionError, IndexError, NotImplementedError):  # of its own rules, for example a matrix times a vector
+        return None
+
+
+def _multiply_accumulates(model: nn.Module, signals: torch.Tensor) -> dict[str, int]:
     """Multiply-accumulates by operator."""
-    analysis = _analysis(model, epoch).set_op_handle(**MAC_HANDLES, **dict.fromkeys(WITHOUT_MULTIPLY_ACCUMULATE))
+    analysis = _analysis(model, signals).set_op_handle(**MAC_HANDLES, **dict.fromkeys(WITHOUT_MULTIPLY_ACCUMULATE))
     counts = analysis.by_operator()
     unknown = {*analysis.unsupported_ops(), *(counts.keys() - MULTIPLY_ACCUMULATE - COUNTED_BY_ELEMENT)}
     if unknown:
@@ -109,13 +139,12 @@ def _multiply_accumulates(model: nn.Module, epoch: torch.Tensor) -> dict[str, in
     return {name: int(counts[name]) for name in sorted(counts.keys() & MULTIPLY_ACCUMULATE)}
 
 
-def _tensorflow_operations(model: nn.Module, epoch: torch.Tensor) -> tuple[dict[str, int], Counter, list[str]]:
+def _tensorflow_operations(model: nn.Module, signals: torch.Tensor) -> tuple[dict[str, int], Counter, list[str]]:
     """TensorFlow's float operations by kind, those of the `time_distributed` part, and operators without a rule."""
-    analysis = _analysis(model, epoch).clear_op_handles()
+    analysis = _analysis(model, signals).clear_op_handles()
     analysis.set_op_handle(**TENSORFLOW_HANDLES, **dict.fromkeys(WITHOUT_TENSORFLOW_STATISTIC))
     counts = analysis.by_operator()
-    with torch.no_grad():
-        counts["softmax"] += 5 * model(epoch).numel()  # outside the model, which ends in logits
+    counts["softmax"] += 5 * model(signals).numel()  # outside the model, which ends in logits
     by_module = analysis.by_module_and_operator()
     parts = [by_module[name] for name in getattr(model, "time_distributed", ())]
     time_distributed = Counter({kind: int(sum(part[kind] for part in parts)) for part in parts for kind in part})
@@ -127,12 +156,30 @@ def _size(value: Any) -> int:
     return math.prod(get_shape(value))
 
 
-# Multiply-accumulates of what fvcore does not know
+# Multiply-accumulates of what fvcore does not know, or not in general
 
 
 def _convolution_mode(inputs: list[Any], outputs: list[Any]) -> Counter:
     """A convolution whose padding is given as "same" or "valid"."""
     return Counter(conv=conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])))
+
+
+def _product(inputs: list[Any], outputs: list[Any]) -> int:
+    """A matrix product of two operands, any axes before the last two, broadcast or not."""
+    return _size(outputs[0]) * get_shape(inputs[0])[-1]
+
+
+def _einsum(inputs: list[Any], outputs: list[Any]) -> int:
+    """A product of two operands: one for each combination of the equation's indices."""
+    equation = inputs[0].toIValue().replace(" ", "")
+    operands = [get_shape(value) for value in inputs[1].node().inputs()]
+    indices = equation.split("->")[0].split(",")
+    if len(operands) != 2 or "." in equation:
+        raise BenchmarkError(f"einsum {equation!r}: expected two operands without an ellipsis")
+    lengths: dict[str, int] = {}
+    for index, length in zip("".join(indices), (n for shape in operands for n in shape), strict=True):
+        lengths[index] = max(length, lengths.get(index, 1))
+    return math.prod(lengths.values())
 
 
 def _recurrent(inputs: list[Any], outputs: list[Any]) -> int:
@@ -154,6 +201,8 @@ def _attention(inputs: list[Any], outputs: list[Any]) -> int:
 
 MAC_HANDLES: Mapping[str, Handle] = {
     "aten::_convolution_mode": _convolution_mode,
+    **dict.fromkeys(("aten::matmul", "aten::bmm", "aten::mm"), _product),
+    "aten::einsum": _einsum,
     "aten::lstm": _recurrent,
     "aten::gru": _recurrent,
     "aten::scaled_dot_product_attention": _attention,
@@ -195,7 +244,7 @@ def _tensorflow_pool(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def _tensorflow_matmul(inputs: list[Any], outputs: list[Any]) -> int:
-    return 2 * matmul_flop_jit(inputs, outputs)
+    return 2 * _product(inputs, outputs)
 
 
 def _each_input(inputs: list[Any], outputs: list[Any]) -> int:
@@ -224,6 +273,10 @@ TENSORFLOW_HANDLES: Mapping[str, Handle] = {
 }
 
 WITHOUT_TENSORFLOW_STATISTIC = frozenset(
-    f"aten::{name}" for name in ("add", "add_", "leaky_relu", "elu", "sigmoid", "tanh", "exp", "feature_dropout", "pad")
+    f"aten::{name}"
+    for name in (
+        *("add", "add_", "leaky_relu", "elu", "elu_", "sigmoid", "tanh", "exp"),
+        *("pad", "channel_shuffle", "feature_dropout", "unflatten"),
+    )
 )
 """AddV2, left out by convention, and operators that TensorFlow's profiler has no statistic for."""

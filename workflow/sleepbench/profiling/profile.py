@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sleepbench.errors import BenchmarkError
 from sleepbench.files import write_json
 from sleepbench.models import create_model, describe
 from sleepbench.profiling.latency import measure_latency
@@ -9,12 +10,19 @@ from sleepbench.profiling.operations import count_operations
 
 
 def write_profile(model: str, n_channels: int, output: str | Path) -> None:
-    """Count a model's parameters and operations, time it, and write the result as JSON."""
+    """Count a network's parameters and operations, time it, and write the result as JSON.
+
+    A sequence model is counted and timed on one sequence of the length it is trained on; both say how much of it falls
+    to an epoch. BenchmarkError for a model that is no network.
+    """
+    info = describe(model)
+    if info.kind != "network":
+        raise BenchmarkError(f"profile of {model}: it is no network; there is nothing to count in it")
     profile = {
         "model": model,
-        "title": describe(model).title,
+        "title": info.title,
         "n_channels": n_channels,
-        "operations": count_operations(create_model(model, n_channels), n_channels),
+        "operations": count_operations(create_model(model, n_channels), n_channels, info.sequence_length),
         "latency": measure_latency(model, n_channels),
     }
     write_json(output, profile)

@@ -31,12 +31,12 @@ class EpochSet:
         return len(self.stage)
 
     def signals(self, indices: np.ndarray) -> np.ndarray:
-        """Signals of the epochs at `indices` in microvolts, float32 (len(indices), n_channels, 3000)."""
-        batch = np.empty((len(indices), len(self.channels), self.recordings[0].signals.shape[2]), np.float32)
-        channels = list(self.channels)
-        for i, (recording, row) in enumerate(zip(self.recording[indices], self.row[indices], strict=True)):
+        """Signals of the epochs at `indices` in microvolts, float32 (*indices.shape, n_channels, 3000)."""
+        flat, channels = indices.reshape(-1), list(self.channels)
+        batch = np.empty((len(flat), len(channels), self.recordings[0].signals.shape[2]), np.float32)
+        for i, (recording, row) in enumerate(zip(self.recording[flat], self.row[flat], strict=True)):
             batch[i] = self.recordings[recording].signals[row][channels]
-        return batch
+        return batch.reshape(*indices.shape, *batch.shape[1:])
 
     def column(self, name: str) -> np.ndarray:
         """A per-epoch column of the recordings ("epoch", "onset_s"), for every epoch of the set."""

@@ -17,11 +17,13 @@ from sleepbench.data.preparation import load_prepared
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.metrics import confusion_items, confusion_matrix, summary
 from sleepbench.files import read_json, sha256_of_file, write_json
-from sleepbench.models import create_model
+from sleepbench.models import create_model, describe
+from sleepbench.models.registry import ModelInfo
 from sleepbench.protocols.folds import folds_of
 from sleepbench.stages import STAGES
+from sleepbench.training import estimators
 from sleepbench.training.data import EpochSet, epoch_set
-from sleepbench.training.loop import Training, predict_probabilities, train, use_device
+from sleepbench.training.loop import Estimator, Training, predict_probabilities, train, use_device
 from sleepbench.training.recipes import Recipe
 from sleepbench.training.runs import is_finished, run_key, training_key, training_settings
 
@@ -99,7 +101,9 @@ def _train_fold(
 ) -> None:
     started = time.monotonic()
     settings = record["settings"]
-    device = use_device(device_name, threads)
+    info = describe(settings["model"])
+    is_network = info.kind == "network"
+    device = use_device(device_name if is_network else "cpu", threads)
     split = folds_of(document)[fold]
     sets = {
         name: epoch_set([load_prepared(prepared(id)) for id in ids], settings["channels"], settings["window"])
@@ -112,18 +116,22 @@ def _train_fold(
         flush=True,
     )
     torch.manual_seed(settings["seed"])
-    model = create_model(settings["model"], len(settings["channels"])).to(device)
-    training = train(model, recipe, sets, settings["seed"], engine, report=_say)
+    model = create_model(info.name, len(settings["channels"]))
+    if is_network:
+        training = train(model.to(device), recipe, sets, settings["seed"], engine, info, report=_say)
+    else:
+        training = estimators.fit(model, recipe, sets, settings["seed"], engine, info, report=_say)
 
     record |= {
         "n_epochs": {name: len(epochs) for name, epochs in sets.items()},
         "environment": _environment(device, threads, engine),
         "duration_s": round(time.monotonic() - started, 1),
+        "remarks": training.remarks,
     }
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     try:
-        _write_fold(partial, record, training, model, sets["test"], engine)
+        _write_fold(partial, record, training, model, sets["test"], engine, info)
         shutil.rmtree(target, ignore_errors=True)
         partial.replace(target)
     finally:
@@ -131,18 +139,25 @@ def _train_fold(
 
 
 def _write_fold(
-    directory: Path, record: dict, training: Training, model: nn.Module, test: EpochSet, engine: str
+    directory: Path,
+    record: dict,
+    training: Training,
+    model: nn.Module | Estimator,
+    test: EpochSet,
+    engine: str,
+    info: ModelInfo,
 ) -> None:
     """Write all files of a fold, training.json last."""
     directory.mkdir(parents=True)
     pd.DataFrame(training.history).to_csv(directory / "history.csv", index=False)
+    if training.pretraining:
+        pd.DataFrame(training.pretraining).to_csv(directory / "pretraining.csv", index=False)
     weights = io.BytesIO()  # torch's own file writer hides why it failed
     torch.save(training.weights, weights)
     (directory / "weights.pt").write_bytes(weights.getvalue())
     probabilities = {}
     for training_epoch, state in training.weights.items():
-        model.load_state_dict(state)
-        probabilities[training_epoch] = predict_probabilities(model, test, engine)
+        probabilities[training_epoch] = predict_probabilities(_with_weights(model, state), test, engine, info)
     settings, runs = record["settings"], {}
     for selection, training_epoch in training.selected.items():
         simulated = record["provenance"]["simulated"]
@@ -156,6 +171,14 @@ def _write_fold(
     files = {name: sha256_of_file(directory / name) for name in names}
     key = training_key(settings)
     write_json(directory / "training.json", {"training_key": key, **record, "runs": runs, "files": files})
+
+
+def _with_weights(model: nn.Module | Estimator, state: dict[str, torch.Tensor]) -> nn.Module | Estimator:
+    """The model as it was when `state` was kept."""
+    if not isinstance(model, nn.Module):
+        return estimators.from_state(state)
+    model.load_state_dict(state)
+    return model
 
 
 def _write_predictions(directory: Path, test: EpochSet, probabilities: np.ndarray, simulated: bool) -> dict:

@@ -1,21 +1,47 @@
-"""One training: a network, a recipe and the three sets of a fold, epoch after epoch."""
+"""One training: a network, a recipe and the three sets of a fold, training epoch after training epoch."""
 
-import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sleepbench.errors import BenchmarkError
+from sleepbench.models import create_model, describe
+from sleepbench.models.registry import ModelInfo
+from sleepbench.training.augmentation import AUGMENTATIONS
 from sleepbench.training.data import EpochSet
 from sleepbench.training.engines import forward_of
-from sleepbench.training.recipes import Recipe, cycle_ends, learning_rate_at, make_optimizer, set_learning_rate
+from sleepbench.training.recipes import (
+    Pretraining,
+    Recipe,
+    class_weights_of,
+    cycle_ends,
+    l2_parameters,
+    learning_rate_at,
+    make_optimizer,
+    set_learning_rate,
+    submodule_of,
+)
 from sleepbench.training.selection import Selections, epochs_before_cycle_ends
+from sleepbench.training.sequences import Batch, Sampler, averaged, inference_batches, segments
 
 INFERENCE_BATCH = 32  # measured best on the CPU for ULW-SleepNet: larger batches fall out of the cache
+IGNORED = -100  # the label of an epoch that does not count
+
+
+class Estimator(Protocol):
+    """A model of the kind "estimator": trained in one go, on features of its own."""
+
+    def fit(self, signals: Callable[[np.ndarray], np.ndarray], stage: np.ndarray, seed: int) -> object:
+        """Learn `stage` (n,) from the epochs whose microvolts `signals` gives for any indices below n."""
+
+    def predict_proba(self, signals: np.ndarray) -> np.ndarray:
+        """Stage probabilities (n, n_classes) of epochs (n, n_channels, 3000)."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +51,15 @@ class Training:
     history : one dict per training epoch (losses are means over epochs of 30 s; learning_rate that of the last step)
     selected : the 1-based training epoch that each selection rule chose
     weights : state_dict on the CPU of every chosen training epoch
+    pretraining : the history of a first stage
+    remarks : what was not as the recipe says
     """
 
     history: list[dict]
     selected: dict[str, int]
     weights: dict[int, dict[str, torch.Tensor]]
+    pretraining: list[dict] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def use_device(device: str, threads: int) -> torch.device:
@@ -52,6 +82,7 @@ def train(
     sets: dict[str, EpochSet],
     seed: int,
     engine: str,
+    info: ModelInfo,
     report: Callable[[str], None] = print,
 ) -> Training:
     """Train `model` in place by `recipe`, on the device it is on.
@@ -59,89 +90,190 @@ def train(
     Parameters
     ----------
     sets : "train", "validation" (may be empty) and "test"
-    seed : of the shuffling and of dropout
+    seed : of the shuffling, of dropout and of augmentation
     engine : "fast" or "reference", see `engines`
+    info : the model's entry in the registry
     report : called with one line per training epoch
 
     The test set never influences the training; it is evaluated after every training epoch because selection rules that
     look at it (best_test) are part of what this benchmark measures.
     """
-    if not len(sets["train"]):
+    remarks = _remarks(recipe, sets)
+    for remark in remarks:
+        report(remark)
+    pretraining = _pretrain(model, recipe.pretrain, sets["train"], seed, engine, report) if recipe.pretrain else []
+    sampler = _sampler(recipe, sets["train"], info)
+    selections = Selections(len(sets["validation"]) > 0, _epochs_before_cycle_ends(recipe, sampler, seed))
+    history, weights = [], {}
+    for row in _passes(model, recipe, sets["train"], sampler, seed, engine):
+        for name in ("validation", "test"):
+            row |= {f"{name}_{key}": value for key, value in evaluate(model, sets[name], engine, info).items()}
+        history.append(row)
+        selections.update(row)
+        training_epoch = row["training_epoch"]
+        weights[training_epoch] = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
+        weights = {epoch: state for epoch, state in weights.items() if epoch in selections.selected.values()}
+        report(_line(row, recipe.training_epochs))
+        if _is_patience_over(recipe, selections, training_epoch):
+            remarks.append(f"stopped early: validation accuracy has not risen for {recipe.patience} training epochs")
+            report(remarks[-1])
+            break
+    return Training(history, dict(selections.selected), weights, pretraining, remarks)
+
+
+def _remarks(recipe: Recipe, sets: dict[str, EpochSet]) -> list[str]:
+    if recipe.patience is None or len(sets["validation"]):
+        return []
+    return [
+        f"patience {recipe.patience} of the recipe {recipe.name} is ignored: no validation subjects are held out; "
+        f"all {recipe.training_epochs} training epochs are trained"
+    ]
+
+
+def _is_patience_over(recipe: Recipe, selections: Selections, training_epoch: int) -> bool:
+    best = selections.selected.get("best_validation")
+    if recipe.patience is None or best is None or training_epoch == recipe.training_epochs:
+        return False
+    return training_epoch - best >= recipe.patience
+
+
+def _pretrain(
+    model: nn.Module, stage: Pretraining, epochs: EpochSet, seed: int, engine: str, report: Callable[[str], None]
+) -> list[dict]:
+    """The first stage: train another model on the training set, then copy a part of it into `model`; its history."""
+    info = describe(stage.model)
+    asked_by = f"recipe {stage.recipe.name}: submodule"
+    part = submodule_of(model, stage.submodule, asked_by)
+    first = create_model(stage.model, len(epochs.channels)).to(next(model.parameters()).device)
+    trained = submodule_of(first, stage.submodule, asked_by)
+    history = []
+    for row in _passes(first, stage.recipe, epochs, _sampler(stage.recipe, epochs, info), seed, engine):
+        history.append(row)
+        report(f"first stage, {_progress(row, stage.recipe.training_epochs)}")
+    try:
+        part.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise BenchmarkError(
+            f"{asked_by}: {stage.submodule!r} of {stage.model} does not fit into {type(model).__name__}: {error}"
+        ) from error
+    return history
+
+
+def _sampler(recipe: Recipe, epochs: EpochSet, info: ModelInfo) -> Sampler:
+    if not len(epochs):
         raise BenchmarkError("the training set holds no epochs")
-    device = next(model.parameters()).device
-    forward = forward_of(model, engine)
-    optimizer = make_optimizer(model, recipe)
+    length = info.sequence_length
+    if length is not None and recipe.balanced_sampling:
+        raise BenchmarkError(
+            f"recipe {recipe.name}: balanced_sampling is for models of single epochs, but {info.name} is trained on "
+            "sequences; set it to false"
+        )
+    runs = [] if length is None else segments(epochs)
+    return Sampler(epochs.stage, recipe.items_per_batch(length), runs, length, recipe.balanced_sampling)
+
+
+def _epochs_before_cycle_ends(recipe: Recipe, sampler: Sampler, seed: int) -> frozenset[int]:
+    """What "cycle_end" selects among. Drawn ahead: training epochs of sequences vary in their number of batches."""
+    if recipe.schedule != "cosine_restarts":
+        return frozenset()
+    shuffling = torch.Generator().manual_seed(seed)
+    steps_done = list(accumulate(len(sampler.draw(shuffling)) for _ in range(recipe.training_epochs)))
+    return epochs_before_cycle_ends(cycle_ends(recipe, steps_done[-1]), steps_done)
+
+
+def _passes(
+    model: nn.Module, recipe: Recipe, epochs: EpochSet, sampler: Sampler, seed: int, engine: str
+) -> Iterator[dict]:
+    """Train `model` on `epochs`, one training epoch after the other; what is known of each from the training itself."""
+    learner = _Learner(model, recipe, epochs, seed, engine)
     shuffling = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    selections = _selections(recipe, sets)
-    history, weights, step = [], {}, 0
+    step = 0
     for training_epoch in range(1, recipe.training_epochs + 1):
-        losses, correct = [], 0
+        losses, counted, correct = [], [], 0
         model.train()
-        for indices in torch.randperm(len(sets["train"]), generator=shuffling).split(recipe.batch_size):
-            rate = learning_rate_at(recipe, step)
-            set_learning_rate(optimizer, rate)
-            loss, hits = _step(forward, optimizer, sets["train"], indices.numpy(), device)
-            losses.append((loss, len(indices)))
+        batches = sampler.draw(shuffling)
+        for i, batch in enumerate(batches):
+            rate = learning_rate_at(recipe, step, training_epoch - 1 + i / len(batches))
+            loss, hits = learner.step(batch, rate)
+            losses.append(loss)
+            counted.append(int(batch.counted.sum()))
             correct += hits
             step += 1
         row = {
             "training_epoch": training_epoch,
             "learning_rate": rate,
-            "train_loss": float(np.average([loss for loss, _ in losses], weights=[n for _, n in losses])),
-            "train_accuracy": correct / len(sets["train"]),
+            "train_loss": float(np.average(losses, weights=counted)),
+            "train_accuracy": correct / sum(counted),
         }
-        for name in ("validation", "test"):
-            row |= {f"{name}_{key}": value for key, value in _evaluate(model, sets[name], engine).items()}
         if not np.isfinite(row["train_loss"]):
             raise BenchmarkError(f"the training loss is {row['train_loss']} in training epoch {training_epoch}")
-        history.append(row)
-        selections.update(row)
-        weights[training_epoch] = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
-        weights = {epoch: state for epoch, state in weights.items() if epoch in selections.selected.values()}
-        report(_line(row, recipe.training_epochs))
-    return Training(history, dict(selections.selected), weights)
+        yield row
 
 
-def _selections(recipe: Recipe, sets: dict[str, EpochSet]) -> Selections:
-    steps_per_epoch = math.ceil(len(sets["train"]) / recipe.batch_size)
-    ends = cycle_ends(recipe, recipe.training_epochs * steps_per_epoch)
-    return Selections(len(sets["validation"]) > 0, epochs_before_cycle_ends(ends, steps_per_epoch))
+class _Learner:
+    """A network with what changes it: the recipe's optimizer and loss, on the epochs of a training set."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, epochs: EpochSet, seed: int, engine: str):
+        self.model, self.recipe, self.epochs = model, recipe, epochs
+        self.device = next(model.parameters()).device
+        self.forward = forward_of(model, engine)
+        self.optimizer = make_optimizer(model, recipe)
+        self.cross_entropy = _cross_entropy(recipe, epochs.stage, self.device)
+        self.penalised = l2_parameters(model, recipe)
+        self.augmenting = np.random.default_rng(seed)
+
+    def step(self, batch: Batch, learning_rate: float) -> tuple[float, int]:
+        """One optimizer step; the batch's mean cross-entropy, and how many epochs that count are classified rightly."""
+        signals, labels = self._load(batch)
+        set_learning_rate(self.optimizer, learning_rate)
+        self.optimizer.zero_grad(set_to_none=True)
+        logits = self.forward(signals).flatten(0, -2)  # of a sequence model (batch, length, n_classes)
+        loss = self.cross_entropy(logits, labels)
+        (loss + self._penalty() if self.penalised else loss).backward()
+        if self.recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        return loss.item(), int((logits.argmax(dim=1) == labels).sum())
+
+    def _load(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The signals of a batch, augmented, and the labels (n,) of all its epochs in a row."""
+        signals = self.epochs.signals(batch.epochs)
+        for name in self.recipe.augmentation:
+            signals = AUGMENTATIONS[name](signals, self.augmenting)
+        labels = np.where(batch.counted, self.epochs.stage[batch.epochs], IGNORED).reshape(-1)
+        return torch.from_numpy(signals).to(self.device), torch.from_numpy(labels).to(self.device)
+
+    def _penalty(self) -> Tensor:
+        return self.recipe.l2 / 2 * torch.stack([parameter.square().sum() for parameter in self.penalised]).sum()
 
 
-def _step(
-    forward: Callable[[Tensor], Tensor],
-    optimizer: torch.optim.Optimizer,
-    epochs: EpochSet,
-    indices: np.ndarray,
-    device: torch.device,
-) -> tuple[float, int]:
-    """One optimizer step; returns the batch's mean cross-entropy and the number of epochs classified rightly."""
-    signals = torch.from_numpy(epochs.signals(indices)).to(device)
-    stage = torch.from_numpy(epochs.stage[indices]).to(device)
-    optimizer.zero_grad(set_to_none=True)
-    logits = forward(signals)
-    loss = nn.functional.cross_entropy(logits, stage)
-    loss.backward()
-    optimizer.step()
-    return loss.item(), int((logits.argmax(dim=1) == stage).sum())
+def _cross_entropy(recipe: Recipe, stage: np.ndarray, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """The recipe's mean cross-entropy over the epochs of a batch that count, by their stages' weights."""
+    weights = class_weights_of(recipe, stage)
+    weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
+    return nn.CrossEntropyLoss(weight, ignore_index=IGNORED, label_smoothing=recipe.label_smoothing)
 
 
 @torch.inference_mode()
-def predict_probabilities(model: nn.Module, epochs: EpochSet, engine: str) -> np.ndarray:
+def predict_probabilities(model: nn.Module | Estimator, epochs: EpochSet, engine: str, info: ModelInfo) -> np.ndarray:
     """Stage probabilities of every epoch in evaluation mode, float32 (n_epochs, 5)."""
+    batches = inference_batches(epochs, info.sequence_length, info.inference, INFERENCE_BATCH)
+    if info.kind == "estimator":
+        probabilities = [model.predict_proba(epochs.signals(batch.epochs)).astype(np.float32) for batch in batches]
+        return np.concatenate(probabilities)
     model.eval()
     device = next(model.parameters()).device
-    batches = np.array_split(np.arange(len(epochs)), range(INFERENCE_BATCH, len(epochs), INFERENCE_BATCH))
     forward = forward_of(model, engine)
-    logits = [forward(torch.from_numpy(epochs.signals(batch)).to(device)) for batch in batches]
-    return torch.cat(logits).softmax(dim=1).cpu().numpy()
+    logits = [forward(torch.from_numpy(epochs.signals(batch.epochs)).to(device)).flatten(0, -2) for batch in batches]
+    return averaged(torch.cat(logits).softmax(dim=1).cpu().numpy(), batches, len(epochs))
 
 
-def _evaluate(model: nn.Module, epochs: EpochSet, engine: str) -> dict[str, float | None]:
+def evaluate(model: nn.Module | Estimator, epochs: EpochSet, engine: str, info: ModelInfo) -> dict[str, float | None]:
+    """Cross-entropy and accuracy of a model's predictions; None on an empty set."""
     if not len(epochs):
         return {"loss": None, "accuracy": None}
-    probabilities = predict_probabilities(model, epochs, engine).astype(np.float64)
+    probabilities = predict_probabilities(model, epochs, engine, info).astype(np.float64)
     of_stage = probabilities[np.arange(len(epochs)), epochs.stage]
     return {
         "loss": float(-np.log(np.maximum(of_stage, np.finfo(np.float32).tiny)).mean()),
@@ -149,9 +281,13 @@ def _evaluate(model: nn.Module, epochs: EpochSet, engine: str) -> dict[str, floa
     }
 
 
-def _line(row: dict, n: int) -> str:
-    validation = "" if row["validation_accuracy"] is None else f"  validation {row['validation_accuracy']:.3f}"
+def _progress(row: dict, n: int) -> str:
     return (
         f"training epoch {row['training_epoch']:>{len(str(n))}}/{n}  loss {row['train_loss']:.4f}  "
-        f"accuracy: training {row['train_accuracy']:.3f}{validation}  test {row['test_accuracy']:.3f}"
+        f"accuracy: training {row['train_accuracy']:.3f}"
     )
+
+
+def _line(row: dict, n: int) -> str:
+    validation = "" if row["validation_accuracy"] is None else f"  validation {row['validation_accuracy']:.3f}"
+    return f"{_progress(row, n)}{validation}  test {row['test_accuracy']:.3f}"

@@ -5,6 +5,7 @@ selection rule. A fold's directory appears whole, by one rename, and holds
 
     training.json                       settings, keys, environment, SHA-256 of the other files
     history.csv, weights.pt             one row per training epoch; the weights of every selected training epoch
+    pretraining.csv                     one row per training epoch of a first stage, where the recipe has one
     <selection>/predictions.parquet     one row per test epoch
     <selection>/metrics.json
 """

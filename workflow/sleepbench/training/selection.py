@@ -1,6 +1,7 @@
 """Selection rules: which training epoch is reported."""
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 SELECTIONS = ("best_test", "best_validation", "last", "cycle_end")
@@ -8,12 +9,13 @@ BEST_OF = {"best_test": "test_accuracy", "best_validation": "validation_accuracy
 """Rules that take the training epoch with the highest value of a column of the history; the first one on a tie."""
 
 
-def epochs_before_cycle_ends(cycle_ends: Iterable[int], steps_per_epoch: int) -> frozenset[int]:
+def epochs_before_cycle_ends(cycle_ends: Iterable[int], steps_done: Sequence[int]) -> frozenset[int]:
     """The last training epochs (1-based) that are complete when a cycle of the schedule ends.
 
-    `cycle_ends` are numbers of optimizer steps. Cycles that end within the first training epoch have none.
+    `cycle_ends` are numbers of optimizer steps, `steps_done` those after each training epoch. Cycles that end within
+    the first training epoch have none.
     """
-    return frozenset(steps // steps_per_epoch for steps in cycle_ends) - {0}
+    return frozenset(bisect_right(steps_done, steps) for steps in cycle_ends) - {0}
 
 
 @dataclass

@@ -1,0 +1,295 @@
+"""What every registered model must do. A new model is tested here by its entry in the registry alone.
+
+Its size goes into tests/reference/model_sizes.csv: parameters and multiply-accumulates as published, as counted on an
+independent build, or by hand; full or as printed. Macs are of an epoch or of a sequence of `length` epochs.
+`leaves_out` names an operator that the source does not count.
+"""
+
+import importlib
+import inspect
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.testing import assert_close
+
+from sleepbench import models
+from sleepbench.errors import BenchmarkError
+from sleepbench.profiling.conventions import agrees
+from sleepbench.profiling.operations import count_operations
+
+NETWORKS = [name for name in models.model_names() if models.describe(name).kind == "network"]
+SEQUENCE_NETWORKS = [name for name in NETWORKS if models.describe(name).sequence_length]
+ESTIMATORS = [name for name in models.model_names() if models.describe(name).kind == "estimator"]
+SIZES = pd.read_csv(Path(__file__).parents[1] / "reference" / "model_sizes.csv", dtype={"parameters": str, "macs": str})
+STEPS = 400
+SLEEP_EDF_CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental")
+
+every_model = pytest.mark.parametrize("name", models.model_names())
+every_network = pytest.mark.parametrize("name", NETWORKS)
+every_sequence_network = pytest.mark.parametrize("name", SEQUENCE_NETWORKS)
+
+
+def architecture(name: str) -> type:
+    info = models.describe(name)
+    return getattr(importlib.import_module(info.module), info.architecture)
+
+
+def network(name: str, n_channels: int | None = None, seed: int = 0, dropout: bool = True) -> nn.Module:
+    """A fresh network, with the channels of its paper unless told otherwise."""
+    torch.manual_seed(seed)
+    model = models.create_model(name, n_channels or len(models.describe(name).published_channels))
+    return model if dropout else without_dropout(model)
+
+
+def without_dropout(model: nn.Module) -> nn.Module:
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        elif isinstance(module, nn.RNNBase | nn.MultiheadAttention):
+            module.dropout = 0.0
+    return model
+
+
+def settled(model: nn.Module, signals: Tensor) -> nn.Module:
+    """In evaluation mode, batch norm's running statistics those of `signals`."""
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momentum = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches, here one
+    with torch.no_grad():
+        model.train()(signals)
+    for norm, value in zip(norms, momentum, strict=True):
+        norm.momentum = value
+    return model.eval()
+
+
+def microvolts(name: str, n: int, length: int = 4, n_channels: int | None = None) -> Tensor:
+    """Noise of the amplitude of an EEG: n epochs, or n sequences of `length` for a sequence model."""
+    info = models.describe(name)
+    axes = (n, length) if info.sequence_length else (n,)
+    generator = torch.Generator().manual_seed(0)
+    return 30 * torch.randn(*axes, n_channels or len(info.published_channels), 3000, generator=generator)
+
+
+def windows_to_learn(name: str) -> tuple[Tensor, Tensor]:
+    """64 windows of 30 s and their stages, which differ in the frequency of a wave; sequences have 8 of them."""
+    info = models.describe(name)
+    generator = torch.Generator().manual_seed(0)
+    stages = torch.arange(64)[torch.randperm(64, generator=generator)] % 5
+    hertz = torch.tensor([1.0, 3.0, 7.0, 13.0, 20.0])[stages][:, None, None]
+    shape = (64, len(info.published_channels))
+    phases = 2 * torch.pi * torch.rand(*shape, 1, generator=generator)
+    waves = 40 * torch.sin(2 * torch.pi * hertz * torch.arange(3000) / 100 + phases)
+    signals = waves + 10 * torch.randn(*shape, 3000, generator=generator)
+    return (signals.unflatten(0, (8, 8)), stages.unflatten(0, (8, 8))) if info.sequence_length else (signals, stages)
+
+
+def loss_of(logits: Tensor, stages: Tensor) -> Tensor:
+    return cross_entropy(logits.flatten(0, -2), stages.flatten())
+
+
+# ---------------------------------------------------------------------------------------------------------- the entry
+
+
+@every_model
+def test_entry_fits_the_model(name):
+    info = models.describe(name)
+    assert info.title and info.paper
+    assert set(info.published_channels) <= set(SLEEP_EDF_CHANNELS)
+    assert len(info.published_channels) in info.supported_channels
+    assert info.kind in ("network", "estimator")
+    assert (info.sequence_length, info.inference) == (None, None) or info.inference in ("night", "windows")
+    model = models.create_model(name, len(info.published_channels))
+    assert type(model).__name__ == info.architecture
+    assert inspect.getsourcefile(type(model)) == str(models.model_source(name))
+    assert inspect.getmodule(model).__doc__
+    assert isinstance(model, nn.Module) == (info.kind == "network")
+
+
+@every_model
+def test_other_numbers_of_channels_are_refused(name):
+    supported = models.describe(name).supported_channels
+    for n_channels in set(range(1, 6)) - set(supported):
+        message = f"model {name}: n_channels is {n_channels}, but the architecture is defined for"
+        with pytest.raises(BenchmarkError, match=message):
+            models.create_model(name, n_channels)
+
+
+# --------------------------------------------------------------------------------------------------------------- size
+
+
+@every_network
+def test_size_is_known(name):
+    """Parameters and multiply-accumulates are those of the table."""
+    rows = SIZES[SIZES.model == name]
+    assert len(rows), f"tests/reference/model_sizes.csv has no row of {name}"
+    for row in rows.itertuples():
+        length = None if pd.isna(row.length) else int(row.length)
+        counts = count_operations(network(name, row.n_channels), row.n_channels, length)
+        macs = counts["macs"] - (0 if pd.isna(row.leaves_out) else counts["ledger"]["macs"][row.leaves_out])
+        found = {"parameters": counts["parameters"], "macs": macs / (counts["length"] if row.per == "epoch" else 1)}
+        for kind, printed in (("parameters", row.parameters), ("macs", row.macs)):
+            assert agrees(found[kind], printed), f"{row.n_channels} channels: {found[kind]} {kind}, expected {printed}"
+            assert printed.isdigit() or not row.exact
+
+
+# --------------------------------------------------------------------------------------------------- input and output
+
+
+@every_network
+def test_shapes(name):
+    for n_channels in models.describe(name).supported_channels:
+        for n_classes in (5, 3):
+            model = models.create_model(name, n_channels, n_classes).eval()
+            signals = microvolts(name, 2, length=3, n_channels=n_channels)
+            with torch.inference_mode():
+                logits = model(signals)
+            assert logits.shape == (*signals.shape[:-2], n_classes)
+            assert logits.dtype == torch.float32
+            assert logits.isfinite().all()
+
+
+@every_sequence_network
+def test_sequences_may_have_any_length(name):
+    model = network(name).eval()
+    long = 200 if models.describe(name).inference == "night" else 2 * models.describe(name).sequence_length + 1
+    with torch.inference_mode():
+        for length in (1, 2, 7, long):
+            logits = model(microvolts(name, 1, length))
+            assert logits.shape == (1, length, 5)
+            assert logits.isfinite().all()
+
+
+@every_sequence_network
+def test_epochs_of_a_sequence_know_each_other(name):
+    signals = microvolts(name, 2)
+    model = settled(network(name), signals)
+    other_first = torch.cat((signals[:, 1:2], signals[:, 1:]), dim=1)
+    with torch.inference_mode():
+        assert not torch.allclose(model(signals)[:, 1:], model(other_first)[:, 1:], rtol=1e-4, atol=1e-6)
+
+
+@every_network
+def test_output_does_not_depend_on_the_rest_of_the_batch(name):
+    signals = microvolts(name, 4)
+    model = settled(network(name), signals)
+    with torch.inference_mode():
+        together = model(signals)
+        alone = torch.cat([model(item[None]) for item in signals])
+        in_other_company = model(torch.cat((signals[:1], 5 * signals[1:].flip(-1))))[:1]
+    tolerance = 1e-4 * together.abs().max().item()
+    assert_close(alone, together, rtol=0, atol=tolerance)
+    assert_close(in_other_company, together[:1], rtol=0, atol=tolerance)
+
+
+@every_network
+def test_output_is_logits(name):
+    """Neither probabilities nor their logarithms: those would pass through a softmax once more in the loss."""
+    signals = microvolts(name, 4)
+    model = settled(network(name), signals)
+    with torch.inference_mode():
+        logits = model(signals).flatten(0, -2)
+    assert logits.min() < 0 or logits.max() > 1
+    for total in (logits.sum(dim=-1), logits.exp().sum(dim=-1)):
+        assert not torch.allclose(total, torch.ones(()), atol=1e-3)
+
+
+# ----------------------------------------------------------------------------------------------------------- training
+
+
+@every_network
+def test_every_parameter_gets_a_gradient(name):
+    """In evaluation mode, where a bias before a batch norm has a gradient that is not taken away by the norm."""
+    signals, stages = windows_to_learn(name)
+    signals, stages = signals[: len(signals) // 4], stages[: len(stages) // 4]
+    model = settled(network(name, dropout=False), signals)
+    loss_of(model(signals), stages).backward()
+    without = {key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()}
+    assert without == set(getattr(model, "parameters_without_gradient", ()))
+
+
+@every_network
+def test_fits_64_windows(name):
+    """Each is put right, in evaluation mode and without dropout, within 400 steps on a quarter of the windows."""
+    signals, stages = windows_to_learn(name)
+    model = network(name, dropout=False)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    wrong = stages.numel()
+    for _ in range(STEPS // 4):
+        seen_wrong = 0
+        for batch in torch.randperm(len(signals)).chunk(4):
+            logits = model.train()(signals[batch])
+            optimizer.zero_grad()
+            loss_of(logits, stages[batch]).backward()
+            optimizer.step()
+            seen_wrong += int((logits.argmax(dim=-1) != stages[batch]).sum())
+        if seen_wrong == 0:
+            with torch.no_grad():
+                wrong = int((settled(model, signals)(signals).argmax(dim=-1) != stages).sum())
+        if wrong == 0:
+            return
+    pytest.fail(f"{name}: {seen_wrong} of 64 windows are wrong after {STEPS} steps; in evaluation mode {wrong}")
+
+
+@every_network
+def test_weights_follow_from_the_seed(name):
+    first, again, other = (network(name, seed=seed).state_dict() for seed in (7, 7, 8))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_learn_and_tell_probabilities(name):
+    signals, stages = (tensor.numpy() for tensor in windows_to_learn(name))
+    n_channels = len(models.describe(name).published_channels)
+    first, again = (
+        models.create_model(name, n_channels).fit(signals.__getitem__, stages, seed=7).predict_proba(signals)
+        for _ in range(2)
+    )
+    assert first.shape == (64, 5)
+    assert_close(first.sum(axis=1), np.ones(64, first.dtype), rtol=0, atol=1e-5)
+    assert (first.argmax(axis=1) == stages).all()
+    assert (first == again).all()
+
+
+# -------------------------------------------------------------------------------------------------- saving, exporting
+
+
+@every_network
+def test_saves_and_loads(name):
+    signals = microvolts(name, 2, length=3)
+    saved, loaded = settled(network(name), signals), network(name, seed=1).eval()
+    file = io.BytesIO()
+    torch.save(saved.state_dict(), file)
+    file.seek(0)
+    loaded.load_state_dict(torch.load(file, weights_only=True))
+    with torch.inference_mode():
+        assert torch.equal(loaded(signals), saved(signals))
+
+
+@every_network
+def test_exports(name):
+    signals = microvolts(name, 2, length=3)
+    model = settled(network(name), signals)
+    with torch.no_grad():
+        expected = model(signals)
+        exported = torch.export.export(model, (signals,)).module()(signals)
+    assert_close(exported, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if hasattr(architecture(name), "forward_fast")])
+def test_fast_forward_gives_the_same(name):
+    signals = microvolts(name, 4)
+    model = settled(network(name, dropout=False), signals)
+    for training in (False, True):
+        model.train(training)
+        with torch.no_grad():
+            expected = model(signals)
+            assert_close(model.forward_fast(signals), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())

@@ -1,0 +1,81 @@
+"""Models small enough to be trained in milliseconds, and their entries for the registry."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sleepbench.models.registry import ModelInfo
+
+
+class Amplitudes(nn.Module):
+    """(..., n_channels, 3000) -> (..., 8)."""
+
+    def __init__(self, n_channels: int):
+        super().__init__()
+        self.linear = nn.Linear(n_channels, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.linear(x.std(dim=-1).clamp(min=1e-6).log()))
+
+
+class OfEpochs(nn.Module):
+    """(batch, n_channels, 3000) -> (batch, n_classes); sequences too, epoch by epoch."""
+
+    def __init__(self, n_channels: int, n_classes: int = 5):
+        super().__init__()
+        self.amplitudes = Amplitudes(n_channels)
+        self.classifier = nn.Linear(8, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.amplitudes(x))
+
+    def l2_parameters(self) -> list[str]:
+        return ["classifier.weight"]
+
+
+class OfSequences(nn.Module):
+    """(batch, length, n_channels, 3000) -> (batch, length, n_classes); an epoch's logits depend on the others."""
+
+    def __init__(self, n_channels: int, n_classes: int = 5):
+        super().__init__()
+        self.amplitudes = Amplitudes(n_channels)
+        self.context = nn.GRU(8, 8, batch_first=True, bidirectional=True)
+        self.classifier = nn.Linear(16, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.context(self.amplitudes(x))[0])
+
+
+class Centroids:
+    """An estimator: the stage whose mean log amplitude is nearest."""
+
+    def __init__(self, n_channels: int, n_classes: int = 5):
+        self.n_classes = n_classes
+
+    def fit(self, signals, stage: np.ndarray, seed: int) -> None:
+        self.seed = seed
+        amplitude = self._amplitude(signals(np.arange(len(stage))))
+        self.centroids = np.array([amplitude[stage == k].mean() if k in stage else 1e9 for k in range(self.n_classes)])
+
+    def predict_proba(self, signals: np.ndarray) -> np.ndarray:
+        near = np.exp(-np.minimum(np.abs(self._amplitude(signals)[:, None] - self.centroids), 50))
+        return near / near.sum(axis=1, keepdims=True)
+
+    def _amplitude(self, signals: np.ndarray) -> np.ndarray:
+        return np.log(signals.std(axis=(1, 2)))
+
+
+def entry(name: str, architecture: str, **fields: object) -> ModelInfo:
+    return ModelInfo(
+        name=name, title=name, module="fake_models", architecture=architecture, paper="none",
+        published_channels=("EEG Fpz-Cz",), published_recipe=None, **fields,
+    )  # fmt: skip
+
+
+ENTRIES = (
+    entry("of_epochs", "OfEpochs"),
+    entry("of_windows", "OfSequences", sequence_length=5, inference="windows"),
+    entry("without_context", "OfEpochs", sequence_length=5, inference="windows"),
+    entry("of_nights", "OfSequences", sequence_length=5, inference="night"),
+    entry("centroids", "Centroids", kind="estimator"),
+)

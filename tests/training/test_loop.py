@@ -1,0 +1,287 @@
+"""The loop, on networks of a few weights; single epochs against a plain loop written down here."""
+
+import numpy as np
+import pytest
+import torch
+from fake_models import OfEpochs, OfSequences
+from synthetic_night import CHANNELS
+from torch import nn
+
+from sleepbench.data.preparation import load_prepared
+from sleepbench.errors import BenchmarkError
+from sleepbench.models import create_model, describe
+from sleepbench.training import loop
+from sleepbench.training.data import epoch_set
+from sleepbench.training.loop import evaluate, predict_probabilities, train
+from sleepbench.training.recipes import Recipe, learning_rate_at
+
+PLAIN = {"learning_rate": 1e-2, "schedule": "constant", "batch_size": 10, "training_epochs": 3}
+
+
+@pytest.fixture(autouse=True)
+def fakes(fake_models):
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def sets(nights):
+    """Training, validation and test epochs of different nights."""
+    ids = {"train": ["SC4001", "SC4002"], "validation": ["SC4011"], "test": ["SC4021"]}
+    return {
+        name: epoch_set([load_prepared(nights[id]) for id in of_set], CHANNELS, "standard")
+        for name, of_set in ids.items()
+    }
+
+
+def without_validation(sets):
+    return sets | {"validation": epoch_set([], CHANNELS, "standard")}
+
+
+def fitted(name, sets, seed=3, report=lambda line: None, **settings):
+    torch.manual_seed(seed)
+    model = create_model(name, len(CHANNELS))
+    recipe = Recipe.from_config("r", PLAIN | settings)
+    return model, train(model, recipe, sets, seed, "reference", describe(name), report)
+
+
+def weights_of(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def plain_loop(model, recipe, sets, seed):
+    """Training of single epochs as it is meant, in one piece; mean losses of the training epochs."""
+    epochs = sets["train"]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1, eps=recipe.epsilon, amsgrad=recipe.amsgrad)
+    shuffling, step, means = torch.Generator().manual_seed(seed), 0, []
+    torch.manual_seed(seed)
+    for _ in range(recipe.training_epochs):
+        losses = []
+        for indices in torch.randperm(len(epochs), generator=shuffling).split(recipe.batch_size):
+            optimizer.param_groups[0]["lr"] = learning_rate_at(recipe, step)
+            optimizer.zero_grad()
+            stage = torch.from_numpy(epochs.stage[indices.numpy()])
+            logits = model.train()(torch.from_numpy(epochs.signals(indices.numpy())))
+            loss = nn.functional.cross_entropy(logits, stage)
+            loss.backward()
+            optimizer.step()
+            losses.append((loss.item(), len(indices)))
+            step += 1
+        means.append(np.average([loss for loss, _ in losses], weights=[n for _, n in losses]))
+    return means
+
+
+@pytest.mark.parametrize("name", ["of_epochs", "ulw_sleepnet"])
+def test_single_epochs_train_bit_for_bit_as_a_plain_loop(sets, name):
+    recipe = {"schedule": "cosine_restarts", "first_cycle_steps": 4, "cycle_multiplier": 2, "amsgrad": True}
+    model, training = fitted(name, sets, **recipe)
+    torch.manual_seed(3)
+    expected = create_model(name, len(CHANNELS))
+    losses = plain_loop(expected, Recipe.from_config("r", PLAIN | recipe), sets, 3)
+    assert [row["train_loss"] for row in training.history] == losses
+    assert (weights_of(model) == weights_of(expected)).all()
+    # 5 steps a training epoch, cycles end after 4 and 12
+    assert training.selected["cycle_end"] == 2
+    assert training.selected["last"] == 3
+    assert set(training.weights) == set(training.selected.values())
+
+
+@pytest.mark.parametrize("name", ["of_windows", "of_nights"])
+def test_a_model_of_sequences_learns(sets, name):
+    model, training = fitted(name, sets, training_epochs=30)
+    assert training.history[-1]["train_loss"] < 0.7 * training.history[0]["train_loss"]
+    assert training.history[-1]["test_accuracy"] == evaluate(model, sets["test"], "fast", describe(name))["accuracy"]
+    again = fitted(name, sets, training_epochs=30)[0]
+    assert (weights_of(model) == weights_of(again)).all()
+
+
+def test_cycles_of_a_model_of_sequences_end_where_the_learning_rate_jumps(sets, monkeypatch):
+    """The number of steps varies from one training epoch to the next."""
+    rates, steps_done = [], []
+    monkeypatch.setattr(loop, "set_learning_rate", lambda optimizer, rate: rates.append(rate))
+    cycles = {"schedule": "cosine_restarts", "first_cycle_steps": 7, "cycle_multiplier": 2, "batch_unit": "sequences"}
+    settings = {"training_epochs": 20, "batch_size": 2, **cycles}
+    training = fitted("of_windows", sets, report=lambda line: steps_done.append(len(rates)), **settings)[1]
+    assert len(set(np.diff(steps_done))) > 1
+    last_jump = max(step for step in range(1, len(rates)) if rates[step] > rates[step - 1])
+    assert training.selected["cycle_end"] == sum(done <= last_jump for done in steps_done)
+
+
+def test_every_epoch_of_a_sequence_counts_once_in_loss_and_accuracy(sets):
+    """All windows in one batch, nearly no learning rate: the numbers of the training are those of an evaluation."""
+    settings = {"training_epochs": 1, "learning_rate": 1e-12, "batch_size": 1000}
+    model, training = fitted("without_context", sets, **settings)
+    expected = evaluate(model, sets["train"], "fast", describe("without_context"))
+    assert training.history[0]["train_loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert training.history[0]["train_accuracy"] == expected["accuracy"]
+
+
+def test_predictions_of_a_night_are_those_of_each_segment_whole(sets):
+    model, _ = fitted("of_nights", sets)
+    test = sets["test"]
+    with torch.inference_mode():
+        whole = model.eval()(torch.from_numpy(test.signals(np.arange(len(test))[None]))).softmax(dim=-1)[0].numpy()
+    assert (predict_probabilities(model, test, "fast", describe("of_nights")) == whole).all()
+
+
+def test_predictions_in_windows_are_averages(sets):
+    model, _ = fitted("of_windows", sets)
+    test, total, times = sets["test"], np.zeros((24, 5)), np.zeros(24)
+    with torch.inference_mode():
+        for start in [*range(0, 19, 2), 19]:
+            window = np.arange(start, start + 5)
+            total[window] += model.eval()(torch.from_numpy(test.signals(window[None]))).softmax(dim=-1)[0].numpy()
+            times[window] += 1
+    found = predict_probabilities(model, test, "fast", describe("of_windows"))
+    np.testing.assert_allclose(found, total / times[:, None], atol=1e-6)
+
+
+def test_segments_of_one_epoch_are_trained_and_predicted_too(nights):
+    """The released window keeps every other epoch of these nights."""
+    of = {"train": ["SC4001", "SC4002"], "validation": [], "test": ["SC4021"]}
+    sets = {k: epoch_set([load_prepared(nights[id]) for id in ids], CHANNELS, "released") for k, ids in of.items()}
+    for name in ("of_windows", "of_nights"):
+        model, training = fitted(name, sets)
+        probabilities = predict_probabilities(model, sets["test"], "fast", describe(name))
+        assert probabilities.shape == (12, 5) and np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+        assert np.isfinite(training.history[-1]["train_loss"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"weight_decay": 0.1}, "of_epochs"),
+        ({"clip_norm": 1e-3}, "of_epochs"),
+        ({"class_weights": "balanced"}, "of_epochs"),
+        ({"class_weights": [1, 2, 3, 4, 5]}, "of_windows"),
+        ({"label_smoothing": 0.2}, "of_windows"),
+        ({"augmentation": ["roll_10"]}, "ulw_sleepnet"),
+        ({"augmentation": ["roll_10"], "batch_unit": "sequences"}, "of_windows"),
+        ({"l2": 0.1}, "of_epochs"),
+        ({"balanced_sampling": True}, "of_epochs"),
+        ({"schedule": "cosine"}, "of_epochs"),
+        ({"schedule": "steps", "steps": [[1, 1e-3]]}, "of_windows"),
+        ({"learning_rate_of": {"amplitudes": 1e-6}}, "of_epochs"),
+    ],
+)
+def test_every_setting_changes_the_training_and_repeats_with_the_seed(sets, settings, name):
+    first, again, without = (weights_of(fitted(name, sets, **kept)[0]) for kept in (settings, settings, {}))
+    assert (first == again).all()
+    assert not torch.equal(first, without)
+
+
+def test_gradients_are_clipped_before_the_step(sets, monkeypatch):
+    norms = []
+
+    def step(self, closure=None):
+        gradients = [p.grad for group in self.param_groups for p in group["params"]]
+        norms.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    fitted("of_epochs", sets, clip_norm=0.05)
+    assert norms and max(norms) <= 0.05 * 1.001
+
+
+def test_l2_adds_half_the_squares_of_the_named_parameters_to_what_is_descended(sets, monkeypatch):
+    """The gradient of the penalised parameter differs by l2 times the parameter, that of the others not at all."""
+    gradients = {}
+
+    def step(self, closure=None):
+        gradients.setdefault(current, [p.grad.clone() for group in self.param_groups for p in group["params"]])
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    for current in (0.0, 0.5):
+        model, _ = fitted("of_epochs", sets, l2=current)
+    names = [name for name, _ in model.named_parameters()]
+    for name, without, with_l2 in zip(names, gradients[0.0], gradients[0.5], strict=True):
+        penalty = 0.5 * model.classifier.weight if name == "classifier.weight" else torch.zeros(())
+        assert torch.allclose(with_l2 - without, penalty, atol=1e-6), name
+
+
+def test_l2_of_a_model_that_names_no_parameters_is_an_error(sets):
+    with pytest.raises(BenchmarkError, match=r"l2 is 0\.1, but OfSequences does not say which of its parameters"):
+        fitted("of_windows", sets, l2=0.1)
+
+
+def test_balanced_sampling_of_sequences_is_an_error(sets):
+    with pytest.raises(BenchmarkError, match="balanced_sampling is for models of single epochs, but of_windows"):
+        fitted("of_windows", sets, balanced_sampling=True)
+
+
+def test_submodules_keep_their_own_learning_rate(sets):
+    torch.manual_seed(3)
+    before = create_model("of_epochs", len(CHANNELS))
+    after, _ = fitted("of_epochs", sets, learning_rate_of={"amplitudes": 1e-9})
+    assert torch.allclose(before.amplitudes.linear.weight, after.amplitudes.linear.weight, atol=1e-6)
+    assert not torch.allclose(before.classifier.weight, after.classifier.weight, atol=1e-3)
+    with pytest.raises(BenchmarkError, match="learning_rate_of: OfEpochs has no part 'amplitude', only amplitudes"):
+        fitted("of_epochs", sets, learning_rate_of={"amplitude": 1e-9})
+
+
+def test_patience_ends_a_training_whose_validation_accuracy_has_not_risen(sets):
+    lines = []
+    settings = {"training_epochs": 200, "patience": 4, "learning_rate": 1e-2}
+    _, training = fitted("of_epochs", sets, report=lines.append, **settings)
+    accuracies = [row["validation_accuracy"] for row in training.history]
+    best = training.selected["best_validation"]
+    assert len(accuracies) == best + 4 < 200
+    assert accuracies[best - 1] == max(accuracies)
+    assert training.selected["last"] == len(accuracies)
+    assert training.remarks == ["stopped early: validation accuracy has not risen for 4 training epochs"] == lines[-1:]
+
+
+def test_patience_without_validation_subjects_is_ignored_and_said(sets):
+    lines = []
+    _, training = fitted("of_epochs", without_validation(sets), report=lines.append, patience=1, training_epochs=9)
+    assert len(training.history) == 9
+    assert "patience 1 of the recipe r is ignored: no validation subjects are held out" in training.remarks[0]
+    assert lines[0] == training.remarks[0]
+
+
+def first_stage(**changes):
+    stage = {"model": "of_epochs", "submodule": "amplitudes", **PLAIN, "training_epochs": 40, "balanced_sampling": True}
+    return {"pretrain": stage | changes}
+
+
+def test_a_first_stage_trains_another_model_and_copies_its_part(sets):
+    frozen = {"learning_rate_of": {"amplitudes": 1e-12}, "training_epochs": 1}
+    model, training = fitted("of_windows", sets, **frozen, **first_stage())
+    without, _ = fitted("of_windows", sets, **frozen)
+    assert len(training.pretraining) == 40 and len(training.history) == 1
+    assert training.pretraining[-1]["train_loss"] < training.pretraining[0]["train_loss"]
+    assert set(training.pretraining[0]) == {"training_epoch", "learning_rate", "train_loss", "train_accuracy"}
+    assert not torch.allclose(model.amplitudes.linear.weight, without.amplitudes.linear.weight, atol=1e-2)
+    alone = OfEpochs(len(CHANNELS))  # the part is that of the other model, trained by the same recipe
+    torch.manual_seed(3)
+    OfSequences(len(CHANNELS))
+    alone = OfEpochs(len(CHANNELS))
+    settings = {k: v for k, v in first_stage()["pretrain"].items() if k not in ("model", "submodule")}
+    train(alone, Recipe.from_config("r", settings), sets, 3, "reference", describe("of_epochs"), lambda line: None)
+    assert torch.allclose(model.amplitudes.linear.weight, alone.amplitudes.linear.weight, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"submodule": "amplitude"}, "submodule: OfSequences has no part 'amplitude', only amplitudes, context"),
+        ({"submodule": "classifier"}, "'classifier' of of_epochs does not fit into OfSequences"),
+        ({"model": "of_windows"}, "balanced_sampling is for models of single epochs"),
+    ],
+)
+def test_a_first_stage_that_does_not_fit_is_an_error(sets, changes, message):
+    with pytest.raises(BenchmarkError, match=message):
+        fitted("of_windows", sets, **first_stage(**changes))
+
+
+def test_labels_of_the_test_set_change_nothing_in_a_training(sets):
+    """But the selection that is made on it."""
+    other = sets["test"]
+    shuffled = type(other)(other.recordings, other.channels, other.recording, other.row, other.stage[::-1].copy())
+    settings = {"class_weights": "class_aware", "patience": 3}
+    for name in ("of_epochs", "of_windows"):
+        first, second = (fitted(name, sets | {"test": test}, **settings)[0] for test in (other, shuffled))
+        assert (weights_of(first) == weights_of(second)).all()
+
+
+def test_no_training_epochs_is_an_error(sets):
+    with pytest.raises(BenchmarkError, match="the training set holds no epochs"):
+        fitted("of_epochs", sets | {"train": epoch_set([], CHANNELS, "standard")})

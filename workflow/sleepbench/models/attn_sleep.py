@@ -1,0 +1,150 @@
+"""AttnSleep: convolutions at two resolutions, recalibration of their features, attention over causal convolutions.
+
+Paper: Eldele, Chen, Liu, Wu, Kwoh, Li and Guan, "An attention-based deep learning approach for sleep stage
+classification with single-channel EEG", IEEE TNSRE 2021.
+
+Verified: 509,825 parameters for one channel and five classes, as in an independent build. That build's 63.43M
+multiply-accumulates are met without the products of attention; with those, 288,000, there are 63.72M.
+
+Where the released program, whose dimensions these are, does more than act, or where the paper leaves something open:
+
+- It makes one causal convolution too many in each attention and one layer norm too many in each encoder layer,
+  12,980 parameters in all. They are left out.
+- Attention compares the 30 feature channels, each described by its course of 80 steps, whose causal convolution runs
+  along the steps. The five heads share the steps out, 16 consecutive ones each.
+- The residual that attention is added to is the query, not the layer's input, and is not normalised.
+- Of the recalibration's three pointwise convolutions, the shortcut's has no bias.
+- Layer norm is the usual one. Initial weights, and the epsilon and momentum of batch norm, are PyTorch's defaults.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sleepbench.stages import STAGES
+
+N_CHANNELS = 30
+"""Feature channels after recalibration: what attention compares."""
+N_STEPS = 80
+"""Steps of the two branches together, 64 + 16."""
+N_HEADS = 5
+N_HIDDEN = 120
+
+
+def _convolution(n_inputs: int, n_outputs: int, kernel_size: int, stride: int, padding: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(n_inputs, n_outputs, kernel_size, stride, padding, bias=False), nn.BatchNorm1d(n_outputs), nn.GELU()
+    )
+
+
+class MultiResolutionCNN(nn.Module):
+    """(n, n_channels, 3000) -> (n, 128, 80), the steps of the short filters before those of the long ones."""
+
+    def __init__(self, n_channels: int):
+        super().__init__()
+        self.short_filters = nn.Sequential(
+            _convolution(n_channels, 64, kernel_size=50, stride=6, padding=24),  # length 500
+            nn.MaxPool1d(8, stride=2, padding=4),  # 251
+            nn.Dropout(0.5),
+            _convolution(64, 128, kernel_size=8, stride=1, padding=4),  # 252
+            _convolution(128, 128, kernel_size=8, stride=1, padding=4),  # 253
+            nn.MaxPool1d(4, padding=2),  # 64
+        )
+        self.long_filters = nn.Sequential(
+            _convolution(n_channels, 64, kernel_size=400, stride=50, padding=200),  # length 61
+            nn.MaxPool1d(4, stride=2, padding=2),  # 31
+            nn.Dropout(0.5),
+            _convolution(64, 128, kernel_size=7, stride=1, padding=3),
+            _convolution(128, 128, kernel_size=7, stride=1, padding=3),
+            nn.MaxPool1d(2, padding=1),  # 16
+        )
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(torch.cat((self.short_filters(x), self.long_filters(x)), dim=-1))
+
+
+class FeatureRecalibration(nn.Module):
+    """(n, 128, steps) -> (n, 30, steps): a residual block that weighs its channels by squeeze and excitation."""
+
+    def __init__(self):
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv1d(128, N_CHANNELS, kernel_size=1),
+            nn.BatchNorm1d(N_CHANNELS),
+            nn.ReLU(),
+            nn.Conv1d(N_CHANNELS, N_CHANNELS, kernel_size=1),
+            nn.BatchNorm1d(N_CHANNELS),
+        )
+        n_squeezed = N_CHANNELS // 16
+        self.excitation = nn.Sequential(
+            nn.Linear(N_CHANNELS, n_squeezed, bias=False),
+            nn.ReLU(),
+            nn.Linear(n_squeezed, N_CHANNELS, bias=False),
+            nn.Sigmoid(),
+        )
+        self.shortcut = nn.Sequential(nn.Conv1d(128, N_CHANNELS, kernel_size=1, bias=False), nn.BatchNorm1d(N_CHANNELS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        main = self.main(x)
+        weights = self.excitation(main.mean(dim=-1)).unsqueeze(-1)
+        return functional.relu(main * weights + self.shortcut(x))
+
+
+class CausalConv(nn.Conv1d):
+    """(n, 30, steps) to the same shape: a step sees itself and the six before it."""
+
+    def __init__(self):
+        super().__init__(N_CHANNELS, N_CHANNELS, kernel_size=7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(functional.pad(x, (6, 0)))
+
+
+class TemporalContextLayer(nn.Module):
+    """(n, 30, 80) to the same shape: attention between causal convolutions of the input, then a feed-forward net."""
+
+    def __init__(self):
+        super().__init__()
+        self.query = CausalConv()
+        self.key = CausalConv()
+        self.value = CausalConv()
+        self.output = nn.Linear(N_STEPS, N_STEPS)
+        self.norm = nn.LayerNorm(N_STEPS)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(N_STEPS, N_HIDDEN), nn.ReLU(), nn.Dropout(0.1), nn.Linear(N_HIDDEN, N_STEPS)
+        )
+        self.attention_dropout = nn.Dropout(0.1)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query = self.query(x)
+        x = query + self.dropout(self._attend(query, self.key(x), self.value(x)))
+        return x + self.dropout(self.feed_forward(self.norm(x)))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        query, key, value = (_split_heads(signal) for signal in (query, key, value))  # (n, heads, 30, 16)
+        scores = query @ key.transpose(-2, -1) / math.sqrt(N_STEPS // N_HEADS)
+        attended = self.attention_dropout(scores.softmax(dim=-1)) @ value
+        return self.output(attended.transpose(1, 2).flatten(2))
+
+
+def _split_heads(x: Tensor) -> Tensor:
+    return x.unflatten(-1, (N_HEADS, N_STEPS // N_HEADS)).transpose(1, 2)
+
+
+class AttnSleep(nn.Module):
+    """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
+
+    def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
+        super().__init__()
+        self.cnn = MultiResolutionCNN(n_channels)
+        self.recalibration = FeatureRecalibration()
+        self.temporal_context = nn.Sequential(TemporalContextLayer(), TemporalContextLayer(), nn.LayerNorm(N_STEPS))
+        self.classifier = nn.Linear(N_CHANNELS * N_STEPS, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.temporal_context(self.recalibration(self.cnn(x)))
+        return self.classifier(features.flatten(1))

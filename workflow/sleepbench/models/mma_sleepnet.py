@@ -1,0 +1,120 @@
+"""MMASleepNet: a two-stream convolutional branch for each kind of signal, attention between the signals' features.
+
+Paper: Zheng, Luo, Zou, Zhang and Li, "MMASleepNet: a multimodal attention network based on electrophysiological
+signals for automatic sleep staging", Frontiers in Neuroscience 2022. Four channels, in this order: two of EEG, one of
+EOG, one of EMG.
+
+Verified: 1,604,229 parameters and 67.8M multiply-accumulates for five classes, as in an independent build.
+
+What the description leaves open and how it was decided; the first two are the reading that meets the parameters:
+
+- Every convolution of the branches is without bias and followed by batch norm, then LeakyReLU (PyTorch's slope).
+- The block that weighs the four modalities has two pointwise convolutions with bias and a shortcut without, each with
+  batch norm, and no bias in squeeze and excitation.
+- The 128 filters of the EEG branch count as two modalities of 64.
+- The transformer's tokens are the 64 filters, each described by its 24 steps in the four modalities one after another.
+  Its layer is PyTorch's own: norm after each residual, ReLU, dropout 0.1.
+- Dropout in the streams is 0.5, as behind them.
+- Initial weights, and the epsilon and momentum of batch norm, are PyTorch's defaults.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sleepbench.stages import STAGES
+
+N_FILTERS = 64
+"""Of each modality: two of EEG, one of EOG, one of EMG."""
+N_MODALITIES = 4
+N_STEPS = 24
+"""Steps of the two streams together, 13 + 11."""
+
+
+def _convolution(n_inputs: int, n_outputs: int, kernel_size: int, stride: int, padding: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(n_inputs, n_outputs, kernel_size, stride, padding, bias=False),
+        nn.BatchNorm1d(n_outputs),
+        nn.LeakyReLU(),
+    )
+
+
+class Branch(nn.Module):
+    """(n, n_channels, 3000) -> (n, 2 * n_filters, 24), the steps of the short filters before those of the long ones."""
+
+    def __init__(self, n_channels: int, n_filters: int):
+        super().__init__()
+        self.short_filters = nn.Sequential(
+            _convolution(n_channels, n_filters, kernel_size=64, stride=8, padding=24),  # length 374
+            nn.MaxPool1d(8, padding=4),  # 47
+            nn.Dropout(0.5),
+            _convolution(n_filters, 2 * n_filters, kernel_size=8, stride=1, padding=4),  # 48
+            _convolution(2 * n_filters, 2 * n_filters, kernel_size=8, stride=1, padding=4),  # 49
+            _convolution(2 * n_filters, 2 * n_filters, kernel_size=8, stride=1, padding=4),  # 50
+            nn.MaxPool1d(4, padding=2),  # 13
+        )
+        self.long_filters = nn.Sequential(
+            _convolution(n_channels, n_filters, kernel_size=512, stride=64, padding=24),  # length 40
+            nn.MaxPool1d(4, padding=2),  # 11
+            nn.Dropout(0.5),
+            _convolution(n_filters, 2 * n_filters, kernel_size=6, stride=1, padding=4),  # 14
+            _convolution(2 * n_filters, 2 * n_filters, kernel_size=6, stride=1, padding=4),  # 17
+            _convolution(2 * n_filters, 2 * n_filters, kernel_size=6, stride=1, padding=4),  # 20
+            nn.MaxPool1d(2, padding=1),  # 11
+        )
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(torch.cat((self.short_filters(x), self.long_filters(x)), dim=-1))
+
+
+class ModalityRecalibration(nn.Module):
+    """(n, 4, filters, steps) to the same shape: a residual block that weighs the modalities."""
+
+    def __init__(self):
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(N_MODALITIES, N_MODALITIES, kernel_size=1),
+            nn.BatchNorm2d(N_MODALITIES),
+            nn.ReLU(),
+            nn.Conv2d(N_MODALITIES, N_MODALITIES, kernel_size=1),
+            nn.BatchNorm2d(N_MODALITIES),
+        )
+        n_squeezed = N_MODALITIES // 2
+        self.excitation = nn.Sequential(
+            nn.Linear(N_MODALITIES, n_squeezed, bias=False),
+            nn.ReLU(),
+            nn.Linear(n_squeezed, N_MODALITIES, bias=False),
+            nn.Sigmoid(),
+        )
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(N_MODALITIES, N_MODALITIES, kernel_size=1, bias=False), nn.BatchNorm2d(N_MODALITIES)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        main = self.main(x)
+        weights = self.excitation(main.mean(dim=(-2, -1)))[..., None, None]
+        return functional.relu(main * weights + self.shortcut(x))
+
+
+class MMASleepNet(nn.Module):
+    """(batch, 4, 3000) microvolts at 100 Hz, channels EEG, EEG, EOG, EMG -> logits (batch, n_classes)."""
+
+    def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
+        super().__init__()
+        n_eeg = n_channels - 2
+        self.eeg = Branch(n_eeg, n_filters=N_FILTERS)
+        self.eog = Branch(1, n_filters=N_FILTERS // 2)
+        self.emg = Branch(1, n_filters=N_FILTERS // 2)
+        self.recalibration = ModalityRecalibration()
+        n_features = N_MODALITIES * N_STEPS
+        self.transformer = nn.TransformerEncoderLayer(n_features, nhead=4, dim_feedforward=2048, batch_first=True)
+        self.classifier = nn.Sequential(
+            nn.Flatten(), nn.Linear(N_FILTERS * n_features, 32), nn.ReLU(), nn.Linear(32, n_classes)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        branches = (self.eeg(x[:, :-2]), self.eog(x[:, -2:-1]), self.emg(x[:, -1:]))
+        modalities = torch.cat(branches, dim=1).unflatten(1, (N_MODALITIES, N_FILTERS))  # (batch, 4, 64, 24)
+        features = self.recalibration(modalities).transpose(1, 2).flatten(2)  # (batch, 64, 96)
+        return self.classifier(self.transformer(features) * features)

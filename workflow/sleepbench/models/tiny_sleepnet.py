@@ -1,0 +1,56 @@
+"""TinySleepNet: one convolutional branch and one LSTM that only looks back.
+
+Paper: Supratak and Guo, "TinySleepNet: an efficient deep learning model for sleep stage scoring based on raw
+single-channel EEG", EMBC 2020. Trained on sequences of 20 epochs. The published inference carries the LSTM's state
+through the night; a whole unbroken run of epochs in one call is the same. The L2 penalty of the recipe falls on
+`l2_parameters()`.
+
+Verified: parameters and multiply-accumulates per epoch equal those of an independent build, for five classes 1,516,421
+and 29.09M with one channel, 1,535,621 and 38.69M with four.
+
+Decided here:
+
+- Padding is TensorFlow's "SAME", as the network was published in it; the pools' padding never wins a maximum.
+- The published training program leaves batch norm in evaluation mode throughout; here it learns as the paper says.
+- More than one channel enter the first convolution together.
+- Initial weights, and the epsilon and momentum of batch norm, are PyTorch's defaults.
+"""
+
+from torch import Tensor, nn
+
+from sleepbench.models.layers import same_convolution
+from sleepbench.stages import STAGES
+
+N_FEATURES = 16 * 128
+N_HIDDEN = 128
+
+
+class TinySleepNet(nn.Module):
+    """(batch, length, n_channels, 3000) microvolts at 100 Hz -> logits (batch, length, n_classes)."""
+
+    def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
+        super().__init__()
+        self.feature_extractor = nn.Sequential(
+            same_convolution(n_channels, 128, kernel_size=50, stride=6),  # length 500
+            nn.MaxPool1d(8, padding=2),  # 63
+            nn.Dropout(0.5),
+            same_convolution(128, 128, kernel_size=8),
+            same_convolution(128, 128, kernel_size=8),
+            same_convolution(128, 128, kernel_size=8),
+            nn.MaxPool1d(4, ceil_mode=True),  # 16
+            nn.Flatten(),
+            nn.Dropout(0.5),
+        )
+        self.lstm = nn.LSTM(N_FEATURES, N_HIDDEN, batch_first=True)
+        self.dropout = nn.Dropout(0.5)
+        self.classifier = nn.Linear(N_HIDDEN, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length = x.shape[:2]
+        features = self.feature_extractor(x.flatten(0, 1))  # (batch * length, 2048)
+        context, _ = self.lstm(features.reshape(batch, length, -1))
+        return self.classifier(self.dropout(context))
+
+    def l2_parameters(self) -> list[str]:
+        """Names of the parameters that the published recipe penalises: the kernels of all convolutions."""
+        return [f"{name}.weight" for name, module in self.named_modules() if isinstance(module, nn.Conv1d)]

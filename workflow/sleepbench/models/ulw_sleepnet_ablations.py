@@ -1,0 +1,118 @@
+"""ULW-SleepNet with one part changed: what each part of the design is worth.
+
+Paper: Wang, Zhou, Xu, Cong, Al-Sa'd and Raitoharju, "ULW-SleepNet", ICASSP 2026, arXiv:2602.23852. After the
+description: the paper credits the parts, but no variant is published as a network. All else is as in `ulw_sleepnet`:
+the other layers, batch norm's momentum, dropout, Glorot-uniform kernels and zero biases.
+
+| for five classes | parameters, four channels | multiply-accumulates, four channels |
+|---|---|---|
+| ULW-SleepNet | 13,337 | 3,498,352 |
+| ULWNoSkip | 11,152 | 2,422,752 |
+| ULWDenseConvs | 16,997 | 7,072,192 |
+| ULWUnshared | 27,605 | 3,498,352 |
+| ULWFlatten | 390,169 | 3,875,184 |
+
+A separable convolution has no activation between its halves: it is a dense one whose kernel is a product, and the
+variant with dense ones lifts this restriction alone. With one channel, nothing can be unshared.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sleepbench.models.ulw_sleepnet import DSSCBlock, _initialize_as_keras
+from sleepbench.stages import STAGES
+
+N_FEATURES = 32
+"""Of a channel, at each of its steps."""
+N_STEPS = 47
+"""Left of 3000 after three blocks."""
+
+
+class BlockWithoutSkip(DSSCBlock):
+    """The main path and its dropout alone."""
+
+    def __init__(self, n_inputs: int, n_filters: int):
+        super().__init__(n_inputs, n_filters)
+        del self.skip1, self.skip2
+
+    def forward(self, x: Tensor) -> Tensor:
+        main = self.pool(functional.relu(self.bn1(self.main1(x))))
+        main = self.pool(functional.relu(self.bn2(self.main2(main))))
+        return self.dropout(main)
+
+
+class DenseBlock(DSSCBlock):
+    """Every separable convolution, those of the shortcut too, is one dense convolution with a bias."""
+
+    def __init__(self, n_inputs: int, n_filters: int):
+        super().__init__(n_inputs, n_filters)
+        self.main1 = nn.Conv1d(n_inputs, n_filters, kernel_size=3, padding=1)
+        self.main2 = nn.Conv1d(n_filters, n_filters, kernel_size=3, padding=1)
+        self.skip1 = nn.Conv1d(n_inputs, n_filters, kernel_size=1, stride=2)
+        self.skip2 = nn.Conv1d(n_filters, n_filters, kernel_size=1, stride=2)
+
+
+def _blocks(block: type[DSSCBlock] = DSSCBlock) -> nn.Sequential:
+    """(n, 1, 3000) -> (n, 32, 47)."""
+    return nn.Sequential(block(1, 8), block(8, 16), block(16, N_FEATURES))
+
+
+def _classifier(n_features: int, n_classes: int) -> nn.Sequential:
+    return nn.Sequential(nn.Dropout(0.3), nn.Linear(n_features, 64), nn.Linear(64, n_classes))
+
+
+class OtherBlocks(nn.Module):
+    """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes); ULW-SleepNet made of `block`."""
+
+    block = DSSCBlock
+
+    def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
+        super().__init__()
+        self.blocks = _blocks(self.block)
+        self.classifier = _classifier(n_channels * N_FEATURES, n_classes)
+        self.apply(_initialize_as_keras)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.blocks(x.flatten(0, 1).unsqueeze(1))  # (batch * n_channels, 32, 47)
+        return self.classifier(features.mean(dim=-1).reshape(len(x), -1))
+
+
+class ULWNoSkip(OtherBlocks):
+    """No shortcut beside the convolutions."""
+
+    block = BlockWithoutSkip
+
+
+class ULWDenseConvs(OtherBlocks):
+    """Dense convolutions in place of depthwise separable ones."""
+
+    block = DenseBlock
+
+
+class ULWUnshared(nn.Module):
+    """Blocks of its own for every channel: (batch, n_channels, 3000) microvolts -> logits (batch, n_classes)."""
+
+    def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
+        super().__init__()
+        self.channels = nn.ModuleList(_blocks() for _ in range(n_channels))
+        self.classifier = _classifier(n_channels * N_FEATURES, n_classes)
+        self.apply(_initialize_as_keras)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = [blocks(x[:, i : i + 1]).mean(dim=-1) for i, blocks in enumerate(self.channels)]
+        return self.classifier(torch.cat(features, dim=-1))
+
+
+class ULWFlatten(nn.Module):
+    """All steps, not their mean, enter the dense layers: (batch, n_channels, 3000) -> logits (batch, n_classes)."""
+
+    def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
+        super().__init__()
+        self.blocks = _blocks()
+        self.classifier = _classifier(n_channels * N_FEATURES * N_STEPS, n_classes)
+        self.apply(_initialize_as_keras)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.blocks(x.flatten(0, 1).unsqueeze(1))  # (batch * n_channels, 32, 47)
+        return self.classifier(features.reshape(len(x), -1))
