@@ -73,7 +73,7 @@ compare: setup ## row by row what differs from somebody's archive: DATASET=... W
 	@[ -n "$(WITH)" ] || { echo "Name the archive: make compare DATASET=$(DATASET) WITH=archive.zip"; exit 2; }
 	@$(BIN)/python -m sleepbench.exchange compare $(DATASET) "$(WITH)" $(if $(CSV),--csv "$(CSV)")
 
-trace: setup ## a table row back to its runs, files and EDF hashes: DATASET=... ROW="protocol=clean" or a run key
+trace: setup ## a table row back to its runs, files, EDF hashes: DATASET=... ROW="protocol=clean", "table=ladder row=2", a run key
 	@$(BIN)/python -m sleepbench.trace $(DATASET) $(ROW)
 
 folds: setup ## remake the committed folds of the real datasets, workflow/resources/folds

@@ -1,5 +1,6 @@
 """Synthetic results in the layout of the workflow: folds, trainings, runs table, main table, without any training."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,7 @@ class ResultTree:
             "selection": selection,
             "window": protocol["window"],
             "training_epochs": record["settings"]["recipe"]["training_epochs"],
+            "recipe_settings": json.dumps(record["settings"]["recipe"], sort_keys=True),
             "selected_epoch": 1,
             "directory": directory.as_posix(),
             "git_commit": "0123456789abcdef",

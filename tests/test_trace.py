@@ -83,6 +83,102 @@ def test_a_run_key_or_its_first_digits_name_its_row(tree, traced):
         assert [run["run_key"] for run in document["runs"]] == [key]
 
 
+@pytest.fixture
+def tables(tree):
+    """Rows of other tables over the runs of `tree`, and the audit, as CSVs beside the main table."""
+    keys = {protocol: " ".join(runs.run_key) for protocol, runs in tree.runs.groupby("protocol")}
+    network = {"title": "ULW-SleepNet", "channels": "four", "recipe": "released"}
+    rungs = [
+        {**network, "protocol": "released", "accuracy": 80.0, "from_protocol": None, "run_keys": keys["released"]},
+        {
+            **network,
+            **{"protocol": "clean", "accuracy": 75.5, "from_protocol": "released"},
+            "run_keys": f"{keys['clean']} {keys['released']}",
+        },
+    ]
+    groups = [
+        {**network, "protocol": protocol, "group": group, "run_keys": keys[protocol]}
+        for protocol in keys
+        for group in ("35 to 54", "F")
+    ]
+    claims = [{"id": "parameters", "ours": 13_337, "run_keys": None}]
+    documents = {key.protocol: read_json(tree.folds_file(key)) for key in (RELEASED, CLEAN)}
+    audits = [
+        {"protocol": protocol, "folds_name": document["name"], "folds_sha256": document["folds_sha256"]}
+        | {"recordings_used": 8, "train_epochs_per_fold_min": 1}
+        for protocol, document in documents.items()
+    ]
+    for name, rows in {"ladder": rungs, "groups": groups, "claims": claims, "audit": audits}.items():
+        pd.DataFrame(rows).to_csv(f"results/simulated/tables/{name}.csv", index=False)
+    pd.DataFrame(columns=["protocol", "run_keys"]).to_csv("results/simulated/tables/comparisons.csv", index=False)
+    return keys
+
+
+def test_a_row_of_another_table_is_traced_to_all_runs_it_names(tables, traced):
+    for terms in (["protocol=clean"], ["row=2"], ["protocol=clean", "model=ULW-SleepNet"]):
+        document = traced("table=ladder", *terms, "--json")
+        assert (document["row"]["row"], document["row"]["protocol"], document["table"]) == (2, "clean", "ladder")
+        assert [run["run_key"] for run in document["runs"]] == f"{tables['clean']} {tables['released']}".split()
+        assert document["numbers"]["accuracy"] == 75.5 and len(document["folds"]) == 2
+        assert document["recordings_give_data_sha256"] is True
+    output = traced("table=ladder", "row=2", "fold=1")
+    assert "row 2, protocol clean, model ULW-SleepNet" in output and "accuracy 75.5" in output
+    assert "2 of 8 runs shown" in output and "released, ulw_sleepnet, fold 1, seed 32" in output
+    assert traced("table=groups", "protocol=clean", "group=35_to_54", "--json")["row"]["group"] == "35 to 54"
+
+
+def test_a_row_of_the_audit_is_traced_to_its_folds_before_any_training(tree, tables, traced):
+    (tree.root / "results/simulated/runs.csv").unlink()
+    document = traced("table=audit", "protocol=clean", "--json")
+    assert document["runs"] == [] and document["n_runs_of_row"] == 0
+    assert document["folds"][0]["sha256"] == sha256_of_file(tree.folds_file(CLEAN))
+    assert document["numbers"]["table_state"] == "of the folds below"
+    output = traced("table=audit", "protocol=clean")
+    assert "made before any training" in output and "per_fold" not in output and "All files" not in output
+    assert all(recording.psg_sha256 in output for recording in recordings())
+    table = pd.read_csv("results/simulated/tables/audit.csv").assign(folds_sha256="f" * 64)
+    table.to_csv("results/simulated/tables/audit.csv", index=False)
+    assert "OF OTHER FOLDS: make the tables again" in traced("table=audit", "protocol=clean")
+
+
+def test_a_row_of_the_main_table_may_be_named_by_its_number(tree, traced):
+    table = pd.read_csv("results/simulated/tables/main_results.csv", dtype={"run_keys": str})
+    numbers = {mark: int(rows.index[-1]) + 1 for mark, rows in table.groupby("mark")}
+    measured = traced("table=main_results", f"row={numbers['measured']}", "fold=2", "--json")
+    assert measured["row"] == CLEAN._asdict() and len(measured["runs"]) == 1
+    assert measured["numbers"]["table_state"] == "the same numbers"
+    reference = traced("table=main_results", f"row={numbers['reference']}", "--json")
+    assert reference["row"]["model"] == "commonest stage, always"
+    assert [run["run_key"] for run in reference["runs"]] == table.run_keys.iloc[numbers["reference"] - 1].split()
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        (["table=lader"], "no table 'lader' of runs or folds; the nearest known name is 'ladder'"),
+        (["table=ladder", "table=audit"], "2 tables are named (ladder, audit)"),
+        (["table=ladder"], "2 rows match; name one, by its number or the rest:\n  row=1 protocol=released model=ULW-"),
+        (["table=ladder", "protocl=clean"], "no key 'protocl' in the table ladder; the nearest known name is 'protoc"),
+        (["table=ladder", "protocol=clear"], "no row has protocol=clear; the nearest known name is 'clean'"),
+        (["table=ladder", "row=3"], "no row has row=3"),
+        (["table=ladder", "row=1", "fold=9"], "no run has fold=9"),
+        (["table=intervals", "row=1"], "intervals.csv: not there; `make demo` makes it"),
+        (["table=comparisons"], "comparisons.csv: has no rows"),
+        (["table=claims", "row=1"], "row=1 id=parameters: was computed from no runs on simulated"),
+    ],
+)
+def test_rows_of_other_tables_that_are_not_there_or_not_one_are_errors(tables, traced, terms, said):
+    assert said in traced(*terms, status=1)
+
+
+def test_a_row_of_runs_that_are_not_there_is_an_error(tables, traced):
+    table = pd.read_csv("results/simulated/tables/ladder.csv", dtype={"run_keys": str})
+    table.assign(run_keys=table.run_keys.str.replace(tables["clean"][:16], "0" * 16)).to_csv(
+        "results/simulated/tables/ladder.csv", index=False
+    )
+    assert f"is of runs that runs.csv does not hold ({'0' * 16})" in traced("table=ladder", "row=2", status=1)
+
+
 def test_a_title_is_taken_as_the_model(tree, traced):
     assert traced("model=ULW-SleepNet", "protocol=clean", "--json")["row"] == CLEAN._asdict()
 

@@ -1,3 +1,5 @@
+import json
+
 import pandas as pd
 import pytest
 
@@ -27,7 +29,7 @@ def write_training(directory, fold, accuracy):
         "training_key": f"t{fold}",
         "settings": {
             "dataset": "d", "folds": "f", "window": "standard", "fold": fold, "model": "m", "channels": ["A"],
-            "recipe": {"name": "r", "training_epochs": 2}, "seed": 1,
+            "recipe": {"name": "r", "training_epochs": 2, "learning_rate": 1e-3}, "seed": 1,
         },
         "code_sha256": "c",
         "provenance": {
@@ -82,6 +84,10 @@ def test_runs_are_logged_once_and_come_back_by_key(store, capsys):
     assert runs["f1_N1"].isna().all()
     assert runs["selected_epoch"].tolist() == [2] * 4
     assert runs["n_channels"].tolist() == [1] * 4
+    # The name and all settings of the recipe: claims are held against runs of the published settings only.
+    assert runs["recipe"].tolist() == ["r"] * 4
+    assert json.loads(runs["recipe_settings"][0]) == {"learning_rate": 0.001, "training_epochs": 2}
+    assert runs["recipe_settings"].nunique() == 1
     logged = list((store.path / "artifacts").rglob("predictions.parquet"))
     assert len(logged) == 4
 

@@ -2,14 +2,15 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import yaml
+from conftest import REPOSITORY
+from result_tree import CLEAN, DATASET, ResultTree
 
 from sleepbench import verdicts
+from sleepbench.errors import BenchmarkError
 
-REPOSITORY = Path(__file__).parents[1]
 OPERATIONS = {"parameters": 13_337, "macs": 3_498_352, "flops_2x": 6_996_704, "flops_tensorflow": 7_885_806}
 
 
@@ -47,6 +48,23 @@ def test_a_claim_that_fails_is_told_by_the_exit_status(project, capsys):
 def test_a_rehearsal_gets_no_verdict_on_an_accuracy(project):
     config = yaml.safe_load((project / "config.yaml").read_text(encoding="utf-8"))
     config["data"] |= {"simulated": True, "table": "other.csv"}
-    table = verdicts.verdicts(config, verdicts.CLAIMS, verdicts.RESULTS).set_index("id")
+    table = verdicts.verdicts(config, verdicts.CLAIMS).set_index("id")
     assert table.loc["accuracy-sleep-edf-20", "verdict"] == "not testable here"
     assert "simulated" in table.loc["accuracy-sleep-edf-20", "why"]
+
+
+def test_runs_count_only_with_every_file_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tree = ResultTree(tmp_path)
+    tree.train_all()
+    tree.write_tables()
+    claims = yaml.safe_load((REPOSITORY / verdicts.CLAIMS).read_text(encoding="utf-8"))
+    claims[0]["test"]["dataset"] = DATASET
+    (tmp_path / "claims.yaml").write_text(yaml.safe_dump(claims[:1]), encoding="utf-8")
+    assert verdicts.verdicts(tree.config, tmp_path / "claims.yaml").verdict.item() == "not testable here"
+    (tmp_path / tree.directory(CLEAN, 1) / "weights.pt").write_bytes(b"other")
+    with pytest.raises(BenchmarkError, match=r"(?s)results on simulated are not whole.*fold-1/weights.pt is CHANGED"):
+        verdicts.verdicts(tree.config, tmp_path / "claims.yaml")
+    # Nothing of that concerns a claim about a count.
+    (tmp_path / "claims.yaml").write_text(yaml.safe_dump(claims[2:]), encoding="utf-8")
+    assert len(verdicts.verdicts(tree.config, tmp_path / "claims.yaml")) == 3

@@ -118,6 +118,9 @@ def test_the_standard_total_of_sleep_edf_20(tmp_path: Path) -> None:
     assert result["known"] is True and result["verdict"] == "as known"
     assert result["found"] == result["expected"]
     assert result["found"] == {"epochs": 42308, "W": 8285, "N1": 2804, "N2": 17799, "N3": 5703, "REM": 7717}
+    assert list(result["found_by_recording"]) == result["recordings"]
+    nights = result["found_by_recording"].values()
+    assert {name: sum(night[name] for night in nights) for name in result["found"]} == result["found"]
     assert len(result["recordings"]) == result["recordings_known_by_themselves"] == 39
     assert "known_totals.yaml" in result["source"] and "39 real hypnograms" in result["source"]
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation import metrics
 from sleepbench.evaluation.claims import comparator_bounds, evaluate_claims, load_claims
 
-PATH = Path(__file__).parents[2] / "workflow" / "resources" / "claims.yaml"
+REPOSITORY = Path(__file__).parents[2]
+PATH = REPOSITORY / "workflow" / "resources" / "claims.yaml"
+RELEASED = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))["recipes"]["released"]
 PROFILE = {
     "title": "ULW-SleepNet",
     "n_channels": 4,
@@ -18,6 +21,12 @@ PROFILE = {
 
 
 TEST_EPOCHS = {"sleep-edf-20": 32_843, "sleep-edf-78": 195_099, "simulated": 1_000}
+
+
+def recipe(**changes):
+    """What the runs table says of the released recipe with other settings; None removes one."""
+    settings = {name: value for name, value in {**RELEASED, **changes}.items() if value is not None}
+    return json.dumps(settings, sort_keys=True)
 
 
 def runs_with(accuracies, seed=32, n_epochs=1000, **changes):
@@ -37,9 +46,9 @@ def runs_with(accuracies, seed=32, n_epochs=1000, **changes):
                 "title": "ULW-SleepNet",
                 "protocol": "released",
                 "recipe": "released",
+                "recipe_settings": recipe(),
                 "channels": "four",
                 "n_channels": 4,
-                "training_epochs": 50,
                 "seed": seed,
                 "fold": fold,
                 "folds": 10,
@@ -106,7 +115,22 @@ def test_seeds_that_agree_do_not_narrow_the_tolerance():
         (runs_with([0.869] * 9), "9 runs, not each of 10 folds once"),
         (pd.concat([runs_with([0.869] * 10), runs_with([0.869])]), "11 runs, not each of 10 folds once"),
         (pd.concat([runs_with([0.869] * 10), runs_with([0.869] * 4, seed=2)]), "14 runs"),
-        (runs_with([0.869] * 10, training_epochs=8), "run with 8 training epochs; the claim needs 50"),
+        (
+            runs_with([0.869] * 10, recipe_settings=recipe(learning_rate=0.01)),
+            "the recipe 'released' differs from the published one in learning_rate: 0.01 (expected 0.001)",
+        ),
+        (
+            runs_with([0.869] * 10, recipe_settings=recipe(training_epochs=8, amsgrad=False)),
+            "published one in amsgrad: False (expected True); training_epochs: 8 (expected 50)",
+        ),
+        (
+            runs_with([0.869] * 10, recipe_settings=recipe(weight_decay=0.1, first_cycle_steps=None)),
+            "first_cycle_steps: not set (expected 10); weight_decay: 0.1 (expected not set)",
+        ),
+        (
+            runs_with([0.869] * 10).assign(recipe_settings=[recipe()] * 9 + [recipe(batch_size=64)]),
+            "batch_size: 32 and 64 (expected 32)",
+        ),
         (runs_with([0.869] * 10, folds=20), "run with 20 folds; the claim needs 10"),
         (runs_with([0.869] * 10, selection="last"), "run with the selection last; the claim needs best_test"),
         (runs_with([0.869] * 10, window="standard"), "run with the window standard; the claim needs released"),
@@ -180,6 +204,8 @@ def test_the_reduction_is_never_testable_and_bounds_its_comparator():
         (lambda claim: claim | {"test": claim["test"] | {"kind": "speed"}}, "test.kind is 'speed'"),
         (lambda claim: claim | {"test": claim["test"] | {"fold": 3}}, "test: unknown key fold"),
         (lambda claim: claim | {"test": {"kind": "accuracy"}}, "test: missing key dataset"),
+        (lambda claim: claim | {"test": claim["test"] | {"recipe": "released"}}, "test.recipe: found 'released'"),
+        (lambda claim: claim | {"test": claim["test"] | {"recipe": {"batch_size": 32}}}, "expected the recipe's name"),
     ],
 )
 def test_a_wrong_claims_file_is_an_error_that_names_the_key(tmp_path, change, message):
@@ -190,6 +216,12 @@ def test_a_wrong_claims_file_is_an_error_that_names_the_key(tmp_path, change, me
     with pytest.raises(BenchmarkError, match="accuracy-sleep-edf-20") as error:
         load_claims(path)
     assert message in str(error.value)
+
+
+def test_the_published_recipe_is_the_configured_one():
+    for claim in load_claims(PATH):
+        if claim.test["kind"] == "accuracy":
+            assert claim.test["recipe"] == {"name": "released", **RELEASED}
 
 
 def test_two_claims_of_one_id_are_an_error(tmp_path):

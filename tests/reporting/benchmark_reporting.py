@@ -115,13 +115,13 @@ class Inputs:
 
     def _write_totals(self, protocol: str, document: dict, nights: dict[str, pd.DataFrame]) -> None:
         stages = np.concatenate([nights[id].stage for id in nights])
-        counts = dict(zip(STAGES, np.bincount(stages, minlength=5).tolist(), strict=True))
         totals = {
             "dataset": self.dataset,
             "window": PROTOCOLS[protocol]["window"],
             "folds": document["name"],
             "recordings": sorted(nights),
-            "found": {"epochs": stages.size, **counts},
+            "found": counted(stages),
+            "found_by_recording": {id: counted(nights[id].stage) for id in sorted(nights)},
             "known": False,
             "reason": "simulated",
             "verdict": "nothing is known of simulated recordings",
@@ -160,6 +160,7 @@ class Inputs:
             "selection": selection,
             "window": settings["window"],
             "training_epochs": TRAINING_EPOCHS,
+            "recipe_settings": json.dumps(CONFIG["recipes"]["released"]),
             "selected_epoch": epoch,
             "n_train": 40_000,
             "n_validation": 4000 if settings["validation_subjects"] else 0,
@@ -195,6 +196,11 @@ def predicted(stage: np.ndarray, skill: float, generator: np.random.Generator) -
         "predicted": probability.argmax(axis=1).astype(np.int8),
         **dict(zip(PROBABILITIES, probability.T, strict=True)),
     }
+
+
+def counted(stages: np.ndarray) -> dict[str, int]:
+    """The number of epochs, in all and by stage."""
+    return {"epochs": len(stages), **dict(zip(STAGES, np.bincount(stages, minlength=5).tolist(), strict=True))}
 
 
 def training_record(row: dict, document: dict, runs: dict) -> dict:
@@ -283,7 +289,8 @@ def run_step(inputs: Inputs, step: str) -> None:
 
         csvs, pngs = [inputs.table(name)[0] for name in TABLES], [inputs.figure(name)[0] for name in FIGURES]
         claims, output = inputs.table("claims")[0], inputs.root / "report.html"
-        dataset_report(*on, csvs, pngs, inputs.runs, inputs.fold_files, inputs.names, claims, inputs.profiles, output)
+        audit = inputs.root / "tables" / "audit.json"
+        dataset_report(*on, csvs, pngs, inputs.runs, inputs.fold_files, audit, claims, inputs.profiles, output)
     else:
         make_table(inputs, kind)
 

@@ -142,6 +142,7 @@ def make_runs(
                             "selection": SELECTION[protocol],
                             "window": "released" if p == 0 else "standard",
                             "training_epochs": training_epochs,
+                            "recipe_settings": f'{{"training_epochs": {training_epochs}}}',
                             "selected_epoch": selected_epoch,
                             "n_train": 1000,
                             "n_validation": 100 if protocol == "clean" else 0,

@@ -36,7 +36,12 @@ CLEAN = {
     "folds": {"simulated": 20},
 }
 PROTOCOLS = {"released": RELEASED, "validation_held_out": {**CLEAN, "selection": "best_test"}, "clean": CLEAN}
-COUNTS = (8000, 3000, 18000, 6000, 7001)
+
+
+def counts(number: int) -> dict[str, int]:
+    """Epochs of one night, in all and by stage, which tell it from the others."""
+    of_stages = (200 + number, 70, 460 - number, 150, 180 + 2 * number)
+    return {"epochs": sum(of_stages), **dict(zip(STAGES, of_stages, strict=True))}
 
 
 class Audit:
@@ -54,12 +59,15 @@ class Audit:
 
     def write_totals(self, name: str, **changes: object) -> None:
         document = read_json(self.folds[name])
+        recordings = sorted(id for fold in document["folds"] for id in fold["test"])
+        of_night = {id: counts(number) for number, id in enumerate(recordings)}
         totals = {
             "dataset": "simulated",
             "window": self.protocols[name]["window"],
             "folds": document["name"],
-            "recordings": sorted(id for fold in document["folds"] for id in fold["test"]),
-            "found": {"epochs": sum(COUNTS), **dict(zip(STAGES, COUNTS, strict=True))},
+            "recordings": recordings,
+            "found": {part: sum(night[part] for night in of_night.values()) for part in ("epochs", *STAGES)},
+            "found_by_recording": of_night,
             "known": False,
             "reason": "simulated",
             "verdict": "nothing is known of simulated recordings",
@@ -90,7 +98,8 @@ def test_audit_counts_what_folds_do(tmp_path: Path) -> None:
     assert (clean.test_subjects_per_fold_min, clean.test_subjects_per_fold_max) == (1, 1)
     assert (clean.validation_subjects_per_fold_min, clean.recordings_used) == (2, 39)
     assert list(table.selection_looks_at) == ["test fold", "test fold", "validation subjects"]
-    assert released.share_N2 == pytest.approx(18000 / sum(COUNTS))
+    nights = [counts(number) for number in range(30)]
+    assert released.share_N2 == pytest.approx(sum(n["N2"] for n in nights) / sum(n["epochs"] for n in nights))
     by_name = {protocol["protocol"]: protocol for protocol in document["protocols"]}
     assert len(by_name["released"]["recordings_dropped"]) == 9 and len(by_name["clean"]["by_fold"]) == 20
     shared = [fold["test_recordings_whose_subject_trains"] for fold in by_name["released"]["by_fold"]]
@@ -98,6 +107,28 @@ def test_audit_counts_what_folds_do(tmp_path: Path) -> None:
     assert tables.SIMULATED in markdown.splitlines()[0] and latex.isascii()
     assert max(len(line) for line in markdown.splitlines()[1:]) <= 150
     assert document["simulated"] is True and released.folds_sha256[:8] in markdown
+
+
+def test_every_part_of_every_fold_is_counted_by_stage(tmp_path: Path) -> None:
+    audit = Audit(tmp_path)
+    table, markdown, _, document = audit.write()
+    for protocol in document["protocols"]:
+        name = protocol["protocol"]
+        folds, found = read_json(audit.folds[name])["folds"], read_json(audit.totals[name])["found_by_recording"]
+        for fold, counted in zip(folds, protocol["by_fold"], strict=True):
+            for part in ("train", "validation", "test"):
+                expected = {stage: sum(found[id][stage] for id in fold[part]) for stage in STAGES}
+                assert counted[f"{part}_epochs_by_stage"] == expected
+                assert counted[f"{part}_epochs"] == sum(expected.values())
+        sizes = [fold["test_epochs_by_stage"]["REM"] for fold in protocol["by_fold"]]
+        assert (table.test_REM_per_fold_min[name], table.test_REM_per_fold_max[name]) == (min(sizes), max(sizes))
+        # Every recording is tested once.
+        assert sum(fold["test_epochs"] for fold in protocol["by_fold"]) == protocol["epochs"]
+    released = document["protocols"][0]["by_fold"]
+    sizes = [fold["train_epochs"] for fold in released]
+    words = " ".join(markdown.split())
+    assert f"epochs in a fold: train {min(sizes):,}–{max(sizes):,} (W " in words and "; test 3," in words
+    assert table.validation_epochs_per_fold_max["released"] == 0
 
 
 @pytest.mark.parametrize("part", ["train", "validation"])
@@ -125,6 +156,8 @@ def test_a_broken_promise_is_an_error(tmp_path: Path) -> None:
         ({"dataset": "sleep-edf-20"}, "dataset is sleep-edf-20, expected simulated"),
         ({"recordings": []}, r"recordings is \[\], expected"),
         ({"reason": "no total is known"}, "is of real data, but simulated: True"),
+        ({"found_by_recording": {}}, r"recordings of found_by_recording is \[\], expected \['SC4001'"),
+        ({"found": {"epochs": 1}}, "the epochs found by recording sum to .*, expected {'epochs': 1}"),
     ],
 )
 def test_totals_of_something_else_are_an_error(tmp_path: Path, changes: dict, message: str) -> None:

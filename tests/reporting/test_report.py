@@ -9,11 +9,14 @@ import pandas as pd
 import pytest
 from synthetic import PROFILE, make_runs
 
+from sleepbench.data.totals import RECORDINGS
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import read_json, sha256_of_json, write_json
-from sleepbench.reporting import report, tables
+from sleepbench.reporting import audit_table, report, statistics_tables, tables
 from sleepbench.reporting.figures import confusion_figure
 from sleepbench.reporting.report import Line, ReportTable, dataset_report, known_figure, known_table, opening_lines
+from sleepbench.reporting.statistics import compute_statistics
+from sleepbench.stages import STAGES
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 PUBLISHED = WORKFLOW / "resources" / "published_results.csv"
@@ -92,20 +95,58 @@ def write_training_records(runs: Path, folds: list[Path]) -> None:
             },
             "duration_s": 100.5,
         }
-        write_json(Path(run["directory"]) / "training.json", record)
+        path = Path(run["directory"]) / "training.json"
+        write_json(path, {**read_json(path), **record})
+
+
+def write_audit(directory: Path, protocols: list[str], folds: list[Path]) -> tuple[Path, Path]:
+    """The audit of the protocols as a table's CSV and for machines: the first lets subjects straddle."""
+    audits = []
+    for number, (protocol, path) in enumerate(zip(protocols, folds, strict=True)):
+        document = read_json(path)
+        epochs = {"epochs": 100, "epochs_by_stage": dict.fromkeys(STAGES, 20)}
+        parts = {
+            f"{part}_{what}": value
+            for part in audit_table.PARTS
+            for what, value in {"subjects": ["00"], "recordings": 1, **epochs}.items()
+        }
+        audits.append(
+            {
+                "protocol": protocol,
+                "unit": document["unit"],
+                "folds": document["k"],
+                "folds_name": document["name"],
+                "folds_sha256": document["folds_sha256"],
+                "window": "released",
+                "selection": ["best_test", "best_validation"][number % 2],
+                "selection_looks_at": "test fold",
+                "recordings_used": ["SC4001", "SC4002", "SC4011"],
+                "recordings_dropped": [] if number else ["SC4012"],
+                "subjects": ["00", "01"],
+                "share_of_test_recordings_whose_subject_trains": 0 if number else 0.274,
+                "subject_disjoint": bool(number),
+                "subject_disjoint_promised": bool(number),
+                **epochs,
+                "by_fold": [parts],
+            }
+        )
+    write_json(directory / "audit.json", {"dataset": "any", "simulated": True, "protocols": audits})
+    pd.DataFrame(map(audit_table.audit_row, audits)).to_csv(directory / "audit.csv", index=False)
+    return directory / "audit.csv", directory / "audit.json"
 
 
 class Inputs:
     """The files behind a report on synthetic runs."""
 
-    def __init__(self, directory: Path, dataset: str = "simulated", seeds: tuple[int, ...] = (1, 2)):
+    def __init__(self, directory: Path, dataset: str = "simulated", seeds: tuple[int, ...] = (1, 2), **runs: object):
         self.dataset, self.simulated = dataset, dataset == "simulated"
         self.protocols = ["released", "clean"]
-        self.runs = make_runs(directory, dataset=dataset, seeds=seeds)
+        self.runs = make_runs(directory, dataset=dataset, seeds=seeds, **runs)
         self.folds = write_folds(directory, self.protocols)
         write_training_records(self.runs, self.folds)
         self.profile = directory / "profile.json"
         write_json(self.profile, PROFILE)
+        self.audit_csv, self.audit = write_audit(directory, self.protocols, self.folds)
         names = ("main_results", "complexity", "claims")  # the others come from files of their own
         files = {n: [directory / f"{n}.{e}" for e in ("csv", "md", "tex")] for n in names}
         on = (dataset, self.simulated)
@@ -117,6 +158,15 @@ class Inputs:
         self.figure = directory / "confusion.png"
         confusion_figure(self.runs, *on, self.figure, directory / "confusion.pdf", directory / "confusion.csv")
 
+    def write_statistics(self, directory: Path) -> list[Path]:
+        """The tables of the statistics of these runs; returns their CSVs."""
+        ladder, on = self.protocols, (self.dataset, self.simulated)
+        compute_statistics(str(self.runs), str(RECORDINGS), *on, ladder, str(directory / "statistics"))
+        for name in statistics_tables.TABLES:
+            outputs = [str(directory / f"{name}.{form}") for form in ("csv", "md", "tex")]
+            statistics_tables.write_statistics_table(name, str(directory / "statistics"), *on, *outputs)
+        return [directory / f"{name}.csv" for name in statistics_tables.TABLES]
+
     def write(self, output: Path, **changed) -> str:
         """Write the report; returns its HTML."""
         arguments = {
@@ -124,7 +174,7 @@ class Inputs:
             "pngs": [self.figure],
             "runs": self.runs,
             "folds": self.folds,
-            "protocols": {name: name for name in self.protocols},
+            "audit": self.audit,
             "claims": self.claims,
             "profiles": [self.profile],
             "output": output,
@@ -256,6 +306,43 @@ def test_provenance_names_all_that_a_row_rests_on(simulated, page):
     assert f"{COMMIT[:8]}+" in overview and "11111111; 22222222" in overview
 
 
+def test_every_row_leads_to_the_runs_or_folds_or_profile_it_is_computed_from(tmp_path):
+    inputs = Inputs(tmp_path, models=("ULW-SleepNet", "TinySleepNet"))
+    csvs = [*inputs.tables, inputs.audit_csv, *inputs.write_statistics(tmp_path)]
+    page = inputs.write(tmp_path / "report.html", csvs=csvs)
+    behind = {
+        id: re.findall(r'<td class="left hash">([0-9a-f]{16})</td>', record)
+        for id, record in re.findall(r'<div id="(P\d+)">(.*?)</details>', page, re.DOTALL)
+    }
+    for csv in csvs:
+        records, rows = pd.read_csv(csv, dtype={"run_keys": str}), rows_of(page, csv.stem)
+        assert len(records) == len(rows) > 0
+        for (_, record), row in zip(records.iterrows(), rows, strict=True):
+            ids = row[-1][0].replace(" ,", ",").split(", ")
+            if csv.stem == "audit":
+                assert ids == [f"F{1 + inputs.protocols.index(record.protocol)}"]
+            elif csv.stem in statistics_tables.TABLES or record.get("mark") == "reference":
+                assert {key for id in ids for key in behind[id]} == set(record.run_keys.split())
+    # A comparison is of two networks, and a change of two rungs; of one protocol and network all tables share the runs.
+    ids = {csv.stem: [row[-1][0] for row in rows_of(page, csv.stem)] for csv in csvs}
+    assert len(behind) == 8 and all(len(text.split()) == 3 for text in ids["comparisons"])
+    assert [len(text.split()) for text in ids["ladder"]] == [1, 3, 1, 3]
+    assert ids["claims"] == ["–", "–", "N1", "N1", "–"] and ids["complexity"] == ["N1", "–"]
+    # And back from the runs to the rows.
+    record = re.search(r'<div id="P1">(.*?)</dl>', page, re.DOTALL).group(1)
+    listed = text_of(re.search(r"<dt>Table rows</dt><dd>(.*?)</dd>", record, re.DOTALL).group(1))
+    assert listed.startswith("Sleep staging by protocol, row 1 ; Metrics, pooled and over subjects, rows 1 , 2 ;")
+    folds = text_of(re.search(r'<dt id="F2">.*?</dl>', page, re.DOTALL).group())
+    assert "Table rows Audit of the protocols, row 2" in folds and read_json(inputs.folds[1])["folds_sha256"] in folds
+
+
+def test_an_audit_of_other_folds_is_refused(simulated, tmp_path):
+    audit = pd.read_csv(simulated.audit_csv).assign(folds_sha256="0" * 64)
+    audit.to_csv(tmp_path / "audit.csv", index=False)
+    with pytest.raises(BenchmarkError, match=r"protocol released is of the folds released \(00000000\), not one of"):
+        simulated.write(tmp_path / "report.html", csvs=[tmp_path / "audit.csv"])
+
+
 def test_trainings_that_runs_share_are_timed_once(simulated):
     runs = tables.read_runs(simulated.runs).query("protocol == 'released'").iloc[:2]
     first = runs.directory.iloc[0]
@@ -292,7 +379,11 @@ def test_opening_names_runs_verdicts_audit_and_the_next_command(simulated, page)
     assert "(released: 2 folds, clean: 2 folds)" in lines[0] and "2 seeds (1, 2)" in lines[0]
     verdicts = ["Reproduced"] * 2 + ["Not testable here"] * 3
     assert [line.startswith(verdict) for line, verdict in zip(lines[1:6], verdicts, strict=True)] == [True] * 5
-    assert [line for line in lines if line.startswith("Audit clean: 4 of 4 recordings tested")]
+    assert lines[6:8] == [
+        "Audit Subjects disjoint: clean; not: released (27 % of test recordings have their subject in training). "
+        "Recordings dropped: released (1 of 4).",
+        "Selection The reported training epoch is selected on the test fold: released; on validation subjects: clean.",
+    ]
     assert lines[-1].startswith("Next") and "make paper DATASET=sleep-edf-20" in lines[-1]
     assert not [line for line in lines if "86.9" in line and not line.startswith("Not testable here")]
 
@@ -301,17 +392,37 @@ def test_opening_has_ten_lines_at_most_and_says_what_it_leaves_out(simulated):
     runs, claims = tables.read_runs(simulated.runs), report.read_claims(simulated.claims)
     many = pd.concat([claims] * 4)
     many.iloc[-1, many.columns.get_loc("verdict")] = "not reproduced"
-    lines = opening_lines("simulated", True, runs, many, [f"audit {number}" for number in range(6)])
+    lines = opening_lines("simulated", True, runs, many, read_json(simulated.audit)["protocols"])
     assert len(lines) == 10
     assert lines[1].label == "Not reproduced"
-    assert lines[5] == Line("More claims", "5 reproduced, 11 not testable here: see the table of published claims.")
-    assert lines[8] == Line("Audit", "audit 2. | audit 3. | audit 4. | audit 5.")
+    assert lines[6] == Line("More claims", "4 reproduced, 11 not testable here: see the table of published claims.")
+    assert [line.label for line in lines[7:]] == ["Audit", "Selection", "Next"]
+
+
+def test_audit_lines_gather_the_protocols(simulated):
+    numbers = {"recordings_used": ["SC4001"], "recordings_dropped": []}
+    apart = {"subject_disjoint": True, "share_of_test_recordings_whose_subject_trains": 0.0, **numbers}
+    mixed = {"subject_disjoint": False, "share_of_test_recordings_whose_subject_trains": 0.5, **numbers}
+    audits = [
+        {"protocol": "a", "selection": "best_test", **mixed},
+        {"protocol": "b", "selection": "best_test", **mixed},
+        {"protocol": "c", "selection": "last", **apart},
+    ]
+    inputs = ("simulated", True, tables.read_runs(simulated.runs), report.read_claims(simulated.claims))
+    subjects, selected = opening_lines(*inputs, audits)[-3:-1]
+    assert subjects.text == (
+        "Subjects disjoint: c; not: a (50 % of test recordings have their subject in training), b (50 %). "
+        "Recordings dropped: none."
+    )
+    assert selected.text == (
+        "The reported training epoch is selected on the test fold: a, b; on no data, the last epoch: c."
+    )
+    assert opening_lines(*inputs, audits[2:])[-3].text.startswith("Subjects disjoint: c; not: none. ")
 
 
 def test_next_step_on_real_data_names_the_other_dataset_only(real):
-    lines = opening_lines(
-        "sleep-edf-20", False, tables.read_runs(real.runs), report.read_claims(real.claims), ["an audit"]
-    )
+    audits = read_json(real.audit)["protocols"]
+    lines = opening_lines("sleep-edf-20", False, tables.read_runs(real.runs), report.read_claims(real.claims), audits)
     assert "DATASET=sleep-edf-78" in lines[-1].text and "DATASET=sleep-edf-20" not in lines[-1].text
     assert "Sleep-EDF-20" in lines[0].text
 

@@ -65,7 +65,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
 
 def read(directory: Path, name: str) -> pd.DataFrame:
-    return pd.read_csv(directory / f"{name}.csv", dtype={"subject": str})
+    return pd.read_csv(directory / f"{name}.csv", dtype={"subject": str, "run_keys": str})
 
 
 def all_predictions(runs: Path, **chosen: object) -> pd.DataFrame:
@@ -112,6 +112,55 @@ def test_subjects_have_their_own_metrics_age_and_sex(made) -> None:
     assert (row.n_epochs, row.n_recordings) == (len(mine) / 2, 2)
     described = pd.read_csv(RECORDINGS, dtype={"subject": str}).query("subject == '03'").iloc[0]
     assert (row.age, row.sex) == (described.age, described.sex)
+
+
+def keys_of(runs: Path, **chosen: object) -> set[str]:
+    table = pd.read_csv(runs, dtype={"run_key": str})
+    for column, value in chosen.items():
+        table = table[table[column] == value]
+    return set(table.run_key)
+
+
+def test_every_row_names_its_runs(made) -> None:
+    runs, _, directory = made
+    network = ["protocol", "title"]
+    for name in FILES:
+        table = read(directory, name)
+        assert list(table)[-1] == "run_keys", name
+        for row in table.to_dict("records"):
+            keys = row["run_keys"].split()
+            assert len(keys) == len(set(keys)), name
+            if name == "comparisons":
+                expected = keys_of(runs, protocol=row["protocol"])  # of both models
+            elif name == "ladder" and row["rung"]:
+                expected = keys_of(runs, title=row["title"])  # of both protocols
+            elif name in ("nights", "sleep_measures"):
+                expected = keys_of(runs, seed=1, **{key: row[key] for key in network})
+            else:
+                expected = keys_of(runs, **{key: row[key] for key in network})
+            assert set(keys) <= expected, name
+            assert set(keys) == expected or name in ("nights", "subjects"), name
+
+
+def test_subjects_and_nights_name_the_runs_that_test_them(made) -> None:
+    runs, _, directory = made
+    table = pd.read_csv(runs, dtype={"run_key": str}).set_index("run_key", drop=False)
+    for row in read(directory, "nights").itertuples():
+        assert row.recording in set(predictions_of(table.loc[row.run_keys]).recording)
+    for row in read(directory, "subjects").itertuples():
+        mine = [table.loc[key] for key in row.run_keys.split()]
+        assert sum((predictions_of(run).subject == row.subject).sum() for run in mine) == 2 * row.n_epochs
+        assert sorted({run.seed for run in mine}) == [1, 2]
+        assert all((predictions_of(run).subject == row.subject).any() for run in mine)
+
+
+def test_a_change_names_the_runs_of_the_shared_seeds_only(tmp_path: Path) -> None:
+    runs = make_runs(tmp_path, protocols=("released", "clean"), seeds=(1, 2))
+    table = pd.read_csv(runs, dtype={"run_key": str})
+    table[(table.protocol == "released") | (table.seed == 1)].to_csv(runs, index=False)
+    compute(runs, None, tmp_path / "statistics")
+    change = read(tmp_path / "statistics", "ladder").query("rung == 1").iloc[0]
+    assert set(change.run_keys.split()) == keys_of(runs, protocol="clean") | keys_of(runs, protocol="released", seed=1)
 
 
 def test_age_is_that_of_the_first_night(tmp_path: Path) -> None:
@@ -445,6 +494,15 @@ def test_tables_say_simulated_and_fit(tmp_path: Path, made) -> None:
         columns = len(re.search(r"\\begin\{(?:tabular|longtable)\}\{([lr]+)\}", latex).group(1))
         rows = [line for line in latex.splitlines() if line.endswith(r" \\")]
         assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {columns}, name
+
+
+def test_tables_name_the_runs_in_their_last_column_and_do_not_print_them(tmp_path: Path, made) -> None:
+    runs, _, directory = made
+    for name, markdown in render(tmp_path, directory).items():
+        table = pd.read_csv(tmp_path / f"{name}.csv", dtype={"run_keys": str})
+        assert list(table)[-1] == "run_keys" and table.run_keys.notna().all(), name
+        for key in keys_of(runs):
+            assert key not in markdown and key not in (tmp_path / f"{name}.tex").read_text(encoding="utf-8")
 
 
 def test_tables_with_long_names_fit_a_terminal(tmp_path: Path, made) -> None:

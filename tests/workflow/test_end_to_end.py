@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from sleepbench.evaluation.metrics import accuracy, confusion_matrix
+from sleepbench.trace import trace
+from sleepbench.trace_rows import TABLE_KEYS
 
 SUMMARY = "results/simulated/summary.md"
 CLEAN_TRAINING = "results/simulated/trainings/subject-2-all-validation0/standard/ulw_sleepnet/four/released/seed-32"
@@ -71,6 +73,35 @@ def test_the_ladder_and_the_audit_are_those_of_the_protocols(finished):
     assert audit.loc["released", "recordings_dropped"] == 1 and audit.loc["clean", "recordings_dropped"] == 0
     machine_readable = json.loads((tables / "audit.json").read_text(encoding="utf-8"))
     assert "released" in json.dumps(machine_readable)
+
+
+def test_the_audit_counts_what_the_trainings_saw(finished):
+    audit = json.loads((finished.directory / "results/simulated/tables/audit.json").read_text(encoding="utf-8"))
+    runs = pd.read_csv(finished.directory / "results/simulated/runs.csv").set_index(["protocol", "fold"])
+    for protocol in audit["protocols"]:
+        for fold in protocol["by_fold"]:
+            run = runs.loc[protocol["protocol"], fold["fold"]]
+            assert [run.n_train, run.n_validation, run.n_test] == [
+                fold[f"{part}_epochs"] for part in ("train", "validation", "test")
+            ]
+            assert sum(fold["test_epochs_by_stage"].values()) == run.n_test
+
+
+def test_every_row_of_every_table_is_traced_to_the_runs_that_the_table_names(finished, monkeypatch):
+    monkeypatch.chdir(finished.directory)
+    for table in TABLE_KEYS:
+        rows = pd.read_csv(f"results/simulated/tables/{table}.csv", dtype={"run_keys": str})
+        assert len(rows) or table == "comparisons"
+        for number, row in enumerate(rows.itertuples(), start=1):
+            if table != "audit" and pd.isna(row.run_keys):
+                continue
+            document = trace("simulated", [f"table={table}", f"row={number}"])
+            if table == "audit":
+                assert [folds["folds_sha256"] for folds in document["folds"]] == [row.folds_sha256]
+            else:
+                assert {run["run_key"] for run in document["runs"]} == set(row.run_keys.split())
+            assert not any(run["problems"] for run in document["runs"])
+            assert document["recordings_give_data_sha256"]
 
 
 def test_profile_has_the_published_counts(finished):

@@ -339,6 +339,7 @@ rule html_report:
         figures=expand("results/{{dataset}}/figures/{figure}.png", figure=FIGURES),
         runs="results/{dataset}/runs.csv",
         folds=lambda w: sorted(set(by_protocol(w.dataset, "folds/{folds}.json").values())),
+        audit="results/{dataset}/tables/audit.json",
         claims="results/{dataset}/tables/claims.csv",
         profiles=lambda w: profiles(w.dataset),
     output:
@@ -350,7 +351,6 @@ rule html_report:
     params:
         code=REPORTING_CODE,
         simulated=lambda w: DATASETS[w.dataset].simulated,
-        protocols=lambda w: {name: FOLD_SETTINGS[w.dataset, name].name for name in protocols_of(w.dataset)},
     message:
         "Report of {wildcards.dataset}"
     script:

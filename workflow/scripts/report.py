@@ -9,7 +9,7 @@ with logged(snakemake.log[0]):
         snakemake.input.figures,
         snakemake.input.runs,
         snakemake.input.folds,
-        snakemake.params.protocols,
+        snakemake.input.audit,
         snakemake.input.claims,
         snakemake.input.profiles,
         snakemake.output.report,

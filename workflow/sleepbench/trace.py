@@ -1,135 +1,64 @@
-"""From a row of the main table back to its runs, their files and the EDF files behind them.
+"""From a row of a table back to its runs (of the audit, its folds), their files and the EDF files behind them.
 
-python -m sleepbench.trace DATASET key=value ... [--all] [--json]
+python -m sleepbench.trace DATASET [table=NAME] key=value ... [--all] [--json]
 python -m sleepbench.trace DATASET RUN_KEY [--all] [--json]
 """
 
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from sleepbench.config import Dataset, dataset_of, nearest
+from sleepbench.config import Dataset, dataset_of
 from sleepbench.data.recordings import read_recordings
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import sha256_of_file, sha256_of_json
 from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
+from sleepbench.reporting.tables import SIMULATED, TEXT_WIDTH
 from sleepbench.results import (
     SHORT,
     RowKey,
     file_states,
-    measured_rows,
     read_config,
     read_document,
     read_folds,
     read_record,
-    read_table,
     run_command,
     run_problems,
 )
-
-RUN_FILTERS = ("seed", "fold")
-NUMBERS = ("accuracy_mean_of_folds", "accuracy_sd_of_folds", "accuracy", "macro_f1", "cohen_kappa", "n_epochs")
-
-
-# ------------------------------------------------------------------------------------------------------------ choosing
-
-
-def choose(runs: pd.DataFrame, terms: Sequence[str]) -> tuple[RowKey, pd.DataFrame]:
-    """The one row that the terms name, and those of its runs that they name.
-
-    A term is key=value, with a key of a row (protocol, model, channels, recipe) or of a run (seed, fold), or the first
-    digits of a run key. BenchmarkError with the nearest values when nothing matches, with a list when several rows do.
-    """
-    chosen = runs
-    for term in terms:
-        chosen = _by_value(chosen, *term.split("=", 1)) if "=" in term else _by_run_key(chosen, term)
-    keys = [RowKey(*key) for key, _ in chosen.groupby(list(RowKey._fields), sort=False)]
-    if len(keys) > 1:
-        listed = "\n  ".join(" ".join(f"{name}={value}" for name, value in key._asdict().items()) for key in keys)
-        asked = f"{' '.join(terms)} is" if terms else "this is"
-        raise BenchmarkError(f"{len(keys)} rows match; {asked} not enough to tell them apart, name one:\n  {listed}")
-    return keys[0], chosen
-
-
-def _by_value(runs: pd.DataFrame, key: str, value: str) -> pd.DataFrame:
-    known = (*RowKey._fields, *RUN_FILTERS)
-    if key not in known:
-        raise BenchmarkError(f"no key '{key}'; {nearest(key, known)}")
-    matches = runs[key].astype(str) == value
-    if key == "model":  # as configured, or as the table prints it
-        matches |= runs.title == value
-    if not matches.any():
-        raise BenchmarkError(f"no run has {key}={value}; {nearest(value, map(str, set(runs[key])))}")
-    return runs[matches]
-
-
-def _by_run_key(runs: pd.DataFrame, digits: str) -> pd.DataFrame:
-    matches = runs.run_key.str.startswith(digits.lower())
-    if not digits or not matches.any():
-        raise BenchmarkError(
-            f"'{digits}' is neither key=value nor the beginning of a run key; run keys are "
-            f"{', '.join(key[:SHORT] for key in runs.run_key[:10])}{', …' if len(runs) > 10 else ''}"
-        )
-    return runs[matches]
-
+from sleepbench.trace_rows import RUN_FILTERS, TABLE_KEYS, find_row
 
 # ------------------------------------------------------------------------------------------------------------- tracing
 
 
 def trace(dataset: str, terms: Sequence[str]) -> dict:
-    """Everything behind one row of the main table, as one JSON document; see `report` for what it holds."""
+    """Everything behind one row of a table, as one JSON document; see `report` for what it holds."""
     config = read_config(dataset)
     settings = dataset_of(config, dataset)
-    runs = read_table(Path(), dataset, settings.simulated)
-    key, chosen = choose(runs, terms)
-    traced = [_run(dataset, run) for run in chosen.itertuples()]
-    folds = {run["folds"] for run in traced if "folds" in run}
-    table = Path(config["data"]["table"])
+    row = find_row(dataset, settings.simulated, terms)
+    traced = [_run(dataset, run) for run in row.runs.itertuples()]
+    folds = sorted({*row.folds, *(run["folds"] for run in traced if "folds" in run)})
     return {
         "dataset": dataset,
         "simulated": settings.simulated,
-        "row": key._asdict(),
-        "numbers": _numbers(runs, key, dataset, settings.simulated),
-        "n_runs_of_row": int((runs[list(RowKey._fields)] == list(key)).all(axis=1).sum()),
+        "table": row.table,
+        "row": row.key,
+        "numbers": row.numbers,
+        "n_runs_of_row": row.n_runs,
         "runs": traced,
-        "folds": [_folds(dataset, name) for name in sorted(folds)],
-        **_recordings(dataset, settings, table, sorted(folds)),
+        "folds": [_folds(dataset, name) for name in folds],
+        **_recordings(dataset, settings, Path(config["data"]["table"]), folds),
     }
-
-
-def _numbers(runs: pd.DataFrame, key: RowKey, dataset: str, simulated: bool) -> dict:
-    """The row's numbers computed from the runs table, and whether the printed table holds the same."""
-    row = measured_rows(runs, dataset, simulated)[key]
-    path = Path("results") / dataset / "tables" / "main_results.csv"
-    return {
-        **{name: None if pd.isna(row[name]) else float(row[name]) for name in NUMBERS},
-        "folds": row["folds"],
-        "seeds": int(row["seeds"]),
-        "table": path.as_posix(),
-        "table_state": _state_of_table(path, row),
-    }
-
-
-def _state_of_table(path: Path, row: pd.Series) -> str:
-    if not path.exists():
-        return "MISSING"
-    table = pd.read_csv(path, dtype={"run_keys": str})
-    same = table[(table.mark == "measured") & (table.protocol == row.protocol) & (table.run_keys == row.run_keys)]
-    if len(same) != 1:
-        return "OF OTHER RUNS: make the tables again"
-    # A CSV at full precision gives back the very number.
-    agrees = all(same.iloc[0][name] == row[name] or pd.isna(row[name]) for name in NUMBERS)
-    return "the same numbers" if agrees else "OTHER NUMBERS: make the tables again"
 
 
 def _run(dataset: str, run: tuple) -> dict:
     directory = Path(run.directory)
     traced = {
         "run_key": run.run_key,
+        "protocol": run.protocol,
+        "model": run.model,
         "seed": int(run.seed),
         "fold": int(run.fold),
         "selection": run.selection,
@@ -227,28 +156,52 @@ def _data_sha256(recordings: dict, document: dict) -> str:
 def report(document: dict, everything: bool) -> str:
     """A trace for a terminal: the row, its runs with their files, the fold files, the EDF files.
 
-    Training recordings are counted; with `everything` they are named, and the EDF files of all recordings listed.
+    Training recordings are counted; with `everything` they are named, and the EDF files of all recordings listed, as
+    they are of a row without runs.
     """
-    lines = _row_lines(document)
+    # A row that is not computed again goes by its number in the table.
+    lines = _table_row_lines(document) if "row" in document["row"] else _main_row_lines(document)
     for run in document["runs"]:
         lines += ["", *_run_lines(run, document["recordings"], everything)]
     for folds in document["folds"]:
         lines += ["", f"fold file {folds['file']}", f"  file          {folds['sha256']}"]
         lines += [f"  assignment    {folds['folds_sha256']}", f"  EDF files     {folds['data_sha256']}"]
-    if everything:
+    if everything or not document["runs"]:
         tested = {id for run in document["runs"] for id in run.get("test", [])}
         others = [recording for id, recording in document["recordings"].items() if id not in tested]
-        lines += ["", "EDF files of the recordings that no run above tests"]
+        lines += ["", f"EDF files of the recordings{' that no run above tests' if tested else ''}"]
         lines += [line for recording in others for line in _recording_lines(recording)]
     return "\n".join([*lines, "", *_verdict_lines(document)])
 
 
-def _row_lines(document: dict) -> list[str]:
+def _row_line(document: dict) -> str:
+    simulated = f" ({SIMULATED})" if document["simulated"] else ""
+    return f"{document['dataset']}{simulated}: " + ", ".join(f"{k} {v}" for k, v in document["row"].items())
+
+
+def _table_row_lines(document: dict) -> list[str]:
+    """A row as its table has it, without the many numbers of each fold."""
     numbers = document["numbers"]
-    simulated = " (SIMULATED data – not a result on Sleep-EDF)" if document["simulated"] else ""
+    listed = ", ".join(
+        f"{name} {value:.8g}"
+        for name, value in numbers.items()
+        if not isinstance(value, str) and "_per_fold_" not in name
+    )
+    n_runs = document["n_runs_of_row"]
+    shown = f"{len(document['runs'])} of {n_runs} runs shown" if n_runs else "made before any training"
+    return [
+        _row_line(document),
+        textwrap.fill(listed, TEXT_WIDTH, initial_indent="  ", subsequent_indent="  "),
+        f"  {shown}; {numbers['table']}: {numbers['table_state']}",
+    ]
+
+
+def _main_row_lines(document: dict) -> list[str]:
+    """A measured row of the main table, computed again."""
+    numbers = document["numbers"]
     sd, kappa = numbers["accuracy_sd_of_folds"], numbers["cohen_kappa"]
     return [
-        f"{document['dataset']}{simulated}: " + ", ".join(f"{k} {v}" for k, v in document["row"].items()),
+        _row_line(document),
         f"  accuracy by fold {numbers['accuracy_mean_of_folds']:.2f}{'' if sd is None else f' ± {sd:.2f}'}; pooled: "
         f"accuracy {numbers['accuracy']:.2f}, macro-F1 {numbers['macro_f1']:.2f}, "
         f"kappa {'undefined' if kappa is None else f'{kappa:.4f}'}; {numbers['n_epochs']:,.0f} test epochs",
@@ -260,17 +213,18 @@ def _row_lines(document: dict) -> list[str]:
 def _verdict_lines(document: dict) -> list[str]:
     n, agrees = len(document["recordings"]), document["recordings_give_data_sha256"]
     wrong = sum(bool(run["problems"]) for run in document["runs"])
+    of_runs = f"Runs with problems, marked above: {wrong}." if wrong else "All files are as they were written."
     of_edf = "the one" if agrees else "NOT the one (recordings were prepared from other files since)"
     return [
         *([f"The hash over the EDF hashes of all {n} recordings is {of_edf} of the fold files."] if n else []),
-        f"Runs with problems, marked above: {wrong}." if wrong else "All files are as they were written.",
+        *([of_runs] if document["runs"] else []),
     ]
 
 
 def _run_lines(run: dict, recordings: dict, everything: bool) -> list[str]:
     lines = [
-        f"run {run['run_key']}: fold {run['fold']}, seed {run['seed']}, {run['selection']} = training epoch "
-        f"{run['selected_training_epoch']}, accuracy {run['accuracy']:.2f}",
+        f"run {run['run_key']}: {run['protocol']}, {run['model']}, fold {run['fold']}, seed {run['seed']}, "
+        f"{run['selection']} = training epoch {run['selected_training_epoch']}, accuracy {run['accuracy']:.2f}",
         *(f"  PROBLEM: {problem}" for problem in run["problems"]),
         f"  {run['directory']}/",
     ]
@@ -305,7 +259,8 @@ def main(arguments: Sequence[str]) -> int:
         "terms",
         nargs="*",
         metavar="KEY=VALUE | RUN_KEY",
-        help=f"{', '.join((*RowKey._fields, *RUN_FILTERS))}, or the first digits of a run key",
+        help=f"{', '.join((*RowKey._fields, *RUN_FILTERS))}, or the first digits of a run key; for a row of another "
+        f"table than the main one, table={'|'.join(TABLE_KEYS)} and row=NUMBER or what names it there",
     )
     parser.add_argument("--all", action="store_true", help="list the EDF files of the training recordings as well")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")

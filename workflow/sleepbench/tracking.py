@@ -4,6 +4,7 @@ Trainings write files and nothing else; the files are the truth. `log_runs`, alo
 date with them, and so also fills a store that was lost. Tables are then made from what the store holds, by run key.
 """
 
+import json
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -244,6 +245,11 @@ def _log_run(client: MlflowClient, experiment_id: str, run: FinishedRun) -> None
     client.set_terminated(run_id, "FINISHED")
 
 
+def recipe_json(recipe: dict) -> str:
+    """A recipe's settings without its name, as JSON that is the same for the same settings."""
+    return json.dumps({name: value for name, value in recipe.items() if name != "name"}, sort_keys=True)
+
+
 def _row(listed: dict, run: Run, simulated: bool) -> dict:
     record = read_json(Path(listed["directory"]) / "training.json")
     settings, provenance = record["settings"], record["provenance"]
@@ -266,6 +272,7 @@ def _row(listed: dict, run: Run, simulated: bool) -> dict:
         "selection": listed["selection"],
         "window": settings["window"],
         "training_epochs": settings["recipe"]["training_epochs"],
+        "recipe_settings": recipe_json(settings["recipe"]),
         **{f"n_{name}": n for name, n in record["n_epochs"].items()},
         "directory": listed["directory"],
         "git_commit": provenance["git_commit"],

@@ -3,7 +3,6 @@
 python -m sleepbench.verdicts; exits 1 when a testable claim is not reproduced.
 """
 
-import json
 import sys
 import textwrap
 from pathlib import Path
@@ -13,30 +12,43 @@ import pandas as pd
 from sleepbench.config import dataset_of, load
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.claims import NOT_REPRODUCED, evaluate_claims, load_claims
-from sleepbench.reporting.tables import RUN_COLUMNS, read_runs
+from sleepbench.files import read_json
+from sleepbench.reporting.tables import RUN_COLUMNS
+from sleepbench.results import read_results
 
 CLAIMS = Path("workflow/resources/claims.yaml")
-RESULTS = Path("results")
 TEXT_WIDTH = 110
+NO_RUNS = pd.DataFrame(columns=[*RUN_COLUMNS, "accuracy"])
 
 
-def verdicts(config: dict, claims_path: Path, results: Path) -> pd.DataFrame:
-    """One row per claim (see `evaluate_claims`); a claim about a dataset is held against that dataset's runs."""
+def verdicts(config: dict, claims_path: Path, root: Path = Path()) -> pd.DataFrame:
+    """One row per claim (see `evaluate_claims`); a claim about a dataset is held against its runs below `root`.
+
+    Raises BenchmarkError, listing what is wrong, where the results on such a dataset are there but not whole.
+    """
     claims = load_claims(claims_path)
-    profiles = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((results / "profile").glob("*.json"))]
-    rows = []
+    profiles = [read_json(path) for path in sorted((root / "results" / "profile").glob("*.json"))]
+    tables = []
     for claim in claims:
-        name = claim.test.get("dataset", next(iter(config["datasets"])))
-        runs_path = results / name / "runs.csv"
-        runs = read_runs(runs_path) if runs_path.exists() else pd.DataFrame(columns=[*RUN_COLUMNS, "accuracy"])
-        rows.append(evaluate_claims([claim], runs, profiles, name, dataset_of(config, name).simulated))
-    return pd.concat(rows, ignore_index=True)
+        name, simulated, runs = "", False, NO_RUNS  # a count depends on no data
+        if "dataset" in claim.test:
+            name = claim.test["dataset"]
+            simulated = dataset_of(config, name).simulated
+            runs = finished_runs(root, name, simulated)
+        tables.append(evaluate_claims([claim], runs, profiles, name, simulated))
+    return pd.concat(tables, ignore_index=True)
+
+
+def finished_runs(root: Path, dataset: str, simulated: bool) -> pd.DataFrame:
+    """The runs table of a dataset with every file of its runs checked; no rows where the dataset was not run."""
+    if not (root / "results" / dataset / "runs.csv").exists():
+        return NO_RUNS
+    return read_results(root, dataset, simulated).runs
 
 
 def main() -> int:
     """Print a line per claim; 1 when one is not reproduced."""
-    config = load()
-    table = verdicts(config, CLAIMS, RESULTS)
+    table = verdicts(load(), CLAIMS)
     for row in table.itertuples():
         print(f"{row.verdict.upper()}: {row.model}, {row.claim} ({row.source})")
         print(textwrap.indent(textwrap.fill(row.why, TEXT_WIDTH), "    "))

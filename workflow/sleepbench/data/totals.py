@@ -134,6 +134,7 @@ def check_totals(
         "folds": document["name"],
         "recordings": recordings,
         "found": _named(total),
+        "found_by_recording": {id: _named(found[id]) for id in recordings},
     }
     if simulated:
         result |= {"known": False, "reason": "simulated", "verdict": "nothing is known of simulated recordings"}

@@ -1,10 +1,10 @@
 """Verdicts on published claims: reproduced, not reproduced, or not testable here.
 
-A verdict is only given where the claim's own conditions are met: its dataset, protocol, folds, recipe, number of
-training epochs and number of channels. Claims are data (workflow/resources/claims.yaml); the rules that test them are
-here.
+A verdict is only given where the claim's own conditions are met: its dataset, protocol, folds, every setting of its
+recipe, and its number of channels. Claims are data (workflow/resources/claims.yaml); the rules that test them are here.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import product
@@ -26,7 +26,8 @@ class Claim:
 
     `printed` is the number as its source prints it ("13.3K"), `published` its value in `unit`. `model` is the model's
     title. `mark` is "published" (the authors print it) or "secondary". `tolerance` is in `unit`; `justification` says
-    why that much. `test` holds `kind` and the conditions of that kind, TEST_CONDITIONS.
+    why that much. `test` holds `kind` and the conditions of that kind, TEST_CONDITIONS; the `recipe` of an accuracy is
+    a mapping of its name and all of its settings.
     """
 
     id: str
@@ -51,7 +52,6 @@ TEST_CONDITIONS = {
         "test_epochs",
         "folds",
         "recipe",
-        "training_epochs",
         "n_channels",
         "tolerance_in_seed_sd",
     },
@@ -76,6 +76,8 @@ def load_claims(path: str | Path) -> list[Claim]:
                 f"{where}: test.kind is {kind!r}, expected one of {', '.join(sorted(TEST_CONDITIONS))}"
             )
         check_keys(f"{where}: test", entry["test"], TEST_CONDITIONS[kind] | {"kind"})
+        if kind == "accuracy":
+            check_recipe(f"{where}: test.recipe", entry["test"]["recipe"])
         claims.append(Claim(**entry))
     repeated = sorted({claim.id for claim in claims if sum(other.id == claim.id for other in claims) > 1})
     if repeated:
@@ -90,6 +92,15 @@ def check_keys(where: str, entry: dict, expected: set[str]) -> None:
         raise BenchmarkError(f"{where}: unknown key {', '.join(unknown)}; expected {', '.join(sorted(expected))}")
     if missing:
         raise BenchmarkError(f"{where}: missing key {', '.join(missing)}")
+
+
+def check_recipe(where: str, recipe: object) -> None:
+    """BenchmarkError unless a claim's recipe is a mapping of its name and at least one setting."""
+    if not isinstance(recipe, dict) or "name" not in recipe or len(recipe) < 2:
+        raise BenchmarkError(
+            f"{where}: found {recipe!r}, expected the recipe's name and settings (name: released, learning_rate: ...): "
+            "a name alone does not say how a network was trained"
+        )
 
 
 @dataclass(frozen=True)
@@ -111,14 +122,14 @@ def evaluate_claims(
 
     Parameters
     ----------
-    runs : the runs table, one row per finished run
+    runs : the runs table, one row per finished run; its `recipe_settings` are JSON
     profiles : one dict per profiled model: title, n_channels, operations
     dataset, simulated : the dataset these runs are on, and whether its signals are simulated
 
     Returns
     -------
-    columns id, claim, model, printed, published, unit, mark, source, ours, ours_pooled (accuracy only), tolerance,
-    justification, verdict, why, run_keys. `ours` is empty where there is no verdict.
+    columns id, claim, model, n_channels, printed, published, unit, mark, source, ours, ours_pooled (accuracy only),
+    tolerance, justification, verdict, why, run_keys. `ours` is empty where there is no verdict.
     """
     rows = []
     for claim in claims:
@@ -128,6 +139,7 @@ def evaluate_claims(
                 "id": claim.id,
                 "claim": claim.statement,
                 "model": claim.model,
+                "n_channels": claim.test.get("n_channels"),
                 "printed": claim.printed,
                 "published": claim.published,
                 "unit": claim.unit,
@@ -142,7 +154,7 @@ def evaluate_claims(
                 "run_keys": outcome.run_keys,
             }
         )
-    numbers = {"ours": float, "ours_pooled": float, "tolerance": float}
+    numbers = {"n_channels": "Int64", "ours": float, "ours_pooled": float, "tolerance": float}
     return pd.DataFrame(rows).astype(numbers)
 
 
@@ -163,22 +175,21 @@ def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], datas
         & ~runs.simulated.astype(bool)
         & (runs.title == claim.model)
         & (runs.protocol == test["protocol"])
-        & (runs.recipe == test["recipe"])
+        & (runs.recipe == test["recipe"]["name"])
         & (runs.n_channels == test["n_channels"])
     ]
-    wanted = f"protocol {test['protocol']}, recipe {test['recipe']}, {test['n_channels']} channels"
+    wanted = f"protocol {test['protocol']}, recipe {test['recipe']['name']}, {test['n_channels']} channels"
     if mine.empty:
         return Outcome(NOT_TESTABLE, f"no run of {claim.model} with {wanted}")
     sets = sorted(map(str, mine.channels.unique()))
     if len(sets) > 1:
         return Outcome(NOT_TESTABLE, f"several channel sets have {test['n_channels']} channels: {', '.join(sets)}")
-    for setting in ("training_epochs", "folds"):
-        found = sorted(int(value) for value in mine[setting].unique())
-        if found != [test[setting]]:
-            name = setting.replace("_", " ")
-            return Outcome(
-                NOT_TESTABLE, f"run with {', '.join(map(str, found))} {name}; the claim needs {test[setting]}"
-            )
+    if differing := recipe_differences(mine, test["recipe"]):
+        name = test["recipe"]["name"]
+        return Outcome(NOT_TESTABLE, f"the recipe '{name}' differs from the published one in {'; '.join(differing)}")
+    folds = sorted(int(value) for value in mine.folds.unique())
+    if folds != [test["folds"]]:
+        return Outcome(NOT_TESTABLE, f"run with {', '.join(map(str, folds))} folds; the claim needs {test['folds']}")
     for setting in ("selection", "window"):
         found = sorted(mine[setting].unique())
         if found != [test[setting]]:
@@ -214,6 +225,20 @@ def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], datas
         tolerance=tolerance,
         run_keys=" ".join(mine.run_key),
     )
+
+
+def recipe_differences(runs: pd.DataFrame, published: dict) -> list[str]:
+    """Settings in which the recipe of runs is not the published one, such as "learning_rate: 0.01 (expected 0.001)"."""
+    recipes = [json.loads(settings) for settings in runs.recipe_settings.unique()]
+    expected = {name: value for name, value in published.items() if name != "name"}
+    differences = []
+    for name in dict.fromkeys([*expected, *(name for recipe in recipes for name in recipe)]):
+        wanted, found = (
+            list(dict.fromkeys(str(recipe.get(name, "not set")) for recipe in side)) for side in ([expected], recipes)
+        )
+        if found != wanted:
+            differences.append(f"{name}: {' and '.join(found)} (expected {wanted[0]})")
+    return differences
 
 
 def count_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool) -> Outcome:

@@ -21,6 +21,8 @@ LOOKS_AT = {
 SHORT = 8
 """Digits of a hash that are shown."""
 
+PARTS = ("train", "validation", "test")
+
 
 def write_audit(
     protocols: Mapping[str, dict],
@@ -42,7 +44,7 @@ def write_audit(
     totals : name -> path of the totals of its folds and window
     dataset, simulated : the dataset, and whether its signals are simulated
     csv, markdown, latex : the table
-    json : everything the table holds, and the same by fold
+    json : everything the table holds, and the same by fold, with the epochs of its parts by stage
 
     BenchmarkError where the files are not those of the protocol, or a promise of disjoint subjects is broken.
     """
@@ -56,7 +58,7 @@ def write_audit(
     ]
     write_json(json, {"dataset": dataset, "simulated": simulated, "protocols": audits})
     heading = title(dataset, simulated, HEADING)
-    write_table(pd.DataFrame(map(_row, audits)), csv, LAYOUT, dataset, heading, CAPTION, markdown, latex)
+    write_table(pd.DataFrame(map(audit_row, audits)), csv, LAYOUT, dataset, heading, CAPTION, markdown, latex)
 
 
 def audit_protocol(name: str, protocol: dict, folds: str, totals: str, dataset: str, simulated: bool) -> dict:
@@ -68,7 +70,7 @@ def audit_protocol(name: str, protocol: dict, folds: str, totals: str, dataset: 
     document, counted = read_json(folds), read_json(totals)
     divided = folds_of(document)
     _check_match(name, protocol, folds, document, totals, counted, divided, dataset, simulated)
-    by_fold = [_audit_fold(number, fold) for number, fold in enumerate(divided)]
+    by_fold = [_audit_fold(number, fold, counted["found_by_recording"]) for number, fold in enumerate(divided)]
     shared = sum(len(fold["test_recordings_whose_subject_trains"]) for fold in by_fold)
     disjoint = not any(fold["subjects_in_training_and_test"] for fold in by_fold)
     if protocol["subject_disjoint"] and not disjoint:
@@ -125,10 +127,14 @@ def _check_match(
         (totals, "window", counted["window"], protocol["window"]),
         (totals, "folds", counted["folds"], document["name"]),
         (totals, "recordings", counted["recordings"], sorted(id for fold in divided for id in fold.test)),
+        (totals, "recordings of found_by_recording", [*counted.get("found_by_recording", ())], counted["recordings"]),
     ]
     problems = [
         f"{path}: {key} is {found}, expected {wanted}" for path, key, found, wanted in expected if found != wanted
     ]
+    together = _epochs(counted["recordings"], counted["found_by_recording"]) if not problems else counted["found"]
+    if together != counted["found"]:
+        problems.append(f"{totals}: the epochs found by recording sum to {together}, expected {counted['found']}")
     if protocol["selection"] not in LOOKS_AT:
         problems.append(f"selection is {protocol['selection']!r}, expected one of {', '.join(LOOKS_AT)}")
     if protocol["selection"] == "best_validation" and not all(fold.validation for fold in divided):
@@ -147,17 +153,31 @@ def subjects_of(recordings: Sequence[str]) -> list[str]:
     return sorted({id[3:5] for id in recordings})
 
 
-def _audit_fold(number: int, fold: Fold) -> dict:
-    """Sizes of one fold, and what its test part shares with training; validation subjects count as training."""
+def _epochs(recordings: Sequence[str], found: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Epochs of recordings in all and by stage, from those found in each."""
+    return {name: sum(found[id][name] for id in recordings) for name in ("epochs", *STAGES)}
+
+
+def _audit_fold(number: int, fold: Fold, found: Mapping[str, Mapping[str, int]]) -> dict:
+    """Sizes of one fold, and what its test part shares with training; validation subjects count as training.
+
+    `found` gives the epochs of each recording in the protocol's window, in all and by stage.
+    """
     fitted = {*subjects_of(fold.train + fold.validation)}
     shared = [id for id in fold.test if {*subjects_of([id])} & fitted]
+    parts = {}
+    for part in PARTS:
+        ids = getattr(fold, part)
+        epochs = _epochs(ids, found)
+        parts |= {
+            f"{part}_recordings": len(ids),
+            f"{part}_subjects": subjects_of(ids),
+            f"{part}_epochs": epochs.pop("epochs"),
+            f"{part}_epochs_by_stage": epochs,
+        }
     return {
         "fold": number,
-        **{
-            f"{part}_{what}": value
-            for part, ids in (("train", fold.train), ("validation", fold.validation), ("test", fold.test))
-            for what, value in (("recordings", len(ids)), ("subjects", subjects_of(ids)))
-        },
+        **parts,
         "test_recordings_whose_subject_trains": shared,
         "subjects_in_training_and_test": subjects_of(shared),
     }
@@ -166,16 +186,20 @@ def _audit_fold(number: int, fold: Fold) -> dict:
 # ---------------------------------------------------------------------------------------------------------- rendering
 
 
-def _row(audit: dict) -> dict:
+def audit_row(audit: dict) -> dict:
     """The row of the table's CSV: numbers instead of lists."""
     row = {
         key: len(value) if isinstance(value, list) else value
         for key, value in audit.items()
         if key not in ("by_fold", "epochs_by_stage", "subject_disjoint", "subject_disjoint_promised")
     }
-    for part in ("train", "validation", "test"):
-        sizes = [len(fold[f"{part}_subjects"]) for fold in audit["by_fold"]]
-        row |= {f"{part}_subjects_per_fold_min": min(sizes), f"{part}_subjects_per_fold_max": max(sizes)}
+    for part in PARTS:
+        row |= _fewest_and_most(f"{part}_subjects", [len(fold[f"{part}_subjects"]) for fold in audit["by_fold"]])
+    for part in PARTS:
+        row |= _fewest_and_most(f"{part}_epochs", [fold[f"{part}_epochs"] for fold in audit["by_fold"]])
+        for stage in STAGES:
+            sizes = [fold[f"{part}_epochs_by_stage"][stage] for fold in audit["by_fold"]]
+            row |= _fewest_and_most(f"{part}_{stage}", sizes)
     return {
         **row,
         **audit["epochs_by_stage"],
@@ -186,20 +210,30 @@ def _row(audit: dict) -> dict:
     }
 
 
-def _per_fold(part: str) -> Callable[[pd.Series], str]:
-    """Cells that show the fewest and most subjects per fold."""
+def _fewest_and_most(name: str, sizes: Sequence[int]) -> dict[str, int]:
+    return {f"{name}_per_fold_min": min(sizes), f"{name}_per_fold_max": max(sizes)}
+
+
+def _per_fold(name: str) -> Callable[[pd.Series], str]:
+    """Cells that show the fewest and most of something in a fold."""
 
     def cell(row: pd.Series) -> str:
-        fewest, most = (row[f"{part}_subjects_per_fold_{bound}"] for bound in ("min", "max"))
-        return f"{fewest}" if fewest == most else f"{fewest}–{most}"
+        fewest, most = (row[f"{name}_per_fold_{bound}"] for bound in ("min", "max"))
+        return f"{fewest:,}" if fewest == most else f"{fewest:,}–{most:,}"
 
     return cell
 
 
 def _note(row: pd.Series) -> str:
-    """The recordings that are dropped, and how many subjects train."""
+    """The recordings that are dropped, how many subjects train, and the epochs of a fold by part and stage."""
     dropped = "no recording dropped" if pd.isna(row["dropped"]) else f"dropped: {', '.join(row['dropped'].split())}"
-    return f"{row['subjects']} subjects, {_per_fold('train')(row)} training in a fold; {dropped}"
+    subjects = f"{row['subjects']} subjects, {_per_fold('train_subjects')(row)} training in a fold"
+    sizes = []
+    for part in PARTS:
+        if row[f"{part}_epochs_per_fold_max"]:
+            of_stages = ", ".join(f"{stage} {_per_fold(f'{part}_{stage}')(row)}" for stage in STAGES)
+            sizes.append(f"{part} {_per_fold(f'{part}_epochs')(row)} ({of_stages})")
+    return f"{subjects}; {dropped}; epochs in a fold: {'; '.join(sizes)}"
 
 
 def _shared(row: pd.Series) -> str:
@@ -221,8 +255,8 @@ LAYOUT = Layout(
         Column("of", lambda row: {"recording_block": "blocks", "subject": "subjects"}[row["unit"]], "left"),
         Column("Rec.", number("recordings_used", ".0f"), sort_by="recordings_used"),
         Column("Drop.", number("recordings_dropped", ".0f"), sort_by="recordings_dropped"),
-        Column("Test", _per_fold("test")),
-        Column("Val.", _per_fold("validation")),
+        Column("Test", _per_fold("test_subjects")),
+        Column("Val.", _per_fold("validation_subjects")),
         Column("Shared", _shared, sort_by="share_of_test_recordings_whose_subject_trains"),
         Column("Selects by", _selects_by, "left"),
         Column("Window", text("window"), "left"),
@@ -239,6 +273,7 @@ CAPTION = (
     "fold (fewest to most). Shared: share of the test recordings whose subject is also in training or validation "
     "of the same fold; disjoint: no subject is in both in any fold. Selects by: the data that choose the training "
     'epoch that is reported; "test fold" means that it is the best one on the very data it is reported on. '
-    "Epochs, and the share of the stages W, N1, N2, N3 and REM: of all recordings used, in the protocol's window. "
+    "Epochs, and the share of the stages W, N1, N2, N3 and REM: of all recordings used, in the protocol's window; the "
+    "notes give the fewest and most epochs of a fold, audit.json those of every fold. "
     "Hash: the first digits of the SHA-256 of the assignment of recordings to folds."
 )

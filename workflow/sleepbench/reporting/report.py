@@ -6,7 +6,7 @@
 import base64
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +17,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from sleepbench.files import read_json, write_text
-from sleepbench.protocols.audit import audit_sentence
 from sleepbench.reporting import audit_table, quality, statistics_figures, statistics_tables, tables
 from sleepbench.reporting.run_provenance import Origins
 from sleepbench.reporting.tables import DASH, DATA_NAMES, SIMULATED, Column, Layout, title
 
 MOST_OPENING_LINES = 10
-MOST_AUDIT_LINES = 3
+SELECTED = {
+    "best_test": "on the test fold",
+    "best_validation": "on validation subjects",
+    "last": "on no data, the last epoch",
+    "cycle_end": "on no data, the last before a cycle ends",
+}
+"""Where a rule selects the training epoch that is reported."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SHOWN_FACTS = (
     *("Model", "Protocol", "Seeds", "Folds SHA-256", "Config SHA-256", "Git commit", "Device", "Engine", "Threads"),
@@ -146,7 +151,7 @@ def _known(path: str | Path, known: dict[str, tuple]) -> tuple:
 
 
 def opening_lines(
-    dataset: str, simulated: bool, runs: pd.DataFrame, claims: pd.DataFrame, audits: Sequence[str]
+    dataset: str, simulated: bool, runs: pd.DataFrame, claims: pd.DataFrame, audits: Sequence[dict]
 ) -> list[Line]:
     """At most ten lines that a reviewer can act on: what was run, each claim's verdict, the audit, what to do next.
 
@@ -154,9 +159,9 @@ def opening_lines(
     ----------
     runs : the runs table of the dataset
     claims : the table of verdicts
-    audits : one sentence per protocol on what its folds do
+    audits : the audit of each protocol, as `write_audit` writes it for machines
     """
-    audited = _at_most(MOST_AUDIT_LINES, [Line("Audit", f"{audit}.") for audit in audits], "Audit")
+    audited = [_subjects_shared(audits), _selected(audits)]
     verdicts = [Line(row.verdict.capitalize(), _claim_sentence(row)) for row in claims.itertuples()]
     verdicts.sort(key=lambda line: (NOT_REPRODUCED, REPRODUCED, NOT_TESTABLE).index(line.label.lower()))
     room = MOST_OPENING_LINES - 2 - len(audited)
@@ -167,11 +172,35 @@ def opening_lines(
     return [_what_was_run(dataset, simulated, runs), *verdicts, *audited, _what_next(dataset, simulated, claims)]
 
 
-def _at_most(most: int, lines: list[Line], label: str) -> list[Line]:
-    """The lines, the last of them joined into one where there are too many."""
-    if len(lines) <= most:
-        return lines
-    return [*lines[: most - 1], Line(label, " | ".join(line.text for line in lines[most - 1 :]))]
+def _subjects_shared(audits: Sequence[dict]) -> Line:
+    """Which protocols keep subjects apart, and which drop recordings."""
+    disjoint = [audit["protocol"] for audit in audits if audit["subject_disjoint"]]
+    shared = [
+        f"{audit['protocol']} ({100 * audit['share_of_test_recordings_whose_subject_trains']:.0f} %)"
+        for audit in audits
+        if not audit["subject_disjoint"]
+    ]
+    if shared:
+        shared[0] = shared[0].removesuffix(")") + " of test recordings have their subject in training)"
+    dropped = [
+        f"{audit['protocol']} ({n} of {n + len(audit['recordings_used'])})"
+        for audit in audits
+        if (n := len(audit["recordings_dropped"]))
+    ]
+    return Line(
+        "Audit",
+        f"Subjects disjoint: {', '.join(disjoint) or 'none'}; not: {', '.join(shared) or 'none'}. "
+        f"Recordings dropped: {', '.join(dropped) or 'none'}.",
+    )
+
+
+def _selected(audits: Sequence[dict]) -> Line:
+    """Which protocols select the training epoch on which data."""
+    by_data: dict[str, list[str]] = {}
+    for audit in audits:
+        by_data.setdefault(SELECTED[audit["selection"]], []).append(audit["protocol"])
+    listed = "; ".join(f"{data}: {', '.join(protocols)}" for data, protocols in by_data.items())
+    return Line("Selection", f"The reported training epoch is selected {listed}.")
 
 
 def _what_was_run(dataset: str, simulated: bool, runs: pd.DataFrame) -> Line:
@@ -224,13 +253,13 @@ class ShownCell:
 
 @dataclass(frozen=True)
 class ShownRow:
-    """A row of a table: its cells, the number of its note, and the id of what it was computed from, or none."""
+    """A row of a table: its cells, the number of its note, and the ids of what it was computed from."""
 
     cells: list[ShownCell]
     note: int
     mark: str
     verdict: str
-    origin: str
+    origins: list[str]
 
 
 @dataclass(frozen=True)
@@ -257,16 +286,47 @@ def shown_number(text: str) -> float | None:
     return float(sign + digits.replace(",", "")) * scale
 
 
-def shown_table(
-    table: ReportTable, dataset: str, simulated: bool, origins: Origins, profiles: list[dict]
-) -> ShownTable:
+@dataclass(frozen=True)
+class Sources:
+    """What rows can be computed from: runs (P1, P2, ...), fold files (F1, ...), profiles of networks (N1, ...)."""
+
+    runs: Origins
+    folds: list[dict]
+    profiles: list[dict]
+
+    def of_row(self, record: pd.Series) -> list[str]:
+        """The ids of what a row of a table's CSV was computed from; none of what is published or not known here.
+
+        BenchmarkError for a row of runs or folds that are not among those given.
+        """
+        if not pd.isna(record.get("run_keys")):
+            return [origin.id for origin in self.runs.of_row(record["run_keys"])]
+        if "folds_sha256" in record:
+            return [self._folds(record)]
+        networks = [(profile["title"], profile["n_channels"]) for profile in self.profiles]
+        network = (record.get("model"), record.get("n_channels"))
+        counted = record.get("mark") == "measured" or not pd.isna(record.get("ours"))
+        return [f"N{networks.index(network) + 1}"] if counted and network in networks else []
+
+    def _folds(self, record: pd.Series) -> str:
+        known = [(document["name"], document["folds_sha256"]) for document in self.folds]
+        mine = (record["folds_name"], record["folds_sha256"])
+        if mine not in known:
+            raise BenchmarkError(
+                f"the audit of protocol {record['protocol']} is of the folds {mine[0]} ({short(mine[1])}), not one of "
+                f"those given ({', '.join(f'{name} {short(sha)}' for name, sha in known)}); make the audit again"
+            )
+        return f"F{known.index(mine) + 1}"
+
+
+def shown_table(table: ReportTable, dataset: str, simulated: bool, sources: Sources) -> ShownTable:
     """A table's CSV as the page prints it: the cells of its Markdown, and what each column is sorted by."""
     cells = tables.read_cells(table.csv, table.layout)
     rows = []
     for (_, record), texts, note in zip(cells.records.iterrows(), cells.texts, cells.note_numbers, strict=True):
         shown = [_shown_cell(*pair, record) for pair in zip(table.layout.columns, texts, strict=True)]
         mark, verdict = ("" if pd.isna(record.get(name)) else record[name] for name in ("mark", "verdict"))
-        rows.append(ShownRow(shown, note, mark, verdict, _origin(record, origins, profiles)))
+        rows.append(ShownRow(shown, note, mark, verdict, sources.of_row(record)))
     heads = [(c.heading, c.align, "number" if c.align == "right" else "text") for c in table.layout.columns]
     return ShownTable(
         table.name,
@@ -278,15 +338,6 @@ def shown_table(
         rows,
         cells.notes,
     )
-
-
-def _origin(record: pd.Series, origins: Origins, profiles: list[dict]) -> str:
-    """What a row's link leads to: the id of its runs, or of the profile of its network; none of what is published."""
-    if not pd.isna(record.get("run_keys")):
-        return origins.of_runs(record["run_keys"]).id
-    networks = [(profile["title"], profile["n_channels"]) for profile in profiles]
-    network = (record.get("model"), record.get("n_channels"))
-    return f"N{networks.index(network) + 1}" if record.get("mark") == "measured" and network in networks else ""
 
 
 def _shown_cell(column: Column, text: str, record: pd.Series) -> ShownCell:
@@ -403,11 +454,12 @@ def write_report(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    read_profiles = [read_json(path) for path in profiles]
-    shown = [shown_table(table, dataset, simulated, origins, read_profiles) for table in report_tables]
+    sources = Sources(origins, [read_json(path) for path in folds], [read_json(path) for path in profiles])
+    shown = [shown_table(table, dataset, simulated, sources) for table in report_tables]
     environment.filters |= {"duration": duration, "short": short}
     page = environment.get_template("report.html.jinja").render(
         title=title(dataset, simulated, "Sleep-staging benchmark"),
+        dataset=dataset,
         simulated=SIMULATED if simulated else "",
         opening=list(opening),
         tables=shown,
@@ -420,19 +472,22 @@ def write_report(
         ],
         shown_facts=SHOWN_FACTS,
         used_in=_used_in(shown),
-        folds=[read_json(path) for path in folds],
-        profiles=read_profiles,
+        folds=sources.folds,
+        profiles=sources.profiles,
     )
     write_text(output, page)
 
 
-def _used_in(shown: list[ShownTable]) -> dict[str, list[tuple[str, str, int]]]:
-    """By origin, the rows that were computed from it: a table's name and heading, and the row's number from 1."""
-    used: dict[str, list[tuple[str, str, int]]] = {}
+def _used_in(shown: list[ShownTable]) -> dict[str, list[tuple[str, str, list[int]]]]:
+    """By origin, the rows that were computed from it: a table's name and heading, and the rows' numbers from 1."""
+    used: dict[str, list[tuple[str, str, list[int]]]] = {}
     for table in shown:
+        rows: dict[str, list[int]] = {}
         for number, row in enumerate(table.rows, start=1):
-            if row.origin:
-                used.setdefault(row.origin, []).append((table.name, table.short_heading, number))
+            for origin in row.origins:
+                rows.setdefault(origin, []).append(number)
+        for origin, numbers in rows.items():
+            used.setdefault(origin, []).append((table.name, table.short_heading, numbers))
     return used
 
 
@@ -443,22 +498,21 @@ def dataset_report(
     pngs: Sequence[str | Path],
     runs: str | Path,
     folds: Sequence[str | Path],
-    protocols: Mapping[str, str],
+    audit: str | Path,
     claims: str | Path,
     profiles: Sequence[str | Path],
     output: str | Path,
 ) -> None:
     """The report on a dataset from its files: tables and figures are known by their stems, TABLES and FIGURES.
 
-    `protocols` gives the name of each protocol's folds; `claims`, the table of verdicts, may be one of `csvs`.
+    `audit` is that of the protocols for machines (JSON); `claims`, the table of verdicts, may be one of `csvs`.
     """
-    audits = {document["name"]: document["audit"] for document in map(read_json, folds)}
     opening = opening_lines(
         dataset,
         simulated,
         tables.complete_runs(tables.read_runs(runs), dataset, simulated),
         read_claims(claims),
-        [audit_sentence(audits[name], protocol) for protocol, name in protocols.items()],
+        read_json(audit)["protocols"],
     )
     write_report(
         dataset,

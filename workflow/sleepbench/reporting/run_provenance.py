@@ -10,6 +10,7 @@ import pandas as pd
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import read_json
 from sleepbench.protocols.folds import folds_of
+from sleepbench.reporting.tables import IDENTITY
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,16 @@ class Origins:
                 "receipts of these trainings and run again:\n  " + "\n  ".join(problems)
             )
 
+    def of_row(self, run_keys: str) -> list[Origin]:
+        """The origins of a row from its run keys: one per protocol and network, so that rows share them."""
+        by_network: dict[tuple, list[str]] = {}
+        for key in run_keys.split():
+            run = self._runs.get(key, {})
+            by_network.setdefault(tuple(run.get(name) for name in IDENTITY[:4]), []).append(key)
+        return [self.of_runs(" ".join(keys)) for keys in by_network.values()]
+
     def of_runs(self, run_keys: str) -> Origin:
-        """The origin of a row from its run keys, joined by spaces; BenchmarkError if the runs table lacks one."""
+        """The origin of some runs, their keys joined by spaces; BenchmarkError if the runs table lacks one."""
         keys = list(dict.fromkeys(run_keys.split()))
         if frozenset(keys) not in self._by_keys:
             self._by_keys[frozenset(keys)] = self._origin(f"P{len(self._by_keys) + 1}", keys)

@@ -14,6 +14,10 @@ seed, and every metric is in 0..1 (kappa in -1..1). Subjects are text of two dig
     reliability.csv     confidence and accuracy by bin of confidence, all seeds together
 
 What is undefined (the recall of a stage that nobody shows, the interval of a single subject) is an empty cell.
+
+The last column, `run_keys`, names the runs that a row was computed from, separated by spaces: those that test the
+subject or the night; else those of the network under the protocol, and of what it is compared with. A single key may be
+all digits: read it with dtype str.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,11 +66,11 @@ INTERVAL_COLUMNS = (
 GROUP_COLUMNS = ("grouping", "group", "metric", "estimate", "low", "high", "n_subjects", "n_epochs")
 COMPARISON_COLUMNS = (
     *("protocol", "channels", "recipe", "metric", "first", "second", "n_subjects", "n_undefined", "n_zero"),
-    *("median_difference", "statistic", "p", "p_holm", "smallest_p", "rank_biserial"),
+    *("median_difference", "statistic", "p", "p_holm", "smallest_p", "rank_biserial", "run_keys"),
 )
 LADDER_COLUMNS = (
     *("rung", "protocol", "from_protocol", *NETWORK, "metric", "value", "value_low", "value_high"),
-    *("change", "change_low", "change_high", "n_subjects", "n_shared", "seeds", "seeds_shared"),
+    *("change", "change_low", "change_high", "n_subjects", "n_shared", "seeds", "seeds_shared", "run_keys"),
 )
 
 
@@ -75,13 +79,14 @@ class NetworkStatistics:
     """What is computed of one network under one protocol.
 
     `confusions` is (n_seeds, n_subjects, 5, 5), in the order of `seeds`, as is `mean_of_folds` (n_seeds,): the mean
-    over folds of the fold accuracies.
+    over folds of the fold accuracies. `tested_by` gives by seed and recording the key of the run that tests it.
     """
 
     protocol: str
     network: tuple[str, str, str]
     subjects: list[str]
     seeds: list[int]
+    tested_by: dict[int, dict[str, str]]
     confusions: np.ndarray
     mean_of_folds: np.ndarray
     intervals: pd.DataFrame
@@ -90,6 +95,16 @@ class NetworkStatistics:
     nights: pd.DataFrame
     sleep_measures: pd.DataFrame
     reliability: pd.DataFrame
+
+    def run_keys(self, seeds: Sequence[int] | None = None, subject: str = "") -> str:
+        """The runs of some seeds (all of them), or those that test a subject, separated by spaces."""
+        keys = [
+            key
+            for seed in seeds or self.seeds
+            for recording, key in self.tested_by[seed].items()
+            if recording[3:5] == subject or not subject
+        ]
+        return " ".join(dict.fromkeys(keys))
 
 
 def compute_statistics(
@@ -338,20 +353,35 @@ def network_statistics(
     nights.insert(0, "seed", runs.seed.min())
     groups = of_groups[(of_groups.grouping != "all") & of_groups.metric.isin(OVERALL)]
     accuracies = pd.Series(metrics.accuracy(confusions(runs)), index=runs.seed.to_numpy()).groupby(level=0).mean()
+    tested_by = _tested_by(runs, by_seed)
     return NetworkStatistics(
         protocol,
         network,
         subjects,
         accuracies.index.tolist(),
+        tested_by,
         matrices,
         mean_of_folds=accuracies.to_numpy(),
         intervals=_intervals(of_groups[of_groups.grouping == "all"], matrices, reliability),
         per_subject=per_subject_metrics(by_seed),
         groups=groups[list(GROUP_COLUMNS)],
-        nights=nights,
+        nights=nights.assign(run_keys=nights.recording.map(tested_by[runs.seed.min()])),
         sleep_measures=agreement(nights).reset_index(),
         reliability=pooled_reliability(reliability),
     )
+
+
+def _tested_by(runs: pd.DataFrame, by_seed: Sequence[pd.DataFrame]) -> dict[int, dict[str, str]]:
+    """By seed and recording, in the order of the folds, the key of the run that tests it.
+
+    `by_seed` holds the predictions of each seed, those of its runs one after the other, n_test epochs each.
+    """
+    tested_by = {}
+    for (seed, of_seed), table in zip(runs.sort_values(["seed", "fold"]).groupby("seed"), by_seed, strict=True):
+        key_of_epoch = np.repeat(of_seed.run_key.to_numpy(), of_seed.n_test.astype(int))
+        first = table.recording.drop_duplicates()
+        tested_by[seed] = dict(zip(first, key_of_epoch[first.index], strict=True))
+    return tested_by
 
 
 def _intervals(pooled: pd.DataFrame, matrices: np.ndarray, reliability: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -414,12 +444,14 @@ def _named(result: NetworkStatistics) -> dict[str, str]:
 
 
 def _joined(results: Sequence[NetworkStatistics], part: str) -> pd.DataFrame:
-    """One table of all networks, whose names come first."""
+    """One table of all networks, whose names come first and whose run keys come last."""
     tables = []
     for result in results:
         table = getattr(result, part)
         names = pd.DataFrame(_named(result), index=table.index)
-        tables.append(pd.concat([names, table], axis=1))
+        seeds = result.seeds[:1] if part == "sleep_measures" else result.seeds
+        keys = {} if "run_keys" in table else {"run_keys": result.run_keys(seeds)}
+        tables.append(pd.concat([names, table], axis=1).assign(**keys))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -436,6 +468,7 @@ def subjects_table(results: Sequence[NetworkStatistics], recordings: Sequence[Re
             **{name: values[name] for name in OVERALL},
             "n_epochs": int(values["n_epochs"]),
             "n_recordings": int(values["n_recordings"]),
+            "run_keys": result.run_keys(subject=subject),
         }
         for result in results
         for subject, values in result.per_subject.iterrows()
@@ -449,15 +482,18 @@ def comparisons_table(results: Sequence[NetworkStatistics]) -> pd.DataFrame:
     Models that differ in channels or recipe too are not compared: nobody could say what a difference is due to. Holm's
     correction is over the pairs of one protocol, channels, recipe and metric. No rows where each has one model only.
     """
-    families: dict[tuple[str, str, str], dict[str, pd.DataFrame]] = {}
+    families: dict[tuple[str, str, str], dict[str, NetworkStatistics]] = {}
     for result in results:
         title, channels, recipe = result.network
-        families.setdefault((result.protocol, channels, recipe), {})[title] = result.per_subject
+        families.setdefault((result.protocol, channels, recipe), {})[title] = result
     tables = [pd.DataFrame(columns=list(COMPARISON_COLUMNS))]
     for (protocol, channels, recipe), models in families.items():
         for metric in COMPARED if len(models) > 1 else ():
-            pairs = paired_comparisons({title: table[metric] for title, table in models.items()}, metric)
-            tables.append(pairs.assign(protocol=protocol, channels=channels, recipe=recipe)[list(COMPARISON_COLUMNS)])
+            pairs = paired_comparisons({title: model.per_subject[metric] for title, model in models.items()}, metric)
+            keys = {title: model.run_keys() for title, model in models.items()}
+            named = pairs.assign(protocol=protocol, channels=channels, recipe=recipe)
+            named["run_keys"] = pairs["first"].map(keys) + " " + pairs.second.map(keys)
+            tables.append(named[list(COMPARISON_COLUMNS)])
     return pd.concat(tables[1:], ignore_index=True) if len(tables) > 1 else tables[0]
 
 
@@ -468,7 +504,8 @@ def ladder_table(results: Sequence[NetworkStatistics], ladder: Sequence[str]) ->
     it, has none: resampled subjects would leave folds empty, and the folds share their training data. A network that
     was not run on the rung before has no change.
     `n_subjects` and `seeds` are those of the rung, `n_shared` and `seeds_shared` those of both rungs. A change is taken
-    on the seeds that both rungs have, lest it be one between seeds.
+    on the seeds that both rungs have, lest it be one between seeds. `run_keys` names the rung's runs, then those that
+    the change is taken from.
     """
     by_key = {(result.protocol, result.network): result for result in results}
     run = {result.protocol for result in results}
@@ -491,8 +528,9 @@ def _rung(result: NetworkStatistics, before: NetworkStatistics | None) -> list[d
     if shared:
         changes = bootstrap_differences(_of_seeds(before, shared), _of_seeds(result, shared))
     rows = []
+    keys = " ".join([result.run_keys(), *([before.run_keys(shared)] if shared else [])])
     for metric in ("accuracy", MEAN_OF_FOLDS, "macro_f1"):
-        row = {"metric": metric, "n_subjects": len(result.subjects), "seeds": len(result.seeds)}
+        row = {"metric": metric, "n_subjects": len(result.subjects), "seeds": len(result.seeds), "run_keys": keys}
         if metric == MEAN_OF_FOLDS:
             row["value"] = result.mean_of_folds.mean()
             if shared:

@@ -47,16 +47,21 @@ POOLED_IS = (
     "mean over seeds."
 )
 UNDEFINED_IS = f"{DASH}: undefined, as is the interval of a single subject."
-SOURCE_IS = "Measured here, from the runs that the main table names in the row of the same network."
+SOURCE_IS = "Measured here, from the runs that the table's CSV names in each row (run_keys)."
 
 
 def read_statistics(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a file of statistics, subjects as text; BenchmarkError when a column is missing."""
-    table = pd.read_csv(path, dtype={"subject": str}, keep_default_na=False, na_values=[""])
-    missing = [column for column in columns if column not in table]
+    """Read a file of statistics, subjects and run keys as text; BenchmarkError when a column is missing."""
+    table = pd.read_csv(path, dtype={"subject": str, "run_keys": str}, keep_default_na=False, na_values=[""])
+    missing = [column for column in (*columns, "run_keys") if column not in table]
     if missing:
         raise BenchmarkError(f"{path}: the statistics lack the column {', '.join(missing)}; make them again")
     return table
+
+
+def _with_run_keys(table: pd.DataFrame, statistics: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
+    """A table with the run keys of the statistics that its rows are made of, in the last column."""
+    return table.join(statistics.drop_duplicates(key).set_index(list(key))["run_keys"], on=list(key))
 
 
 def _percent(values: pd.DataFrame | pd.Series, name: str) -> pd.DataFrame | pd.Series:
@@ -162,7 +167,8 @@ def intervals_table(intervals: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataF
     order = {key: n for n, key in enumerate(pooled[KEY].itertuples(index=False, name=None))}
     # Stable: the pooled row of a network stays above that of its subjects.
     place = table[KEY].apply(tuple, axis=1).map(order)
-    return table.iloc[place.argsort(kind="stable")].reset_index(drop=True)
+    table = table.iloc[place.argsort(kind="stable")].reset_index(drop=True)
+    return _with_run_keys(table, intervals, KEY)
 
 
 def intervals_note(row: pd.Series) -> str:
@@ -221,7 +227,7 @@ def classes_table(intervals: pd.DataFrame) -> pd.DataFrame:
     long = by_class.assign(kind=kind, stage=stage)
     table = _wide(long, [*KEY, "stage"], "kind", ("estimate", "low", "high"))
     first = intervals.drop_duplicates(KEY).set_index(KEY)
-    return table.join(first[["n_subjects", "seeds"]], on=KEY)
+    return _with_run_keys(table.join(first[["n_subjects", "seeds"]], on=KEY), intervals, KEY)
 
 
 CLASSES = Layout(
@@ -278,7 +284,8 @@ def groups_table(groups: pd.DataFrame) -> pd.DataFrame:
     table = _wide(groups, key, "metric", ("estimate", "low", "high"))
     sizes = groups.drop_duplicates(key).set_index(key)[["n_subjects", "n_epochs"]]
     name = {"F": "women", "M": "men"}
-    return table.join(sizes, on=key).assign(shown=[name.get(group, group) for group in table.group])
+    table = table.join(sizes, on=key).assign(shown=[name.get(group, group) for group in table.group])
+    return _with_run_keys(table, groups, key)
 
 
 def write_groups(groups: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str) -> None:
@@ -303,7 +310,7 @@ def comparisons_table(comparisons: pd.DataFrame) -> pd.DataFrame:
         of_metric = comparisons[comparisons.metric == metric].set_index(PAIR)[list(VALUES)]
         of_metric = of_metric.assign(median_difference=100 * of_metric.median_difference.astype(float))
         table = table.join(of_metric.add_prefix(f"{metric}_"))
-    return table.reset_index()
+    return _with_run_keys(table.reset_index(), comparisons, PAIR)
 
 
 def comparisons_note(row: pd.Series) -> str:
@@ -369,7 +376,8 @@ def ladder_rows(ladder: pd.DataFrame) -> pd.DataFrame:
     table = _wide(numbers, RUNG, "metric", RUNG_VALUES)
     table.columns = [column.replace("_value_", "_") for column in table]
     others = ladder.drop_duplicates(RUNG).set_index(RUNG)[["from_protocol", *RUNG_COUNTS]]
-    return table.join(others, on=RUNG).astype({"n_shared": "Int64", "seeds_shared": "Int64"})
+    table = table.join(others, on=RUNG).astype({"n_shared": "Int64", "seeds_shared": "Int64"})
+    return _with_run_keys(table, ladder, RUNG)
 
 
 def ladder_note(row: pd.Series) -> str:

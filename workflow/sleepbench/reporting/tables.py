@@ -33,8 +33,8 @@ IDENTITY = ("protocol", "model", "channels", "recipe", "seed", "fold")
 
 RUN_COLUMNS = (
     *("run_key", "dataset", "simulated", "protocol", "model", "title", "channels", "n_channels", "recipe", "seed"),
-    *("fold", "folds", "only_folds", "selection", "window", "training_epochs", "selected_epoch", "directory"),
-    *CONFUSION,
+    *("fold", "folds", "only_folds", "selection", "window", "training_epochs", "recipe_settings", "selected_epoch"),
+    *("directory", *CONFUSION),
 )
 
 
@@ -103,7 +103,7 @@ def _mixed_settings(runs: pd.DataFrame) -> list[str]:
     return [
         f"{_named(values, names)}: {setting} differs between runs ({', '.join(map(str, group[setting].unique()))})"
         for values, group in runs.groupby(list(names), sort=False)
-        for setting in ("folds", "selection", "window", "training_epochs", "n_channels")
+        for setting in ("folds", "selection", "window", "training_epochs", "recipe_settings", "n_channels")
         if group[setting].nunique() > 1
     ]
 
@@ -480,8 +480,8 @@ CLAIMS = Layout(
 )
 CLAIMS_CAPTION = (
     "A claim is reproduced if our number lies within the tolerance of the published one; it gets a verdict only if "
-    "its own dataset, protocol, folds, recipe, training epochs and channels were run. Accuracies are compared as the "
-    "mean of the fold accuracies; the pooled accuracy stands beside it. Parameters and operations do not depend on "
+    "its own dataset, protocol, folds, channels and every setting of its recipe were run. Accuracies are compared as "
+    "the mean of the fold accuracies; the pooled accuracy stands beside it. Parameters and operations do not depend on "
     "the data."
 )
 
@@ -501,7 +501,7 @@ class Cells:
 
 def read_cells(csv: str | Path, layout: Layout) -> Cells:
     """Read a table's CSV and format its cells."""
-    records = pd.read_csv(csv, keep_default_na=False, na_values=[""], dtype={"run_keys": str})
+    records = pd.read_csv(csv, keep_default_na=False, na_values=[""], dtype={"run_keys": str, "folds_sha256": str})
     rows = [row for _, row in records.iterrows()]
     note_of = [layout.note(row) for row in rows]
     notes = list(dict.fromkeys(note_of))
