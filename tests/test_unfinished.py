@@ -183,7 +183,7 @@ def test_a_missing_fold_file_counts_nothing(tree, printed):
 
 
 def test_unknown_dataset_missing_and_broken_config_are_errors(tree, printed):
-    assert "no dataset 'simulate'" in printed("simulate", status=1)
+    assert "unknown dataset 'simulate'" in printed("simulate", status=1)
     (tree.root / "config.yaml").write_text("run: [")
     assert "config.yaml: cannot be read as YAML" in printed(status=1)
     (tree.root / "config.yaml").unlink()

@@ -17,24 +17,21 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
-from synthetic import PROBABILITIES, PROFILE, history, scored_night, selected_epochs
+from synthetic import PROBABILITIES, PROFILE, file_hashes, history, scored_night, selected_epochs, write_quality
 
-from sleepbench.data.hypnogram import WINDOWS, select_window
-from sleepbench.data.preparation import QUANTILES
-from sleepbench.data.quality import NIGHT_STAGES
+from sleepbench.data.hypnogram import WAKE_MARGIN, select_window
 from sleepbench.data.recordings import Recording, first_subjects, read_recordings
 from sleepbench.data.totals import RECORDINGS
 from sleepbench.evaluation import metrics
 from sleepbench.files import read_json, write_json
 from sleepbench.protocols.audit import audit_sentence, write_fold_file
 from sleepbench.protocols.folds import FoldSettings
-from sleepbench.stages import STAGES
+from sleepbench.stages import N1, STAGES, W
 
 REPOSITORY = Path(__file__).parents[2]
 PUBLISHED = str(REPOSITORY / "workflow" / "resources" / "published_results.csv")
@@ -45,7 +42,7 @@ LIMIT_S, LIMIT_GB = 180, 4
 SUBJECTS = {"simulated-20": 20, "simulated-78": 78}
 FOLDS = 20
 TRAINING_EPOCHS = 50
-EPOCHS_PER_NIGHT = 1050
+EPOCHS_PER_NIGHT, EPOCHS_PER_DAY, FIRST_ASLEEP = 1050, 2800, 960
 TITLES = ("ULW-SleepNet", *(f"Network {letter}" for letter in "BCDEFGHIJ"))
 PROTOCOLS = {
     # Every protocol tests every night here, which is the most that can be read.
@@ -97,7 +94,8 @@ class Inputs:
             operations = {name: count * (number + 1) for name, count in PROFILE["operations"].items()}
             write_json(path, {**PROFILE, "model": model_name(title), "title": title, "operations": operations})
         for recording, path in zip(recordings, self.qualities, strict=True):
-            write_quality(recording, path)
+            start = f"2000-01-01T16:{int(recording.id[3:]) % 60:02d}:00"
+            write_quality(path, recording.id, scored_day(recording), CONFIG["channels"]["four"], start)
         nights = {recording.id: night(recording) for recording in recordings}
         rows = []
         for protocol, settings in PROTOCOLS.items():
@@ -179,13 +177,22 @@ def model_name(title: str) -> str:
     return title.lower().replace("-", "_").replace(" ", "_")
 
 
-def night(recording: Recording) -> pd.DataFrame:
-    """The scored epochs of a recording, as predictions name them."""
+def scored_day(recording: Recording) -> np.ndarray:
+    """The stage of each epoch of a recording, int8: a day awake but for a night. A window keeps EPOCHS_PER_NIGHT."""
     generator = np.random.default_rng(int(recording.id[3:]))
-    stage = np.concatenate([scored_night(generator) for _ in range(5)])[:EPOCHS_PER_NIGHT]
-    epoch = 900 + np.arange(stage.size)
+    asleep = np.concatenate([scored_night(generator) for _ in range(5)])[: EPOCHS_PER_NIGHT - 2 * WAKE_MARGIN]
+    asleep[[0, -1]] = N1  # where the night begins and ends
+    day = np.full(EPOCHS_PER_DAY, W, dtype=np.int8)
+    day[FIRST_ASLEEP : FIRST_ASLEEP + asleep.size] = asleep
+    return day
+
+
+def night(recording: Recording) -> pd.DataFrame:
+    """The scored epochs of a recording, as predictions name them: the same in both windows."""
+    day = scored_day(recording)
+    epoch = select_window(day, "standard")
     named = {"recording": recording.id, "subject": recording.subject, "night": recording.night}
-    return pd.DataFrame({**named, "epoch": epoch, "onset_s": 30.0 * epoch, "stage": stage})
+    return pd.DataFrame({**named, "epoch": epoch, "onset_s": 30.0 * epoch, "stage": day[epoch]})
 
 
 def predicted(stage: np.ndarray, skill: float, generator: np.random.Generator) -> dict[str, np.ndarray]:
@@ -222,34 +229,14 @@ def training_record(row: dict, document: dict, runs: dict) -> dict:
         "code_sha256": "e" * 64,
         "provenance": {"simulated": True, "git_commit": row["git_commit"], "config_sha256": "c" * 64},
         "runs": runs,
+        "n_epochs": {name: row[f"n_{name}"] for name in ("train", "validation", "test")},
         "environment": {
             **dict.fromkeys(("device", "engine", "sleepbench", "python", "torch", "numpy", "platform"), "made up"),
             "threads": 1,
         },
         "duration_s": row["duration_s"],
+        "files": file_hashes(Path(row["directory"])),
     }
-
-
-def write_quality(recording: Recording, path: str) -> None:
-    """The quality file of a day of sound signals: a night with wake before and after it."""
-    asleep = scored_night(np.random.default_rng(int(recording.id[3:])))
-    stages = np.concatenate([np.zeros(1000), asleep, np.zeros(2800 - 1000 - asleep.size)]).astype(np.int8)
-    windows = {rule: np.bincount(stages[select_window(stages, rule)], minlength=5).tolist() for rule in WINDOWS}
-    quantiles = dict(zip(QUANTILES, np.linspace(-90, 90, len(QUANTILES)).tolist(), strict=True))
-    channel = {"unit": "uV", "sampling_rate_hz": 100.0, "clipped_share": 0.0001, "flat_share": 0.0}
-    quality = {
-        "recording": recording.id,
-        "simulated": True,
-        "start": f"2000-01-01T16:{int(recording.id[3:]) % 60:02d}:00",
-        "psg_seconds": 30.0 * stages.size,
-        "epochs_in_night": stages.size,
-        "windows": {rule: {"epochs": sum(n), **dict(zip(STAGES, n, strict=True))} for rule, n in windows.items()},
-        "stages": dict(zip(NIGHT_STAGES, np.bincount(stages, minlength=7).tolist(), strict=True)),
-        "hypnogram": [[stage, len(list(run))] for stage, run in groupby(stages.tolist())],
-        "channels": {name: {**channel, "quantiles_uv": quantiles} for name in CONFIG["channels"]["four"]},
-        "handled": [],
-    }
-    write_json(path, quality)
 
 
 def make_up(root: Path, dataset: str) -> int:
@@ -273,7 +260,8 @@ def run_step(inputs: Inputs, step: str) -> None:
         from sleepbench.reporting.statistics import compute_statistics
 
         compute_statistics(
-            inputs.runs, str(RECORDINGS), *on, CONFIG["ladder"], str(inputs.statistics), folds=inputs.folds
+            *(inputs.runs, str(RECORDINGS), *on, CONFIG["ladder"], str(inputs.statistics)),
+            *(inputs.folds, inputs.qualities),
         )
     elif kind == "audit":
         from sleepbench.reporting.audit_table import write_audit

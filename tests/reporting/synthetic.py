@@ -1,12 +1,15 @@
 """Synthetic runs: a runs table, and the history and predictions it points to."""
 
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from sleepbench.data.hypnogram import WINDOWS, select_window
+from sleepbench.data.quality import NIGHT_STAGES
 from sleepbench.evaluation import metrics
-from sleepbench.files import write_json
+from sleepbench.files import read_json, sha256_of_file, write_json
 from sleepbench.stages import STAGES
 
 PROBABILITIES = [f"p_{name}" for name in STAGES]
@@ -81,6 +84,46 @@ def selected_epochs(curve: pd.DataFrame, selection: str, selected_epoch: int) ->
     return {rule: {"run_key": "7" * 16, "training_epoch": epoch} for rule, epoch in selected.items()}
 
 
+def file_hashes(directory: Path) -> dict[str, str]:
+    """SHA-256 of every file of a training but its training.json, which lists them."""
+    names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+    return {name: sha256_of_file(directory / name) for name in names if name != "training.json"}
+
+
+def sign_again(directory: Path) -> None:
+    """Make training.json list the files as they are now, as the code that wrote them wrong would have."""
+    record = read_json(directory / "training.json")
+    write_json(directory / "training.json", {**record, "files": file_hashes(directory)})
+
+
+def write_quality(
+    path: str | Path,
+    recording: str,
+    stages: np.ndarray,
+    channels: tuple[str, ...] = ("EEG Fpz-Cz",),
+    start: str = "2000-01-01T16:00:00",
+) -> None:
+    """The quality file of a recording of sound signals, scored with `stages` from its first epoch on."""
+    windows = {rule: np.bincount(stages[select_window(stages, rule)], minlength=5).tolist() for rule in WINDOWS}
+    channel = {
+        **{"unit": "uV", "sampling_rate_hz": 100.0, "clipped_share": 0.0001, "flat_share": 0.0},
+        "quantiles_uv": {"1": -60.0, "50": 0.0, "99": 60.0},
+    }
+    quality = {
+        "recording": recording,
+        "simulated": True,
+        "start": start,
+        "psg_seconds": 30.0 * stages.size,
+        "epochs_in_night": stages.size,
+        "windows": {rule: {"epochs": sum(n), **dict(zip(STAGES, n, strict=True))} for rule, n in windows.items()},
+        "stages": dict(zip(NIGHT_STAGES, np.bincount(stages, minlength=7).tolist(), strict=True)),
+        "hypnogram": [[stage, len(list(run))] for stage, run in groupby(stages.tolist())],
+        "channels": dict.fromkeys(channels, channel),
+        "handled": [],
+    }
+    write_json(path, quality)
+
+
 def make_runs(
     directory: Path,
     folds: int = 2,
@@ -116,13 +159,19 @@ def make_runs(
                     table.loc[flips, "predicted"] = (table.loc[flips, "predicted"] + 1) % 5
                     place = directory / protocol / model / f"seed{seed}" / f"fold{fold:02d}"
                     (place / SELECTION[protocol]).mkdir(parents=True)
-                    record = {"settings": {"model": model, "seed": seed, "fold": fold}, "code_sha256": "0" * 64}
+                    record = {
+                        "settings": {"model": model, "seed": seed, "fold": fold},
+                        "code_sha256": "0" * 64,
+                        "provenance": {},
+                        "n_epochs": {"test": len(table)},
+                        "environment": {},
+                    }
                     table.to_parquet(place / SELECTION[protocol] / "predictions.parquet", index=False)
                     curve = history(training_epochs, protocol == "clean", generator)
                     curve.to_csv(place / "history.csv", index=False)
                     selected_epoch = int(generator.integers(training_epochs // 2, training_epochs)) + 1
                     runs = selected_epochs(curve, SELECTION[protocol], selected_epoch)
-                    write_json(place / "training.json", {**record, "runs": runs})
+                    write_json(place / "training.json", {**record, "runs": runs, "files": file_hashes(place)})
                     confusion = metrics.confusion_matrix(table.stage.to_numpy(), table.predicted.to_numpy())
                     rows.append(
                         {

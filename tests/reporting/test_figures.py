@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from synthetic import make_runs
+from synthetic import make_runs, sign_again
 
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation import metrics
@@ -108,6 +108,7 @@ def test_a_night_that_one_protocol_leaves_out_is_not_shown(tmp_path):
     for _, run in runs[runs.protocol == "released"].iterrows():
         path = Path(run.directory) / run.selection / "predictions.parquet"
         pd.read_parquet(path).query("recording != @shown").to_parquet(path)
+        sign_again(Path(run.directory))
     night = figures.representative_night(runs)
     assert night.recording.iloc[0] != shown and set(night.protocol) == {"released", "clean"}
 
@@ -168,7 +169,9 @@ def test_a_rule_that_selects_another_training_epoch_than_the_runs_table_says(tmp
 def test_a_missing_training_record_is_named(tmp_path):
     runs = tables.read_runs(make_runs(tmp_path))
     (Path(runs.directory[0]) / "training.json").unlink()
-    with pytest.raises(BenchmarkError, match=f"training.json of run {runs.run_key[0]} is missing"):
+    with pytest.raises(
+        BenchmarkError, match=rf"run {runs.run_key[0]} cannot be shown; (.|\n)*training\.json: is missing"
+    ):
         figures.training_curves(runs)
 
 
@@ -220,6 +223,24 @@ def test_a_missing_file_is_named_with_its_run(name, tmp_path):
     with pytest.raises(BenchmarkError) as error:
         WRITERS[name](path, "simulated", True, *(tmp_path / f"x.{end}" for end in ("png", "pdf", "csv")))
     assert str(file) in str(error.value) and run.run_key in str(error.value)
+    assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("training_curves", "history.csv"), ("night", "best_test/predictions.parquet")]
+)
+def test_a_file_that_was_changed_since_it_was_written_is_refused(name, file, tmp_path):
+    path = make_runs(tmp_path / "runs")
+    run = tables.read_runs(path).iloc[1]
+    changed = Path(run.directory) / file
+    if file == "history.csv":
+        changed.write_text(changed.read_text().replace(",0.", ",1.", 1))
+    else:
+        pd.read_parquet(changed).assign(epoch=lambda table: table.epoch + 1000).to_parquet(changed, index=False)
+    with pytest.raises(BenchmarkError, match="was changed since it was written") as error:
+        WRITERS[name](path, "simulated", True, *(tmp_path / f"x.{end}" for end in ("png", "pdf", "csv")))
+    assert f"run {run.run_key} cannot be shown; delete the runs table" in str(error.value)
+    assert str(changed) in str(error.value)
     assert not (tmp_path / "x.png").exists()
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as sk
-from synthetic import PROBABILITIES, make_runs
+from synthetic import PROBABILITIES, make_runs, sign_again, write_quality
 
+from sleepbench.data.hypnogram import select_window
 from sleepbench.data.totals import RECORDINGS
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation import metrics
@@ -16,6 +17,7 @@ from sleepbench.evaluation.sleep_measures import measures_per_night
 from sleepbench.files import read_json, sha256_of_json, write_json
 from sleepbench.reporting import statistics, tables
 from sleepbench.reporting import statistics_tables as rendered
+from sleepbench.stages import UNKNOWN
 
 LADDER = ("released", "subject_blocks", "not_run", "clean")
 MODELS = ("ULW-SleepNet", "TinySleepNet")
@@ -322,6 +324,7 @@ def rewrite(runs: Path, position: int, predictions: pd.DataFrame) -> None:
     table = pd.read_csv(runs, dtype={"run_key": str, "only_folds": str})
     run = next(table.iloc[[position]].itertuples())
     predictions.to_parquet(predictions_path(run), index=False)
+    sign_again(Path(run.directory))
     confusion = metrics.confusion_matrix(predictions.stage.to_numpy(), predictions.predicted.to_numpy())
     table.loc[position, list(metrics.confusion_items(confusion))] = list(metrics.confusion_items(confusion).values())
     table.loc[position, "n_test"] = len(predictions)
@@ -385,12 +388,89 @@ def test_predictions_that_are_not_those_of_the_run_are_listed(tmp_path: Path, ch
     wrong = list(table.iloc[[1, 6]].itertuples())
     for run in wrong:
         change(predictions_of(run)).to_parquet(predictions_path(run), index=False)
+        sign_again(Path(run.directory))
     with pytest.raises(BenchmarkError, match=message) as error:
         compute(runs, folds, directory)
     for run in table.itertuples():
         named = f"{run.protocol}, {run.title}, four, released, seed 1, fold {run.fold} " in str(error.value)
         assert named == (run.Index in (1, 6))
     assert not directory.exists()
+
+
+def test_predictions_that_were_changed_since_they_were_written_are_refused(tmp_path: Path) -> None:
+    runs, folds, directory = make(tmp_path, seeds=(1,))
+    run = next(tables.read_runs(runs).iloc[[5]].itertuples())
+    path = predictions_path(run)
+    predictions_of(run).assign(epoch=lambda table: table.epoch + 1000).to_parquet(path, index=False)
+    with pytest.raises(BenchmarkError, match="was changed since it was written") as error:
+        compute(runs, folds, directory)
+    head, problem = str(error.value).splitlines()
+    assert "delete the runs table (runs.csv) and the receipts" in head
+    assert problem.startswith(f"  clean, ULW-SleepNet, four, released, seed 1, fold 1 (run {run.run_key}): {path}: ")
+    recorded = read_json(Path(run.directory) / "training.json")["files"]["best_validation/predictions.parquet"]
+    assert f"expected {recorded[:12]}… as recorded" in problem
+    assert not directory.exists()
+
+
+def test_a_training_that_lists_no_predictions_is_refused(tmp_path: Path) -> None:
+    runs, folds, directory = make(tmp_path, seeds=(1,))
+    one, two = tables.read_runs(runs).iloc[[1, 6]].itertuples()
+    for run in (one, two):
+        path = Path(run.directory) / "training.json"
+        record = read_json(path)
+        files = record.pop("files")
+        write_json(path, record if run is one else {**record, "files": {"history.csv": files["history.csv"]}})
+    with pytest.raises(BenchmarkError) as error:
+        compute(runs, folds, directory)
+    _, first, second = str(error.value).splitlines()
+    assert f"(run {one.run_key}): " in first and "training.json: lacks files" in first
+    assert f"(run {two.run_key}): " in second and "is not among the files that training.json beside it lists" in second
+
+
+def prepare(folder: Path, runs: Path) -> list[str]:
+    """Quality files of days that are scored where the runs tested them; the runs are cut to the windows of these."""
+    days: dict[str, np.ndarray] = {}
+    for run in pd.read_csv(runs).itertuples():
+        for recording, night in predictions_of(run).groupby("recording"):
+            day = days.setdefault(recording, np.full(1200, UNKNOWN, dtype=np.int8))
+            day[night.epoch] = night.stage
+    for position, run in enumerate(pd.read_csv(runs).itertuples()):
+        kept = {recording: select_window(day, run.window) for recording, day in days.items()}
+        table = predictions_of(run)
+        in_window = [epoch in kept[id] for id, epoch in zip(table.recording, table.epoch, strict=True)]
+        rewrite(runs, position, table[in_window])
+    for recording, day in days.items():
+        write_quality(folder / f"{recording}.quality.json", recording, day)
+    return sorted(map(str, folder.glob("*.quality.json")))
+
+
+@pytest.mark.parametrize(
+    ("column", "changed", "message"),
+    [
+        (
+            "epoch",
+            lambda table: table.epoch + 1000,
+            r"of \d+ epochs \(1\d+ to 1\d+\) of SC4021, but its standard ",
+        ),
+        ("epoch", lambda table: table.epoch.replace(200, 2000), "window as prepared is "),
+        ("stage", lambda table: (table.stage + (table.epoch == 200)) % 5, r"score 1 of \d+ epochs of SC4021 otherwise"),
+    ],
+)
+def test_predictions_must_be_of_the_epochs_that_are_prepared(tmp_path: Path, column, changed, message) -> None:
+    runs, folds, directory = make(tmp_path, models=MODELS[:1], seeds=(1,), nights_per_fold=4)
+    qualities = prepare(tmp_path, runs)
+    on = (str(runs), str(RECORDINGS), "simulated", True, LADDER, str(directory), folds)
+    statistics.compute_statistics(*on, qualities)
+    assert (directory / "intervals.csv").exists()
+    run = next(tables.read_runs(runs).iloc[[3]].itertuples())
+    assert run.window == "standard"
+    table = predictions_of(run)
+    one = table.recording == "SC4021"
+    rewrite(runs, 3, table.assign(**{column: table[column].mask(one, changed(table))}))
+    with pytest.raises(BenchmarkError, match=message) as error:
+        statistics.compute_statistics(*on, qualities)
+    assert f"fold 1 (run {run.run_key}): {predictions_path(run)}: the predictions " in str(error.value)
+    assert "SC4022" not in str(error.value)
 
 
 @pytest.mark.parametrize("change", [{"code_sha256": "1" * 64}, {"settings": {"recipe": {"learning_rate": 9}}}])
@@ -419,7 +499,7 @@ def test_everything_wrong_is_listed_at_once(tmp_path: Path) -> None:
         compute(runs, folds, directory)
     lines = str(error.value).splitlines()
     assert len(lines) == 4 and "run again" in lines[0]
-    assert "predictions.parquet: cannot be read" in lines[1] and "training.json: cannot be read" in lines[2]
+    assert "predictions.parquet: is missing" in lines[1] and "training.json: is missing" in lines[2]
     assert "code_sha256 is 1111" in lines[3]
 
 

@@ -172,6 +172,7 @@ rule statistics:
         runs="results/{dataset}/runs.csv",
         recordings=lambda w: table_of(DATASETS[w.dataset].source),
         folds=lambda w: sorted(set(by_protocol(w.dataset, "folds/{folds}.json").values())),
+        quality=lambda w: of_recordings(w.dataset, "prepared/{recording}.quality.json"),
     output:
         **{name: f"results/{{dataset}}/statistics/{name}.csv" for name in STATISTICS},
     log:

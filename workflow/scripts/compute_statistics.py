@@ -12,4 +12,5 @@ with logged(snakemake.log[0]):
         snakemake.params.ladder,
         str(Path(snakemake.output.intervals).parent),
         snakemake.params.folds,
+        snakemake.input.quality,
     )

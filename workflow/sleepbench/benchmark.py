@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from sleepbench.clean import size_gb
-from sleepbench.config import data_directory, dataset_of, load, nearest
+from sleepbench.config import data_directory, dataset_of, load
 from sleepbench.errors import BenchmarkError
 
 BENCHMARKS = Path("results/benchmarks")
@@ -70,8 +70,6 @@ def benchmark_table(source: str, dataset: str) -> pd.DataFrame:
 def main(name: str) -> None:
     """Print the table, and the gigabytes on disk."""
     config = load()
-    if name not in config["datasets"]:
-        raise BenchmarkError(f"DATASET: unknown name '{name}'; {nearest(name, config['datasets'])}")
     dataset = dataset_of(config, name)
     print(benchmark_table(dataset.source, name).to_string(index=False, float_format="{:.1f}".format))
     raw = Path("results/data", dataset.source, "raw") if dataset.simulation else data_directory(config)

@@ -4,7 +4,6 @@ The schema (workflow/schemas/config.schema.yaml) fixes keys and types; this modu
 names which point at other sections exist there. Every error names the key, what was found and the nearest known name.
 """
 
-import difflib
 import itertools
 import math
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator, TypeChecker, ValidationError, validators
 
 from sleepbench.data.simulation import shape_ids, simulated_ids
-from sleepbench.errors import BenchmarkError
+from sleepbench.errors import BenchmarkError, nearest
 from sleepbench.models import describe, model_names, model_source
 from sleepbench.training.recipes import Recipe
 
@@ -40,13 +39,6 @@ Validator = validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_whole, "number": _is_finite}),
 )
-
-
-def nearest(name: object, known: Iterable[str]) -> str:
-    """A hint that names the known name most like `name`, and all known ones."""
-    known = sorted(known)
-    best = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
-    return f"the nearest known name is '{best[0]}' (known: {', '.join(known)})" if best else "none is known"
 
 
 def load(path: Path = Path("config.yaml")) -> dict:
@@ -245,7 +237,9 @@ class Dataset:
 
 
 def dataset_of(config: dict, name: str) -> Dataset:
-    """The named dataset of a validated config."""
+    """The named dataset of a validated config; BenchmarkError with the nearest known name when it has none of it."""
+    if name not in config["datasets"]:
+        raise BenchmarkError(f"config.yaml: unknown dataset '{name}'; {nearest(name, config['datasets'])}")
     settings = config["datasets"][name]
     simulation, only_folds = settings.get("simulation"), settings.get("only_folds")
     return Dataset(

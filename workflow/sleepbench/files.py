@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sleepbench.errors import BenchmarkError
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -37,6 +39,20 @@ def write_json(path: str | Path, content: object) -> None:
 def read_json(path: str | Path) -> dict:
     """Read a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_unchanged(path: str | Path, sha256: str) -> bytes:
+    """A file's bytes, read once; BenchmarkError when it is missing, or its SHA-256 is not the one that was recorded."""
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"{path}: is missing") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise BenchmarkError(
+            f"{path}: was changed since it was written: SHA-256 {found[:12]}…, expected {sha256[:12]}… as recorded"
+        )
+    return content
 
 
 def sha256_of_file(path: str | Path) -> str:

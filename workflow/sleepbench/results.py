@@ -9,16 +9,26 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sleepbench.config import load, nearest
+from sleepbench.config import dataset_of, load
+from sleepbench.data.quality import epochs_in_windows
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.metrics import confusion_items, confusion_matrix
 from sleepbench.files import read_json, sha256_of_file
 from sleepbench.protocols.folds import Fold, folds_of
+from sleepbench.reporting.run_files import (
+    RUN_AGAIN,
+    Epochs,
+    predictions_name,
+    read_document,
+    read_listed,
+    read_record,
+    uncovered,
+    wrong_epochs,
+)
 from sleepbench.reporting.tables import complete_runs, main_results, read_runs
 from sleepbench.stages import STAGES
 
 CONFIG = Path("config.yaml")
-RECORD_KEYS = ("settings", "code_sha256", "provenance", "runs", "n_epochs", "environment", "files")
 SAME, CHANGED, MISSING = "as written", "CHANGED", "MISSING"
 SHORT = 8
 """Digits of a hash or key that are printed where the whole would not fit."""
@@ -55,8 +65,8 @@ class Results:
         return measured_rows(self.runs, self.dataset, self.simulated)
 
     def predictions(self, run: pd.Series) -> pd.DataFrame:
-        """The predictions of one row of the runs table."""
-        return pd.read_parquet(self.root / run.directory / run.selection / "predictions.parquet")
+        """The predictions of one row of the runs table; BenchmarkError when they were changed after the check."""
+        return read_listed(self.root / run.directory, self.records[run.run_key], predictions_name(run.selection))
 
 
 # ------------------------------------------------------------------------------------------------------------- command
@@ -75,8 +85,7 @@ def run_command(command: Callable[[], None]) -> int:
 def read_config(dataset: str) -> dict:
     """The validated config.yaml of the current directory; BenchmarkError when it does not know the dataset."""
     config = load(CONFIG)
-    if dataset not in config["datasets"]:
-        raise BenchmarkError(f"no dataset '{dataset}' in {CONFIG}; {nearest(dataset, config['datasets'])}")
+    dataset_of(config, dataset)
     return config
 
 
@@ -101,15 +110,6 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> 
 # --------------------------------------------------------------------------------------------------------------- files
 
 
-def read_record(directory: Path) -> dict:
-    """training.json of a training; BenchmarkError when it is missing, half-written or no such record."""
-    path = directory / "training.json"
-    record = read_document(path, "train this fold again")
-    if missing := [key for key in RECORD_KEYS if key not in record]:
-        raise BenchmarkError(f"{path}: lacks {', '.join(missing)}; delete {directory} and train this fold again")
-    return record
-
-
 def read_folds(root: Path, dataset: str, name: str) -> dict:
     """The fold file of a dataset; BenchmarkError when it is missing, half-written or was edited."""
     path = root / "results" / dataset / "folds" / f"{name}.json"
@@ -118,19 +118,6 @@ def read_folds(root: Path, dataset: str, name: str) -> dict:
         folds_of(document)
     except KeyError as error:
         raise BenchmarkError(f"{path}: lacks {error}; delete it and make the folds again") from error
-    return document
-
-
-def read_document(path: Path, remedy: str) -> dict:
-    """A JSON mapping; BenchmarkError with the remedy when the file is missing or half-written."""
-    if not path.exists():
-        raise BenchmarkError(f"{path}: is missing; {remedy}")
-    try:
-        document = read_json(path)
-    except ValueError as error:
-        raise BenchmarkError(f"{path}: is not whole ({error}); delete it and {remedy}") from error
-    if not isinstance(document, dict):
-        raise BenchmarkError(f"{path}: holds no mapping; delete it and {remedy}")
     return document
 
 
@@ -152,23 +139,29 @@ def is_weights(name: str) -> bool:
 # --------------------------------------------------------------------------------------------------------------- checks
 
 
-def check_predictions(directory: Path, record: dict, selection: str, fold: Fold) -> list[str]:
+def prepared_epochs(root: Path, dataset: str, simulated: bool) -> Epochs:
+    """The epochs of a dataset's recordings, as far as they are prepared below `root`: an archive has none."""
+    home = root / "results" / "data"
+    source = home / dataset if (home / dataset).is_dir() else home / "sleep-edf"
+    return epochs_in_windows(sorted((source / "prepared").glob("*.quality.json")), simulated)
+
+
+def check_predictions(directory: Path, record: dict, selection: str, fold: Fold, epochs: Epochs) -> list[str]:
     """What is wrong with a run's predictions: they must cover the fold's test epochs once, and give its metrics."""
-    path = directory / selection / "predictions.parquet"
+    path = directory / predictions_name(selection)
     try:
         table = pd.read_parquet(path, columns=["recording", "epoch", "stage", "predicted"])
     except (OSError, ValueError) as error:
         return [f"{path}: cannot be read ({error})"]
-    found, expected = set(table.recording), set(fold.test)
     problems = []
-    if found != expected:
-        absent, foreign = sorted(expected - found), sorted(found - expected)
-        listed = [f"{text} {', '.join(ids)}" for text, ids in (("lack", absent), ("hold also", foreign)) if ids]
-        problems.append(f"{path}: do not cover the fold: they {' and '.join(listed)}")
+    if problem := uncovered(table.recording.unique(), fold.test):
+        problems.append(f"{path}: {problem}")
     elif len(table) != record["n_epochs"]["test"]:
         problems.append(f"{path}: do not cover the fold: {len(table)} epochs of {record['n_epochs']['test']}")
     if doubled := int(table.duplicated(["recording", "epoch"]).sum()):
         problems.append(f"{path}: hold {doubled} epochs more than once")
+    if not problems:
+        problems += [f"{path}: {problem}" for problem in wrong_epochs(table, record["settings"]["window"], epochs)]
     if not problems and _confusion(table) != _cells(read_json(directory / selection / "metrics.json")):
         problems.append(f"{path}: do not give the metrics.json beside them")
     return problems
@@ -237,6 +230,7 @@ def read_results(root: Path, dataset: str, simulated: bool, archived: bool = Fal
     its files as they were written and predictions that cover its fold. `archived` results have no weights.
     """
     runs = read_table(root, dataset, simulated)
+    epochs = prepared_epochs(root, dataset, simulated)
     records, problems, documents = {}, [], {}
     for run in runs.itertuples():
         where = f"{run.protocol}, {run.model}, seed {run.seed}, fold {run.fold} (run {run.run_key})"
@@ -245,7 +239,7 @@ def read_results(root: Path, dataset: str, simulated: bool, archived: bool = Fal
             name = record["settings"]["folds"]
             if name not in documents:
                 documents[name] = read_folds(root, dataset, name)
-            wrong = run_problems(root, run, record, documents[name], not archived)
+            wrong = run_problems(root, run, record, documents[name], epochs, not archived)
         except BenchmarkError as error:
             problems.append(f"{where}: {error}")
             continue
@@ -253,7 +247,7 @@ def read_results(root: Path, dataset: str, simulated: bool, archived: bool = Fal
         records[run.run_key] = record
     problems += _mixed(runs, records)
     if problems:
-        again = f"Run `{command_that_trains(dataset)}` again: what is not as it was written is trained or made again."
+        again = f"To mend it (run again: `{command_that_trains(dataset)}`), {RUN_AGAIN}."
         raise BenchmarkError(
             f"the results on {dataset} are not whole:\n  "
             + "\n  ".join(problems)
@@ -262,7 +256,9 @@ def read_results(root: Path, dataset: str, simulated: bool, archived: bool = Fal
     return Results(root, dataset, simulated, runs, records)
 
 
-def run_problems(root: Path, run: NamedTuple, record: dict, document: dict, with_weights: bool) -> list[str]:
+def run_problems(
+    root: Path, run: NamedTuple, record: dict, document: dict, epochs: Epochs, with_weights: bool
+) -> list[str]:
     """What is wrong with a row of the runs table; `record` is training.json's content, `document` the fold file's."""
     directory = root / run.directory
     key = record["runs"].get(run.selection, {}).get("run_key")
@@ -276,7 +272,7 @@ def run_problems(root: Path, run: NamedTuple, record: dict, document: dict, with
     states = {n: s for n, s in file_states(directory, record).items() if with_weights or not is_weights(n)}
     if wrong := [f"{directory / name} is {state}" for name, state in states.items() if state != SAME]:
         return wrong
-    wrong = check_predictions(directory, record, run.selection, folds_of(document)[run.fold])
+    wrong = check_predictions(directory, record, run.selection, folds_of(document)[run.fold], epochs)
     if not wrong and _cells(run._asdict()) != _cells(read_json(directory / run.selection / "metrics.json")):
         wrong.append(f"its metrics in runs.csv are not those of {directory / run.selection / 'metrics.json'}")
     return wrong

@@ -16,15 +16,15 @@ from sleepbench.data.recordings import read_recordings
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import sha256_of_file, sha256_of_json
 from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
+from sleepbench.reporting.run_files import Epochs, read_document, read_record
 from sleepbench.reporting.tables import SIMULATED, TEXT_WIDTH
 from sleepbench.results import (
     SHORT,
     RowKey,
     file_states,
+    prepared_epochs,
     read_config,
-    read_document,
     read_folds,
-    read_record,
     run_command,
     run_problems,
 )
@@ -38,7 +38,8 @@ def trace(dataset: str, terms: Sequence[str]) -> dict:
     config = read_config(dataset)
     settings = dataset_of(config, dataset)
     row = find_row(dataset, settings.simulated, terms)
-    traced = [_run(dataset, run) for run in row.runs.itertuples()]
+    epochs = prepared_epochs(Path(), dataset, settings.simulated)
+    traced = [_run(dataset, run, epochs) for run in row.runs.itertuples()]
     folds = sorted({*row.folds, *(run["folds"] for run in traced if "folds" in run)})
     return {
         "dataset": dataset,
@@ -53,7 +54,7 @@ def trace(dataset: str, terms: Sequence[str]) -> dict:
     }
 
 
-def _run(dataset: str, run: tuple) -> dict:
+def _run(dataset: str, run: tuple, epochs: Epochs) -> dict:
     directory = Path(run.directory)
     traced = {
         "run_key": run.run_key,
@@ -86,7 +87,7 @@ def _run(dataset: str, run: tuple) -> dict:
         "train": fold["train"],
         "validation": fold["validation"],
         "test": fold["test"],
-        "problems": run_problems(Path(), run, record, document, with_weights=True),
+        "problems": run_problems(Path(), run, record, document, epochs, with_weights=True),
     }
 
 

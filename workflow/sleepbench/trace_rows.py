@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sleepbench.config import nearest
-from sleepbench.errors import BenchmarkError
+from sleepbench.errors import BenchmarkError, nearest
 from sleepbench.results import SHORT, RowKey, command_that_trains, measured_rows, read_folds, read_table
 
 MAIN, AUDIT = "main_results", "audit"

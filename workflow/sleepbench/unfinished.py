@@ -21,6 +21,7 @@ from sleepbench.files import read_json
 from sleepbench.models import describe
 from sleepbench.protocols.folds import FoldSettings, folds_of
 from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
+from sleepbench.reporting.run_files import Epochs, read_record
 from sleepbench.reporting.tables import DASH, scores, title
 from sleepbench.results import (
     SAME,
@@ -30,9 +31,9 @@ from sleepbench.results import (
     command_that_trains,
     differing,
     file_states,
+    prepared_epochs,
     read_config,
     read_folds,
-    read_record,
     run_command,
 )
 from sleepbench.training.runs import training_settings
@@ -86,17 +87,18 @@ def asked_rows(config: dict, dataset: str) -> tuple[list[Row], list[str]]:
         with_folds = [name for name, protocol in protocols.items() if protocol["folds"].get(dataset)]
     if not with_folds:
         raise BenchmarkError(f"protocols: none has a number of folds for the dataset '{dataset}'; add it to {left_out}")
+    epochs = prepared_epochs(Path(), dataset, dataset_of(config, dataset).simulated)
     return [
-        _row(config, dataset, RowKey(protocol, *network))
+        _row(config, dataset, RowKey(protocol, *network), epochs)
         for protocol, network in itertools.product(with_folds, plan(config)[0])
     ], left_out
 
 
-def _row(config: dict, dataset: str, key: RowKey) -> Row:
+def _row(config: dict, dataset: str, key: RowKey, epochs: Epochs) -> Row:
     k = FoldSettings.of_protocol(config["protocols"][key.protocol], dataset).k
     asked = tuple(dataset_of(config, dataset).only_folds or range(k))
     seeds = tuple(seeds_of(config, dataset, key.protocol))
-    folds = [_fold_state(config, dataset, key, seed, fold) for seed in seeds for fold in asked]
+    folds = [_fold_state(config, dataset, key, seed, fold, epochs) for seed in seeds for fold in asked]
     return Row(key, k, asked, seeds, folds)
 
 
@@ -108,14 +110,14 @@ def training_directory(config: dict, dataset: str, key: RowKey, seed: int) -> Pa
     return place / key.model / key.channels / key.recipe / f"seed-{seed}"
 
 
-def _fold_state(config: dict, dataset: str, key: RowKey, seed: int, fold: int) -> FoldState:
+def _fold_state(config: dict, dataset: str, key: RowKey, seed: int, fold: int, epochs: Epochs) -> FoldState:
     home = training_directory(config, dataset, key, seed)
     directory = home / f"fold-{fold}"
     if not directory.exists():
         begun = _progress(home, fold)
         return FoldState(seed, fold, BEGUN if begun else ABSENT, begun or "")
     try:
-        problems, confusion = _read_fold(config, dataset, key, seed, fold, directory)
+        problems, confusion = _read_fold(config, dataset, key, seed, fold, directory, epochs)
     except BenchmarkError as error:
         problems, confusion = [str(error)], None
     if problems:
@@ -124,7 +126,7 @@ def _fold_state(config: dict, dataset: str, key: RowKey, seed: int, fold: int) -
 
 
 def _read_fold(
-    config: dict, dataset: str, key: RowKey, seed: int, fold: int, directory: Path
+    config: dict, dataset: str, key: RowKey, seed: int, fold: int, directory: Path, epochs: Epochs
 ) -> tuple[list[str], np.ndarray | None]:
     """What keeps a fold from being counted; the confusion matrix where nothing does."""
     protocol = config["protocols"][key.protocol]
@@ -143,7 +145,7 @@ def _read_fold(
     selection = protocol["selection"]
     if selection not in record["runs"]:
         return [f"stale: has no selection {selection}, only {', '.join(record['runs'])}"], None
-    if wrong := check_predictions(directory, record, selection, folds_of(document)[fold]):
+    if wrong := check_predictions(directory, record, selection, folds_of(document)[fold], epochs):
         return wrong, None
     return [], confusion_from_items(read_json(directory / selection / "metrics.json"))
 

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from math import isfinite
@@ -21,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.errors import BenchmarkError, most_alike
 
 BYTES_PER_SAMPLE = 2
 FIXED_HEADER_BYTES = 256
@@ -452,8 +451,8 @@ def _suggestion(channel: str, labels: list[str]) -> str:
     for label in labels:
         if plain(label) == plain(channel):
             return f" (it has {label!r}: case and blanks count)"
-    near = get_close_matches(channel, labels, n=1, cutoff=0.4)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    near = most_alike(channel, labels, least=0.4)
+    return f" (did you mean {near!r}?)" if near else ""
 
 
 def _check_is_edf(path: Path, fixed: bytes) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sleepbench.data.hypnogram import WINDOWS
+from sleepbench.data.hypnogram import WINDOWS, select_window
 from sleepbench.data.recordings import find_recording, read_recordings
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import read_json
@@ -78,6 +78,22 @@ def stages_of(quality: dict) -> np.ndarray:
     if codes.min() < 0 or codes.max() > UNKNOWN or lengths.min() < 1:
         raise ValueError("the hypnogram has runs of no known stage or no length")
     return np.repeat(codes.astype(np.int8), lengths)
+
+
+def epochs_in_windows(
+    paths: Sequence[str | Path], simulated: bool
+) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+    """Epochs by recording and window: their indices in the night, ascending, and their stages; empty without a path.
+
+    `paths` are quality files; BenchmarkError as `read_qualities`.
+    """
+    epochs = {}
+    for quality in read_qualities(paths, simulated) if paths else ():
+        stages = stages_of(quality)
+        for window in WINDOWS:
+            kept = select_window(stages, window)
+            epochs[quality["recording"], window] = (kept, stages[kept])
+    return epochs
 
 
 def rows_of(qualities: Sequence[dict]) -> pd.DataFrame:

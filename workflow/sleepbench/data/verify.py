@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from sleepbench.config import data_directory, dataset_of, load, nearest
+from sleepbench.config import data_directory, dataset_of, load
 from sleepbench.data.download import find_file
 from sleepbench.data.recordings import first_subjects, read_recordings
 from sleepbench.errors import BenchmarkError
@@ -52,8 +52,6 @@ class Outcome:
 
 def expected_files(config: dict, name: str) -> list[ExpectedFile]:
     """The files of a dataset of a validated config; BenchmarkError when there is no such dataset, or no table yet."""
-    if name not in config["datasets"]:
-        raise BenchmarkError(f"config.yaml: unknown dataset '{name}'; {nearest(name, config['datasets'])}")
     dataset = dataset_of(config, name)
     if dataset.simulation:
         home = Path("results/data") / dataset.source

@@ -10,7 +10,7 @@ BINS = 15
 """Bins of the confidence, as Guo et al. 2017 (https://arxiv.org/abs/1706.04599) take them."""
 
 
-def reliability_table(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
+def reliability_table(predictions: pd.DataFrame, bins: int = BINS, check: bool = True) -> pd.DataFrame:
     """Confidence and accuracy by bin of confidence: the table behind a reliability diagram.
 
     An epoch's confidence is its largest probability, that of the predicted stage. The bins are equally wide; bin m of M
@@ -20,16 +20,19 @@ def reliability_table(predictions: pd.DataFrame, bins: int = BINS) -> pd.DataFra
     Parameters
     ----------
     predictions : one row per test epoch, with the columns of predictions.parquet; BenchmarkError as `check_predictions`
+    bins : number of bins
+    check : whether `check_predictions` is still to be asked
 
     Returns
     -------
     One row per bin: `low`, `high`, its bounds; `n_epochs`; `confidence`, their mean confidence, and `accuracy`, the
     share of them whose predicted stage is the scored one, both NaN in an empty bin.
     """
-    check_predictions(predictions)
+    if check:
+        check_predictions(predictions)
     if bins < 1:
         raise BenchmarkError(f"{bins} bins of the confidence were asked for, expected at least 1; correct the call")
-    confidence = probabilities(predictions).max(axis=1)
+    confidence = probabilities(predictions).max(axis=0)
     right = predictions.stage.to_numpy() == predictions.predicted.to_numpy()
     edges = np.linspace(0, 1, bins + 1)
     # Only the inner edges: a bin includes its upper one.

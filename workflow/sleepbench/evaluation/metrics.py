@@ -30,34 +30,61 @@ def confusion_matrix(stage: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.bincount(stage.astype(np.int64) * n + predicted, minlength=n * n).reshape(n, n)
 
 
+def stage_counts(confusion: np.ndarray) -> np.ndarray:
+    """Epochs of each stage that were hit (predicted as scored), scored and predicted: all that the metrics depend on.
+
+    Returns
+    -------
+    (3, 5, ...) for a stack (..., 5, 5): stages come before the matrices of the stack, so that sums over stages run
+    along memory. The counts of a sum of matrices are the sum of their counts.
+    """
+    confusion = np.asarray(confusion)
+    counts = (np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-1), confusion.sum(axis=-2))
+    return np.ascontiguousarray(np.moveaxis(np.stack(counts), -1, 1))
+
+
 def class_recall(confusion: np.ndarray) -> np.ndarray:
     """Recall (sensitivity) of each stage, shape (..., 5), in 0..1; NaN for a stage that was not scored."""
-    return _ratio(_hits(confusion), confusion.sum(axis=-1))
+    return np.moveaxis(_recall(stage_counts(confusion)), 0, -1)
 
 
 def class_precision(confusion: np.ndarray) -> np.ndarray:
     """Precision of each stage, shape (..., 5), in 0..1; NaN for a stage that was not predicted."""
-    return _ratio(_hits(confusion), confusion.sum(axis=-2))
+    return np.moveaxis(_precision(stage_counts(confusion)), 0, -1)
 
 
 def class_f1(confusion: np.ndarray) -> np.ndarray:
     """F1 of each stage, shape (..., 5), in 0..1; NaN for a stage that was neither scored nor predicted."""
-    return _ratio(2 * _hits(confusion), confusion.sum(axis=-2) + confusion.sum(axis=-1))
+    return np.moveaxis(_f1(stage_counts(confusion)), 0, -1)
 
 
 def accuracy(confusion: np.ndarray) -> float | np.ndarray:
     """Share of epochs whose predicted stage is the scored one; NaN without epochs."""
-    return _number(_ratio(_hits(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1))))
+    return _number(_accuracy(stage_counts(confusion)))
 
 
 def balanced_accuracy(confusion: np.ndarray) -> float | np.ndarray:
     """Unweighted mean of the recall of the stages that were scored, as scikit-learn takes it; NaN without epochs."""
-    return _number(_mean_of_defined(class_recall(confusion)))
+    return _number(_mean_of_defined(_recall(stage_counts(confusion))))
 
 
 def macro_f1(confusion: np.ndarray) -> float | np.ndarray:
-    """Unweighted mean of the F1 of the stages that were scored or predicted, as scikit-learn's `f1_score` takes it."""
-    return _number(_mean_of_defined(class_f1(confusion)))
+    """Unweighted mean of the F1 of the stages that were scored or predicted; NaN without epochs.
+
+    This is scikit-learn's `f1_score(stage, predicted, average="macro")`, which takes the stages that occur in either. A
+    stage that is predicted but never scored has an F1 of 0 and counts; one that is neither has no F1 and does not (over
+    all five, with 0 for that one, the same predictions would get `macro_f1_stages` / 5 of this value). The definition
+    is the same for a fold, a subject, a group of subjects and all epochs pooled: what differs is how many stages are
+    averaged, which `macro_f1_stages` tells.
+    """
+    return _number(_mean_of_defined(_f1(stage_counts(confusion))))
+
+
+def macro_f1_stages(confusion: np.ndarray) -> int | np.ndarray:
+    """The number of stages that `macro_f1` averages, 0..5: those that were scored or predicted."""
+    _, scored, predicted = stage_counts(confusion)
+    number = (scored + predicted > 0).sum(axis=0)
+    return int(number) if np.ndim(number) == 0 else number
 
 
 def cohen_kappa(confusion: np.ndarray) -> float | np.ndarray:
@@ -65,13 +92,34 @@ def cohen_kappa(confusion: np.ndarray) -> float | np.ndarray:
 
     NaN where it is undefined: no epochs, or one and the same stage throughout both scorings.
     """
-    chance = (confusion.sum(axis=-2) * confusion.sum(axis=-1)).sum(axis=-1)
-    expected = _ratio(chance, np.square(confusion.sum(axis=(-2, -1), dtype=np.float64)))
-    return _number(_ratio(accuracy(confusion) - expected, 1 - expected))
+    return _number(_kappa(stage_counts(confusion)))
 
 
-def _hits(confusion: np.ndarray) -> np.ndarray:
-    return np.diagonal(confusion, axis1=-2, axis2=-1)
+def _recall(counts: np.ndarray) -> np.ndarray:
+    hits, scored, _ = counts
+    return _ratio(hits, scored)
+
+
+def _precision(counts: np.ndarray) -> np.ndarray:
+    hits, _, predicted = counts
+    return _ratio(hits, predicted)
+
+
+def _f1(counts: np.ndarray) -> np.ndarray:
+    hits, scored, predicted = counts
+    return _ratio(2 * hits, scored + predicted)
+
+
+def _accuracy(counts: np.ndarray) -> np.ndarray:
+    hits, scored, _ = counts
+    return _ratio(hits.sum(axis=0), scored.sum(axis=0))
+
+
+def _kappa(counts: np.ndarray) -> np.ndarray:
+    _, scored, predicted = counts
+    chance = (scored * predicted).sum(axis=0)
+    expected = _ratio(chance, np.square(scored.sum(axis=0), dtype=np.float64))
+    return _ratio(_accuracy(counts) - expected, 1 - expected)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -80,9 +128,9 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _mean_of_defined(scores: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of what is not NaN; NaN where nothing is left."""
+    """Mean over the first axis of what is not NaN; NaN where nothing is left."""
     defined = ~np.isnan(scores)
-    return _ratio(np.where(defined, scores, 0).sum(axis=-1), defined.sum(axis=-1))
+    return _ratio(np.where(defined, scores, 0).sum(axis=0), defined.sum(axis=0))
 
 
 def _number(values: np.ndarray) -> float | np.ndarray:
@@ -99,9 +147,14 @@ METRICS = (
 
 def metric_values(confusion: np.ndarray) -> np.ndarray:
     """Every metric of each matrix of a stack (..., 5, 5): float64 (..., n_metrics), in the order of METRICS."""
-    overall = (accuracy(confusion), balanced_accuracy(confusion), macro_f1(confusion), cohen_kappa(confusion))
-    by_class = (class_f1(confusion), class_precision(confusion), class_recall(confusion))
-    return np.concatenate([np.stack(overall, axis=-1), *by_class], axis=-1)
+    return np.moveaxis(values_of_counts(stage_counts(confusion)), 0, -1)
+
+
+def values_of_counts(counts: np.ndarray) -> np.ndarray:
+    """Every metric of `stage_counts` (3, 5, ...): float64 (n_metrics, ...), in the order of METRICS."""
+    f1, recall = _f1(counts), _recall(counts)
+    overall = (_accuracy(counts), _mean_of_defined(recall), _mean_of_defined(f1), _kappa(counts))
+    return np.concatenate([np.stack(overall), f1, _precision(counts), recall])
 
 
 def summary(confusion: np.ndarray) -> dict[str, float]:

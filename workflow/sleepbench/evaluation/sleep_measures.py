@@ -77,7 +77,8 @@ def night_measures(stages: np.ndarray, epoch_seconds: float = EPOCH_SECONDS) -> 
     onset = asleep[0] * minutes if asleep.size else np.nan
     first_rem = in_rem[0] * minutes if in_rem.size else np.nan
     period = stages[asleep[0] : asleep[-1] + 1] if asleep.size else stages[:0]
-    in_stage = {name: np.count_nonzero(stages == code) * minutes for code, name in enumerate(STAGES)}
+    counts = np.bincount(stages.astype(np.int64), minlength=UNKNOWN + 1)
+    in_stage = dict(zip(STAGES, counts * minutes, strict=False))
     total = asleep.size * minutes
     measures = {
         "time_in_bed": stages.size * minutes,
@@ -90,7 +91,7 @@ def night_measures(stages: np.ndarray, epoch_seconds: float = EPOCH_SECONDS) -> 
         "rem_latency": first_rem,
         "rem_latency_from_sleep_onset": first_rem - onset,
         **{f"minutes_{name}": value for name, value in in_stage.items()},
-        "minutes_not_scored": np.count_nonzero(stages > REM) * minutes,
+        "minutes_not_scored": counts[MOVEMENT:].sum() * minutes,
         **{f"percent_{name}": 100 * in_stage[name] / total if total else np.nan for name in SLEEP_STAGES},
     }
     return {name: float(value) for name, value in measures.items()}
@@ -110,7 +111,7 @@ def place_epochs(epoch: np.ndarray, stage: np.ndarray) -> np.ndarray:
     return placed
 
 
-def measures_per_night(predictions: pd.DataFrame) -> pd.DataFrame:
+def measures_per_night(predictions: pd.DataFrame, check: bool = True) -> pd.DataFrame:
     """The measures of every test night, scored and predicted.
 
     Epochs stand where their index puts them. An epoch the predictions do not have (movement, unknown) is not scored in
@@ -119,22 +120,29 @@ def measures_per_night(predictions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     predictions : one row per test epoch, with the columns of predictions.parquet; BenchmarkError as `check_predictions`
+    check : whether `check_predictions` is still to be asked
 
     Returns
     -------
     One row per recording, in ascending order: recording, subject, night, then `scored_` and `predicted_` before each of
     MEASURES.
     """
-    check_predictions(predictions)
+    if check:
+        check_predictions(predictions)
+    number, recordings = pd.factorize(predictions.recording, sort=True)
+    epoch = predictions.epoch.to_numpy(dtype=np.int64)
+    scorings = {"scored": predictions.stage.to_numpy(), "predicted": predictions.predicted.to_numpy()}
+    of_recordings = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+    first = predictions.iloc[[places[0] for places in of_recordings]]
     rows = []
-    for recording, night in predictions.groupby("recording", sort=True):
-        epoch = night.epoch.to_numpy(dtype=np.int64)
-        row = {"recording": recording, "subject": night.subject.iloc[0], "night": night.night.iloc[0]}
-        for scoring, column in (("scored", "stage"), ("predicted", "predicted")):
-            measures = night_measures(place_epochs(epoch, night[column].to_numpy()))
+    for places in of_recordings:
+        row = {}
+        for scoring, stages in scorings.items():
+            measures = night_measures(place_epochs(epoch[places], stages[places]))
             row |= {f"{scoring}_{name}": value for name, value in measures.items()}
         rows.append(row)
-    return pd.DataFrame(rows)
+    named = {"recording": list(recordings), "subject": list(first.subject), "night": list(first.night)}
+    return pd.concat([pd.DataFrame(named), pd.DataFrame(rows)], axis=1)
 
 
 def agreement(measures: pd.DataFrame) -> pd.DataFrame:
@@ -160,22 +168,20 @@ def agreement(measures: pd.DataFrame) -> pd.DataFrame:
     missing = [column for column in missing if column not in measures]
     if missing:
         raise BenchmarkError(f"the measures lack the column {', '.join(missing)}; take them from measures_per_night")
-    rows = []
-    for name in compared:
-        pairs = measures[[f"scored_{name}", f"predicted_{name}"]].dropna()
-        scored, predicted = pairs.iloc[:, 0], pairs.iloc[:, 1]
-        bias, sd = (predicted - scored).mean(), (predicted - scored).std(ddof=1)
-        rows.append(
-            {
-                "measure": name,
-                "n_nights": len(pairs),
-                "n_undefined": len(measures) - len(pairs),
-                "scored": scored.mean(),
-                "predicted": predicted.mean(),
-                "bias": bias,
-                "sd": sd,
-                "low": bias - LIMITS * sd,
-                "high": bias + LIMITS * sd,
-            }
-        )
-    return pd.DataFrame(rows).set_index("measure")
+    scored, predicted = (
+        measures[[f"{scoring}_{name}" for name in compared]].set_axis(compared, axis=1)
+        for scoring in ("scored", "predicted")
+    )
+    defined = scored.notna() & predicted.notna()
+    difference = predicted - scored
+    table = pd.DataFrame(
+        {
+            "n_nights": defined.sum(),
+            "n_undefined": (~defined).sum(),
+            "scored": scored.where(defined).mean(),
+            "predicted": predicted.where(defined).mean(),
+            "bias": difference.mean(),
+            "sd": difference.std(ddof=1),
+        }
+    ).rename_axis("measure")
+    return table.assign(low=table.bias - LIMITS * table.sd, high=table.bias + LIMITS * table.sd)

@@ -8,9 +8,14 @@ nights together, because the nights of one subject are not independent. Two kind
 - per subject: of each subject's own matrix.
 
 Where several seeds are given, a metric is computed for each seed and then averaged over seeds.
+
+The macro-F1 is one and the same everywhere, pooled, of a group and of a subject: the mean F1 of the stages that were
+scored or predicted there (`metrics.macro_f1`). A subject without N3 in either has a macro-F1 of four stages. The column
+`macro_f1_stages` says of how many; with several seeds, the fewest of any seed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -20,7 +25,7 @@ from statsmodels.stats.multitest import multipletests
 
 from sleepbench.data.recordings import Recording
 from sleepbench.errors import BenchmarkError
-from sleepbench.evaluation.metrics import METRICS, metric_values
+from sleepbench.evaluation.metrics import METRICS, macro_f1_stages, metric_values, stage_counts, values_of_counts
 from sleepbench.stages import STAGES
 
 PROBABILITIES = tuple(f"p_{stage}" for stage in STAGES)
@@ -80,23 +85,36 @@ def _faults(predictions: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
     stage, predicted = (_numbers(predictions[name]) for name in ("stage", "predicted"))
     bad_stage, bad_predicted = (~np.isin(codes, np.arange(len(STAGES))) for codes in (stage, predicted))
     probability = probabilities(predictions)
-    bad_probability = ~((probability >= 0) & (probability <= 1)).all(axis=1)
-    bad_sum = ~bad_probability & (np.abs(probability.sum(axis=1) - 1) > SUM_TOLERANCE)
+    bad_probability = ~((probability >= 0) & (probability <= 1)).all(axis=0)
+    bad_sum = ~bad_probability & (np.abs(probability.sum(axis=0) - 1) > SUM_TOLERANCE)
     chosen = np.where(bad_predicted, 0, predicted).astype(np.int64)
-    below = probability[np.arange(chosen.size), chosen] < probability.max(axis=1)
-    subjects = predictions.groupby("recording").subject.nunique()
-    of_two = predictions.recording.isin(subjects.index[subjects > 1]).to_numpy()
-    empty = predictions[["recording", "subject", "epoch"]].isna().any(axis=1).to_numpy()
+    below = probability[chosen, np.arange(chosen.size)] < probability.max(axis=0)
+    recording, subject = (pd.factorize(predictions[name])[0] for name in ("recording", "subject"))
+    epoch = predictions.epoch.reset_index(drop=True)
     return [
         ("stage is not one of 0..4", bad_stage),
         ("predicted is not one of 0..4", bad_predicted),
-        ("a recording, subject or epoch is empty", empty),
+        ("a recording, subject or epoch is empty", (recording < 0) | (subject < 0) | epoch.isna().to_numpy()),
         ("a probability is NaN or outside 0..1", bad_probability),
         ("the probabilities do not add up to 1", bad_sum),
         ("predicted is not the stage of the largest probability", ~(bad_predicted | bad_probability) & below),
-        ("the epoch is there more than once", predictions.duplicated(["recording", "epoch"], keep=False).to_numpy()),
-        ("the recording belongs to more than one subject", of_two),
+        (
+            "the epoch is there more than once",
+            pd.DataFrame({"recording": recording, "epoch": epoch}).duplicated(keep=False).to_numpy(),
+        ),
+        ("the recording belongs to more than one subject", _of_two_subjects(recording, subject)),
     ]
+
+
+def _of_two_subjects(recording: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """Whether an epoch's recording has epochs of several subjects, from the numbers of both; -1 stands for none."""
+    known = (recording >= 0) & (subject >= 0)
+    # One place more than there are recordings: the last, -1, is that of epochs without one.
+    subject_of = np.full(recording.max() + 2, -1)
+    subject_of[recording[known]] = subject[known]
+    of_two = np.zeros(subject_of.size, dtype=bool)
+    of_two[recording[known & (subject != subject_of[recording])]] = True
+    return of_two[recording]
 
 
 def _some(names: Iterable[str]) -> str:
@@ -107,8 +125,8 @@ def _some(names: Iterable[str]) -> str:
 
 
 def probabilities(predictions: pd.DataFrame) -> np.ndarray:
-    """The predicted probabilities, float64 (n_epochs, 5)."""
-    return np.stack([_numbers(predictions[name]) for name in PROBABILITIES], axis=1)
+    """The predicted probabilities, float64 (5, n_epochs)."""
+    return np.stack([_numbers(predictions[name]) for name in PROBABILITIES])
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
@@ -121,12 +139,13 @@ def _two_digits(subjects: pd.Series) -> pd.Series:
     return subjects.astype(str).str.zfill(2)
 
 
-def subject_confusions(predictions: pd.DataFrame | Sequence[pd.DataFrame]) -> SubjectConfusions:
+def subject_confusions(predictions: pd.DataFrame | Sequence[pd.DataFrame], check: bool = True) -> SubjectConfusions:
     """Subjects in ascending order, and the confusion matrix of each over all of its epochs, both nights together.
 
     Parameters
     ----------
     predictions : of one seed, or a sequence with those of several seeds
+    check : whether `check_predictions` is still to be asked
 
     Returns
     -------
@@ -135,8 +154,8 @@ def subject_confusions(predictions: pd.DataFrame | Sequence[pd.DataFrame]) -> Su
     tested on the same epochs.
     """
     if isinstance(predictions, pd.DataFrame):
-        return _subject_confusions(predictions)
-    by_seed = [_subject_confusions(of_seed) for of_seed in predictions]
+        return _subject_confusions(predictions, check)
+    by_seed = [_subject_confusions(of_seed, check) for of_seed in predictions]
     if not by_seed:
         raise BenchmarkError("there are no predictions of any seed, expected those of one seed or more")
     (subjects, first), *others = by_seed
@@ -153,38 +172,46 @@ def subject_confusions(predictions: pd.DataFrame | Sequence[pd.DataFrame]) -> Su
     return subjects, np.stack([confusions for _, confusions in by_seed])
 
 
-def _subject_confusions(predictions: pd.DataFrame) -> SubjectConfusions:
-    check_predictions(predictions)
-    subject, subjects = pd.factorize(_two_digits(predictions.subject), sort=True)
+def _subject_confusions(predictions: pd.DataFrame, check: bool) -> SubjectConfusions:
+    if check:
+        check_predictions(predictions)
+    number, found = pd.factorize(predictions.subject)
+    rank, subjects = pd.factorize(_two_digits(pd.Series(found)), sort=True)
     n = len(STAGES)
     stage, predicted = (predictions[name].to_numpy(dtype=np.int64) for name in ("stage", "predicted"))
-    counts = np.bincount((subject * n + stage) * n + predicted, minlength=len(subjects) * n * n)
+    counts = np.bincount((rank[number] * n + stage) * n + predicted, minlength=len(subjects) * n * n)
     return list(subjects), counts.reshape(-1, n, n)
 
 
-def per_subject_metrics(predictions: pd.DataFrame | Sequence[pd.DataFrame]) -> pd.DataFrame:
+def per_subject_metrics(confusions: SubjectConfusions) -> pd.DataFrame:
     """Every metric of each subject's own epochs; of several seeds, the mean over seeds.
 
-    A metric that is undefined in a subject (the recall of a stage it never shows), in any seed, is NaN there.
+    A metric that is undefined in a subject (the recall of a stage it never shows), in any seed, is NaN there. The
+    macro-F1 is defined in every subject: it is the mean over the stages that the subject was scored or predicted in.
+
+    Parameters
+    ----------
+    confusions : what `subject_confusions` returns
 
     Returns
     -------
-    One row per subject (the index, two-digit text), with the columns METRICS, n_recordings and n_epochs.
+    One row per subject (the index, two-digit text), with the columns METRICS, macro_f1_stages and n_epochs.
     """
-    subjects, confusions = subject_confusions(predictions)
-    by_seed = confusions.reshape(-1, *confusions.shape[-3:])
-    first = predictions if isinstance(predictions, pd.DataFrame) else predictions[0]
+    subjects, matrices = confusions
+    by_seed = matrices.reshape(-1, *matrices.shape[-3:])
     table = pd.DataFrame(metric_values(by_seed).mean(axis=0), index=pd.Index(subjects, name="subject"), columns=METRICS)
-    table["n_recordings"] = first.recording.groupby(_two_digits(first.subject)).nunique()
-    table["n_epochs"] = by_seed[0].sum(axis=(1, 2))
-    return table
+    return table.assign(macro_f1_stages=macro_f1_stages(by_seed).min(axis=0), n_epochs=by_seed[0].sum(axis=(1, 2)))
 
 
 # ----------------------------------------------------------------------------------------------------------- bootstrap
 
 
 def bootstrap_intervals(
-    confusions: np.ndarray, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
+    confusions: np.ndarray,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+    metrics: Sequence[str] = METRICS,
 ) -> pd.DataFrame:
     """Percentile bootstrap intervals of the pooled metrics, over subjects.
 
@@ -199,18 +226,21 @@ def bootstrap_intervals(
     resamples : number of resamples
     seed : of the resampling; the same seed and number of subjects give the same resamples
     level : the share of resamples within the interval
+    metrics : those that are wanted
 
     Returns
     -------
-    One row per metric (the index, METRICS): `estimate`, of the subjects as they are; `low` and `high`; `undefined`, the
+    One row per metric (the index): `estimate`, of the subjects as they are; `low` and `high`; `undefined`, the
     resamples in which the metric is undefined in any seed (none of the drawn subjects has the stage), which the
     interval leaves out; `n_subjects`. With one subject only there is nothing to resample, and with an undefined
-    estimate nothing to enclose: low and high are NaN.
+    estimate nothing to enclose: low and high are NaN. The macro-F1 of a resample is of the stages that its subjects
+    were scored or predicted in, as the estimate is of those of all subjects.
     """
     by_seed = _checked(confusions)
-    weights = _resampled_counts(by_seed.shape[1], resamples, seed, level)
+    _check_options(resamples, level)
+    weights = _resampled_counts(by_seed.shape[1], resamples, seed)
     estimate, resampled = _pooled(by_seed), _pooled(by_seed, weights)
-    return _interval_table(estimate, resampled, level, by_seed.shape[1])
+    return _interval_table(estimate, resampled, level, by_seed.shape[1], metrics)
 
 
 def bootstrap_differences(
@@ -219,6 +249,7 @@ def bootstrap_differences(
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
+    metrics: Sequence[str] = METRICS,
 ) -> pd.DataFrame:
     """Percentile bootstrap intervals of the change in the pooled metrics from `first` to `second`, paired by subject.
 
@@ -229,16 +260,19 @@ def bootstrap_differences(
 
     Returns
     -------
-    One row per metric (the index, METRICS): `first`, `second`, their pooled metrics; `estimate`, second - first; and
+    One row per metric (the index, `metrics`): `first`, `second`, their pooled metrics; `estimate`, second - first; and
     `low`, `high`, `undefined`, `n_subjects` as in `bootstrap_intervals`; `n_shared`, the subjects of both.
     """
+    _check_options(resamples, level)
     subjects = sorted({*first[0], *second[0]})
     one, other = (_placed(subjects, *confusions) for confusions in (first, second))
-    weights = _resampled_counts(len(subjects), resamples, seed, level)
+    weights = _resampled_counts(len(subjects), resamples, seed)
     before, after = _pooled(one), _pooled(other)
-    table = _interval_table(after - before, _pooled(other, weights) - _pooled(one, weights), level, len(subjects))
-    table.insert(0, "first", before)
-    table.insert(1, "second", after)
+    resampled = _pooled(other, weights) - _pooled(one, weights)
+    table = _interval_table(after - before, resampled, level, len(subjects), metrics)
+    wanted = _places(metrics)
+    table.insert(0, "first", before[wanted])
+    table.insert(1, "second", after[wanted])
     return table.assign(n_shared=len({*first[0]} & {*second[0]}))
 
 
@@ -266,40 +300,57 @@ def _placed(subjects: list[str], theirs: Sequence[str], confusions: np.ndarray) 
     return placed
 
 
-def _resampled_counts(n_subjects: int, resamples: int, seed: int, level: float) -> np.ndarray:
-    """How often each subject is drawn in each resample, float64 (resamples, n_subjects)."""
+def _check_options(resamples: int, level: float) -> None:
     if resamples < 1 or not 0 < level < 1:
         raise BenchmarkError(
             f"{resamples} resamples at level {level} were asked for, expected at least 1 resample and a level between "
             "0 and 1; correct the call"
         )
+
+
+@lru_cache(maxsize=8)
+def _resampled_counts(n_subjects: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each subject is drawn in each resample, float64 (resamples, n_subjects), not to be written to.
+
+    They are kept, as the same subjects are drawn for every model and protocol: 6 MB for 78 subjects.
+    """
     generator = np.random.default_rng(seed)
-    # float64, in which the product with the matrices is exact up to 2**53 epochs, and far faster than in whole numbers
-    return generator.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), size=resamples).astype(np.float64)
+    # float64, in which the product with the counts is exact up to 2**53 epochs, and far faster than in whole numbers
+    drawn = generator.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), size=resamples).astype(np.float64)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def _pooled(by_seed: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Pooled metrics, mean over seeds.
 
     `by_seed` is (n_seeds, n_subjects, 5, 5). Without weights of the subjects: (n_metrics,); with weights (resamples,
-    n_subjects): (resamples, n_metrics).
+    n_subjects): (n_metrics, resamples).
     """
-    n_seeds, n_subjects, *matrix = by_seed.shape
+    counts = stage_counts(by_seed)
     if weights is None:
-        return metric_values(by_seed.sum(axis=1)).mean(axis=0)
-    flat = np.moveaxis(by_seed, 1, 0).reshape(n_subjects, -1).astype(np.float64)
-    return metric_values((weights @ flat).reshape(len(weights), n_seeds, *matrix)).mean(axis=1)
+        return values_of_counts(counts.sum(axis=-1)).mean(axis=-1)
+    drawn = counts.reshape(-1, counts.shape[-1]).astype(np.float64) @ weights.T
+    return values_of_counts(drawn.reshape(*counts.shape[:3], -1)).mean(axis=1)
 
 
-def _interval_table(estimate: np.ndarray, resampled: np.ndarray, level: float, n_subjects: int) -> pd.DataFrame:
-    low, high = np.full((2, len(METRICS)), np.nan)
-    for i, values in enumerate(resampled.T):
-        defined = values[~np.isnan(values)]
-        if n_subjects > 1 and defined.size and not np.isnan(estimate[i]):
+def _places(metrics: Sequence[str]) -> list[int]:
+    return [METRICS.index(name) for name in metrics]
+
+
+def _interval_table(
+    estimate: np.ndarray, resampled: np.ndarray, level: float, n_subjects: int, metrics: Sequence[str]
+) -> pd.DataFrame:
+    """The intervals of `metrics` from the estimates (n_metrics,) and the resamples (n_metrics, resamples) of all."""
+    estimate, resampled = estimate[_places(metrics)], resampled[_places(metrics)]
+    undefined = np.isnan(resampled).sum(axis=1)
+    low, high = np.full((2, len(metrics)), np.nan)
+    for i, values in enumerate(resampled):
+        if n_subjects > 1 and undefined[i] < values.size and not np.isnan(estimate[i]):
+            defined = values[~np.isnan(values)] if undefined[i] else values
             low[i], high[i] = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    undefined = np.isnan(resampled).sum(axis=0)
     columns = {"estimate": estimate, "low": low, "high": high, "undefined": undefined, "n_subjects": n_subjects}
-    return pd.DataFrame(columns, index=pd.Index(METRICS, name="metric"))
+    return pd.DataFrame(columns, index=pd.Index(metrics, name="metric"))
 
 
 # -------------------------------------------------------------------------------------------------- seeds and subjects
@@ -324,28 +375,30 @@ def seed_spread(confusions: np.ndarray) -> pd.DataFrame:
 
 
 def by_group(
-    predictions: pd.DataFrame | Sequence[pd.DataFrame],
+    confusions: SubjectConfusions,
     recordings: pd.DataFrame | Sequence[Recording],
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
+    metrics: Sequence[str] = METRICS,
 ) -> pd.DataFrame:
     """Pooled metrics with intervals of all subjects, of each age group and of each sex.
 
     Parameters
     ----------
-    predictions : of one seed, or a sequence with those of several seeds
+    confusions : what `subject_confusions` returns, of one seed or of several
     recordings : the table of recordings (columns subject, night, age, sex), or what `read_recordings` returns; a
         subject's age is that of its first night there
-    resamples, seed, level : as in `bootstrap_intervals`; each group is resampled on its own
+    resamples, seed, level, metrics : as in `bootstrap_intervals`; each group is resampled on its own
 
     Returns
     -------
     One row per grouping, group and metric: `grouping` ("all", "age" or "sex"), `group` ("all", AGE_GROUPS, SEXES),
-    `metric`, the columns of `bootstrap_intervals`, and `n_epochs` of the group. A group without subjects has no rows;
-    one with a single subject has no interval. BenchmarkError for a subject the table of recordings does not describe.
+    `metric`, the columns of `bootstrap_intervals`, and, of the group, `n_epochs` and `macro_f1_stages`. A group without
+    subjects has no rows; one with a single subject has no interval. BenchmarkError for a subject the table of
+    recordings does not describe.
     """
-    subjects, confusions = subject_confusions(predictions)
+    subjects, matrices = confusions
     described = _describe(subjects, recordings)
     ages = np.array(AGE_GROUPS)[np.digitize(described.age, AGE_BOUNDS)]
     sexes = described.sex.to_numpy()
@@ -355,11 +408,12 @@ def by_group(
     tables = []
     for grouping, group, members in groups:
         if members.any():
-            of_group = confusions[..., members, :, :]
-            table = bootstrap_intervals(of_group, resamples, seed, level).reset_index()
+            of_group = _checked(matrices[..., members, :, :])
+            table = bootstrap_intervals(of_group, resamples, seed, level, metrics).reset_index()
             table.insert(0, "grouping", grouping)
             table.insert(1, "group", group)
-            tables.append(table.assign(n_epochs=_checked(of_group)[0].sum()))
+            stages = macro_f1_stages(of_group.sum(axis=1)).min()
+            tables.append(table.assign(n_epochs=of_group[0].sum(), macro_f1_stages=stages))
     return pd.concat(tables, ignore_index=True)
 
 

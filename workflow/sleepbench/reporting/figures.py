@@ -18,7 +18,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from sleepbench.errors import BenchmarkError
-from sleepbench.files import read_json, replacing
+from sleepbench.files import replacing
+from sleepbench.reporting.run_files import RUN_AGAIN, predictions_name, read_listed, read_record
 from sleepbench.reporting.style import (
     COLUMN_WIDTH,
     PAGE_WIDTH,
@@ -53,18 +54,23 @@ def heading(dataset: str, simulated: bool, text: str) -> str:
 
 
 def read_run_file(run: pd.Series, name: str) -> pd.DataFrame:
-    """Read a CSV or Parquet file under a run's directory; BenchmarkError if it is not there."""
-    path = Path(run.directory) / name
-    if not path.exists():
-        raise BenchmarkError(
-            f"{path} of run {run.run_key} is missing; train that run again or remove it from the table"
-        )
-    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    """Read a CSV or Parquet file of a run; BenchmarkError if it is not there as it was written."""
+    return _read_run(run, name)[1]
+
+
+def _read_run(run: pd.Series, name: str) -> tuple[dict, pd.DataFrame]:
+    """A run's training.json, and a CSV or Parquet file that it lists."""
+    directory = Path(run.directory)
+    try:
+        record = read_record(directory)
+        return record, read_listed(directory, record, name)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"run {run.run_key} cannot be shown; {RUN_AGAIN}:\n  {error}") from error
 
 
 def read_predictions(run: pd.Series) -> pd.DataFrame:
     """The predictions of a run, one row per test epoch."""
-    return read_run_file(run, f"{run.selection}/predictions.parquet")
+    return read_run_file(run, predictions_name(run.selection))
 
 
 def write_csv(table: pd.DataFrame, path: str | Path, simulated: bool) -> None:
@@ -288,31 +294,31 @@ def training_curves(runs: pd.DataFrame) -> pd.DataFrame:
     selects this training epoch; selected_by, all rules that do, separated by spaces (empty: none); then the columns of
     history.csv
     """
-    tables = []
+    histories, selected_by = [], []
     for _, run in runs.iterrows():
-        table = read_run_file(run, "history.csv")
-        names = {name: run[name] for name in (*NETWORK, "protocol", "seed", "fold", "selection")}
-        before = pd.DataFrame(names, index=table.index).assign(
-            selected=table.training_epoch == run.selected_epoch,
-            selected_by=table.training_epoch.map(rules_by_epoch(run)).fillna(""),
-        )
-        tables.append(pd.concat([before, table], axis=1))
-    return pd.concat(tables, ignore_index=True)
+        record, history = _read_run(run, "history.csv")
+        histories.append(history)
+        selected_by.append(history.training_epoch.map(rules_by_epoch(run, record)).fillna(""))
+    names = runs[[*NETWORK, "protocol", "seed", "fold", "selection", "selected_epoch"]]
+    table = names.iloc[np.repeat(np.arange(len(runs)), list(map(len, histories)))].reset_index(drop=True)
+    history = pd.concat(histories, ignore_index=True)
+    table["selected"] = history.training_epoch == table.pop("selected_epoch")
+    table["selected_by"] = pd.concat(selected_by, ignore_index=True)
+    return pd.concat([table, history], axis=1)
 
 
-def rules_by_epoch(run: pd.Series) -> dict[int, str]:
+def rules_by_epoch(run: pd.Series, record: dict) -> dict[int, str]:
     """Training epoch -> the selection rules, in the order of SELECTIONS, that take it, according to training.json.
 
-    BenchmarkError if the file is missing, or says another training epoch for the run's own rule than the runs table.
+    `record` is that file's content. BenchmarkError if it says another training epoch for the run's own rule than the
+    runs table.
     """
-    path = Path(run.directory) / "training.json"
-    if not path.exists():
-        raise BenchmarkError(f"{path} of run {run.run_key} is missing; train that run again")
-    selected = {rule: entry["training_epoch"] for rule, entry in read_json(path)["runs"].items()}
+    selected = {rule: entry["training_epoch"] for rule, entry in record["runs"].items()}
     if selected.get(run.selection) != run.selected_epoch:
         raise BenchmarkError(
-            f"{path}: {run.selection} selects training epoch {selected.get(run.selection)}, but {run.selected_epoch} "
-            f"in the runs table (run {run.run_key}); make the runs table again"
+            f"{Path(run.directory) / 'training.json'}: {run.selection} selects training epoch "
+            f"{selected.get(run.selection)}, but {run.selected_epoch} in the runs table (run {run.run_key}); make the "
+            "runs table again"
         )
     rules: dict[int, list[str]] = {}
     for rule in sorted(selected, key=SELECTIONS.index):
@@ -337,14 +343,13 @@ def draw_training_curves(curves: pd.DataFrame, dataset: str, simulated: bool) ->
         for network in networks
         for start in range(0, len(protocols), per_row)
     ]
-    width = PAGE_WIDTH if per_row > 1 else COLUMN_WIDTH
+    width, most_ticks = PAGE_WIDTH if per_row > 1 else COLUMN_WIDTH, "auto" if per_row < 3 else 5
     rules = [rule for rule in SELECTIONS if curves.selected_by.str.split().map(lambda names, r=rule: r in names).any()]
     text = heading(dataset, simulated, "Training: each fold (thin) and the mean of the folds (thick)")
     with rc_context(STYLE):
         figure = new_figure(width, 1.1 + (3.6 if len(blocks) < 3 else 2.7) * len(blocks), text)
         grid = figure.subplots(
             *(3 * len(blocks), per_row),
-            sharex=True,
             sharey="row",
             squeeze=False,
             height_ratios=[3, 3, 0.5 + 0.3 * len(rules)] * len(blocks),
@@ -358,15 +363,16 @@ def draw_training_curves(curves: pd.DataFrame, dataset: str, simulated: bool) ->
                 _draw_selected(selected, mine, rules)
                 loss.set_title(f"{network_name(network, len(networks))}\nprotocol {protocol}")
                 selected.set_xlabel("training epoch")
-                selected.tick_params(labelbottom=True)
+                # Not by sharex: with every change of one axes matplotlib looks at all that share an axis with it.
+                for axes in column:
+                    axes.set_xlim(0.5, curves.training_epoch.max() + 0.5)
+                    axes.xaxis.set_major_locator(MaxNLocator(most_ticks, integer=True, min_n_ticks=1))
+                    axes.tick_params(labelbottom=axes is selected)
             grid[3 * i, 0].set_ylabel("cross-entropy loss (nats)")
             grid[3 * i + 1, 0].set_ylabel("accuracy (%)")
             grid[3 * i + 2, 0].set_ylabel("selected")
             for axes in grid[3 * i : 3 * i + 3, len(of_block) :].ravel():
                 axes.set_visible(False)
-        grid[0, 0].set_xlim(0.5, curves.training_epoch.max() + 0.5)
-        most_ticks = "auto" if per_row < 3 else 5
-        grid[0, 0].xaxis.set_major_locator(MaxNLocator(most_ticks, integer=True, min_n_ticks=1))
         drawn = [part for part in PART_COLOURS if curves[f"{part}_loss"].notna().any()]
         handles = [Line2D([], [], color=PART_COLOURS[part], linewidth=1.8, label=part) for part in drawn]
         handles.append(Line2D([], [], label="selected by the protocol's rule (darker: in more folds)", **SELECTED))

@@ -13,6 +13,9 @@ seed, and every metric is in 0..1 (kappa in -1..1). Subjects are text of two dig
     sleep_measures.csv  their agreement over nights, by the first seed
     reliability.csv     confidence and accuracy by bin of confidence, all seeds together
 
+The macro-F1 of a row is the mean F1 of the stages that were scored or predicted in what the row is of (all epochs, a
+group, a subject); `macro_f1_stages` is the number of these stages, of several seeds the fewest.
+
 What is undefined (the recall of a stage that nobody shows, the interval of a single subject) is an empty cell.
 
 The last column, `run_keys`, names the runs that a row was computed from, separated by spaces: those that test the
@@ -27,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sleepbench.data.quality import epochs_in_windows
 from sleepbench.data.recordings import Recording, read_recordings
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation import metrics
@@ -35,6 +39,7 @@ from sleepbench.evaluation.sleep_measures import agreement, measures_per_night
 from sleepbench.evaluation.statistics import (
     COLUMNS,
     bootstrap_differences,
+    bootstrap_intervals,
     by_group,
     check_predictions,
     paired_comparisons,
@@ -44,6 +49,15 @@ from sleepbench.evaluation.statistics import (
 )
 from sleepbench.files import read_json, replacing
 from sleepbench.protocols.folds import folds_of
+from sleepbench.reporting.run_files import (
+    RUN_AGAIN,
+    Epochs,
+    predictions_name,
+    read_listed,
+    read_record,
+    uncovered,
+    wrong_epochs,
+)
 from sleepbench.reporting.tables import complete_runs, confusions, read_runs
 from sleepbench.stages import STAGES
 
@@ -60,10 +74,13 @@ CALIBRATION = "expected_calibration_error"
 MEAN_OF_FOLDS = "accuracy_mean_of_folds"
 
 INTERVAL_COLUMNS = (
-    *("metric", "estimate", "low", "high", "n_subjects"),
+    *("metric", "estimate", "low", "high", "n_subjects", "macro_f1_stages"),
     *("seeds", "seed_sd", "seed_min", "seed_max"),
 )
-GROUP_COLUMNS = ("grouping", "group", "metric", "estimate", "low", "high", "n_subjects", "n_epochs")
+GROUP_COLUMNS = (
+    *("grouping", "group", "metric", "estimate", "low", "high", "n_subjects", "n_epochs"),
+    "macro_f1_stages",
+)
 COMPARISON_COLUMNS = (
     *("protocol", "channels", "recipe", "metric", "first", "second", "n_subjects", "n_undefined", "n_zero"),
     *("median_difference", "statistic", "p", "p_holm", "smallest_p", "rank_biserial", "run_keys"),
@@ -115,6 +132,7 @@ def compute_statistics(
     ladder: Sequence[str],
     directory: str,
     folds: Mapping[str, str] | None = None,
+    qualities: Sequence[str] = (),
 ) -> None:
     """Write the statistics of all runs on a dataset, each file of the module's list whole or not at all.
 
@@ -126,33 +144,35 @@ def compute_statistics(
     ladder : protocols in the order in which they are compared; those without runs are passed over
     directory : where the files are written
     folds : protocol -> path of its fold file, against which the tested recordings are held
+    qualities : quality files of the prepared recordings, against which the tested epochs and their stages are held
 
     BenchmarkError, before anything is written, lists every run that is missing, there twice, of other settings or code
-    than its like, or whose predictions cannot be read, do not cover its fold, are not complete (NaN) or do not give the
-    numbers of the runs table.
+    than its like, or whose predictions were changed since they were written, cannot be read, do not cover its fold or
+    the windows of its recordings, are not complete (NaN) or do not give the numbers of the runs table.
     """
     table = complete_runs(read_runs(runs), dataset, simulated)
     if "n_test" not in table:
         raise BenchmarkError(f"{runs}: the runs table lacks n_test, the number of test epochs; make it again")
     recordings = read_recordings(recordings_table)
+    people = pd.DataFrame(recordings)
     tests = None if folds is None else _tested_recordings(folds, sorted(set(table.protocol)))
+    epochs = epochs_in_windows(qualities, simulated)
     results, problems = [], []
     # One network at a time: the predictions of all of them together would not fit in memory.
     for key, of_network in table.groupby(["protocol", *NETWORK], sort=False):
-        by_seed, wrong = read_predictions(of_network, tests)
+        by_seed, wrong = read_predictions(of_network, tests, epochs)
         problems += wrong
         if problems:
             continue
         try:
-            results.append(network_statistics(key[0], key[1:], of_network, by_seed, recordings))
+            results.append(network_statistics(key[0], key[1:], of_network, by_seed, people))
         except BenchmarkError as error:
             problems.append(f"{', '.join(key)}: {error}")
     problems += _different_epochs(results)
     problems += _mixed_protocols(table)
     if problems:
         raise BenchmarkError(
-            f"no statistics can be made of the runs on {dataset}; delete the directories of the runs named here and "
-            "run again:\n  " + "\n  ".join(problems)
+            f"no statistics can be made of the runs on {dataset}; {RUN_AGAIN}:\n  " + "\n  ".join(problems)
         )
     for name, content in statistics_tables(results, ladder, recordings).items():
         with replacing(Path(directory) / f"{name}.csv") as temporary:
@@ -174,7 +194,7 @@ def _tested_recordings(folds: Mapping[str, str], protocols: Sequence[str]) -> di
 
 
 def read_predictions(
-    runs: pd.DataFrame, tests: Mapping[str, Sequence[set[str]]] | None
+    runs: pd.DataFrame, tests: Mapping[str, Sequence[set[str]]] | None = None, epochs: Epochs | None = None
 ) -> tuple[list[pd.DataFrame], list[str]]:
     """The predictions of one network under one protocol, and what is wrong with them.
 
@@ -182,26 +202,32 @@ def read_predictions(
     ----------
     runs : its rows of the runs table
     tests : protocol -> the recordings that each fold tests; None: not known
+    epochs : what the prepared recordings hold in each window, as far as it is known
 
     Returns
     -------
     One table per seed, seeds ascending, all folds together, with the columns COLUMNS; and problems by run.
     """
-    problems = _mixed_trainings(runs)
+    problems, first = [], None
     by_seed: dict[int, list[tuple[str, pd.DataFrame]]] = {}
     for run, matrix in _in_order(runs):
-        path = Path(run.directory) / run.selection / "predictions.parquet"
+        where, directory = _run_name(run), Path(run.directory)
         try:
-            table = pd.read_parquet(path, columns=list(COLUMNS))
-        except (OSError, ValueError) as error:
-            problems.append(f"{_run_name(run)}: {path}: cannot be read ({_first_line(error)})")
+            record = read_record(directory)
+            first = first or record
+            problems += [f"{where}: {directory / 'training.json'}: {problem}" for problem in _mixed(record, first)]
+            table = read_listed(directory, record, predictions_name(run.selection), COLUMNS)
+        except BenchmarkError as error:
+            problems.append(f"{where}: {error}")
             continue
-        where = f"{_run_name(run)}: {path}"
-        problems += [f"{where}: {problem}" for problem in _run_problems(run, matrix, table, tests)]
+        where += f": {directory / predictions_name(run.selection)}"
+        problems += [f"{where}: {problem}" for problem in _run_problems(run, matrix, table, tests, epochs or {})]
         by_seed.setdefault(run.seed, []).append((where, table))
     together = []
     for of_seed in by_seed.values():
-        together.append(pd.concat([table for _, table in of_seed], ignore_index=True))
+        every = pd.concat([table for _, table in of_seed], ignore_index=True)
+        # A number for each name: comparing texts, epoch by epoch, takes longer than the statistics.
+        together.append(every.astype({"recording": "category", "subject": "category"}))
         try:
             check_predictions(together[-1])
         except BenchmarkError as error:
@@ -222,43 +248,31 @@ def _run_name(run: tuple) -> str:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _mixed_trainings(runs: pd.DataFrame) -> list[str]:
-    """Runs whose training.json is missing, or says other settings or code than those of the network's first run."""
-    problems, first = [], None
-    for run, _ in _in_order(runs):
-        path = Path(run.directory) / "training.json"
-        try:
-            record = read_json(path)
-            mine = {**record["settings"], "code_sha256": record["code_sha256"]}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            problems.append(f"{_run_name(run)}: {path}: cannot be read ({error!r})")
-            continue
-        first = first or mine
-        names = [name for name in dict.fromkeys([*first, *mine]) if name not in ("fold", "seed")]
-        for name in names:
-            if mine.get(name) != first.get(name):
-                found, expected = mine.get(name), first.get(name)
-                problems.append(f"{_run_name(run)}: {path}: {name} is {found}, but {expected} in the first run")
-    return problems
+def _mixed(record: dict, first: dict) -> list[str]:
+    """In what a training.json says other settings or code than that of the network's first run."""
+    mine, expected = ({**one["settings"], "code_sha256": one["code_sha256"]} for one in (record, first))
+    names = [name for name in dict.fromkeys([*expected, *mine]) if name not in ("fold", "seed")]
+    return [
+        f"{name} is {mine.get(name)}, but {expected.get(name)} in the first run"
+        for name in names
+        if mine.get(name) != expected.get(name)
+    ]
 
 
 def _mixed_protocols(runs: pd.DataFrame) -> list[str]:
     """Networks whose protocols were trained by other code or another recipe: the ladder would subtract these as well.
 
-    `_mixed_trainings` holds the runs of one protocol to its first run, so here the first ones are compared.
+    `read_predictions` holds the runs of one protocol to its first run, so here the first ones are compared.
     """
     problems = []
     for _, of_network in runs.groupby(list(NETWORK), sort=False):
         first = None
         for run in of_network.sort_values(["seed", "fold"]).drop_duplicates("protocol").itertuples():
             path = Path(run.directory) / "training.json"
-            if not path.exists():
+            try:
+                record = read_record(path.parent)
+            except BenchmarkError:
                 continue  # is among the problems already
-            record = read_json(path)
             mine = {"recipe": record["settings"].get("recipe"), "code_sha256": record["code_sha256"]}
             first = first or (run.protocol, mine)
             problems += [
@@ -270,7 +284,11 @@ def _mixed_protocols(runs: pd.DataFrame) -> list[str]:
 
 
 def _run_problems(
-    run: tuple, matrix: np.ndarray, table: pd.DataFrame, tests: Mapping[str, Sequence[set[str]]] | None
+    run: tuple,
+    matrix: np.ndarray,
+    table: pd.DataFrame,
+    tests: Mapping[str, Sequence[set[str]]] | None,
+    epochs: Epochs,
 ) -> list[str]:
     """Whether a run's predictions cover its fold and give the numbers of the runs table."""
     problems = []
@@ -278,11 +296,9 @@ def _run_problems(
         of_protocol = tests[run.protocol]
         if not 0 <= run.fold < len(of_protocol):
             return [f"there is no fold {run.fold} in the fold file, which has {len(of_protocol)} folds"]
-        found, expected = set(table.recording.dropna()), of_protocol[run.fold]
-        differing = (("lack", expected - found), ("hold also", found - expected))
-        listed = [f"{text} {', '.join(sorted(map(str, ids)))}" for text, ids in differing if ids]
-        if listed:
-            problems.append(f"the predictions do not cover the fold: they {' and '.join(listed)}")
+        if problem := uncovered(table.recording.dropna().unique(), of_protocol[run.fold]):
+            problems.append(f"the predictions {problem}")
+    problems += [f"the predictions {problem}" for problem in wrong_epochs(table, run.window, epochs)]
     if len(table) != run.n_test:
         problems.append(f"the predictions are of {len(table):,} epochs, expected {run.n_test:,.0f} (n_test)")
     elif _has_stages(table):
@@ -298,9 +314,8 @@ def _run_problems(
 
 def _has_stages(table: pd.DataFrame) -> bool:
     """Whether stages can be counted; `check_predictions` says what else they are."""
-    return all(
-        table[name].dtype.kind in "iu" and table[name].between(0, len(STAGES) - 1).all() for name in COLUMNS[4:6]
-    )
+    stages = table[["stage", "predicted"]].to_numpy()
+    return stages.dtype.kind in "iu" and stages.size > 0 and stages.min() >= 0 and stages.max() < len(STAGES)
 
 
 def _faulty_runs(tables: Sequence[tuple[str, pd.DataFrame]]) -> list[str]:
@@ -339,19 +354,21 @@ def network_statistics(
     network: tuple[str, str, str],
     runs: pd.DataFrame,
     by_seed: Sequence[pd.DataFrame],
-    recordings: Sequence[Recording],
+    recordings: pd.DataFrame,
 ) -> NetworkStatistics:
-    """Everything about one network under one protocol, from its runs and the predictions of each seed.
+    """Everything about one network under one protocol, from its runs and the checked predictions of each seed.
 
     Pooled metrics are of the sum of the subjects' confusion matrices; with several seeds, every metric is computed of
     each and averaged. Sleep measures are those of the first seed: they are of a night as one trained network scores it.
     """
-    subjects, matrices = subject_confusions(by_seed)
-    of_groups = by_group(by_seed, recordings)
-    reliability = [reliability_table(table) for table in by_seed]
-    nights = measures_per_night(by_seed[0])
+    # `read_predictions` has checked them.
+    subjects, matrices = subject_confusions(by_seed, check=False)
+    pooled = bootstrap_intervals(matrices).reset_index()
+    of_groups = by_group((subjects, matrices), recordings, metrics=OVERALL)
+    reliability = [reliability_table(table, check=False) for table in by_seed]
+    nights = measures_per_night(by_seed[0], check=False)
     nights.insert(0, "seed", runs.seed.min())
-    groups = of_groups[(of_groups.grouping != "all") & of_groups.metric.isin(OVERALL)]
+    groups = of_groups[of_groups.grouping != "all"]
     accuracies = pd.Series(metrics.accuracy(confusions(runs)), index=runs.seed.to_numpy()).groupby(level=0).mean()
     tested_by = _tested_by(runs, by_seed)
     return NetworkStatistics(
@@ -362,8 +379,8 @@ def network_statistics(
         tested_by,
         matrices,
         mean_of_folds=accuracies.to_numpy(),
-        intervals=_intervals(of_groups[of_groups.grouping == "all"], matrices, reliability),
-        per_subject=per_subject_metrics(by_seed),
+        intervals=_intervals(pooled, matrices, reliability),
+        per_subject=per_subject_metrics((subjects, matrices)).assign(n_recordings=nights.groupby("subject").size()),
         groups=groups[list(GROUP_COLUMNS)],
         nights=nights.assign(run_keys=nights.recording.map(tested_by[runs.seed.min()])),
         sleep_measures=agreement(nights).reset_index(),
@@ -388,6 +405,7 @@ def _intervals(pooled: pd.DataFrame, matrices: np.ndarray, reliability: Sequence
     """The rows of intervals.csv: pooled metrics, and the calibration error, which has no interval."""
     spread = seed_spread(matrices)
     table = pooled.assign(
+        macro_f1_stages=metrics.macro_f1_stages(matrices.sum(axis=1)).min(),
         seeds=len(matrices),
         seed_sd=spread.sd.to_numpy(),
         seed_min=spread["min"].to_numpy(),
@@ -399,7 +417,7 @@ def _intervals(pooled: pd.DataFrame, matrices: np.ndarray, reliability: Sequence
         "estimate": errors.mean(),
         "low": np.nan,
         "high": np.nan,
-        "n_subjects": matrices.shape[1],
+        **table[["n_subjects", "macro_f1_stages"]].iloc[0],
         "seeds": errors.size,
         "seed_sd": errors.std(ddof=1) if errors.size > 1 else np.nan,
         "seed_min": errors.min(),
@@ -466,12 +484,13 @@ def subjects_table(results: Sequence[NetworkStatistics], recordings: Sequence[Re
             "age": described[subject].age,
             "sex": described[subject].sex,
             **{name: values[name] for name in OVERALL},
+            "macro_f1_stages": int(values["macro_f1_stages"]),
             "n_epochs": int(values["n_epochs"]),
             "n_recordings": int(values["n_recordings"]),
             "run_keys": result.run_keys(subject=subject),
         }
         for result in results
-        for subject, values in result.per_subject.iterrows()
+        for subject, values in result.per_subject.to_dict("index").items()
     ]
     return pd.DataFrame(rows)
 
@@ -526,7 +545,8 @@ def _rung(result: NetworkStatistics, before: NetworkStatistics | None) -> list[d
     shared = [] if before is None else sorted(set(before.seeds) & set(result.seeds))
     changes = None
     if shared:
-        changes = bootstrap_differences(_of_seeds(before, shared), _of_seeds(result, shared))
+        compared = (_of_seeds(before, shared), _of_seeds(result, shared))
+        changes = bootstrap_differences(*compared, metrics=("accuracy", "macro_f1"))
     rows = []
     keys = " ".join([result.run_keys(), *([before.run_keys(shared)] if shared else [])])
     for metric in ("accuracy", MEAN_OF_FOLDS, "macro_f1"):

@@ -59,7 +59,8 @@ CAPTIONS = {
     ),
     "subjects": (
         "Subjects",
-        "Accuracy and macro-F1 of each subject over both of its nights, by protocol. A subject keeps its height "
+        "Accuracy and macro-F1 of each subject over both of its nights, by protocol; the macro-F1 is over the stages "
+        "that were scored or predicted in the subject. A subject keeps its height "
         "within the line on every line. Boxes span the middle half of the subjects (from four subjects on), thick "
         "lines are medians.",
     ),

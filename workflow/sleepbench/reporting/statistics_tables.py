@@ -12,7 +12,18 @@ import pandas as pd
 
 from sleepbench.errors import BenchmarkError
 from sleepbench.reporting.statistics import CALIBRATION, MEAN_OF_FOLDS, NETWORK, OVERALL
-from sleepbench.reporting.tables import DASH, Column, Layout, number, shown, text, title, write_table
+from sleepbench.reporting.tables import (
+    DASH,
+    MACRO_F1_IS,
+    Column,
+    Layout,
+    fewer_stages,
+    number,
+    shown,
+    text,
+    title,
+    write_table,
+)
 from sleepbench.stages import STAGES
 
 KEY = ["protocol", *NETWORK]
@@ -157,12 +168,14 @@ def intervals_table(intervals: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataF
     pooled = _wide(chosen, KEY, "metric", ("estimate", "low", "high", "seed_sd"))
     pooled = pooled.drop(columns=[f"{CALIBRATION}_{bound}" for bound in ("low", "high")])
     first = intervals.drop_duplicates(KEY).set_index(KEY)
-    pooled = pooled.join(first[["n_subjects", "seeds"]], on=KEY).assign(over="pooled")
+    pooled = pooled.join(first[["n_subjects", "seeds", "macro_f1_stages"]], on=KEY).assign(over="pooled")
     groups = subjects.groupby(KEY, sort=False)
     each = pd.DataFrame({"n_subjects": groups.subject.nunique()}).join(first["seeds"])
     for name in OVERALL:
         each[name], each[f"{name}_sd"] = _percent(groups[name].mean(), name), _percent(groups[name].std(ddof=1), name)
         each[f"{name}_undefined"] = groups[name].apply(lambda values: values.isna().sum())
+    each["macro_f1_stages"] = groups.macro_f1_stages.min()
+    each["macro_f1_fewer"] = groups.macro_f1_stages.apply(lambda stages: (stages < len(STAGES)).sum())
     table = pd.concat([pooled, each.reset_index().assign(over="subjects")], ignore_index=True)
     order = {key: n for n, key in enumerate(pooled[KEY].itertuples(index=False, name=None))}
     # Stable: the pooled row of a network stays above that of its subjects.
@@ -172,7 +185,7 @@ def intervals_table(intervals: pd.DataFrame, subjects: pd.DataFrame) -> pd.DataF
 
 
 def intervals_note(row: pd.Series) -> str:
-    """Input, recipe, subjects and seeds of a row."""
+    """Input, recipe, subjects and seeds of a row; what is undefined, and macro-F1 that are not of all stages."""
     note = f"{inputs(row)}; {counted(row['n_subjects'], 'subject')}, {counted(row['seeds'], 'seed')}"
     if row["over"] == "pooled" and row["seeds"] > 1:
         accuracy, f1, kappa = (row[f"{name}_seed_sd"] for name in ("accuracy", "macro_f1", "cohen_kappa"))
@@ -182,6 +195,10 @@ def intervals_note(row: pd.Series) -> str:
         note += "; undefined and left out: " + ", ".join(
             f"{name.replace('_', ' ')} of {counted(row[f'{name}_undefined'], 'subject')}" for name in undefined
         )
+    if row["over"] == "pooled":
+        return note + fewer_stages(row)
+    if row["macro_f1_fewer"]:
+        note += f"; macro-F1 of fewer than five stages in {counted(row['macro_f1_fewer'], 'subject')}"
     return note
 
 
@@ -200,7 +217,8 @@ INTERVALS = Layout(
 )
 INTERVALS_CAPTION = (
     f"Accuracy, balanced accuracy and macro-F1 in percent, and Cohen's kappa. {POOLED_IS} Subjects: mean ± standard "
-    f"deviation over subjects of each subject's own metric, so that every subject counts once. {INTERVALS_ARE} ECE: "
+    f"deviation over subjects of each subject's own metric, so that every subject counts once. {MACRO_F1_IS} That of a "
+    f"subject is of the stages that were scored or predicted in the subject. {INTERVALS_ARE} ECE: "
     f"expected calibration error in percent (15 bins of confidence), without interval. {UNDEFINED_IS} {SOURCE_IS}"
 )
 
@@ -210,8 +228,11 @@ def write_intervals(
 ) -> None:
     """The table of pooled metrics with intervals and of metrics over subjects, from intervals.csv and subjects.csv."""
     table = intervals_table(
-        read_statistics(intervals, (*KEY, "metric", "estimate", "low", "high", "n_subjects", "seeds", "seed_sd")),
-        read_statistics(subjects, (*KEY, "subject", *OVERALL)),
+        read_statistics(
+            intervals,
+            (*KEY, "metric", "estimate", "low", "high", "n_subjects", "macro_f1_stages", "seeds", "seed_sd"),
+        ),
+        read_statistics(subjects, (*KEY, "subject", *OVERALL, "macro_f1_stages")),
     )
     heading = title(dataset, simulated, HEADINGS["intervals"])
     write_table(table, csv, INTERVALS, dataset, heading, INTERVALS_CAPTION, markdown, latex)
@@ -269,12 +290,12 @@ GROUPS = Layout(
         Column("MF1", interval("macro_f1"), sort_by="macro_f1"),
         Column("Kappa", interval("cohen_kappa"), sort_by="cohen_kappa"),
     ),
-    note=inputs,
+    note=lambda row: inputs(row) + fewer_stages(row),
 )
 GROUPS_CAPTION = (
     "Accuracy and macro-F1 in percent and Cohen's kappa, pooled over the subjects of a group, by age in years at the "
-    f"first night and by sex. {POOLED_IS} {INTERVALS_ARE} Groups of few subjects have wide intervals or none. Groups "
-    f"without a subject are left out. {UNDEFINED_IS} {SOURCE_IS}"
+    f"first night and by sex. {POOLED_IS} {MACRO_F1_IS} {INTERVALS_ARE} Groups of few subjects have wide intervals or "
+    f"none. Groups without a subject are left out. {UNDEFINED_IS} {SOURCE_IS}"
 )
 
 
@@ -282,7 +303,7 @@ def groups_table(groups: pd.DataFrame) -> pd.DataFrame:
     """One row per network and group."""
     key = [*KEY, "grouping", "group"]
     table = _wide(groups, key, "metric", ("estimate", "low", "high"))
-    sizes = groups.drop_duplicates(key).set_index(key)[["n_subjects", "n_epochs"]]
+    sizes = groups.drop_duplicates(key).set_index(key)[["n_subjects", "n_epochs", "macro_f1_stages"]]
     name = {"F": "women", "M": "men"}
     table = table.join(sizes, on=key).assign(shown=[name.get(group, group) for group in table.group])
     return _with_run_keys(table, groups, key)
@@ -290,7 +311,8 @@ def groups_table(groups: pd.DataFrame) -> pd.DataFrame:
 
 def write_groups(groups: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str) -> None:
     """The table of results by age group and sex, from groups.csv."""
-    needed = (*KEY, "grouping", "group", "metric", "estimate", "low", "high", "n_subjects", "n_epochs")
+    sizes = ("n_subjects", "n_epochs", "macro_f1_stages")
+    needed = (*KEY, "grouping", "group", "metric", "estimate", "low", "high", *sizes)
     table = groups_table(read_statistics(groups, needed))
     heading = title(dataset, simulated, HEADINGS["groups"])
     write_table(table, csv, GROUPS, dataset, heading, GROUPS_CAPTION, markdown, latex)
@@ -346,11 +368,12 @@ COMPARISONS = Layout(
 )
 COMPARISONS_CAPTION = (
     "Models of one protocol, input and recipe compared over subjects. Diff.: median over subjects of second - first, "
-    "in percentage points of each subject's own accuracy (acc.) or macro-F1 (MF1), mean over seeds. p: Wilcoxon's "
-    "signed-rank test, two-sided, without differences of zero, with Holm's correction for all pairs of the protocol, "
-    "input and recipe. r: matched-pairs rank-biserial correlation, from -1 (the first is better in every subject) to 1 "
-    "(the second is). The notes say how small p can get, before the correction, with so many differences. The CSV has "
-    f"p without correction too. {SOURCE_IS}"
+    "in percentage points of each subject's own accuracy (acc.) or macro-F1 (MF1, over the stages that were scored or, "
+    "by that model, predicted in the subject), mean over seeds. p: Wilcoxon's signed-rank test, two-sided, without "
+    "differences of zero, with Holm's correction for all pairs of the protocol, input and recipe. r: matched-pairs "
+    "rank-biserial correlation, from -1 (the first is better in every subject) to 1 (the second is). The notes say how "
+    "small p can get, before the correction, with so many differences. The CSV has p without correction too. "
+    f"{SOURCE_IS}"
 )
 NO_PAIR = "No protocol has two models of the same input and recipe: there is nothing to compare."
 
@@ -410,7 +433,8 @@ LADDER = Layout(
 LADDER_CAPTION = (
     "From the released evaluation to the clean one, in the order of the configuration's ladder; a change is from the "
     "rung that was run before, which the notes name, and of all that differs between the two. Acc. (accuracy) and MF1 "
-    f"(macro-F1), in percent, are pooled; changes are in percentage points. {POOLED_IS} By fold: mean of the fold "
+    f"(macro-F1), in percent, are pooled; changes are in percentage points. {POOLED_IS} MF1 is over the stages that "
+    "were scored or predicted: all five, unless the main table's notes say otherwise. By fold: mean of the fold "
     "accuracies, as the released program takes it, without interval. Intervals in brackets: 95 %, percentile bootstrap "
     "over subjects, both nights together, 10,000 resamples; of a change, the subjects of either rung are drawn once "
     "and taken in both, on the seeds that both have. They tell how a number would vary over other subjects, not over "

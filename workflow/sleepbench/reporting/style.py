@@ -4,6 +4,8 @@ import textwrap
 from pathlib import Path
 
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from sleepbench.files import replacing
@@ -48,9 +50,12 @@ def new_figure(width: float, height: float, title: str) -> Figure:
 def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:
     """Write a figure as PNG (200 dpi) and PDF; the same figure gives the same bytes."""
     with rc_context(STYLE):
-        with replacing(png) as temporary:
-            figure.savefig(temporary, format="png")
-        # The PDF keeps the places of the PNG: finding them again takes as long as drawing.
+        figure.set_dpi(STYLE["savefig.dpi"])
+        canvas = FigureCanvasAgg(figure)
+        # Places are found once, and the canvases print: savefig would draw all of it twice, the first time to place it.
+        figure.get_layout_engine().execute(figure)
         figure.set_layout_engine("none")
+        with replacing(png) as temporary:
+            canvas.print_png(temporary)
         with replacing(pdf) as temporary:
-            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+            FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None})

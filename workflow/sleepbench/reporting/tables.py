@@ -110,7 +110,8 @@ def _mixed_settings(runs: pd.DataFrame) -> list[str]:
 
 def confusions(runs: pd.DataFrame) -> np.ndarray:
     """The confusion matrix of each run, int64, shape (n_runs, 5, 5)."""
-    return np.array([metrics.confusion_from_items(run) for run in runs[list(CONFUSION)].to_dict("records")])
+    # CONFUSION names the cells row by row.
+    return runs[list(CONFUSION)].to_numpy().astype(np.int64).reshape(-1, len(STAGES), len(STAGES))
 
 
 def data_name(dataset: str, simulated: bool) -> str:
@@ -140,7 +141,8 @@ def main_results(runs: pd.DataFrame, published: pd.DataFrame, dataset: str, simu
     -------
     Accuracies, macro-F1 and F1 in percent; kappa in -1..1. `accuracy_mean_of_folds` and `accuracy_sd_of_folds` are over
     folds, each fold's accuracy being its mean over seeds; `accuracy_sd_of_seeds` is of the seeds' means over folds. The
-    other metrics are pooled: of the sum of all confusion matrices. In published rows they are as published.
+    other metrics are pooled: of the sum of all confusion matrices. `macro_f1_stages` is the number of stages that the
+    macro-F1 averages (see `metrics.macro_f1`). In published rows metrics are as published.
     """
     runs = complete_runs(runs, dataset, simulated)
     rows = []
@@ -150,19 +152,22 @@ def main_results(runs: pd.DataFrame, published: pd.DataFrame, dataset: str, simu
         rows.append(_commonest_stage_row(protocol, of_protocol, data_name(dataset, simulated)))
     rows += _published_rows(published, dataset, simulated, set(runs.title))
     # Whole numbers stay whole beside the empty cells of published rows.
-    return pd.DataFrame(rows).astype(dict.fromkeys(("seeds", "training_epochs", "n_epochs"), "Int64"))
+    return pd.DataFrame(rows).astype(
+        dict.fromkeys(("seeds", "training_epochs", "macro_f1_stages", "n_epochs"), "Int64")
+    )
 
 
 def scores(fold: Sequence[int], seed: Sequence[int], matrices: np.ndarray) -> dict[str, float]:
     """Accuracies over folds and seeds, and pooled metrics, in percent but for kappa.
 
     `matrices` (n_runs, 5, 5) are the confusion matrices of runs with these folds and seeds. Pooled is what is computed
-    of the sum over folds; with several seeds, the mean over seeds.
+    of the sum over folds; with several seeds, the mean over seeds, and the fewest stages of the macro-F1 of any seed.
     """
     seed = np.asarray(seed)
     accuracy = pd.DataFrame({"fold": fold, "seed": seed, "accuracy": metrics.accuracy(matrices)})
     by_fold, by_seed = (accuracy.groupby(unit).accuracy.mean() for unit in ("fold", "seed"))
-    of_seeds = [metrics.summary(matrices[seed == one].sum(axis=0)) for one in by_seed.index]
+    sums = np.array([matrices[seed == one].sum(axis=0) for one in by_seed.index])
+    of_seeds = [metrics.summary(matrix) for matrix in sums]
     pooled = pd.DataFrame(of_seeds).mean(skipna=False)
     return {
         "accuracy_mean_of_folds": 100 * by_fold.mean(),
@@ -172,6 +177,7 @@ def scores(fold: Sequence[int], seed: Sequence[int], matrices: np.ndarray) -> di
         "macro_f1": 100 * pooled["macro_f1"],
         "cohen_kappa": pooled["cohen_kappa"],
         **{name: 100 * pooled[name] for name in F1},
+        "macro_f1_stages": int(metrics.macro_f1_stages(sums).min()),
         "n_epochs": of_seeds[0]["n_epochs"],
     }
 
@@ -362,6 +368,12 @@ def network_input(row: pd.Series) -> str:
     return f"{row['channels']}, {row['recipe']}" if row["mark"] == "measured" else measured_only("channels")(row)
 
 
+def fewer_stages(row: pd.Series) -> str:
+    """The end of a note on a macro-F1 that is not of all five stages; nothing where it is."""
+    n = row["macro_f1_stages"]
+    return "" if n == len(STAGES) else f"; macro-F1 of {n:.0f} of {len(STAGES)} stages"
+
+
 def main_results_note(row: pd.Series) -> str:
     """Where a row of the main table is from, and what it was measured on."""
     if row["mark"] == "measured":
@@ -370,7 +382,7 @@ def main_results_note(row: pd.Series) -> str:
         sd = "" if over_seeds == DASH else f" (standard deviation of the accuracy over seeds {over_seeds})"
         return (
             f"{row['source']}; folds {row['folds']}, {seeds}{sd}, {row['training_epochs']:.0f} training epochs, "
-            f"{row['n_epochs']:,.0f} test epochs"
+            f"{row['n_epochs']:,.0f} test epochs{fewer_stages(row)}"
         )
     if row["mark"] == "reference":
         return row["source"]
@@ -394,12 +406,15 @@ MAIN_RESULTS = Layout(
     ),
     note=main_results_note,
 )
+MACRO_F1_IS = (
+    "The macro-F1 is the mean F1 of the stages that were scored or predicted, of all five unless a note says otherwise."
+)
 MAIN_RESULTS_CAPTION = (
     "Input: the set of channels. By fold: mean ± standard deviation of the fold accuracies in percent. Acc. "
     "(accuracy), MF1 (macro-F1), the F1 of each stage W to REM, in percent, and Cohen's kappa are pooled: computed "
-    "from the sum of the confusion matrices of all folds; with several seeds, the mean over seeds. Source: measured "
-    "here; published by the model's authors; or secondary, reported by others. The last two join folds as their source "
-    "does."
+    f"from the sum of the confusion matrices of all folds; with several seeds, the mean over seeds. {MACRO_F1_IS} "
+    "Source: measured here; published by the model's authors; or secondary, reported by others. The last two join "
+    "folds and average stages as their source does."
 )
 NOT_COMPARABLE = "published rows are on Sleep-EDF and cannot be compared with simulated data"
 
