@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from conftest import REPOSITORY
 
 from sleepbench.config import dataset_of, recipe_settings
 from sleepbench.data.recordings import Recording, write_recordings
@@ -20,6 +19,8 @@ from sleepbench.reporting.tables import main_results, read_runs
 from sleepbench.results import RowKey
 from sleepbench.training.runs import run_key, training_key, training_settings
 from sleepbench.unfinished import training_directory
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 DATASET = "simulated"
 MODEL = "ulw_sleepnet"

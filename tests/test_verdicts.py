@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 import yaml
-from conftest import REPOSITORY
-from result_tree import CLEAN, DATASET, ResultTree
+from result_tree import CLEAN, DATASET, REPOSITORY, ResultTree
 
 from sleepbench import verdicts
 from sleepbench.errors import BenchmarkError

@@ -26,7 +26,7 @@ def test_registry_does_not_import_pytorch():
 
 @pytest.mark.parametrize("use", [models.describe, models.model_source, lambda name: models.create_model(name, 4)])
 def test_unknown_name_is_answered_with_the_nearest(use):
-    with pytest.raises(BenchmarkError, match=r"'ulw-sleepnet' is not known; did you mean 'ulw_sleepnet'"):
+    with pytest.raises(BenchmarkError, match=r"'ulw-sleepnet' is not known; the nearest known name is 'ulw_sleepnet'"):
         use("ulw-sleepnet")
 
 
@@ -42,3 +42,12 @@ def test_unknown_name_is_answered_with_the_nearest(use):
 def test_sizes_that_cannot_be_are_refused(n_channels, n_classes, message):
     with pytest.raises(BenchmarkError, match=message):
         models.create_model("ulw_sleepnet", n_channels, n_classes)
+
+
+def test_sources_of_a_model_are_its_file_and_what_it_imports_from_the_others():
+    def names(model):
+        return [path.name for path in models.model_sources(model)]
+
+    assert names("ulw_sleepnet") == ["fused.py", "ulw_sleepnet.py"]
+    assert names("nano_sleepnet_tcn") == ["layers.py", "nano_sleepnet.py", "nano_sleepnet_tcn.py"]
+    assert names("chambon2018") == ["chambon2018.py", "layers.py"]

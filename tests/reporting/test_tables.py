@@ -174,7 +174,7 @@ def test_simulated_is_in_every_title_and_nowhere_else(tmp_path, simulated, real)
 def test_missing_numbers_are_empty_in_the_csv_and_a_dash_when_rendered(tmp_path, simulated):
     csv, markdown, latex = written(tmp_path, simulated)["main"]
     published = next(line for line in csv.read_text().splitlines() if ",published," in line)
-    assert ",86.9,,,,,,,,,published," in published
+    assert ",86.9,,,,,,,,,,published," in published
     assert "nan" not in (csv.read_text() + markdown.read_text() + latex.read_text()).lower().replace("nano", "")
     row = next(line for line in markdown.read_text().splitlines() if "published [" in line)
     assert [cell.strip() for cell in row.split("|")][5:9] == ["–", "86.9", "–", "–"]

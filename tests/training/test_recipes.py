@@ -184,7 +184,10 @@ def test_optimizer_has_the_settings_of_the_recipe(released):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"learning_rte": 1e-3}, "recipe released: there is no key 'learning_rte'; did you mean 'learning_rate'"),
+        (
+            {"learning_rte": 1e-3},
+            "recipe released: there is no key 'learning_rte'; the nearest known name is 'learning_rate'",
+        ),
         ({"name": "other"}, "there is no key 'name'"),
         ({"optimizer": "sgd"}, "optimizer is 'sgd', expected one of adam"),
         ({"schedule": "cosin"}, "schedule is 'cosin', expected one of constant, cosine, cosine_restarts, steps"),

@@ -5,23 +5,20 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from sleepbench.models import model_source
+from sleepbench.models import model_sources
 
 PACKAGE = Path(__file__).parent
 PREPARATION = ("stages.py", "data/edf.py", "data/hypnogram.py", "data/preparation.py")
-TRAINING = (
-    *("protocols/folds.py", "evaluation/metrics.py", "training/*.py"),
-    *("models/layers.py", "models/fused.py"),
-)
+TRAINING = ("protocols/folds.py", "training/*.py", "evaluation/metrics.py")
 
 
 def code_sha256(patterns: Iterable[str], model: str | None = None) -> str:
-    """SHA-256 over the package's files that match `patterns` and, if named, the file of a model's architecture.
+    """SHA-256 over the package's files that match `patterns` and, if named, those of a model's architecture.
 
     A number is stale when the code that decides it changes: adding another model or mending a table changes nothing.
     """
     files = {path for pattern in patterns for path in PACKAGE.glob(pattern)} | (
-        {model_source(model)} if model else set()
+        set(model_sources(model)) if model else set()
     )
     content = hashlib.sha256()
     for path in sorted(files):

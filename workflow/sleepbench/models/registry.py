@@ -3,14 +3,14 @@
 PyTorch is imported only when a model is built, so that a configuration can be checked without it.
 """
 
-import difflib
+import ast
 import importlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.errors import BenchmarkError, nearest
 from sleepbench.stages import STAGES
 
 if TYPE_CHECKING:
@@ -296,16 +296,30 @@ def model_names() -> tuple[str, ...]:
 def describe(name: str) -> ModelInfo:
     """The registry's entry; BenchmarkError with the nearest known name when there is none."""
     if name not in _BY_NAME:
-        nearest = difflib.get_close_matches(str(name), _BY_NAME, n=1, cutoff=0)
-        raise BenchmarkError(
-            f"model {name!r} is not known; did you mean {nearest[0]!r}? Known models: {', '.join(_BY_NAME)}"
-        )
+        raise BenchmarkError(f"model {name!r} is not known; {nearest(name, _BY_NAME)}")
     return _BY_NAME[name]
 
 
 def model_source(name: str) -> Path:
     """The file that defines the architecture."""
-    return Path(importlib.util.find_spec(describe(name).module).origin)
+    return _file_of(describe(name).module)
+
+
+def model_sources(name: str) -> tuple[Path, ...]:
+    """The file that defines the architecture, and those of this folder that it imports from."""
+    found, modules = {}, [describe(name).module]
+    while modules:
+        module = modules.pop()
+        found[module] = _file_of(module)
+        imports = [node for node in ast.walk(ast.parse(found[module].read_text())) if isinstance(node, ast.ImportFrom)]
+        modules += [
+            node.module for node in imports if node.module.startswith("sleepbench.models.") and node.module not in found
+        ]
+    return tuple(sorted(found.values()))
+
+
+def _file_of(module: str) -> Path:
+    return Path(importlib.util.find_spec(module).origin)
 
 
 def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "torch.nn.Module":

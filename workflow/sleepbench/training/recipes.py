@@ -3,7 +3,6 @@
 PyTorch is imported only when an optimizer is made, so that a configuration can be checked without it.
 """
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.errors import BenchmarkError, nearest
 from sleepbench.stages import STAGES
 from sleepbench.training.augmentation import AUGMENTATIONS
 
@@ -133,8 +132,7 @@ class Recipe:
         keys = [field.name for field in fields(cls) if field.name != "name"]
         for key in settings:
             if key not in keys:
-                nearest = difflib.get_close_matches(str(key), keys, n=1, cutoff=0)[0]
-                raise BenchmarkError(f"recipe {name}: there is no key {key!r}; did you mean {nearest!r}?")
+                raise BenchmarkError(f"recipe {name}: there is no key {key!r}; {nearest(key, keys)}")
         required = [key.name for key in fields(cls) if key.name != "name" and _is_required(key)]
         missing = [key for key in required if key not in settings]
         if missing:
