@@ -47,6 +47,7 @@ class ResultTree:
         self.root = root
         self.seeds = seeds
         self.config = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
+        del self.config["datasets"][DATASET]["models"]
         self.config["run"] |= {"seeds": list(seeds), "protocols": ["released", "clean"]}
         self.config["datasets"][DATASET]["simulation"] |= {"subjects": SUBJECTS, "single_night_subjects": []}
         for protocol in self.config["protocols"].values():

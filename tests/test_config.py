@@ -1,4 +1,5 @@
 import copy
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from sleepbench.config import (
     data_directory,
     dataset_of,
     load,
+    models_of,
+    networks_of,
     plan,
     recipe_settings,
     seeds_of,
@@ -21,6 +24,7 @@ from sleepbench.files import sha256_of_json
 from sleepbench.models import describe, model_names
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))
+RIVALS = CONFIG["datasets"]["simulated"].pop("models")
 
 
 SIMULATION = CONFIG["datasets"]["simulated"]["simulation"]
@@ -360,3 +364,33 @@ def test_config_and_schema_know_the_same_keys_and_each_is_explained_once():
     }
     for key in leaves:
         assert any(line.strip().startswith(f"{key}:") and " # " in line for line in lines), f"{key} has no comment"
+
+
+def test_a_protocol_may_have_models_of_its_own_and_shares_them_with_those_that_read_the_same_trainings():
+    config = changed("datasets.simulated.models", {"clean": ["ulw_sleepnet", "eegnet"]})
+    validate(config)
+    assert models_of(config, "simulated", "clean") == ["ulw_sleepnet", "eegnet"]
+    assert models_of(config, "simulated", "validation_held_out") == ["ulw_sleepnet", "eegnet"]
+    assert models_of(config, "simulated", "released") == ["ulw_sleepnet"]
+    assert [network.model for network in networks_of(config, "simulated", "released")] == ["ulw_sleepnet"]
+    assert [network.model for network in plan(config)[0]] == ["ulw_sleepnet", "eegnet"]
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ({"cleaner": ["eegnet"]}, "datasets.simulated.models: unknown name 'cleaner'"),
+        (
+            {"clean": ["eggnet"]},
+            "datasets.simulated.models.clean: unknown name 'eggnet'; the nearest known name is 'eegnet'",
+        ),
+        ({"clean": []}, "datasets.simulated.models.clean"),
+    ],
+)
+def test_models_of_a_protocol_are_checked(models, message):
+    with pytest.raises(BenchmarkError, match=re.escape(message)):
+        validate(changed("datasets.simulated.models", models))
+
+
+def test_the_demo_trains_small_rivals_under_the_clean_protocol():
+    assert set(RIVALS) == {"clean"} and len(RIVALS["clean"]) == 4

@@ -12,7 +12,16 @@ PACKAGE = str(Path(workflow.basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
 os.environ.update(PYTHONPATH=PACKAGE)
 
-from sleepbench.config import data_directory, dataset_of, plan, recipe_settings, seeds_of, simulation_ids, validate
+from sleepbench.config import (
+    data_directory,
+    dataset_of,
+    networks_of,
+    plan,
+    recipe_settings,
+    seeds_of,
+    simulation_ids,
+    validate,
+)
 from sleepbench.data.recordings import first_subjects, read_recordings
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import sha256_of_file, sha256_of_json
@@ -187,9 +196,11 @@ def totals(dataset):
 def receipts(dataset):
     """Receipts of all trainings that the configuration asks for on a dataset; protocols may share them."""
     paths = {}
-    for protocol, network in itertools.product(protocols_of(dataset), NETWORKS):
+    for protocol in protocols_of(dataset):
         settings = FOLD_SETTINGS[dataset, protocol]
-        for seed in seeds_of(config, dataset, protocol):
+        for network, seed in itertools.product(
+            networks_of(config, dataset, protocol), seeds_of(config, dataset, protocol)
+        ):
             training = TRAININGS.format(
                 dataset=dataset,
                 folds=settings.name,

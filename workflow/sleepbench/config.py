@@ -6,7 +6,7 @@ names which point at other sections exist there. Every error names the key, what
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -105,7 +105,10 @@ def _unknown_names(config: dict) -> Iterable[str]:
     for name, protocol in config["protocols"].items():
         yield from _not_among(f"protocols.{name}.folds", protocol["folds"], config["datasets"])
     for name, dataset in config["datasets"].items():
-        yield from _not_among(f"datasets.{name}.seeds", dataset.get("seeds", {}), config["protocols"])
+        for key in ("seeds", "models"):
+            yield from _not_among(f"datasets.{name}.{key}", dataset.get(key, {}), config["protocols"])
+        for protocol, models in dataset.get("models", {}).items():
+            yield from _not_among(f"datasets.{name}.models.{protocol}", models, model_names())
 
 
 def _not_among(key: str, names: Iterable[str], known: Iterable[str]) -> Iterable[str]:
@@ -157,12 +160,18 @@ def _wrong_recipes(config: dict) -> Iterable[str]:
     run, recipes = config["run"], config["recipes"]
     if PUBLISHED in recipes:
         yield f"recipes.{PUBLISHED}: the name stands for the recipe of each model's paper; use another name"
-    for model in run["models"] if PUBLISHED in run["recipes"] else []:
+    models = dict.fromkeys(
+        [
+            *run["models"],
+            *(m for name in run["datasets"] for ms in dataset_of(config, name).models.values() for m in ms),
+        ]
+    )
+    for model in models if PUBLISHED in run["recipes"] else []:
         if (own := describe(model).published_recipe) not in (None, *recipes):
             yield f"run.recipes: {PUBLISHED} is the recipe '{own}' for the model {model}; {nearest(own, recipes)}"
             return
     networks, skipped = plan(config)
-    if not networks:
+    if skipped and not networks:
         yield f"run: nothing is trained; {'; '.join(map(str, skipped))}"
     used = dict.fromkeys((network.model, network.recipe) for network in networks)
     for name in dict.fromkeys(recipe for _, recipe in used if recipes[recipe]["schedule"] != "cosine_restarts"):
@@ -218,8 +227,8 @@ class Dataset:
     """A dataset of the config.
 
     `simulation` is None for files under Sleep-EDF's names, of which `subjects` are taken; these are `simulated` too in
-    a rehearsal (data.simulated). `only_folds` is None where all folds are trained; `seeds` are those of protocols that
-    do not take run.seeds.
+    a rehearsal (data.simulated). `only_folds` is None where all folds are trained; `seeds` and `models` are those of
+    protocols that do not take run.seeds and run.models.
     """
 
     name: str
@@ -229,6 +238,7 @@ class Dataset:
     training_epochs: int | None
     only_folds: tuple[int, ...] | None
     seeds: dict[str, list[int]]
+    models: dict[str, list[str]]
 
     @property
     def source(self) -> str:
@@ -250,20 +260,27 @@ def dataset_of(config: dict, name: str) -> Dataset:
         training_epochs=settings.get("training_epochs"),
         only_folds=tuple(sorted(only_folds)) if only_folds else None,
         seeds=settings.get("seeds", {}),
+        models=settings.get("models", {}),
     )
 
 
 def seeds_of(config: dict, dataset: str, protocol: str) -> list[int]:
     """Seeds that a protocol has runs of on a dataset: its own, and those of protocols that share its trainings."""
     own = dataset_of(config, dataset).seeds
+    sharing = _sharing_trainings(config, dataset, protocol)
+    return sorted({seed for name in sharing for seed in own.get(name, config["run"]["seeds"])})
+
+
+def _sharing_trainings(config: dict, dataset: str, protocol: str) -> list[str]:
+    """A protocol, and those that are run whose selection reads the same trainings."""
 
     def training(name: str) -> tuple:
         settings = config["protocols"][name]
         keys = ("unit", "recordings", "validation_subjects", "seed", "window")
         return (*(settings[key] for key in keys), settings["folds"].get(dataset))
 
-    sharing = [name for name in {*config["run"]["protocols"], protocol} if training(name) == training(protocol)]
-    return sorted({seed for name in sharing for seed in own.get(name, config["run"]["seeds"])})
+    names = dict.fromkeys([*config["run"]["protocols"], protocol])
+    return [name for name in names if training(name) == training(protocol)]
 
 
 class Network(NamedTuple):
@@ -286,10 +303,33 @@ class Skipped(NamedTuple):
         return f"{self.model}, {self.recipe or self.channels}: {self.reason}"
 
 
+def models_of(config: dict, dataset: str, protocol: str) -> list[str]:
+    """Models that a protocol has runs of on a dataset: its own, and those of protocols that share its trainings."""
+    own = dataset_of(config, dataset).models
+    sharing = _sharing_trainings(config, dataset, protocol)
+    return list(dict.fromkeys(model for name in sharing for model in own.get(name, config["run"]["models"])))
+
+
+def networks_of(config: dict, dataset: str, protocol: str) -> list[Network]:
+    """The networks that a protocol trains on a dataset, in the order of `run`."""
+    return _combinations(config, models_of(config, dataset, protocol))[0]
+
+
 def plan(config: dict) -> tuple[list[Network], list[Skipped]]:
     """The networks that `run` asks for, in its order, and what of it is skipped, each with a reason."""
+    run = config["run"]
+    pairs = [
+        (dataset, protocol)
+        for dataset, protocol in itertools.product(run["datasets"], run["protocols"])
+        if config["protocols"][protocol]["folds"].get(dataset) is not None
+    ]
+    models = dict.fromkeys(model for pair in pairs for model in models_of(config, *pair))
+    return _combinations(config, [*models])
+
+
+def _combinations(config: dict, models: Sequence[str]) -> tuple[list[Network], list[Skipped]]:
     run, networks, skipped = config["run"], {}, {}
-    for model, channels, recipe in itertools.product(run["models"], run["channels"], run["recipes"]):
+    for model, channels, recipe in itertools.product(models, run["channels"], run["recipes"]):
         info, n_channels = describe(model), len(config["channels"][channels])
         name = info.published_recipe if recipe == PUBLISHED else recipe
         if n_channels not in info.supported_channels:

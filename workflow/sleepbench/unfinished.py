@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sleepbench.config import dataset_of, plan, recipe_settings, seeds_of
+from sleepbench.config import dataset_of, networks_of, plan, recipe_settings, seeds_of
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.metrics import confusion_from_items
 from sleepbench.files import read_json
@@ -90,7 +90,8 @@ def asked_rows(config: dict, dataset: str) -> tuple[list[Row], list[str]]:
     epochs = prepared_epochs(Path(), dataset, dataset_of(config, dataset).simulated)
     return [
         _row(config, dataset, RowKey(protocol, *network), epochs)
-        for protocol, network in itertools.product(with_folds, plan(config)[0])
+        for protocol in with_folds
+        for network in networks_of(config, dataset, protocol)
     ], left_out
 
 
