@@ -1,4 +1,11 @@
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -219,3 +226,89 @@ def test_missing_gpu_is_an_error_that_says_what_to_set(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BenchmarkError, match=r"training\.device is 'cuda', but torch finds no GPU"):
         use_device("cuda", 1)
+
+
+KILLED = """
+import json, sys
+from pathlib import Path
+from sleepbench.training.job import train_group
+arguments = json.loads(sys.stdin.read())
+nights = arguments.pop("nights")
+for name in ("folds_path", "directory", "receipt"):
+    arguments[name] = Path(arguments[name])
+train_group(prepared=lambda id: Path(nights[id]), **arguments)
+"""
+
+
+def arguments(folds, nights, directory, **changes):
+    settings = {"window": "standard", "model": "ulw_sleepnet", "channels": CHANNELS, "seed": 7, "recipe": RECIPE}
+    return {
+        **{"folds_path": str(folds), "directory": str(directory), "receipt": str(directory / "group.json")},
+        **{"folds": [0], "nights": {id: str(path) for id, path in nights.items()}},
+        **{"recipe_name": "r", "engine": "fast", "device": "cpu", "threads": 1, "code_sha256": "c"},
+        "provenance": {"simulated": True},
+        **(settings | changes),
+    }
+
+
+def in_a_process(settings: dict, kill_after_epochs: int | None = None) -> str:
+    """Run a training; kill it once so many training epochs have been reported. Its output."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    process.stdin.write(json.dumps(settings))
+    process.stdin.close()
+    output, seen = [], 0
+    for line in process.stdout:
+        output.append(line)
+        seen += "training epoch" in line and "loss" in line
+        if seen == kill_after_epochs:
+            time.sleep(0.05)  # somewhere in the next training epoch
+            process.send_signal(signal.SIGKILL)
+            break
+    assert process.wait() == (-signal.SIGKILL if kill_after_epochs else 0)
+    return "".join(output)
+
+
+def contents(fold: Path) -> dict[str, bytes]:
+    """The bytes of every file but training.json, which says how long it took."""
+    return {
+        str(path.relative_to(fold)): path.read_bytes()
+        for path in fold.rglob("*")
+        if path.is_file() and path.name != "training.json"
+    }
+
+
+def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, nights, tmp_path):
+    recipe = {"recipe": {**RECIPE, "training_epochs": 7, "augmentation": ["roll_10"]}}
+    whole = arguments(folds, nights, tmp_path / "whole", **recipe)
+    in_a_process(whole)
+    settings = arguments(folds, nights, tmp_path / "killed", **recipe)
+    checkpoint = tmp_path / "killed" / ".fold-0.checkpoint"
+    in_a_process(settings, kill_after_epochs=2)
+    assert checkpoint.exists() and not (tmp_path / "killed" / "fold-0").exists()
+    in_a_process(settings, kill_after_epochs=2)
+    output = in_a_process(settings)
+    assert "goes on after training epoch" in output and "training epoch 1/7" not in output
+    assert not checkpoint.exists() and not list((tmp_path / "killed").glob(".*"))
+    assert contents(tmp_path / "killed" / "fold-0") == contents(tmp_path / "whole" / "fold-0")
+    killed, uninterrupted = (read_json(tmp_path / name / "fold-0/training.json") for name in ("killed", "whole"))
+    assert killed["files"] == uninterrupted["files"] and killed["training_key"] == uninterrupted["training_key"]
+
+
+@pytest.mark.parametrize("change", [{"code_sha256": "d"}, {"seed": 8}, {"threads": 2}, {"engine": "reference"}])
+def test_a_checkpoint_of_something_else_is_no_use(folds, nights, tmp_path, change):
+    in_a_process(arguments(folds, nights, tmp_path / "out"), kill_after_epochs=2)
+    output = in_a_process(arguments(folds, nights, tmp_path / "out", **change))
+    assert "is of other settings, code, device or threads: the training starts anew" in output
+    assert "training epoch 1/3" in output and not (tmp_path / "out" / ".fold-0.checkpoint").exists()
+
+
+def test_a_damaged_checkpoint_is_said_and_the_training_starts_anew(folds, nights, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".fold-0.checkpoint").write_bytes(b"PK\x03\x04 half a file")
+    train(folds, nights, tmp_path / "out")
+    assert "cannot be read" in capsys.readouterr().out
+    assert not (tmp_path / "out" / ".fold-0.checkpoint").exists()

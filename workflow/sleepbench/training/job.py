@@ -3,7 +3,6 @@
 import io
 import platform
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,12 +15,13 @@ import sleepbench
 from sleepbench.data.preparation import load_prepared
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.metrics import confusion_items, confusion_matrix, summary
-from sleepbench.files import read_json, sha256_of_file, write_json
+from sleepbench.files import read_json, sha256_of_file, sha256_of_json, write_json
 from sleepbench.models import create_model, describe
 from sleepbench.models.registry import ModelInfo
 from sleepbench.protocols.folds import folds_of
 from sleepbench.stages import STAGES
 from sleepbench.training import estimators
+from sleepbench.training.checkpoints import Checkpoint
 from sleepbench.training.data import EpochSet, epoch_set
 from sleepbench.training.loop import Estimator, Training, predict_probabilities, train, use_device
 from sleepbench.training.recipes import Recipe
@@ -59,6 +59,7 @@ def train_group(
         target = directory / f"fold-{fold}"
         if is_finished(target, settings, code_sha256):
             print(f"fold {fold}: finished before with the same settings and code, kept", flush=True)
+            _checkpoint_path(target).unlink(missing_ok=True)  # of a process killed between the two
         else:
             record = {"settings": settings, "code_sha256": code_sha256, "provenance": provenance}
             _train_fold(
@@ -74,6 +75,10 @@ def train_group(
             )
         trainings.append(_entry(target))
     write_json(receipt, {"folds": document["name"], "k": document["k"], "trainings": trainings})
+
+
+def _checkpoint_path(target: Path) -> Path:
+    return target.with_name(f".{target.name}.checkpoint")
 
 
 def _entry(directory: Path) -> dict:
@@ -99,11 +104,11 @@ def _train_fold(
     device_name: str,
     threads: int,
 ) -> None:
-    started = time.monotonic()
     settings = record["settings"]
     info = describe(settings["model"])
     is_network = info.kind == "network"
     device = use_device(device_name if is_network else "cpu", threads)
+    checkpoint = Checkpoint(_checkpoint_path(target), _identity(record, device, threads, engine), _say)
     split = folds_of(document)[fold]
     sets = {
         name: epoch_set([load_prepared(prepared(id)) for id in ids], settings["channels"], settings["window"])
@@ -118,14 +123,14 @@ def _train_fold(
     torch.manual_seed(settings["seed"])
     model = create_model(info.name, len(settings["channels"]))
     if is_network:
-        training = train(model.to(device), recipe, sets, settings["seed"], engine, info, report=_say)
+        training = train(model.to(device), recipe, sets, settings["seed"], engine, info, _say, checkpoint)
     else:
         training = estimators.fit(model, recipe, sets, settings["seed"], engine, info, report=_say)
 
     record |= {
         "n_epochs": {name: len(epochs) for name, epochs in sets.items()},
         "environment": _environment(device, threads, engine),
-        "duration_s": round(time.monotonic() - started, 1),
+        "duration_s": round(checkpoint.spent_s, 1),
         "remarks": training.remarks,
     }
     partial = target.with_name(f".{target.name}.partial")
@@ -134,8 +139,15 @@ def _train_fold(
         _write_fold(partial, record, training, model, sets["test"], engine, info)
         shutil.rmtree(target, ignore_errors=True)
         partial.replace(target)
+        checkpoint.remove()
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _identity(record: dict, device: torch.device, threads: int, engine: str) -> dict:
+    """What a training must share with a checkpoint to end with the same bytes."""
+    here = {"device": device.type, "threads": threads, "engine": engine, "torch": str(torch.__version__)}
+    return {"settings": sha256_of_json(record["settings"]), "code_sha256": record["code_sha256"], **here}
 
 
 def _write_fold(

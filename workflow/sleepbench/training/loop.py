@@ -1,7 +1,7 @@
 """One training: a network, a recipe and the three sets of a fold, training epoch after training epoch."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
@@ -14,6 +14,7 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.models import create_model, describe
 from sleepbench.models.registry import ModelInfo
 from sleepbench.training.augmentation import AUGMENTATIONS
+from sleepbench.training.checkpoints import Checkpoint
 from sleepbench.training.data import EpochSet
 from sleepbench.training.engines import forward_of
 from sleepbench.training.recipes import (
@@ -84,6 +85,7 @@ def train(
     engine: str,
     info: ModelInfo,
     report: Callable[[str], None] = print,
+    checkpoint: Checkpoint | None = None,
 ) -> Training:
     """Train `model` in place by `recipe`, on the device it is on.
 
@@ -94,6 +96,7 @@ def train(
     engine : "fast" or "reference", see `engines`
     info : the model's entry in the registry
     report : called with one line per training epoch
+    checkpoint : where the training is kept after each training epoch, and what it goes on from
 
     The test set never influences the training; it is evaluated after every training epoch because selection rules that
     look at it (best_test) are part of what this benchmark measures.
@@ -101,23 +104,36 @@ def train(
     remarks = _remarks(recipe, sets)
     for remark in remarks:
         report(remark)
-    pretraining = _pretrain(model, recipe.pretrain, sets["train"], seed, engine, report) if recipe.pretrain else []
+    kept = checkpoint.load() if checkpoint else {}
+    pretraining = kept.get("pretraining", [])
+    if recipe.pretrain and "course" not in kept:
+        pretraining = _pretrain(model, recipe.pretrain, sets["train"], seed, engine, report, checkpoint, kept)
     sampler = _sampler(recipe, sets["train"], info)
     selections = Selections(len(sets["validation"]) > 0, _epochs_before_cycle_ends(recipe, sampler, seed))
+    course = _Course(model, recipe, sets["train"], sampler, seed, engine)
     history, weights = [], {}
-    for row in _passes(model, recipe, sets["train"], sampler, seed, engine):
+    if "course" in kept:
+        course.restore(kept["course"])
+        history, weights = kept["history"], kept["weights"]
+        for row in history:
+            selections.update(row)
+        report(f"goes on after training epoch {len(history)}, the last that was completed before")
+    while len(history) < recipe.training_epochs and not _is_patience_over(recipe, selections, len(history)):
+        row = course.training_epoch()
         for name in ("validation", "test"):
             row |= {f"{name}_{key}": value for key, value in evaluate(model, sets[name], engine, info).items()}
         history.append(row)
         selections.update(row)
-        training_epoch = row["training_epoch"]
-        weights[training_epoch] = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
+        weights[len(history)] = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
         weights = {epoch: state for epoch, state in weights.items() if epoch in selections.selected.values()}
         report(_line(row, recipe.training_epochs))
-        if _is_patience_over(recipe, selections, training_epoch):
-            remarks.append(f"stopped early: validation accuracy has not risen for {recipe.patience} training epochs")
-            report(remarks[-1])
-            break
+        if checkpoint:
+            checkpoint.save(
+                {"course": course.state(), "history": history, "weights": weights, "pretraining": pretraining}
+            )
+    if len(history) < recipe.training_epochs:
+        remarks.append(f"stopped early: validation accuracy has not risen for {recipe.patience} training epochs")
+        report(remarks[-1])
     return Training(history, dict(selections.selected), weights, pretraining, remarks)
 
 
@@ -132,13 +148,20 @@ def _remarks(recipe: Recipe, sets: dict[str, EpochSet]) -> list[str]:
 
 def _is_patience_over(recipe: Recipe, selections: Selections, training_epoch: int) -> bool:
     best = selections.selected.get("best_validation")
-    if recipe.patience is None or best is None or training_epoch == recipe.training_epochs:
+    if recipe.patience is None or best is None:
         return False
     return training_epoch - best >= recipe.patience
 
 
 def _pretrain(
-    model: nn.Module, stage: Pretraining, epochs: EpochSet, seed: int, engine: str, report: Callable[[str], None]
+    model: nn.Module,
+    stage: Pretraining,
+    epochs: EpochSet,
+    seed: int,
+    engine: str,
+    report: Callable[[str], None],
+    checkpoint: Checkpoint | None,
+    kept: dict,
 ) -> list[dict]:
     """The first stage: train another model on the training set, then copy a part of it into `model`; its history."""
     info = describe(stage.model)
@@ -146,10 +169,17 @@ def _pretrain(
     part = submodule_of(model, stage.submodule, asked_by)
     first = create_model(stage.model, len(epochs.channels)).to(next(model.parameters()).device)
     trained = submodule_of(first, stage.submodule, asked_by)
+    course = _Course(first, stage.recipe, epochs, _sampler(stage.recipe, epochs, info), seed, engine)
     history = []
-    for row in _passes(first, stage.recipe, epochs, _sampler(stage.recipe, epochs, info), seed, engine):
-        history.append(row)
-        report(f"first stage, {_progress(row, stage.recipe.training_epochs)}")
+    if "first_course" in kept:
+        course.restore(kept["first_course"])
+        history = kept["pretraining"]
+        report(f"first stage goes on after training epoch {len(history)}, the last that was completed before")
+    while len(history) < stage.recipe.training_epochs:
+        history.append(course.training_epoch())
+        report(f"first stage, {_progress(history[-1], stage.recipe.training_epochs)}")
+        if checkpoint:
+            checkpoint.save({"first_course": course.state(), "pretraining": history})
     try:
         part.load_state_dict(trained.state_dict())
     except RuntimeError as error:
@@ -181,34 +211,63 @@ def _epochs_before_cycle_ends(recipe: Recipe, sampler: Sampler, seed: int) -> fr
     return epochs_before_cycle_ends(cycle_ends(recipe, steps_done[-1]), steps_done)
 
 
-def _passes(
-    model: nn.Module, recipe: Recipe, epochs: EpochSet, sampler: Sampler, seed: int, engine: str
-) -> Iterator[dict]:
-    """Train `model` on `epochs`, one training epoch after the other; what is known of each from the training itself."""
-    learner = _Learner(model, recipe, epochs, seed, engine)
-    shuffling = torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed)
-    step = 0
-    for training_epoch in range(1, recipe.training_epochs + 1):
+class _Course:
+    """A network on its way through a training set; everything that its next training epoch depends on."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, epochs: EpochSet, sampler: Sampler, seed: int, engine: str):
+        self.model, self.recipe, self.sampler = model, recipe, sampler
+        self.learner = _Learner(model, recipe, epochs, seed, engine)
+        self.shuffling = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        self.step = self.completed = 0
+
+    def training_epoch(self) -> dict:
+        """Train for one pass over the training set; what is known of it from the training itself."""
         losses, counted, correct = [], [], 0
-        model.train()
-        batches = sampler.draw(shuffling)
+        self.model.train()
+        batches = self.sampler.draw(self.shuffling)
         for i, batch in enumerate(batches):
-            rate = learning_rate_at(recipe, step, training_epoch - 1 + i / len(batches))
-            loss, hits = learner.step(batch, rate)
+            rate = learning_rate_at(self.recipe, self.step, self.completed + i / len(batches))
+            loss, hits = self.learner.step(batch, rate)
             losses.append(loss)
             counted.append(int(batch.counted.sum()))
             correct += hits
-            step += 1
+            self.step += 1
+        self.completed += 1
         row = {
-            "training_epoch": training_epoch,
+            "training_epoch": self.completed,
             "learning_rate": rate,
             "train_loss": float(np.average(losses, weights=counted)),
             "train_accuracy": correct / sum(counted),
         }
         if not np.isfinite(row["train_loss"]):
-            raise BenchmarkError(f"the training loss is {row['train_loss']} in training epoch {training_epoch}")
-        yield row
+            raise BenchmarkError(f"the training loss is {row['train_loss']} in training epoch {self.completed}")
+        return row
+
+    def state(self) -> dict:
+        """All of it, for `restore`."""
+        cuda = torch.cuda.get_rng_state_all() if self.learner.device.type == "cuda" else []
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.learner.optimizer.state_dict(),
+            "augmenting": self.learner.augmenting.bit_generator.state,
+            "shuffling": self.shuffling.get_state(),
+            "drawing": torch.get_rng_state(),
+            "drawing_on_gpu": cuda,
+            "step": self.step,
+            "completed": self.completed,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Be as the course was whose `state` this is."""
+        self.model.load_state_dict(state["model"])
+        self.learner.optimizer.load_state_dict(state["optimizer"])
+        self.learner.augmenting.bit_generator.state = state["augmenting"]
+        self.shuffling.set_state(state["shuffling"])
+        torch.set_rng_state(state["drawing"])
+        if state["drawing_on_gpu"]:
+            torch.cuda.set_rng_state_all(state["drawing_on_gpu"])
+        self.step, self.completed = state["step"], state["completed"]
 
 
 class _Learner:
