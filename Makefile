@@ -13,7 +13,7 @@ RUN = run={datasets: [$(DATASET)]$(if $(filter try-real,$(DATASET)),$(comma) pro
 
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup demo try-real paper rehearsal data verify-data prepare realism verify tables report export compare trace folds \
+.PHONY: help setup demo try-real paper rivals rehearsal data verify-data prepare realism verify tables report export compare trace folds \
   benchmark benchmark-training benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
 .DEFAULT_GOAL := help
 
@@ -35,6 +35,11 @@ try-real: setup ## minutes: fetch two subjects (200 MB), train one fold a little
 paper: setup ## the benchmark on Sleep-EDF: DATASET=sleep-edf-20 or sleep-edf-78 (days on two cores)
 	@[ "$(DATASET)" != simulated ] || { echo "Name the dataset: make paper DATASET=sleep-edf-20 (or sleep-edf-78)"; exit 2; }
 	@$(SNAKEMAKE) --config '$(RUN)'
+	@cat results/$(DATASET)/summary.md
+
+rivals: setup ## every model under the clean protocol, by one recipe and by its paper's, on Fpz-Cz and on all four channels
+	@models=$$($(BIN)/python -c 'from sleepbench.models import model_names; print(", ".join(model_names()))') && \
+	  $(SNAKEMAKE) --config "run={datasets: [$(DATASET)], protocols: [clean], models: [$$models], channels: [fpz, four], recipes: [common, published]}"
 	@cat results/$(DATASET)/summary.md
 
 rehearsal: setup ## `make paper DATASET=sleep-edf-20` against a local server with short simulated nights, 10 minutes

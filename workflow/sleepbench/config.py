@@ -227,8 +227,8 @@ class Dataset:
     """A dataset of the config.
 
     `simulation` is None for files under Sleep-EDF's names, of which `subjects` are taken; these are `simulated` too in
-    a rehearsal (data.simulated). `only_folds` is None where all folds are trained; `seeds` and `models` are those of
-    protocols that do not take run.seeds and run.models.
+    a rehearsal (data.simulated). `only_folds` is None where all folds are trained; `seeds` are those of
+    protocols that do not take run.seeds, `models` what protocols run beside run.models.
     """
 
     name: str
@@ -307,7 +307,7 @@ def models_of(config: dict, dataset: str, protocol: str) -> list[str]:
     """Models that a protocol has runs of on a dataset: its own, and those of protocols that share its trainings."""
     own = dataset_of(config, dataset).models
     sharing = _sharing_trainings(config, dataset, protocol)
-    return list(dict.fromkeys(model for name in sharing for model in own.get(name, config["run"]["models"])))
+    return list(dict.fromkeys([*config["run"]["models"], *(model for name in sharing for model in own.get(name, []))]))
 
 
 def networks_of(config: dict, dataset: str, protocol: str) -> list[Network]:
