@@ -90,7 +90,7 @@ benchmark: setup ## time and memory of the jobs that were run for a DATASET, fro
 benchmark-training: setup ## windows a second that both engines train and classify here, interleaved, 2 threads
 	@$(BIN)/python -m sleepbench.benchmark_training
 
-benchmark-reporting: setup ## time and memory of all tables, figures and reports of 1,600 made-up runs, 4 minutes
+benchmark-reporting: setup ## time and memory of all tables, figures and reports of 1,600 made-up runs, 2 minutes
 	@$(BIN)/python tests/reporting/benchmark_reporting.py
 
 ui: setup ## browse the runs in MLflow

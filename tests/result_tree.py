@@ -17,6 +17,7 @@ from sleepbench.protocols.folds import FoldSettings
 from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
 from sleepbench.reporting.tables import main_results, read_runs
 from sleepbench.results import RowKey
+from sleepbench.stages import STAGES
 from sleepbench.training.runs import run_key, training_key, training_settings
 from sleepbench.unfinished import training_directory
 
@@ -40,6 +41,11 @@ def recordings() -> list[Recording]:
     ]
 
 
+def scored(id: str) -> np.ndarray:
+    """Scored stages of a night, (EPOCHS_PER_NIGHT,)."""
+    return np.random.default_rng(int(id[3:])).integers(0, 5, EPOCHS_PER_NIGHT)
+
+
 class ResultTree:
     """Results below `root`, which must be the current directory."""
 
@@ -59,6 +65,21 @@ class ResultTree:
         for key in (RELEASED, CLEAN):
             settings = self.fold_settings(key)
             write_fold_file(DATASET, recordings(), settings, False, self.folds_file(key))
+
+    def write_qualities(self) -> None:
+        """The quality file of every prepared recording, scored as in `predictions`: both windows keep all of it."""
+        for recording in recordings():
+            stage = scored(recording.id)
+            counts = {"epochs": stage.size, **dict(zip(STAGES, np.bincount(stage, minlength=5).tolist(), strict=True))}
+            quality = {
+                **{"recording": recording.id, "simulated": True, "start": "2000-01-01T22:00:00"},
+                **{"psg_seconds": 30.0 * stage.size, "epochs_in_night": stage.size},
+                "windows": {"standard": counts, "released": counts},
+                "stages": {**{name: counts[name] for name in STAGES}, "movement": 0, "unknown": 0},
+                "hypnogram": [[code, 1] for code in stage.tolist()],
+                **{"channels": {}, "handled": []},
+            }
+            write_json(self.root / f"results/data/simulated/prepared/{recording.id}.quality.json", quality)
 
     def write_config(self) -> None:
         (self.root / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
@@ -125,7 +146,7 @@ class ResultTree:
         generator = np.random.default_rng(seed)
         frames = []
         for id in ids:
-            stage = np.random.default_rng(int(id[3:])).integers(0, 5, EPOCHS_PER_NIGHT)
+            stage = scored(id)
             wrong = generator.random(stage.size) < errors
             predicted = np.where(wrong, (stage + 1) % 5, stage)
             frames.append(

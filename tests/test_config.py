@@ -394,3 +394,10 @@ def test_models_of_a_protocol_are_checked(models, message):
 
 def test_the_demo_trains_small_rivals_under_the_clean_protocol():
     assert set(RIVALS) == {"clean"} and len(RIVALS["clean"]) == 3
+
+
+def test_an_unknown_dataset_is_named_with_the_nearest_known_one():
+    with pytest.raises(
+        BenchmarkError, match=r"config\.yaml: unknown dataset 'sleep-edf20'; .* 'sleep-edf-20' \(known: "
+    ):
+        dataset_of(CONFIG, "sleep-edf20")

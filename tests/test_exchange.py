@@ -13,7 +13,9 @@ import pytest
 from result_tree import CLEAN, DATASET, FOLDS, RELEASED, ResultTree, sign_again, write_selection
 
 from sleepbench import exchange
+from sleepbench.errors import BenchmarkError
 from sleepbench.files import read_json, sha256_of_file, write_json
+from sleepbench.results import read_results
 
 ARCHIVE = Path("results") / f"{DATASET}-results.zip"
 
@@ -149,7 +151,7 @@ def test_archive_holds_everything_but_weights_and_every_hash(here, capsys):
 
 
 def test_the_same_results_give_the_same_bytes_in_a_named_archive(here):
-    here()
+    here().write_qualities()
     exchange.main(["export", DATASET])
     assert exchange.main(["export", DATASET, "elsewhere/mine.zip"]) == 0
     assert Path("elsewhere/mine.zip").read_bytes() == ARCHIVE.read_bytes()
@@ -207,6 +209,15 @@ def doubled_epoch(tree):
     sign_again(directory)
 
 
+def shifted(tree):
+    """The epochs of a fold are not those that are prepared, and everything is signed as if that were right."""
+    tree.write_qualities()
+    directory = tree.directory(CLEAN, 2)
+    table = pd.read_parquet(directory / "best_validation" / "predictions.parquet")
+    write_selection(directory / "best_validation", table.assign(epoch=table.epoch + 1000))
+    sign_again(directory)
+
+
 def other_metrics(tree):
     runs = pd.read_csv("results/simulated/runs.csv", dtype={"run_key": str})
     runs.loc[6, ["confusion_W_W", "confusion_N2_N2"]] += [1, -1]
@@ -236,6 +247,10 @@ def other_folds(tree):
         (half_written, "fold 2 .*training.json: is not whole"),
         (uncovered, "do not cover the fold: they lack SC4"),
         (doubled_epoch, "hold 1 epochs more than once"),
+        (
+            shifted,
+            r"fold 2 .*are of 60 epochs \(1000 to 1059\) of SC4021, but its standard window as prepared is 60 epochs",
+        ),
         (other_metrics, "its metrics in runs.csv are not those of"),
         (no_table, "runs.csv: not there"),
         (other_folds, "trained on other EDF files"),
@@ -246,6 +261,24 @@ def test_results_that_are_not_whole_are_listed_and_not_exported(here, error_of, 
     message = error_of("export", DATASET)
     assert re.search(said, message, re.DOTALL)
     assert not ARCHIVE.exists()
+
+
+def test_what_to_do_about_results_that_are_not_whole_is_said(here, error_of):
+    changed_file(here())
+    message = error_of("export", DATASET)
+    assert message.rstrip().endswith("To run again: `make demo`.")
+    assert "What to do: delete the runs table (runs.csv) and the receipts (group-*.json) beside the folds" in message
+
+
+def test_predictions_that_change_after_the_check_are_not_read(here):
+    tree = here()
+    checked = read_results(Path(), DATASET, True)
+    run = checked.runs.iloc[0]
+    assert len(checked.predictions(run)) == 120
+    path = tree.root / run.directory / run.selection / "predictions.parquet"
+    pd.read_parquet(path).iloc[:-1].to_parquet(path, index=False)
+    with pytest.raises(BenchmarkError, match=r"predictions\.parquet: was changed since it was written: SHA-256"):
+        checked.predictions(run)
 
 
 # ---------------------------------------------------------------------------------------------------------- comparison

@@ -2,7 +2,8 @@ import hashlib
 
 import pytest
 
-from sleepbench.files import read_json, replacing, sha256_of_file, sha256_of_json, write_json
+from sleepbench.errors import BenchmarkError
+from sleepbench.files import read_json, read_unchanged, replacing, sha256_of_file, sha256_of_json, write_json
 
 
 def test_file_appears_whole_and_leaves_nothing_beside_it(tmp_path):
@@ -31,6 +32,22 @@ def test_what_a_killed_process_left_is_replaced(tmp_path):
     with replacing(tmp_path / "a.txt") as temporary:
         temporary.write_text("whole")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_file_is_read_as_it_was_recorded_or_not_at_all(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"as written")
+    recorded = sha256_of_file(path)
+    assert read_unchanged(path, recorded) == b"as written"
+    path.write_bytes(b"as written, and more")
+    message = (
+        rf"a\.csv: was changed since it was written: SHA-256 {sha256_of_file(path)[:12]}…, expected {recorded[:12]}…"
+    )
+    with pytest.raises(BenchmarkError, match=message):
+        read_unchanged(path, recorded)
+    path.unlink()
+    with pytest.raises(BenchmarkError, match=r"a\.csv: is missing"):
+        read_unchanged(path, recorded)
 
 
 def test_hashes(tmp_path):

@@ -3,7 +3,7 @@ import re
 
 import pandas as pd
 import pytest
-from result_tree import CLEAN, DATASET, FOLDS, RELEASED, ResultTree, recordings
+from result_tree import CLEAN, DATASET, FOLDS, RELEASED, ResultTree, recordings, sign_again, write_selection
 
 from sleepbench import trace
 from sleepbench.files import read_json, sha256_of_file, write_json
@@ -197,6 +197,17 @@ def test_a_title_is_taken_as_the_model(tree, traced):
 )
 def test_rows_that_are_not_there_or_not_one_are_errors(tree, traced, terms, said):
     assert re.search(said, traced(*terms, status=1), re.DOTALL)
+
+
+def test_predictions_of_other_epochs_than_are_prepared_are_marked(tree, traced):
+    tree.write_qualities()
+    assert [run["problems"] for run in traced("protocol=clean", "--json")["runs"]] == [[]] * FOLDS
+    directory = tree.directory(CLEAN, 1)
+    table = pd.read_parquet(directory / "best_validation" / "predictions.parquet")
+    write_selection(directory / "best_validation", table.assign(epoch=table.epoch + 1000))
+    sign_again(directory)
+    (problem, _) = traced("protocol=clean", "--json")["runs"][1]["problems"]
+    assert "are of 60 epochs (1000 to 1059) of SC4011, but its standard window as prepared is 60 epochs" in problem
 
 
 def test_changed_and_missing_files_are_marked(tree, traced):

@@ -84,6 +84,34 @@ def test_absent_stage_has_no_f1_and_does_not_count_in_the_mean():
     assert metrics.balanced_accuracy(confusion) == pytest.approx(3 / 4)
 
 
+@given(scorings)
+def test_macro_f1_is_scikit_learns_over_the_stages_that_occur(scoring):
+    confusion = metrics.confusion_matrix(*scoring)
+    n = metrics.macro_f1_stages(confusion)
+    assert n == len(set(scoring[0]) | set(scoring[1])) and type(n) is int
+    every = {"labels": range(5), "average": "macro"}
+    assert metrics.macro_f1(confusion) == pytest.approx(sk.f1_score(*scoring, average="macro"))
+    assert metrics.macro_f1(confusion) == pytest.approx(sk.f1_score(*scoring, **every, zero_division=np.nan))
+    # Over all five, with an F1 of 0 for a stage that does not occur, the same predictions look worse.
+    assert metrics.macro_f1(confusion) * n / 5 == pytest.approx(sk.f1_score(*scoring, **every, zero_division=0))
+
+
+def test_a_stage_that_is_only_predicted_counts_in_macro_f1():
+    confusion = metrics.confusion_matrix(np.array([0, 0, 2, 2]), np.array([0, 4, 2, 2]))
+    assert metrics.macro_f1(confusion) == pytest.approx((2 / 3 + 1 + 0) / 3)
+    both = np.stack([confusion, np.zeros((5, 5), dtype=int)])
+    assert metrics.macro_f1_stages(both).tolist() == [3, 0]
+    assert np.isnan(metrics.macro_f1(both)[1])
+
+
+@given(hnp.arrays(np.int64, (4, 5, 5), elements=codes))
+def test_counts_of_a_sum_are_the_sum_of_the_counts(confusions):
+    counts = metrics.stage_counts(confusions)
+    assert counts.shape == (3, 5, 4)
+    assert (counts.sum(axis=-1) == metrics.stage_counts(confusions.sum(axis=0))).all()
+    np.testing.assert_array_equal(metrics.values_of_counts(counts).T, metrics.metric_values(confusions))
+
+
 def test_recall_needs_scored_and_precision_predicted_epochs():
     confusion = metrics.confusion_matrix(np.array([0, 0]), np.array([0, 2]))
     assert metrics.class_recall(confusion) == pytest.approx([0.5, *[np.nan] * 4], nan_ok=True)

@@ -151,6 +151,73 @@ def test_per_subject_metrics_of_seeds_are_their_mean():
     assert mean.n_epochs.tolist() == [120] * 3
 
 
+def scikit_learns(predictions: pd.DataFrame) -> tuple[float, int]:
+    """The macro-F1 of some epochs over the stages that occur, and how many these are."""
+    stage, predicted = predictions.stage, predictions.predicted
+    return sk.f1_score(stage, predicted, average="macro"), len({*stage, *predicted})
+
+
+def test_macro_f1_is_of_the_stages_that_occur_in_a_subject_a_group_and_all():
+    """Subject 00 has no N3, 01 has none but is predicted it, 02 has neither N3 nor REM, 03 all; men are 00 and 02."""
+    predictions = pd.concat(
+        [
+            certain("SC4001", [0, 1, 2, 4, 4], [0, 2, 2, 4, 0]),
+            certain("SC4011", [0, 1, 2, 4, 4], [0, 2, 3, 4, 0]),
+            certain("SC4021", [0, 1, 2, 2, 0], [0, 1, 2, 1, 0]),
+            certain("SC4031", [0, 1, 2, 3, 4], [0, 1, 2, 3, 3]),
+        ]
+    )
+    table = of_subjects(predictions)
+    assert table.macro_f1_stages.tolist() == [4, 5, 3, 5]
+    for subject, mine in predictions.groupby("subject"):
+        assert tuple(table.loc[subject, ["macro_f1", "macro_f1_stages"]]) == pytest.approx(scikit_learns(mine))
+    people = {"00": (25, "M"), "01": (40, "F"), "02": (30, "M"), "03": (60, "F")}
+    groups = of_groups(predictions, recordings_of(people)).query("metric == 'macro_f1'").set_index("group")
+    members = {"M": ["00", "02"], "under 35": ["00", "02"], "F": ["01", "03"], "35 to 54": ["01"], "all": list(people)}
+    for group, subjects in members.items():
+        expected = scikit_learns(predictions[predictions.subject.isin(subjects)])
+        assert tuple(groups.loc[group, ["estimate", "macro_f1_stages"]]) == pytest.approx(expected)
+    assert groups.macro_f1_stages["M"] == 4
+
+
+def test_macro_f1_of_seeds_is_the_mean_of_each_over_its_own_stages():
+    seeds = [certain("SC4001", [0, 1, 2], [0, 1, 2]), certain("SC4001", [0, 1, 2], [0, 1, 3])]
+    table = of_subjects(seeds)
+    assert table.macro_f1.item() == pytest.approx(np.mean([scikit_learns(of_seed)[0] for of_seed in seeds]))
+    assert table.macro_f1_stages.item() == 3
+
+
+def test_some_metrics_have_the_intervals_that_all_have():
+    confusions = statistics.subject_confusions(cohort(5))
+    other = statistics.subject_confusions(cohort(5, skill=1.5))
+    wanted = ["macro_f1", "recall_N3"]
+    every = statistics.bootstrap_intervals(confusions[1], **few)
+    pd.testing.assert_frame_equal(
+        statistics.bootstrap_intervals(confusions[1], **few, metrics=wanted), every.loc[wanted]
+    )
+    every = statistics.bootstrap_differences(confusions, other, **few)
+    pd.testing.assert_frame_equal(
+        statistics.bootstrap_differences(confusions, other, **few, metrics=wanted), every.loc[wanted]
+    )
+
+
+def test_resamples_are_kept_and_cannot_be_changed():
+    first = statistics._resampled_counts(7, 50, 3)
+    assert first is statistics._resampled_counts(7, 50, 3)
+    assert (first.sum(axis=1) == 7).all() and not np.array_equal(first, statistics._resampled_counts(7, 50, 4))
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 1
+
+
+def test_names_as_categories_give_the_same_statistics():
+    predictions = cohort(3)
+    coded = predictions.astype({"recording": "category", "subject": "category"})
+    statistics.check_predictions(coded)
+    pd.testing.assert_frame_equal(of_subjects(coded), of_subjects(predictions))
+    with pytest.raises(BenchmarkError, match="belongs to more than one subject: 60 of 360 epochs, in SC4001"):
+        statistics.check_predictions(coded.assign(subject=coded.subject.where(coded.index > 0, "02")))
+
+
 def test_stage_a_subject_never_shows_is_undefined_there():
     predictions = pd.concat([certain("SC4001", [0, 0, 4], [0, 4, 4]), certain("SC4011", [0, 0], [0, 0])])
     table = of_subjects(predictions)

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -39,6 +40,9 @@ CLAIMS = str(REPOSITORY / "workflow" / "resources" / "claims.yaml")
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
 
 LIMIT_S, LIMIT_GB = 180, 4
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""The environment that Snakemake gives a job of one thread."""
+
 SUBJECTS = {"simulated-20": 20, "simulated-78": 78}
 FOLDS = 20
 TRAINING_EPOCHS = 50
@@ -332,7 +336,7 @@ def timed_steps(root: Path, dataset: str) -> list[tuple[str, float, float, float
         began = time.perf_counter()
         command = [sys.executable, __file__, "--root", str(root), "--dataset", dataset, "--step", step]
         # The last line has CPU seconds and memory; a step may print before it.
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=ONE_THREAD).stdout
         done.append((step, time.perf_counter() - began, *map(float, output.splitlines()[-1].split())))
     return done
 

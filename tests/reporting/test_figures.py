@@ -67,6 +67,18 @@ def test_the_same_runs_give_the_same_files(name, path, tmp_path):
         assert image.width == pytest.approx(200 * style.PAGE_WIDTH)
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_files_are_those_that_matplotlib_would_save(name, runs, tmp_path):
+    style.save(drawn(name, runs), tmp_path / "a.png", tmp_path / "a.pdf")
+    figure = drawn(name, runs)
+    with matplotlib.rc_context(style.STYLE):
+        figure.savefig(tmp_path / "b.png")
+        figure.set_layout_engine("none")
+        figure.savefig(tmp_path / "b.pdf", metadata={"CreationDate": None})
+    for end in ("png", "pdf"):
+        assert (tmp_path / f"a.{end}").read_bytes() == (tmp_path / f"b.{end}").read_bytes()
+
+
 def test_confusion_counts_are_those_of_the_predictions(runs):
     counts = figures.confusion_counts(runs)
     for protocol, group in runs.groupby("protocol"):

@@ -319,6 +319,36 @@ def test_one_subject_without_a_stage_is_defined(tmp_path: Path) -> None:
         assert not re.search(r"\bnan\b", markdown.lower()), name
 
 
+def test_macro_f1_says_of_how_many_stages_it_is(tmp_path: Path) -> None:
+    """Subject 00 shows no REM and is predicted none."""
+    runs, folds, directory = make(tmp_path, models=MODELS[:1], seeds=(1,), nights_per_fold=4)
+    for position, run in enumerate(pd.read_csv(runs).itertuples()):
+        table = predictions_of(run)
+        rewrite(runs, position, table[(table.subject != "00") | ((table.stage != 4) & (table.predicted != 4))])
+    compute(runs, folds, directory)
+    subjects = read(directory, "subjects")
+    for protocol in ("released", "clean"):
+        every = all_predictions(runs, protocol=protocol)
+        for row in subjects[subjects.protocol == protocol].itertuples():
+            mine = every[every.subject == row.subject]
+            assert row.macro_f1 == pytest.approx(sk.f1_score(mine.stage, mine.predicted, average="macro"))
+            assert row.macro_f1_stages == (4 if row.subject == "00" else 5)
+    groups, people = read(directory, "groups"), subjects.groupby("sex").subject.agg(set)
+    for sex, members in people.items():
+        row = groups[(groups.protocol == "clean") & (groups.group == sex) & (groups.metric == "macro_f1")].iloc[0]
+        mine = every[every.subject.isin(members)]
+        assert row.estimate == pytest.approx(sk.f1_score(mine.stage, mine.predicted, average="macro"))
+        assert row.macro_f1_stages == len({*mine.stage, *mine.predicted})
+    assert set(read(directory, "intervals").macro_f1_stages) == {5}
+    # A group of subject 00 alone, as if there were no others.
+    alone = groups.assign(macro_f1_stages=4)
+    assert rendered.GROUPS.note(alone.iloc[0]).endswith("; macro-F1 of 4 of 5 stages")
+    texts = render(tmp_path, directory)
+    assert "macro-F1 of fewer than five stages in 1 subject" in " ".join(texts["intervals"].split())
+    for name in ("intervals", "groups"):
+        assert tables.MACRO_F1_IS in " ".join(texts[name].split())
+
+
 def rewrite(runs: Path, position: int, predictions: pd.DataFrame) -> None:
     """Replace the predictions of a run, and its numbers in the runs table."""
     table = pd.read_csv(runs, dtype={"run_key": str, "only_folds": str})

@@ -79,6 +79,19 @@ def test_mean_and_spread_are_over_folds_and_seeds(simulated):
     assert (row.folds, row.seeds) == ("2 of 2", 2)
 
 
+def test_macro_f1_is_of_the_stages_that_occur_and_the_note_says_how_many(tmp_path):
+    runs = tables.read_runs(make_runs(tmp_path))
+    absent = [name for name in tables.CONFUSION if "REM" in name]
+    runs.loc[runs.protocol == "clean", absent] = 0
+    table = tables.main_results(runs, pd.DataFrame({"model": []}, dtype=str), "simulated", True)
+    measured = table[table.mark == "measured"].set_index("protocol")
+    assert measured.macro_f1_stages.to_dict() == {"released": 5, "clean": 4}
+    f1 = measured.loc["clean", list(tables.F1)].astype(float)
+    assert np.isnan(f1["f1_REM"]) and measured.macro_f1["clean"] == pytest.approx(f1.mean())
+    notes = {protocol: tables.main_results_note(row) for protocol, row in measured.iterrows()}
+    assert notes["clean"].endswith(" test epochs; macro-F1 of 4 of 5 stages") and "macro-F1" not in notes["released"]
+
+
 def test_each_measured_row_names_exactly_its_runs(simulated):
     runs, table = main(simulated)
     for protocol, keys in runs.groupby("protocol").run_key:

@@ -85,7 +85,7 @@ def run_command(command: Callable[[], None]) -> int:
 def read_config(dataset: str) -> dict:
     """The validated config.yaml of the current directory; BenchmarkError when it does not know the dataset."""
     config = load(CONFIG)
-    dataset_of(config, dataset)
+    dataset_of(config, dataset)  # refuses one that it does not know
     return config
 
 
@@ -247,7 +247,7 @@ def read_results(root: Path, dataset: str, simulated: bool, archived: bool = Fal
         records[run.run_key] = record
     problems += _mixed(runs, records)
     if problems:
-        again = f"To mend it (run again: `{command_that_trains(dataset)}`), {RUN_AGAIN}."
+        again = f"What to do: {RUN_AGAIN}. To run again: `{command_that_trains(dataset)}`."
         raise BenchmarkError(
             f"the results on {dataset} are not whole:\n  "
             + "\n  ".join(problems)

@@ -49,6 +49,7 @@ from sleepbench.evaluation.statistics import (
 )
 from sleepbench.files import read_json, replacing
 from sleepbench.protocols.folds import folds_of
+from sleepbench.reporting.names import CALIBRATION, MEAN_OF_FOLDS, NETWORK, OVERALL
 from sleepbench.reporting.run_files import (
     RUN_AGAIN,
     Epochs,
@@ -61,17 +62,8 @@ from sleepbench.reporting.run_files import (
 from sleepbench.reporting.tables import complete_runs, confusions, read_runs
 from sleepbench.stages import STAGES
 
-NETWORK = ("title", "channels", "recipe")
-"""What tells networks apart."""
-
-OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "cohen_kappa")
-"""Metrics of each subject and each group of subjects."""
-
 COMPARED = ("accuracy", "macro_f1", "cohen_kappa")
 """Metrics of a subject in which models are compared; each is corrected on its own."""
-
-CALIBRATION = "expected_calibration_error"
-MEAN_OF_FOLDS = "accuracy_mean_of_folds"
 
 INTERVAL_COLUMNS = (
     *("metric", "estimate", "low", "high", "n_subjects", "macro_f1_stages"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from sleepbench.errors import BenchmarkError
-from sleepbench.reporting.statistics import CALIBRATION, MEAN_OF_FOLDS, NETWORK, OVERALL
+from sleepbench.reporting.names import CALIBRATION, MEAN_OF_FOLDS, NETWORK, OVERALL
 from sleepbench.reporting.tables import (
     DASH,
     MACRO_F1_IS,

@@ -53,7 +53,8 @@ def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:
         figure.set_dpi(STYLE["savefig.dpi"])
         canvas = FigureCanvasAgg(figure)
         # Places are found once, and the canvases print: savefig would draw all of it twice, the first time to place it.
-        figure.get_layout_engine().execute(figure)
+        if figure.axes:
+            figure.get_layout_engine().execute(figure)
         figure.set_layout_engine("none")
         with replacing(png) as temporary:
             canvas.print_png(temporary)
