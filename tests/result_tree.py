@@ -197,6 +197,7 @@ class ResultTree:
             "selection": selection,
             "window": protocol["window"],
             "training_epochs": record["settings"]["recipe"]["training_epochs"],
+            "trained_epochs": record["settings"]["recipe"]["training_epochs"],
             "recipe_settings": json.dumps(record["settings"]["recipe"], sort_keys=True),
             "selected_epoch": 1,
             "directory": directory.as_posix(),

@@ -11,8 +11,12 @@ from sleepbench.config import (
     data_directory,
     dataset_of,
     load,
+<<<<<<< ours
     models_of,
     networks_of,
+=======
+    not_trained_sentences,
+>>>>>>> theirs
     plan,
     recipe_settings,
     seeds_of,
@@ -244,6 +248,22 @@ def test_channels_that_a_model_is_not_defined_for_are_skipped():
     assert [str(one) for one in skipped] == [
         "micro_sleepnet, four: the architecture is not defined for 4 channel(s), only for 1"
     ]
+
+
+def test_what_is_not_trained_is_told_once_for_each_reason():
+    config = of_run(
+        models=["micro_sleepnet", "chambon2018", "light_sleepnet"], recipes=["common", "published"], channels=["four"]
+    )
+    assert not_trained_sentences(plan(config)[1]) == [
+        "Input four: the architecture is not defined for 4 channel(s), only for 1 (MicroSleepNet, LightSleepNet).",
+        "Recipe published: no recipe of the paper is known; only common is offered (SleepStagerChambon2018).",
+    ]
+
+
+@pytest.mark.parametrize("name", ["fpz", "two", "three", "four"])
+def test_ulw_sleepnet_can_be_run_on_one_to_four_channels(name):
+    assert plan(of_run(channels=[name])) == ([("ulw_sleepnet", name, "released")], [])
+    assert len(CONFIG["channels"][name]) == ("fpz", "two", "three", "four").index(name) + 1
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_runs_are_logged_once_and_come_back_by_key(store, capsys):
     assert runs["n_channels"].tolist() == [1] * 4
     # The name and all settings of the recipe: claims are held against runs of the published settings only.
     assert runs["recipe"].tolist() == ["r"] * 4
+    assert set(runs["trained_epochs"]) == {2}
     assert json.loads(runs["recipe_settings"][0]) == {"learning_rate": 0.001, "training_epochs": 2}
     assert runs["recipe_settings"].nunique() == 1
     logged = list((store.path / "artifacts").rglob("predictions.parquet"))

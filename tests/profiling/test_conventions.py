@@ -5,7 +5,7 @@ import pytest
 
 from sleepbench.errors import BenchmarkError
 from sleepbench.models import create_model, describe, model_names
-from sleepbench.profiling.conventions import CONVENTIONS, NONE, agrees, explain, printed_range
+from sleepbench.profiling.conventions import CONVENTIONS, NONE, agrees, counts_per_epoch, explain, printed_range
 from sleepbench.profiling.operations import count_operations
 
 PUBLISHED = pd.read_csv(
@@ -80,6 +80,12 @@ def test_published_numbers_are_of_one_epoch():
     sequence = {name: None if count is None else 20 * count for name, count in COUNTS.items()}
     assert explain(sequence, "7.89M") == "flops_tensorflow"
     assert explain(sequence, "157.7M") == NONE
+
+
+def test_counts_are_brought_to_one_epoch():
+    sequence = {name: None if count is None else 20 * count for name, count in COUNTS.items()} | {"parameters": 7}
+    expected = {name: count for name, count in COUNTS.items() if name != "length"}
+    assert counts_per_epoch(sequence) == {"parameters": 7, **expected}
 
 
 def test_conventions_are_counted():

@@ -41,13 +41,20 @@ def test_a_sequence_is_a_pass():
     assert found["median_us_per_epoch"] == pytest.approx(found["median_us"] / 10)
 
 
+def test_a_slow_network_gets_fewer_passes_but_fifty():
+    found = measure_latency("ulw_sleepnet", 1, warm_ups=20, runs=100_000, seconds=0.5)
+    assert 50 <= found["runs"] < 100_000
+    found = measure_latency("ulw_sleepnet", 1, warm_ups=20, runs=60, seconds=0)
+    assert (found["warm_ups"], found["runs"]) == (3, 50)
+
+
 def test_what_is_no_network_is_refused():
     with pytest.raises(BenchmarkError, match="latency of band_power: it is no network"):
         measure_latency("band_power", 1)
 
 
 def test_unknown_model_is_refused_before_a_process_starts():
-    with pytest.raises(BenchmarkError, match="did you mean 'ulw_sleepnet'"):
+    with pytest.raises(BenchmarkError, match=r"'ulwsleepnet' is not known; .* 'ulw_sleepnet'"):
         measure_latency("ulwsleepnet", 1)
 
 

@@ -35,6 +35,7 @@ from sleepbench.protocols.folds import FoldSettings
 from sleepbench.stages import N1, STAGES, W
 
 REPOSITORY = Path(__file__).parents[2]
+PUBLISHED_SIZES = str(REPOSITORY / "workflow" / "resources" / "published_sizes.csv")
 PUBLISHED = str(REPOSITORY / "workflow" / "resources" / "published_results.csv")
 CLAIMS = str(REPOSITORY / "workflow" / "resources" / "claims.yaml")
 CONFIG = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))
@@ -53,14 +54,14 @@ PROTOCOLS = {
     name: {**CONFIG["protocols"][name], "recordings": "all", "folds": dict.fromkeys(SUBJECTS, FOLDS)}
     for name in ("released", "subject_folds", "standard_window", "clean")
 }
-STATISTICS_TABLES = ("ladder", "intervals", "classes", "comparisons", "groups", "sleep_measures")
-TABLES = ("main_results", "complexity", "claims", "audit", "quality", *STATISTICS_TABLES)
+STATISTICS_TABLES = ("ladder", "channels", "intervals", "classes", "comparisons", "groups", "sleep_measures")
+TABLES = ("main_results", "complexity", "published_sizes", "claims", "audit", "quality", *STATISTICS_TABLES)
 FIGURES = (
     *("ladder", "cost", "confusion", "subjects", "reliability", "sleep_agreement"),
     *("night", "training_curves", "hypnograms"),
 )
 STEPS = (
-    *("main_results", "complexity", "claims", "audit", "quality", "statistics"),
+    *("main_results", "complexity", "published_sizes", "claims", "audit", "quality", "statistics"),
     *(f"table {name}" for name in STATISTICS_TABLES),
     *(f"figure {name}" for name in FIGURES),
     *("report", "summary"),
@@ -95,7 +96,7 @@ class Inputs:
         """Make up all files; returns the number of predicted epochs."""
         recordings = first_subjects(read_recordings(RECORDINGS), SUBJECTS[self.dataset])
         for number, (path, title) in enumerate(zip(self.profiles, TITLES, strict=True)):
-            operations = {name: count * (number + 1) for name, count in PROFILE["operations"].items()}
+            operations = {name: count * (number + 1) for name, count in PROFILE["operations"].items()} | {"length": 1}
             write_json(path, {**PROFILE, "model": model_name(title), "title": title, "operations": operations})
         for recording, path in zip(recordings, self.qualities, strict=True):
             start = f"2000-01-01T16:{int(recording.id[3:]) % 60:02d}:00"
@@ -162,6 +163,7 @@ class Inputs:
             "selection": selection,
             "window": settings["window"],
             "training_epochs": TRAINING_EPOCHS,
+            "trained_epochs": TRAINING_EPOCHS,
             "recipe_settings": json.dumps(CONFIG["recipes"]["released"]),
             "selected_epoch": epoch,
             "n_train": 40_000,
@@ -296,6 +298,10 @@ def make_table(inputs: Inputs, name: str) -> None:
         tables.write_main_results(inputs.runs, PUBLISHED, *on, *inputs.table(name))
     elif name == "complexity":
         tables.write_complexity(inputs.profiles, CLAIMS, *on, *inputs.table(name))
+    elif name == "published_sizes":
+        from sleepbench.reporting.published_sizes import write_published_sizes
+
+        write_published_sizes(inputs.profiles, PUBLISHED_SIZES, *on, *inputs.table(name))
     elif name == "claims":
         tables.write_claims(CLAIMS, inputs.runs, inputs.profiles, *on, *inputs.table(name))
     else:

@@ -191,6 +191,7 @@ def make_runs(
                             "selection": SELECTION[protocol],
                             "window": "released" if p == 0 else "standard",
                             "training_epochs": training_epochs,
+                            "trained_epochs": training_epochs,
                             "recipe_settings": f'{{"training_epochs": {training_epochs}}}',
                             "selected_epoch": selected_epoch,
                             "n_train": 1000,
@@ -215,11 +216,16 @@ PROFILE = {
     "n_channels": 4,
     "operations": {
         "parameters": 13_337,
+        "length": 1,
         "macs": 3_498_352,
+        "macs_per_epoch": 3_498_352,
         "flops_2x": 6_996_704,
         "flops_tensorflow": 7_885_806,
         "flops_tensorflow_graph": 7_885_771,
         "fvcore_flops": 4_002_544,
     },
-    "latency": {"median_us": 1345.2, "iqr_us": 60.4, "p99_us": 2011.9, "hardware": "A Processor", "torch": "2.13.0"},
+    "latency": {
+        **{"median_us": 1345.2, "iqr_us": 60.4, "p99_us": 2011.9, "length": 1, "median_us_per_epoch": 1345.2},
+        **{"runs": 400, "hardware": "A Processor", "torch": "2.13.0"},
+    },
 }

@@ -82,7 +82,7 @@ def _profiles(directory: Path, networks: list[dict]) -> list[str]:
         profile = {
             "title": network["title"],
             "n_channels": CHANNELS[network["channels"]],
-            "operations": {"parameters": parameters, "macs": macs, "flops_2x": 2 * macs},
+            "operations": {"parameters": parameters, "length": 1, "macs": macs, "flops_2x": 2 * macs},
         }
         paths.append(str(directory / f"{network['title']}.json"))
         Path(paths[-1]).write_text(json.dumps(profile))

@@ -14,6 +14,7 @@ from test_statistics_files import LADDER, MODELS, make_folds
 from sleepbench.data.totals import RECORDINGS
 from sleepbench.files import write_json
 from sleepbench.reporting import tables
+from sleepbench.reporting.published_sizes import write_published_sizes
 from sleepbench.reporting.quality import quality_table
 from sleepbench.reporting.statistics import compute_statistics
 from sleepbench.reporting.statistics_tables import TABLES as STATISTICS_TABLES
@@ -21,8 +22,9 @@ from sleepbench.reporting.statistics_tables import write_statistics_table
 
 RESOURCES = Path(__file__).parents[2] / "workflow" / "resources"
 PUBLISHED, CLAIMS = RESOURCES / "published_results.csv", RESOURCES / "claims.yaml"
+SIZES = RESOURCES / "published_sizes.csv"
 DATASETS = ("simulated", "sleep-edf-20")
-NAMES = ("main_results", "complexity", "claims", "audit", "quality", *STATISTICS_TABLES)
+NAMES = ("main_results", "complexity", "published_sizes", "claims", "audit", "quality", *STATISTICS_TABLES)
 PREAMBLE = r"""\documentclass[a4paper]{article}
 \usepackage{booktabs,graphicx,longtable,lscape}
 """
@@ -39,6 +41,7 @@ def write_tables(folder: Path, dataset: str) -> list[Path]:
     write_json(folder / "profile.json", PROFILE)
     tables.write_main_results(runs, PUBLISHED, *on, *files["main_results"])
     tables.write_complexity([folder / "profile.json"], CLAIMS, *on, *files["complexity"])
+    write_published_sizes([folder / "profile.json"], SIZES, *on, *files["published_sizes"])
     tables.write_claims(CLAIMS, runs, [folder / "profile.json"], *on, *files["claims"])
     # More rows than a page holds; the audit and the recordings are of the simulated cohort under either name.
     quality_table(nights(folder, 100), str(RECORDINGS), dataset, True, *files["quality"])

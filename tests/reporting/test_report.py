@@ -14,12 +14,14 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.files import read_json, sha256_of_json, write_json
 from sleepbench.reporting import audit_table, report, statistics_tables, tables
 from sleepbench.reporting.figures import confusion_figure
+from sleepbench.reporting.published_sizes import write_published_sizes
 from sleepbench.reporting.report import Line, ReportTable, dataset_report, known_figure, known_table, opening_lines
 from sleepbench.reporting.statistics import compute_statistics
 from sleepbench.stages import STAGES
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 PUBLISHED = WORKFLOW / "resources" / "published_results.csv"
+SIZES = WORKFLOW / "resources" / "published_sizes.csv"
 CLAIMS = WORKFLOW / "resources" / "claims.yaml"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser", "chrome"))), None)
@@ -147,12 +149,13 @@ class Inputs:
         self.profile = directory / "profile.json"
         write_json(self.profile, PROFILE)
         self.audit_csv, self.audit = write_audit(directory, self.protocols, self.folds)
-        names = ("main_results", "complexity", "claims")  # the others come from files of their own
+        names = ("main_results", "complexity", "claims", "published_sizes")  # the others come from files of their own
         files = {n: [directory / f"{n}.{e}" for e in ("csv", "md", "tex")] for n in names}
         on = (dataset, self.simulated)
         tables.write_main_results(self.runs, PUBLISHED, *on, *files["main_results"])
         tables.write_complexity([self.profile], CLAIMS, *on, *files["complexity"])
         tables.write_claims(CLAIMS, self.runs, [self.profile], *on, *files["claims"])
+        write_published_sizes([self.profile], SIZES, *on, *files["published_sizes"])
         self.tables = [csv for csv, _, _ in files.values()]
         self.claims = files["claims"][0]
         self.figure = directory / "confusion.png"
@@ -289,6 +292,7 @@ def test_provenance_names_all_that_a_row_rests_on(simulated, page):
     assert {rows[i][-1][0] for i in records.index[records.run_keys.notna()]} == {"P1", "P2", "P3", "P4"}
     assert {rows[i][-1][0] for i in records.index[records.run_keys.isna()]} == {"–"}
     assert [row[-1][0] for row in rows_of(page, "complexity")] == ["N1", "–"]
+    assert [row[-1][0] for row in rows_of(page, "published_sizes")] == ["N1"]
     # P2 and P4 are what the reference rows rest on: the runs of one seed.
     for number, protocol in ((1, "released"), (3, "clean")):
         record = re.search(rf'<div id="P{number}">(.*?)</details>', page, re.DOTALL).group(1)
@@ -334,6 +338,13 @@ def test_every_row_leads_to_the_runs_or_folds_or_profile_it_is_computed_from(tmp
     assert listed.startswith("Sleep staging by protocol, row 1 ; Metrics, pooled and over subjects, rows 1 , 2 ;")
     folds = text_of(re.search(r'<dt id="F2">.*?</dl>', page, re.DOTALL).group())
     assert "Table rows Audit of the protocols, row 2" in folds and read_json(inputs.folds[1])["folds_sha256"] in folds
+
+
+def test_what_was_not_trained_is_said_where_something_was_not(simulated, page, tmp_path):
+    assert "Not trained" not in page
+    again = simulated.write(tmp_path / "report.html", not_trained=["Input four: not defined (A & B).", "Recipe x: no."])
+    said = re.search(r'<p class="caption" id="not-trained">(.*?)</p>', again).group(1)
+    assert text_of(said) == "Not trained. Input four: not defined (A & B). Recipe x: no."
 
 
 def test_an_audit_of_other_folds_is_refused(simulated, tmp_path):

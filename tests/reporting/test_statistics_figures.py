@@ -256,6 +256,34 @@ def test_a_network_without_a_profile_is_named(one, tmp_path):
         write("cost", one | {"profiles": []}, tmp_path)
 
 
+def test_operations_of_sequences_are_those_of_an_epoch(one):
+    profile = json.loads(Path(one["profiles"][0]).read_text())
+    profile["operations"] |= {"length": 20, "macs": 20 * profile["operations"]["macs"]}
+    rows = figures.measured_costs(pd.read_csv(one["intervals"]), pd.read_csv(one["runs"]), [profile])
+    assert {(row["quantity"], row["count"]) for row in rows} == {("macs", 3_498_352), ("parameters", 13_337)}
+
+
+def test_estimators_are_left_out_and_named(several, tmp_path):
+    given = [several[key] for key in ("intervals", "runs", "profiles")]
+    given[2] = [path for path in given[2] if "TinySleepNet" not in path]
+    outputs = [str(tmp_path / f"cost.{end}") for end in ("png", "pdf", "csv")]
+    on = ("simulated", True, *outputs)
+    with pytest.raises(BenchmarkError, match="no profile of TinySleepNet"):
+        figures.cost_figure(*given, PUBLISHED, CLAIMS, *on)
+    figures.cost_figure(*given, PUBLISHED, CLAIMS, *on, ["TinySleepNet", "not run"])
+    assert set(pd.read_csv(outputs[2]).title) == {title for title, _, _ in NETWORKS} - {"TinySleepNet"}
+    note = figures.cost_note(load_claims(CLAIMS), "sleep-edf-20", False, ["TinySleepNet"])
+    assert note.endswith("No network, so without such a cost: TinySleepNet.")
+
+
+def test_cost_without_a_network_says_so(one, tmp_path):
+    given = [one["intervals"], one["runs"], [], PUBLISHED, CLAIMS]
+    for simulated in (True, False):
+        outputs = [str(tmp_path / f"cost.{end}") for end in ("png", "pdf", "csv")]
+        figures.cost_figure(*given, "sleep-edf-20", simulated, *outputs, ["ULW-SleepNet"])
+        assert (pd.read_csv(outputs[2]).mark == "published").all()
+
+
 def test_every_subject_is_a_dot_at_the_same_height_in_every_line(several):
     subjects = pd.read_csv(several["subjects"], dtype={"subject": str})
     subjects.loc[0, "macro_f1"] = np.nan

@@ -21,7 +21,10 @@ from sleepbench.stages import UNKNOWN
 
 LADDER = ("released", "subject_blocks", "not_run", "clean")
 MODELS = ("ULW-SleepNet", "TinySleepNet")
-FILES = ("intervals", "subjects", "groups", "comparisons", "ladder", "nights", "sleep_measures", "reliability")
+FILES = (
+    *("intervals", "subjects", "groups", "comparisons", "ladder", "channels", "nights", "sleep_measures"),
+    "reliability",
+)
 KEY = ["protocol", "title", "channels", "recipe"]
 
 
@@ -85,7 +88,8 @@ def test_every_file_is_there_and_names_its_networks(made) -> None:
     assert sorted(path.name for path in directory.iterdir()) == sorted(f"{name}.csv" for name in FILES)
     for name in FILES:
         if name != "comparisons":
-            assert len(read(directory, name)[KEY].drop_duplicates()) == 4, name
+            networks = 2 if name == "channels" else 4  # those of one protocol, or of both
+            assert len(read(directory, name)[KEY].drop_duplicates()) == networks, name
 
 
 def test_intervals_are_the_mean_over_seeds_of_pooled_metrics(made) -> None:
@@ -200,6 +204,114 @@ def test_one_network_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     outputs = [str(tmp_path / f"comparisons.{form}") for form in ("csv", "md", "tex")]
     rendered.write_comparisons(str(directory / "comparisons.csv"), "simulated", True, *outputs)
     assert rendered.NO_PAIR in (tmp_path / "comparisons.md").read_text()
+
+
+def relabelled(runs: Path, names: dict[str, dict]) -> None:
+    """Give the runs of each title other names, such as another set of channels."""
+    table = pd.read_csv(runs, dtype={"run_key": str, "only_folds": str})
+    for title, values in names.items():
+        table.loc[table.title == title, list(values)] = list(values.values())
+    table.to_csv(runs, index=False)
+
+
+OWN = {"ULW-SleepNet": "released", "TinySleepNet": "tiny", "U-Sleep": "u"}
+
+
+@pytest.mark.parametrize(
+    ("recipes", "families"),
+    [
+        (["released", "tiny", "u"], {"published": 3}),
+        (["released", "released", "released"], {"released": 3}),
+        (["released", "tiny", "common"], {"published": 1}),
+        (["common", "common", "u"], {"common": 1}),
+        (["released", "released", "u"], {"released": 1, "published": 1}),
+    ],
+)
+def test_models_by_the_recipes_of_their_papers_are_compared_as_published(tmp_path: Path, recipes, families) -> None:
+    runs, folds, directory = make(tmp_path, models=tuple(OWN), seeds=(1,), nights_per_fold=4, protocols=("released",))
+    relabelled(runs, {title: {"recipe": recipe} for title, recipe in zip(OWN, recipes, strict=True)})
+    asked = statistics.Asked(own_recipes=OWN)
+    arguments = (str(runs), str(RECORDINGS), "simulated", True, LADDER, str(directory), folds)
+    statistics.compute_statistics(*arguments, asked=asked)
+    table = read(directory, "comparisons").query("metric == 'accuracy'")
+    assert table.groupby("recipe").size().to_dict() == families
+    recipe_of = dict(zip(OWN, recipes, strict=True))
+    assert table.first_recipe.tolist() == [recipe_of[title] for title in table["first"]]
+    assert table.second_recipe.tolist() == [recipe_of[title] for title in table.second]
+    text = render(tmp_path, directory)["comparisons"]
+    assert ("recipe published (released and " in text) == ("published" in families)
+
+
+def test_models_of_one_recipe_are_not_compared_again_as_published() -> None:
+    """A variant of a model has the recipe of the same paper."""
+
+    def network(title: str, recipe: str) -> statistics.NetworkStatistics:
+        return statistics.NetworkStatistics("clean", (title, "four", recipe), 4, *[None] * 11)
+
+    own = {"A": "released", "A without": "released", "B": "b"}
+    results = [network(title, recipe) for title, recipe in own.items()]
+    families = statistics._compared_together(results, own)
+    assert {key[2]: list(models) for key, models in families.items()} == {"published": ["A", "A without", "B"]}
+    results.append(network("C", "released"))
+    families = statistics._compared_together(results, own)
+    assert {key[2]: list(models) for key, models in families.items()} == {
+        "released": ["A", "A without", "C"],
+        "published": ["A", "A without", "B"],
+    }
+
+
+UNDEFINED = {"title": "ULW-SleepNet", "channels": "five", "n_channels": 5, "reason": "not defined for 5 channel(s)"}
+
+
+@pytest.fixture(scope="module")
+def sets_of_channels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], Path]:
+    """One model on four channels, on one and on another one, under two protocols and by two seeds."""
+    runs, folds, directory = make(tmp_path_factory.mktemp("channels"), models=("A", "B", "C"))
+    of_set = {"A": ("four", 4), "B": ("eog", 1), "C": ("fpz", 1)}
+    relabelled(
+        runs, {t: {"channels": name, "n_channels": n, "title": "ULW-SleepNet"} for t, (name, n) in of_set.items()}
+    )
+    return runs, folds, directory
+
+
+@pytest.mark.parametrize(("alone", "reference"), [("fpz", "fpz"), (None, "eog"), ("not_run", "eog")])
+def test_channels_are_compared_with_one_eeg_alone_or_the_smallest_set(
+    tmp_path: Path, sets_of_channels, alone, reference
+) -> None:
+    runs, folds, directory = sets_of_channels
+    asked = statistics.Asked(alone=alone, undefined=[UNDEFINED])
+    arguments = (str(runs), str(RECORDINGS), "simulated", True, LADDER, str(directory), folds)
+    statistics.compute_statistics(*arguments, asked=asked)
+    table, intervals = read(directory, "channels"), read(directory, "intervals")
+    assert list(table) == list(statistics.CHANNELS_COLUMNS) and set(table.protocol) == {"clean"}
+    assert list(table.channels.unique()) == ["eog", "fpz", "four", "five"]
+    others = table[table.metric.notna() & (table.channels != reference)]
+    assert set(others.from_channels) == {reference} and set(others.seeds_shared) == {2}
+    assert table[table.channels == reference][["from_channels", "change"]].isna().all(axis=None)
+    pooled = intervals[intervals.protocol == "clean"].set_index(["channels", "metric"])
+    for row in others.itertuples():
+        mine, theirs = (pooled.loc[(channels, row.metric)] for channels in (row.channels, reference))
+        assert [row.value, row.value_low, row.value_high] == pytest.approx([mine.estimate, mine.low, mine.high])
+        assert row.change == pytest.approx(mine.estimate - theirs.estimate)
+        assert row.change_low <= row.change <= row.change_high
+        assert set(row.run_keys.split()) == {
+            key for name in (row.channels, reference) for key in keys_of(runs, protocol="clean", channels=name)
+        }
+    text = render(tmp_path, directory)["channels"]
+    lines = [line for line in text.splitlines() if line.startswith("| ULW")]
+    cells = [[cell.strip() for cell in line.split("|")[2:-1]] for line in lines]
+    assert [row[:3] for row in cells] == [
+        *(["released", name, n] for name, n in (("eog", "1"), ("fpz", "1"), ("four", "4"))),
+        ["–", "five", "5"],
+    ]
+    assert [row[4] == "–" for row in cells] == [name in (reference, "five") for name in ("eog", "fpz", "four", "five")]
+    assert set(cells[-1][3:8]) == {"–"} and UNDEFINED["reason"] in text and f"change from {reference}" in text
+    assert max(map(len, text.splitlines()[1:])) <= 150
+
+
+def test_one_set_of_channels_changes_nothing(made) -> None:
+    table = read(made[2], "channels")
+    assert len(table) == 2 * 3 and table[["change", "from_channels", "n_shared"]].isna().all(axis=None)
 
 
 def test_ladder_is_of_the_rungs_that_were_run(made) -> None:

@@ -274,6 +274,37 @@ def test_complexity_names_conventions_and_the_published_numbers(tmp_path, simula
     assert list(pd.read_csv(csv).mark) == ["measured", "published"]
 
 
+def of_sequences(length: int) -> dict:
+    """The profile of a network that does the same for each epoch of a sequence."""
+    operations = {name: n * (length if name != "parameters" else 1) for name, n in PROFILE["operations"].items()}
+    latency = {name: length * PROFILE["latency"][name] for name in ("median_us", "iqr_us", "p99_us", "length")}
+    operations["macs_per_epoch"] = PROFILE["operations"]["macs"]
+    return {**PROFILE, "operations": operations, "latency": {**PROFILE["latency"], **latency}}
+
+
+def test_complexity_of_a_sequence_model_is_of_one_epoch():
+    one, sequence = (tables.complexity([profile], []).iloc[0] for profile in (PROFILE, of_sequences(20)))
+    names = tables.COMPLEXITY_COLUMNS
+    assert sequence[list(names)].tolist() == pytest.approx(one[list(names)].tolist())
+    assert "(400 passes of sequences of 20 epochs)" in sequence.source and "(400 passes), on" in one.source
+
+
+def test_complexity_without_a_network_has_the_published_rows(tmp_path, simulated):
+    outputs = [tmp_path / f"c.{form}" for form in ("csv", "md", "tex")]
+    tables.write_complexity([], CLAIMS, "simulated", True, *outputs)
+    assert pd.read_csv(outputs[0]).mark.tolist() == ["published"]
+
+
+def test_trainings_that_ended_early_are_counted_in_the_note(simulated):
+    runs = tables.read_runs(simulated)
+    cases = {", 8 training": [8] * 4, ", 3 to 8 of at most 8": [3, 8, 8, 7], ", 5 of at most 8": [5] * 4}
+    for said, trained in cases.items():
+        runs.loc[runs.protocol == "clean", "trained_epochs"] = trained
+        table = tables.main_results(runs, pd.read_csv(PUBLISHED), "simulated", True)
+        row = table[(table.protocol == "clean") & (table.mark == "measured")].iloc[0]
+        assert said in tables.main_results_note(row) and row.training_epochs == 8
+
+
 def test_complexity_of_a_network_without_a_tensorflow_count():
     profile = {**PROFILE, "operations": {**PROFILE["operations"], "flops_tensorflow": None}}
     table = tables.complexity([profile], load_claims(CLAIMS))
@@ -294,6 +325,13 @@ def test_complexity_of_a_network_without_a_tensorflow_count():
 )
 def test_kappa_is_shown_as_papers_print_it(value, mark, shown):
     assert tables.kappa(pd.Series({"cohen_kappa": value, "mark": mark})) == shown
+
+
+def test_the_summary_says_what_was_not_trained(tmp_path):
+    reason = "Recipe published: no recipe of the paper is known (EEGNet)."
+    text = tables.summary("simulated", True, ["one"], [], [], tmp_path / "summary.md", [reason])
+    assert f"\n\nNot trained. {reason}\n\n" in text
+    assert "Not trained" not in tables.summary("simulated", True, ["one"], [], [], tmp_path / "summary.md")
 
 
 def test_summary_holds_the_tables_and_fits_a_terminal(tmp_path, simulated):

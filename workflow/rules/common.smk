@@ -15,7 +15,11 @@ os.environ.update(PYTHONPATH=PACKAGE)
 from sleepbench.config import (
     data_directory,
     dataset_of,
+<<<<<<< ours
     networks_of,
+=======
+    not_trained_sentences,
+>>>>>>> theirs
     plan,
     recipe_settings,
     seeds_of,
@@ -38,6 +42,7 @@ except BenchmarkError as error:
 
 ENVIRONMENT = "../../envs/environment.yaml"
 PUBLISHED = "workflow/resources/published_results.csv"
+PUBLISHED_SIZES = "workflow/resources/published_sizes.csv"
 CLAIMS = "workflow/resources/claims.yaml"
 
 PUBLISHED_FOLDS = "workflow/resources/folds"
@@ -49,12 +54,21 @@ STATISTICS_TABLES = {
     "ladder": ["ladder"],
     "intervals": ["intervals", "subjects"],
     "classes": ["intervals"],
+    "channels": ["channels"],
     "comparisons": ["comparisons"],
     "groups": ["groups"],
     "sleep_measures": ["sleep_measures"],
 }
-TABLES = [*SUMMARY_TABLES, *(name for name in STATISTICS_TABLES if name not in SUMMARY_TABLES), "quality"]
-STATISTICS = ["intervals", "subjects", "groups", "comparisons", "ladder", "nights", "sleep_measures", "reliability"]
+TABLES = [
+    *SUMMARY_TABLES,
+    "published_sizes",
+    *(name for name in STATISTICS_TABLES if name not in SUMMARY_TABLES),
+    "quality",
+]
+STATISTICS = [
+    *("intervals", "subjects", "groups", "comparisons", "ladder", "channels", "nights", "sleep_measures"),
+    "reliability",
+]
 FIGURES = [
     *("ladder", "cost", "confusion", "subjects", "reliability", "sleep_agreement"),
     *("night", "training_curves", "hypnograms"),
@@ -62,7 +76,7 @@ FIGURES = [
 REPORTING_CODE = code_sha256(
     [
         *("reporting/*.py", "reporting/*.jinja", "evaluation/*.py", "protocols/*.py"),
-        *("data/quality.py", "data/hypnogram.py", "training/selection.py"),
+        *("data/quality.py", "data/hypnogram.py", "training/selection.py", "profiling/conventions.py"),
     ]
 )
 STORE_MARK = "results/mlflow-store.json"
@@ -70,6 +84,7 @@ STORE_MARK = "results/mlflow-store.json"
 TRAININGS = "results/{dataset}/trainings/{folds}/{window}/{model}/{channels}/{recipe}/seed-{seed}"
 
 NETWORKS, SKIPPED = plan(config)
+NOT_TRAINED = not_trained_sentences(SKIPPED)
 DATASETS = {name: dataset_of(config, name) for name in config["datasets"]}
 SIMULATED = [name for name, dataset in DATASETS.items() if dataset.simulation]
 FOLD_SETTINGS = {
@@ -261,6 +276,26 @@ def profiles(dataset):
     sizes = dict.fromkeys((network.model, len(config["channels"][network.channels])) for network in NETWORKS)
     networks = [(model, n_channels) for model, n_channels in sizes if describe(model).kind == "network"]
     return [f"results/profile/{model}-{n_channels}.json" for model, n_channels in networks]
+
+
+def own_recipes():
+    """By title of each model that is trained, the recipe of its own paper, where one is known."""
+    models = [describe(network.model) for network in NETWORKS]
+    return {model.title: model.published_recipe for model in models if model.published_recipe}
+
+
+def undefined_channels():
+    """Models and sets of channels that were asked for, but that the model is not defined for."""
+    return [
+        {
+            "title": describe(skipped.model).title,
+            "channels": skipped.channels,
+            "n_channels": len(config["channels"][skipped.channels]),
+            "reason": skipped.reason,
+        }
+        for skipped in SKIPPED
+        if skipped.channels
+    ]
 
 
 def table_files(name):

@@ -93,6 +93,25 @@ rule complexity:
         "../scripts/complexity.py"
 
 
+rule published_sizes:
+    input:
+        profiles=lambda w: profiles(w.dataset),
+        published=PUBLISHED_SIZES,
+    output:
+        **table_files("published_sizes"),
+    log:
+        "results/logs/{dataset}/published_sizes.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=REPORTING_CODE,
+        simulated=lambda w: DATASETS[w.dataset].simulated,
+    message:
+        "Table: published sizes of the networks of {wildcards.dataset}"
+    script:
+        "../scripts/published_sizes.py"
+
+
 rule claims:
     input:
         claims=CLAIMS,
@@ -187,6 +206,9 @@ rule statistics:
         code=REPORTING_CODE,
         simulated=lambda w: DATASETS[w.dataset].simulated,
         ladder=config["ladder"],
+        own_recipes=own_recipes(),
+        alone=next((name for name, channels in config["channels"].items() if channels == ["EEG Fpz-Cz"]), None),
+        undefined=undefined_channels(),
         folds=lambda w: by_protocol(w.dataset, "folds/{folds}.json"),
     message:
         "Statistics over the subjects of {wildcards.dataset}"
@@ -271,6 +293,7 @@ rule cost:
         ENVIRONMENT
     params:
         code=REPORTING_CODE,
+        estimators=[describe(n.model).title for n in NETWORKS if describe(n.model).kind == "estimator"],
         simulated=lambda w: DATASETS[w.dataset].simulated,
     message:
         "Figure: accuracy against cost on {wildcards.dataset}"
@@ -351,6 +374,7 @@ rule html_report:
         ENVIRONMENT
     params:
         code=REPORTING_CODE,
+        not_trained=NOT_TRAINED,
         simulated=lambda w: DATASETS[w.dataset].simulated,
     message:
         "Report of {wildcards.dataset}"
@@ -372,6 +396,7 @@ rule summary:
     params:
         simulated=lambda w: DATASETS[w.dataset].simulated,
         code=REPORTING_CODE,
+        not_trained=NOT_TRAINED,
         protocols=lambda w: {name: FOLD_SETTINGS[w.dataset, name].name for name in protocols_of(w.dataset)},
     message:
         "Joining the tables of {wildcards.dataset}"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from sleepbench.logs import logged
-from sleepbench.reporting.statistics import compute_statistics
+from sleepbench.reporting.statistics import Asked, compute_statistics
 
 with logged(snakemake.log[0]):
     compute_statistics(
@@ -13,4 +13,5 @@ with logged(snakemake.log[0]):
         str(Path(snakemake.output.intervals).parent),
         snakemake.params.folds,
         snakemake.input.quality,
+        Asked(snakemake.params.own_recipes, snakemake.params.alone, snakemake.params.undefined),
     )

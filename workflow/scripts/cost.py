@@ -13,4 +13,5 @@ with logged(snakemake.log[0]):
         snakemake.output.png,
         snakemake.output.pdf,
         snakemake.output.csv,
+        snakemake.params.estimators,
     )

@@ -13,4 +13,5 @@ with logged(snakemake.log[0]):
         snakemake.input.claims,
         snakemake.input.profiles,
         snakemake.output.report,
+        snakemake.params.not_trained,
     )

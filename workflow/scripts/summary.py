@@ -12,4 +12,5 @@ with logged(snakemake.log[0]):
         snakemake.input.tables,
         snakemake.input.figures,
         snakemake.output.summary,
+        snakemake.params.not_trained,
     )

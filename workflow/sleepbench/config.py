@@ -343,6 +343,15 @@ def _combinations(config: dict, models: Sequence[str]) -> tuple[list[Network], l
     return list(networks), list(skipped)
 
 
+def not_trained_sentences(skipped: Iterable[Skipped]) -> list[str]:
+    """What is skipped as sentences, one for each recipe or set of channels and reason, models by their titles."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for one in skipped:
+        asked = f"recipe {one.recipe}" if one.recipe else f"input {one.channels}"
+        models.setdefault((asked, one.reason), []).append(describe(one.model).title)
+    return [f"{asked[0].upper()}{asked[1:]}: {reason} ({', '.join(t)})." for (asked, reason), t in models.items()]
+
+
 def simulation_ids(simulation: dict) -> list[str]:
     """Ids of the recordings that a dataset's `simulation` describes."""
     if "shape" in simulation:

@@ -18,6 +18,7 @@ MAIN, AUDIT = "main_results", "audit"
 NETWORK = ("protocol", "title", "channels", "recipe")
 TABLE_KEYS = {
     AUDIT: ("protocol",),
+    "channels": NETWORK,
     "claims": ("id",),
     "classes": (*NETWORK, "stage"),
     "comparisons": ("protocol", "channels", "recipe", "first", "second"),

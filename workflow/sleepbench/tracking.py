@@ -272,6 +272,7 @@ def _row(listed: dict, run: Run, simulated: bool) -> dict:
         "selection": listed["selection"],
         "window": settings["window"],
         "training_epochs": settings["recipe"]["training_epochs"],
+        "trained_epochs": record["runs"]["last"]["training_epoch"],
         "recipe_settings": recipe_json(settings["recipe"]),
         **{f"n_{name}": n for name, n in record["n_epochs"].items()},
         "directory": listed["directory"],

@@ -42,6 +42,18 @@ def agrees(count: float, printed: str) -> bool:
     return low <= count <= high
 
 
+def counts_per_epoch(counts: Mapping[str, int | None]) -> dict[str, int | None]:
+    """Parameters, and operations of one 30-s epoch by convention, from those of `count_operations`.
+
+    What a sequence model does for a whole sequence is divided by its length, rounded; None stays None.
+    """
+    of_pass = {name: counts.get(name) for name in CONVENTIONS}
+    return {
+        "parameters": counts["parameters"],
+        **{name: None if count is None else round(count / counts["length"]) for name, count in of_pass.items()},
+    }
+
+
 def explain(counts: Mapping[str, int | None], published_flops: str) -> str:
     """Name the convention, a key of `CONVENTIONS`, whose count is the published number; `NONE` when none is.
 

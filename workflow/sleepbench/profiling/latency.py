@@ -1,6 +1,7 @@
 """Time from one epoch of signal, or one sequence of epochs, to its logits, on one CPU thread.
 
-`python -m sleepbench.profiling.latency NAME N_CHANNELS WARM_UPS RUNS` measures in its own process and prints JSON.
+`python -m sleepbench.profiling.latency NAME N_CHANNELS WARM_UPS RUNS SECONDS` measures in its own process and prints
+JSON.
 """
 
 import json
@@ -9,7 +10,9 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,21 +20,36 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.models import create_model, describe
 from sleepbench.stages import SAMPLES_PER_EPOCH
 
+if TYPE_CHECKING:
+    import torch
 
-def measure_latency(model_name: str, n_channels: int, warm_ups: int = 50, runs: int = 400) -> dict:
+FEWEST_RUNS = 50
+"""Timed passes of a network that is slow, unless fewer are asked for."""
+FEWEST_WARM_UPS = 3
+SHARE_OF_WARM_UPS = 0.2
+"""Of the seconds, at most, where more than the fewest warm-ups are asked for."""
+
+
+def measure_latency(model_name: str, n_channels: int, warm_ups: int = 50, runs: int = 400, seconds: float = 20) -> dict:
     """Time single forward passes of a model with fresh weights in a clean process with one thread.
 
     PyTorch eager, evaluation mode, inference mode, batch 1: one epoch, or for a sequence model one sequence of the
     length it is trained on. Nothing else should run on the machine meanwhile.
 
+    Parameters
+    ----------
+    warm_ups, runs : passes before the clock counts, and timed ones, of a network that is quick enough
+    seconds : what all of them may take; a slower network gets fewer passes, but 3 warm-ups and 50 timed ones if asked
+        for that many
+
     Returns
     -------
-    dict of median_us, iqr_us and p99_us (microseconds a pass), length (epochs of a pass), median_us_per_epoch, runs,
-    warm_ups, threads, batch_size, model, n_channels, hardware, torch and python
+    dict of median_us, iqr_us and p99_us (microseconds a pass), length (epochs of a pass), median_us_per_epoch, runs
+    and warm_ups (as many as there were), threads, batch_size, model, n_channels, hardware, torch and python
     """
     if describe(model_name).kind != "network":
         raise BenchmarkError(f"latency of {model_name}: it is no network, so there is no forward pass to time")
-    arguments = [model_name, str(n_channels), str(warm_ups), str(runs)]
+    arguments = [model_name, str(n_channels), str(warm_ups), str(runs), str(seconds)]
     # Thread pools are sized when their libraries load, so one thread must be asked for before the process starts.
     finished = subprocess.run(
         [sys.executable, "-m", "sleepbench.profiling.latency", *arguments],
@@ -47,7 +65,7 @@ def measure_latency(model_name: str, n_channels: int, warm_ups: int = 50, runs: 
     return json.loads(finished.stdout)
 
 
-def _time_forward_passes(model_name: str, n_channels: int, warm_ups: int, runs: int) -> dict:
+def _time_forward_passes(model_name: str, n_channels: int, warm_ups: int, runs: int, seconds: float) -> dict:
     import torch
 
     torch.set_num_threads(1)
@@ -56,14 +74,10 @@ def _time_forward_passes(model_name: str, n_channels: int, warm_ups: int, runs: 
     length = describe(model_name).sequence_length
     axes = (1, n_channels, SAMPLES_PER_EPOCH) if length is None else (1, length, n_channels, SAMPLES_PER_EPOCH)
     signals = 30 * torch.randn(axes)  # 30 microvolts, about the amplitude of an EEG
-    microseconds = np.empty(runs)
     with torch.inference_mode():
-        for _ in range(warm_ups):
-            model(signals)
-        for run in range(runs):
-            start = time.perf_counter_ns()
-            model(signals)
-            microseconds[run] = (time.perf_counter_ns() - start) / 1000
+        before = _passes(model, signals, warm_ups, min(warm_ups, FEWEST_WARM_UPS), SHARE_OF_WARM_UPS * seconds)
+        timed = _passes(model, signals, runs, min(runs, FEWEST_RUNS), seconds - sum(before) / 1e6)
+    warm_ups, runs, microseconds = len(before), len(timed), np.array(timed)
     lower, median, upper, p99 = np.percentile(microseconds, [25, 50, 75, 99])
     return {
         "median_us": median,
@@ -83,6 +97,19 @@ def _time_forward_passes(model_name: str, n_channels: int, warm_ups: int, runs: 
     }
 
 
+def _passes(
+    model: Callable[["torch.Tensor"], object], signals: "torch.Tensor", most: int, fewest: int, seconds: float
+) -> list[float]:
+    """Microseconds of each pass, until there are `most` of them, or `fewest` and the seconds are over."""
+    taken: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(taken) < fewest or (len(taken) < most and time.perf_counter() < end):
+        start = time.perf_counter_ns()
+        model(signals)
+        taken.append((time.perf_counter_ns() - start) / 1000)
+    return taken
+
+
 def _processor_name() -> str:
     """The processor's own name on Linux, where the platform module knows none; what that module knows elsewhere."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -93,5 +120,5 @@ def _processor_name() -> str:
 
 
 if __name__ == "__main__":
-    name, *numbers = sys.argv[1:]
-    print(json.dumps(_time_forward_passes(name, *map(int, numbers))))
+    name, *counts, limit = sys.argv[1:]
+    print(json.dumps(_time_forward_passes(name, *map(int, counts), float(limit))))

@@ -17,7 +17,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from sleepbench.files import read_json, write_text
-from sleepbench.reporting import audit_table, quality, statistics_figures, statistics_tables, tables
+from sleepbench.reporting import (
+    audit_table,
+    published_sizes,
+    quality,
+    statistics_figures,
+    statistics_tables,
+    tables,
+)
 from sleepbench.reporting.run_provenance import Origins
 from sleepbench.reporting.tables import DASH, DATA_NAMES, SIMULATED, Column, Layout, title
 
@@ -73,6 +80,12 @@ TABLES = {
     "claims": ("Published claims", tables.CLAIMS, tables.CLAIMS_CAPTION),
     "audit": (audit_table.HEADING, audit_table.LAYOUT, audit_table.CAPTION),
     "complexity": ("Size and cost of the networks", tables.COMPLEXITY, tables.COMPLEXITY_CAPTION),
+    "published_sizes": (published_sizes.HEADING, published_sizes.LAYOUT, published_sizes.CAPTION),
+    "channels": (
+        statistics_tables.HEADINGS["channels"],
+        statistics_tables.CHANNELS,
+        statistics_tables.CHANNELS_CAPTION,
+    ),
     "intervals": (
         statistics_tables.HEADINGS["intervals"],
         statistics_tables.INTERVALS,
@@ -305,7 +318,8 @@ class Sources:
             return [self._folds(record)]
         networks = [(profile["title"], profile["n_channels"]) for profile in self.profiles]
         network = (record.get("model"), record.get("n_channels"))
-        counted = record.get("mark") == "measured" or not pd.isna(record.get("ours"))
+        ours = any(not pd.isna(record.get(name)) for name in ("ours", "our_parameters"))
+        counted = record.get("mark") == "measured" or ours
         return [f"N{networks.index(network) + 1}"] if counted and network in networks else []
 
     def _folds(self, record: pd.Series) -> str:
@@ -433,6 +447,7 @@ def write_report(
     opening: Sequence[Line],
     output: str | Path,
     profiles: Sequence[str | Path] = (),
+    not_trained: Sequence[str] = (),
 ) -> None:
     """Write the report as one self-contained HTML file; the same inputs give the same bytes.
 
@@ -443,6 +458,7 @@ def write_report(
     claims : the table of verdicts (CSV), checked here: no verdict may rest on simulated runs
     opening : the first lines of the page
     profiles : the profiles of the networks, listed under provenance
+    not_trained : sentences on what was asked for and skipped
     """
     check_verdicts(read_claims(claims), simulated)
     origins = Origins(tables.complete_runs(tables.read_runs(runs), dataset, simulated), folds, simulated)
@@ -462,6 +478,7 @@ def write_report(
         dataset=dataset,
         simulated=SIMULATED if simulated else "",
         opening=list(opening),
+        not_trained=" ".join(not_trained),
         tables=shown,
         figures=[shown_figure(figure, dataset, simulated) for figure in figures],
         provenance_heading=title(dataset, simulated, "Provenance"),
@@ -502,10 +519,12 @@ def dataset_report(
     claims: str | Path,
     profiles: Sequence[str | Path],
     output: str | Path,
+    not_trained: Sequence[str] = (),
 ) -> None:
     """The report on a dataset from its files: tables and figures are known by their stems, TABLES and FIGURES.
 
-    `audit` is that of the protocols for machines (JSON); `claims`, the table of verdicts, may be one of `csvs`.
+    `audit` is that of the protocols for machines (JSON); `claims`, the table of verdicts, may be one of `csvs`;
+    `not_trained` are sentences on what was asked for and skipped.
     """
     opening = opening_lines(
         dataset,
@@ -525,4 +544,5 @@ def dataset_report(
         opening,
         output,
         profiles,
+        not_trained,
     )

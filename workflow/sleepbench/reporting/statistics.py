@@ -9,6 +9,7 @@ seed, and every metric is in 0..1 (kappa in -1..1). Subjects are text of two dig
     groups.csv          pooled metrics by age group and sex
     comparisons.csv     models compared pairwise over subjects
     ladder.csv          the change from one rung of the ladder of protocols to the next
+    channels.csv        models on several sets of channels under the final protocol, and what a set changes
     nights.csv          sleep measures of each night, scored and predicted, by the first seed
     sleep_measures.csv  their agreement over nights, by the first seed
     reliability.csv     confidence and accuracy by bin of confidence, all seeds together
@@ -24,7 +25,7 @@ all digits: read it with dtype str.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +60,21 @@ from sleepbench.reporting.run_files import (
     uncovered,
     wrong_epochs,
 )
-from sleepbench.reporting.tables import complete_runs, confusions, read_runs
+from sleepbench.reporting.tables import complete_runs, confusions, final_protocol, read_runs
 from sleepbench.stages import STAGES
 
 COMPARED = ("accuracy", "macro_f1", "cohen_kappa")
 """Metrics of a subject in which models are compared; each is corrected on its own."""
 
+<<<<<<< ours
+=======
+PUBLISHED = "published"
+"""The recipes of the models' own papers, all of them together, in comparisons."""
+
+CALIBRATION = "expected_calibration_error"
+MEAN_OF_FOLDS = "accuracy_mean_of_folds"
+
+>>>>>>> theirs
 INTERVAL_COLUMNS = (
     *("metric", "estimate", "low", "high", "n_subjects", "macro_f1_stages"),
     *("seeds", "seed_sd", "seed_min", "seed_max"),
@@ -75,24 +85,46 @@ GROUP_COLUMNS = (
 )
 COMPARISON_COLUMNS = (
     *("protocol", "channels", "recipe", "metric", "first", "second", "n_subjects", "n_undefined", "n_zero"),
-    *("median_difference", "statistic", "p", "p_holm", "smallest_p", "rank_biserial", "run_keys"),
+    *("median_difference", "statistic", "p", "p_holm", "smallest_p", "rank_biserial"),
+    *("first_recipe", "second_recipe", "run_keys"),
 )
 LADDER_COLUMNS = (
     *("rung", "protocol", "from_protocol", *NETWORK, "metric", "value", "value_low", "value_high"),
     *("change", "change_low", "change_high", "n_subjects", "n_shared", "seeds", "seeds_shared", "run_keys"),
 )
+CHANNELS_COLUMNS = (
+    *("protocol", *NETWORK, "n_channels", "from_channels", "metric", "value", "value_low", "value_high"),
+    *("change", "change_low", "change_high", "n_subjects", "n_shared", "seeds", "seeds_shared", "reason", "run_keys"),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the configuration says of the networks that are compared.
+
+    own_recipes : title of a model -> the recipe of its paper, where one is known
+    alone : the set of channels that holds EEG Fpz-Cz and nothing else
+    undefined : models and sets of channels that were asked for, but that the model is not defined for, each with
+        title, channels, n_channels and reason
+    """
+
+    own_recipes: Mapping[str, str] = field(default_factory=dict)
+    alone: str | None = None
+    undefined: Sequence[Mapping] = ()
 
 
 @dataclass(frozen=True)
 class NetworkStatistics:
     """What is computed of one network under one protocol.
 
-    `confusions` is (n_seeds, n_subjects, 5, 5), in the order of `seeds`, as is `mean_of_folds` (n_seeds,): the mean
-    over folds of the fold accuracies. `tested_by` gives by seed and recording the key of the run that tests it.
+    `n_channels` are the channels of its set. `confusions` is (n_seeds, n_subjects, 5, 5), in the order of `seeds`, as
+    is `mean_of_folds` (n_seeds,): the mean over folds of the fold accuracies. `tested_by` gives by seed and recording
+    the key of the run that tests it.
     """
 
     protocol: str
     network: tuple[str, str, str]
+    n_channels: int
     subjects: list[str]
     seeds: list[int]
     tested_by: dict[int, dict[str, str]]
@@ -125,6 +157,7 @@ def compute_statistics(
     directory: str,
     folds: Mapping[str, str] | None = None,
     qualities: Sequence[str] = (),
+    asked: Asked | None = None,
 ) -> None:
     """Write the statistics of all runs on a dataset, each file of the module's list whole or not at all.
 
@@ -137,6 +170,7 @@ def compute_statistics(
     directory : where the files are written
     folds : protocol -> path of its fold file, against which the tested recordings are held
     qualities : quality files of the prepared recordings, against which the tested epochs and their stages are held
+    asked : what the configuration says of the networks; None: no recipe is a model's own, and nothing was skipped
 
     BenchmarkError, before anything is written, lists every run that is missing, there twice, of other settings or code
     than its like, or whose predictions were changed since they were written, cannot be read, do not cover its fold or
@@ -166,7 +200,7 @@ def compute_statistics(
         raise BenchmarkError(
             f"no statistics can be made of the runs on {dataset}; {RUN_AGAIN}:\n  " + "\n  ".join(problems)
         )
-    for name, content in statistics_tables(results, ladder, recordings).items():
+    for name, content in statistics_tables(results, ladder, recordings, asked or Asked()).items():
         with replacing(Path(directory) / f"{name}.csv") as temporary:
             content.to_csv(temporary, index=False)
 
@@ -366,6 +400,7 @@ def network_statistics(
     return NetworkStatistics(
         protocol,
         network,
+        int(runs.n_channels.iloc[0]),
         subjects,
         accuracies.index.tolist(),
         tested_by,
@@ -434,15 +469,16 @@ def pooled_reliability(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def statistics_tables(
-    results: Sequence[NetworkStatistics], ladder: Sequence[str], recordings: Sequence[Recording]
+    results: Sequence[NetworkStatistics], ladder: Sequence[str], recordings: Sequence[Recording], asked: Asked
 ) -> dict[str, pd.DataFrame]:
     """The content of every file, by its name without ending."""
     return {
         "intervals": _joined(results, "intervals"),
         "subjects": subjects_table(results, recordings),
         "groups": _joined(results, "groups"),
-        "comparisons": comparisons_table(results),
+        "comparisons": comparisons_table(results, asked.own_recipes),
         "ladder": ladder_table(results, ladder),
+        "channels": channels_table(results, asked),
         "nights": _joined(results, "nights"),
         "sleep_measures": _joined(results, "sleep_measures"),
         "reliability": _joined(results, "reliability"),
@@ -487,25 +523,85 @@ def subjects_table(results: Sequence[NetworkStatistics], recordings: Sequence[Re
     return pd.DataFrame(rows)
 
 
-def comparisons_table(results: Sequence[NetworkStatistics]) -> pd.DataFrame:
+def comparisons_table(
+    results: Sequence[NetworkStatistics], own_recipes: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Models compared pairwise over subjects, among those of one protocol, set of channels and recipe.
 
-    Models that differ in channels or recipe too are not compared: nobody could say what a difference is due to. Holm's
-    correction is over the pairs of one protocol, channels, recipe and metric. No rows where each has one model only.
+    Models that differ in channels or recipe too are not compared: nobody could say what a difference is due to. But
+    models that are each trained by the recipe of its own paper, `own_recipes`, are: as published. Holm's correction is
+    over the pairs of one protocol, channels, recipe and metric. No rows where each has one model only.
+    """
+    tables = [pd.DataFrame(columns=list(COMPARISON_COLUMNS))]
+    for (protocol, channels, recipe), models in _compared_together(results, own_recipes or {}).items():
+        for metric in COMPARED if len(models) > 1 else ():
+            pairs = paired_comparisons({title: model.per_subject[metric] for title, model in models.items()}, metric)
+            keys = {title: model.run_keys() for title, model in models.items()}
+            recipes = {title: model.network[2] for title, model in models.items()}
+            named = pairs.assign(protocol=protocol, channels=channels, recipe=recipe)
+            named["first_recipe"], named["second_recipe"] = pairs["first"].map(recipes), pairs.second.map(recipes)
+            named["run_keys"] = pairs["first"].map(keys) + " " + pairs.second.map(keys)
+            tables.append(named[list(COMPARISON_COLUMNS)])
+    return pd.concat(tables[1:], ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+def _compared_together(
+    results: Sequence[NetworkStatistics], own_recipes: Mapping[str, str]
+) -> dict[tuple[str, str, str], dict[str, NetworkStatistics]]:
+    """The models of each protocol, set of channels and recipe, by their titles; PUBLISHED is a recipe here.
+
+    Left out is what another one holds: the models of a recipe where all of them are published with it and others too,
+    and the published ones where all have one recipe.
     """
     families: dict[tuple[str, str, str], dict[str, NetworkStatistics]] = {}
     for result in results:
         title, channels, recipe = result.network
         families.setdefault((result.protocol, channels, recipe), {})[title] = result
-    tables = [pd.DataFrame(columns=list(COMPARISON_COLUMNS))]
-    for (protocol, channels, recipe), models in families.items():
-        for metric in COMPARED if len(models) > 1 else ():
-            pairs = paired_comparisons({title: model.per_subject[metric] for title, model in models.items()}, metric)
-            keys = {title: model.run_keys() for title, model in models.items()}
-            named = pairs.assign(protocol=protocol, channels=channels, recipe=recipe)
-            named["run_keys"] = pairs["first"].map(keys) + " " + pairs.second.map(keys)
-            tables.append(named[list(COMPARISON_COLUMNS)])
-    return pd.concat(tables[1:], ignore_index=True) if len(tables) > 1 else tables[0]
+        if own_recipes.get(title) == recipe:
+            families.setdefault((result.protocol, channels, PUBLISHED), {})[title] = result
+    members = {key: {(key[:2], model.network) for model in models.values()} for key, models in families.items()}
+    held = {
+        key
+        for key in families
+        for other in families
+        if members[key] < members[other] or (members[key] == members[other] and key[2] == PUBLISHED != other[2])
+    }
+    return {key: models for key, models in families.items() if key not in held}
+
+
+def channels_table(results: Sequence[NetworkStatistics], asked: Asked) -> pd.DataFrame:
+    """The metrics of each model and recipe by set of channels under the final protocol, and what the set changes.
+
+    Changes are those from EEG Fpz-Cz alone or, where the model was not run on it, from its smallest set; with
+    bootstrap intervals paired by subject, on the seeds that both have. The reference itself has none. Sets are in
+    ascending order of their numbers of channels. A set that the model is not defined for has one row with the reason.
+    """
+    protocol = final_protocol(list(dict.fromkeys(result.protocol for result in results)))
+    by_model: dict[tuple[str, str], list[NetworkStatistics]] = {}
+    for result in results:
+        if result.protocol == protocol:
+            title, _, recipe = result.network
+            by_model.setdefault((title, recipe), []).append(result)
+    rows = []
+    for title in dict.fromkeys([*(title for title, _ in by_model), *(one["title"] for one in asked.undefined)]):
+        for sets in (sets for (other, _), sets in by_model.items() if other == title):
+            # Stable: of sets of one size, the first comes first.
+            ordered = sorted(sets, key=lambda result: result.n_channels)
+            reference = next((result for result in ordered if result.network[1] == asked.alone), ordered[0])
+            for result in ordered:
+                rows += _of_channels(result, None if result is reference else reference)
+        rows += [{"protocol": protocol, **one} for one in asked.undefined if one["title"] == title]
+    counts = dict.fromkeys(("n_subjects", "n_shared", "seeds", "seeds_shared"), "Int64")
+    return pd.DataFrame(rows, columns=list(CHANNELS_COLUMNS)).astype(counts)
+
+
+def _of_channels(result: NetworkStatistics, reference: NetworkStatistics | None) -> list[dict]:
+    """A network's rows of the table of channels, one per metric."""
+    rows = _rung(result, reference, COMPARED)
+    named = {**_named(result), "n_channels": result.n_channels}
+    if reference is not None:
+        named["from_channels"] = reference.network[1]
+    return [{**named, **{name: value for name, value in row.items() if name != "from_protocol"}} for row in rows]
 
 
 def ladder_table(results: Sequence[NetworkStatistics], ladder: Sequence[str]) -> pd.DataFrame:
@@ -531,17 +627,21 @@ def ladder_table(results: Sequence[NetworkStatistics], ladder: Sequence[str]) ->
     return pd.DataFrame(rows, columns=list(LADDER_COLUMNS)).astype({"n_shared": "Int64", "seeds_shared": "Int64"})
 
 
-def _rung(result: NetworkStatistics, before: NetworkStatistics | None) -> list[dict]:
-    """A network's rows of one rung, one per metric."""
+def _rung(
+    result: NetworkStatistics,
+    before: NetworkStatistics | None,
+    metric_names: Sequence[str] = ("accuracy", MEAN_OF_FOLDS, "macro_f1"),
+) -> list[dict]:
+    """A network's rows of one rung, one per metric; `before` is the rung before, or the network on other channels."""
     pooled = result.intervals.set_index("metric")
     shared = [] if before is None else sorted(set(before.seeds) & set(result.seeds))
     changes = None
     if shared:
         compared = (_of_seeds(before, shared), _of_seeds(result, shared))
-        changes = bootstrap_differences(*compared, metrics=("accuracy", "macro_f1"))
+        changes = bootstrap_differences(*compared, metrics=[name for name in metric_names if name != MEAN_OF_FOLDS])
     rows = []
     keys = " ".join([result.run_keys(), *([before.run_keys(shared)] if shared else [])])
-    for metric in ("accuracy", MEAN_OF_FOLDS, "macro_f1"):
+    for metric in metric_names:
         row = {"metric": metric, "n_subjects": len(result.subjects), "seeds": len(result.seeds), "run_keys": keys}
         if metric == MEAN_OF_FOLDS:
             row["value"] = result.mean_of_folds.mean()

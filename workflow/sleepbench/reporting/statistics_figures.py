@@ -25,6 +25,7 @@ from matplotlib.transforms import Bbox
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.claims import Claim, load_claims
 from sleepbench.files import read_json
+from sleepbench.profiling.conventions import counts_per_epoch
 from sleepbench.reporting.figures import NETWORK, heading, network_name, write_csv
 from sleepbench.reporting.style import (
     BLUE,
@@ -37,7 +38,7 @@ from sleepbench.reporting.style import (
     new_figure,
     save,
 )
-from sleepbench.reporting.tables import data_name, read_runs
+from sleepbench.reporting.tables import data_name, final_protocol, read_runs
 
 CAPTIONS = {
     "ladder": (
@@ -51,11 +52,13 @@ CAPTIONS = {
     ),
     "cost": (
         "Accuracy against operations and size",
-        "Pooled accuracy against the multiply-accumulates of convolutions and linear layers (MACs) for one 30-s epoch, "
-        "and against the trainable parameters. Filled: measured here, under the first protocol and under the clean "
-        "one, drawn side by side at the same cost; bars are 95 % bootstrap intervals over subjects. Open: published, "
+        "Pooled accuracy against the multiply-accumulates (MACs) for one 30-s epoch, of a sequence model those of a "
+        "training sequence divided by its length, and against the trainable parameters. Filled: measured here, under "
+        "the first protocol and under the clean one, drawn side by side at the same cost; bars are 95 % bootstrap "
+        "intervals over subjects. Open: published, "
         "where the source prints the accuracy and the count of the axis. Operations in another convention are no MACs "
-        "and are not drawn, and on simulated data nothing published is.",
+        "and are not drawn, and on simulated data nothing published is. Models that "
+        "are no networks have no such cost and are left out.",
     ),
     "subjects": (
         "Subjects",
@@ -82,7 +85,6 @@ CAPTIONS = {
 }
 """Heading and caption of each figure by the stem of its PNG."""
 
-CLEAN = "clean"
 GREY = "#767676"
 INTERVAL = "bars: 95 % intervals over subjects"
 
@@ -111,11 +113,6 @@ def networks_of(table: pd.DataFrame) -> list[Network]:
 def rows_of(table: pd.DataFrame, network: Network) -> pd.DataFrame:
     """The rows of one network."""
     return table[(table[NETWORK] == list(network)).all(axis=1)]
-
-
-def final_protocol(protocols: Sequence[str]) -> str:
-    """The protocol whose numbers count: the clean one where it was run, else the last."""
-    return CLEAN if CLEAN in protocols else protocols[-1]
 
 
 def spoken(name: str) -> str:
@@ -284,6 +281,7 @@ def cost_figure(
     png: str,
     pdf: str,
     csv: str,
+    estimators: Sequence[str] = (),
 ) -> None:
     """Accuracy against multiply-accumulates and against parameters, with what is published of both.
 
@@ -293,30 +291,37 @@ def cost_figure(
     runs : the runs table, which says how many channels a set of channels has
     profiles : one JSON per profiled network: title, n_channels, operations
     published, claims : the tables of published results and of published claims
+    estimators : titles of models that are no networks and so have no profile: they are left out
     """
     statements = load_claims(claims)
-    measured = measured_costs(
-        read_statistics(intervals, INTERVAL_COLUMNS), read_runs(runs), [read_json(profile) for profile in profiles]
-    )
+    accuracies = read_statistics(intervals, INTERVAL_COLUMNS)
+    left_out = [title for title in accuracies.title.unique() if title in estimators]
+    read_profiles = [read_json(profile) for profile in profiles]
+    measured = measured_costs(accuracies, read_runs(runs), read_profiles, left_out)
     # Published accuracies are on Sleep-EDF: beside simulated data they would invite a comparison that means nothing.
     others = [] if simulated else published_costs(pd.read_csv(published), statements, dataset)
     points = cost_points(measured, others)
-    save(draw_cost(points, cost_note(statements, dataset, simulated), dataset, simulated), png, pdf)
+    save(draw_cost(points, cost_note(statements, dataset, simulated, left_out), dataset, simulated), png, pdf)
     write_csv(points, csv, simulated)
 
 
-def measured_costs(intervals: pd.DataFrame, runs: pd.DataFrame, profiles: Sequence[dict]) -> list[dict]:
+def measured_costs(
+    intervals: pd.DataFrame, runs: pd.DataFrame, profiles: Sequence[dict], left_out: Sequence[str] = ()
+) -> list[dict]:
     """One row per quantity, network and protocol: the first protocol, and the final one (see `final_protocol`).
 
-    BenchmarkError for a network that was not profiled.
+    Models whose titles are in `left_out` have none. BenchmarkError for another one that was not profiled.
     """
-    operations = {(profile["title"], profile["n_channels"]): profile["operations"] for profile in profiles}
+    operations = {
+        (profile["title"], profile["n_channels"]): counts_per_epoch(profile["operations"]) for profile in profiles
+    }
     sizes = runs.drop_duplicates(["title", "channels"]).set_index(["title", "channels"]).n_channels
     accuracies = intervals[intervals.metric == "accuracy"]
     protocols = list(accuracies.protocol.unique())
     if not protocols:
         raise BenchmarkError("the intervals have no row of the metric accuracy; make the statistics again")
     compared = dict.fromkeys((protocols[0], final_protocol(protocols)))
+    accuracies = accuracies[~accuracies.title.isin(left_out)]
     rows = []
     for quantity, protocol in product(QUANTITIES, compared):
         for row in accuracies[accuracies.protocol == protocol].itertuples():
@@ -373,29 +378,39 @@ def published_costs(published: pd.DataFrame, claims: Sequence[Claim], dataset: s
 def cost_points(measured: list[dict], published: list[dict]) -> pd.DataFrame:
     """All points, columns COST_COLUMNS; accuracy, low and high in 0..1. `number` is that of the key of the figure."""
     points = pd.DataFrame([*measured, *published]).reindex(columns=list(COST_COLUMNS))
-    who = points[[*NETWORK]].astype(object).where(points[[*NETWORK]].notna(), "").astype(str).agg("\0".join, axis=1)
+    names = points[[*NETWORK]].astype(object).where(points[[*NETWORK]].notna(), "").astype(str)
+    who = pd.Series(map("\0".join, names.itertuples(index=False)), index=points.index, dtype=object)
     who = who.where(points.mark == "measured", who + "\0" + points.source.astype(str))
     return points.assign(number=pd.factorize(who)[0] + 1)
 
 
-def cost_note(claims: Sequence[Claim], dataset: str, simulated: bool) -> str:
-    """What is drawn of what is published, and what is not."""
+def cost_note(claims: Sequence[Claim], dataset: str, simulated: bool, left_out: Sequence[str] = ()) -> str:
+    """What is drawn of what is published, and what is not; and which models are left out."""
+    no_network = f" No network, so without such a cost: {'; '.join(left_out)}." if left_out else ""
     if simulated:
-        return "Published accuracies are on Sleep-EDF, cannot be compared with simulated data and are not drawn."
+        published = "Published accuracies are on Sleep-EDF, cannot be compared with simulated data and are not drawn."
+        return published + no_network
     printed = [f"{c.statement} of {c.model} ({c.unit})" for c in claims if c.test["kind"].startswith("flops")]
     note = f"Published: accuracy on {data_name(dataset, simulated)} and count as printed; protocols differ."
     if printed:
         note += f" Not drawn, because they are no MACs: {'; '.join(printed)}."
-    return note
+    return note + no_network
 
 
 def draw_cost(points: pd.DataFrame, note: str, dataset: str, simulated: bool) -> Figure:
-    """Draw `cost_points`; a number at each network's points leads to its name in the key."""
+    """Draw `cost_points`; a number at each network's points leads to its name in the key.
+
+    Without any measured network, as where only an estimator was run, the figure says so.
+    """
     protocols = list(points[points.mark == "measured"].protocol.unique())
     key = points.drop_duplicates("number")
     note = textwrap.fill(note, 40)
     text = heading(dataset, simulated, "Accuracy against operations and size")
     with rc_context(STYLE):
+        if not protocols:
+            figure = new_figure(PAGE_WIDTH, 1, text)
+            figure.text(0.5, 0.4, "no network was run", ha="center")
+            return figure
         lines = "\n".join([*_key_names(key), note]).count("\n") + len(protocols) + 5
         figure = new_figure(PAGE_WIDTH, max(3, 0.7 + 0.14 * lines), text)
         grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 1))

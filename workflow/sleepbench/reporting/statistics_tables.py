@@ -45,6 +45,7 @@ HEADINGS = {
     "groups": "Results by age group and sex",
     "comparisons": "Models compared over subjects",
     "ladder": "The ladder of protocols",
+    "channels": "What the channels are worth",
     "sleep_measures": "Sleep measures, predicted against scored",
 }
 """Titles of the tables by name, without the data they are of."""
@@ -321,6 +322,7 @@ def write_groups(groups: str, dataset: str, simulated: bool, csv: str, markdown:
 # -------------------------------------------------------------------------------------------------------- comparisons
 
 PAIR = ["protocol", "channels", "recipe", "first", "second"]
+RECIPES = ["first_recipe", "second_recipe"]
 COMPARED = {"accuracy": "acc.", "macro_f1": "MF1"}
 VALUES = ("median_difference", "p", "p_holm", "rank_biserial", "n_subjects", "n_zero", "smallest_p")
 
@@ -332,17 +334,20 @@ def comparisons_table(comparisons: pd.DataFrame) -> pd.DataFrame:
         of_metric = comparisons[comparisons.metric == metric].set_index(PAIR)[list(VALUES)]
         of_metric = of_metric.assign(median_difference=100 * of_metric.median_difference.astype(float))
         table = table.join(of_metric.add_prefix(f"{metric}_"))
+    table = table.join(comparisons.drop_duplicates(PAIR).set_index(PAIR)[RECIPES])
     return _with_run_keys(table.reset_index(), comparisons, PAIR)
 
 
 def comparisons_note(row: pd.Series) -> str:
-    """Input, recipe, subjects, and how small the p values can get."""
+    """Input, recipe or that of either model, subjects, and how small the p values can get."""
+    first, second = (row[name] for name in RECIPES)
+    own = "" if first == second == row["recipe"] else f" ({first} and {second})"
     used = ", ".join(
         f"{short} {row[f'{name}_n_subjects'] - row[f'{name}_n_zero']:.0f} (p cannot fall below "
         f"{row[f'{name}_smallest_p']:.2g})"
         for name, short in COMPARED.items()
     )
-    return f"{inputs(row)}; {counted(row['accuracy_n_subjects'], 'subject')}; differences other than zero: {used}"
+    return f"{inputs(row)}{own}; {counted(row['accuracy_n_subjects'], 'subject')}; differences other than zero: {used}"
 
 
 COMPARISONS = Layout(
@@ -367,7 +372,8 @@ COMPARISONS = Layout(
     note=comparisons_note,
 )
 COMPARISONS_CAPTION = (
-    "Models of one protocol, input and recipe compared over subjects. Diff.: median over subjects of second - first, "
+    "Models of one protocol, input and recipe compared over subjects; as published: each by the recipe of its own "
+    "paper, which the notes name. Diff.: median over subjects of second - first, "
     "in percentage points of each subject's own accuracy (acc.) or macro-F1 (MF1, over the stages that were scored or, "
     "by that model, predicted in the subject), mean over seeds. p: Wilcoxon's signed-rank test, two-sided, without "
     "differences of zero, with Holm's correction for all pairs of the protocol, input and recipe. r: matched-pairs "
@@ -380,7 +386,7 @@ NO_PAIR = "No protocol has two models of the same input and recipe: there is not
 
 def write_comparisons(comparisons: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str) -> None:
     """The table of paired comparisons, from comparisons.csv; without rows where there is nothing to compare."""
-    table = comparisons_table(read_statistics(comparisons, (*PAIR, "metric", *VALUES)))
+    table = comparisons_table(read_statistics(comparisons, (*PAIR, *RECIPES, "metric", *VALUES)))
     caption = NO_PAIR if table.empty else COMPARISONS_CAPTION
     heading = title(dataset, simulated, HEADINGS["comparisons"])
     write_table(table, csv, COMPARISONS, dataset, heading, caption, markdown, latex)
@@ -451,6 +457,80 @@ def write_ladder(ladder: str, dataset: str, simulated: bool, csv: str, markdown:
     write_table(table, csv, LADDER, dataset, heading, NO_RUNG if table.empty else LADDER_CAPTION, markdown, latex)
 
 
+# ----------------------------------------------------------------------------------------------------------- channels
+
+OF_CHANNELS = ["from_channels", "n_channels", *RUNG_COUNTS]
+
+
+def channels_rows(channels: pd.DataFrame) -> pd.DataFrame:
+    """One row per network, in percent and percentage points; and one for each set that a model is not defined for."""
+    measured = channels[channels.metric.notna()].astype(dict.fromkeys(RUNG_VALUES, float))
+    table = _wide(measured, KEY, "metric", RUNG_VALUES)
+    table.columns = [column.replace("_value_", "_") for column in table]
+    table = table.join(measured.drop_duplicates(KEY).set_index(KEY)[OF_CHANNELS], on=KEY)
+    table = _with_run_keys(table.assign(reason=None), measured, KEY)
+    skipped = channels.loc[channels.metric.isna(), ["protocol", "title", "channels", "n_channels", "reason"]]
+    table = pd.concat([table, skipped.reindex(columns=table.columns)], ignore_index=True)
+    # Stable: the sets of a model stay in their order, those that it is not defined for behind the others.
+    order = list(dict.fromkeys(channels.title))
+    table = table.sort_values("title", key=lambda titles: titles.map(order.index), kind="stable", ignore_index=True)
+    return table.astype(dict.fromkeys(("n_channels", *RUNG_COUNTS), "Int64"))
+
+
+def channels_note(row: pd.Series) -> str:
+    """Against which set a change is taken, on how many subjects and seeds; why there is no number."""
+    if not pd.isna(row["reason"]):
+        return row["reason"]
+    counts = f"{inputs(row)}; {counted(row['n_subjects'], 'subject')}, {counted(row['seeds'], 'seed')}"
+    if pd.isna(row["from_channels"]):
+        return counts
+    if not row["seeds_shared"]:
+        return f"{counts}; no change, as no seed was run on {row['from_channels']} too"
+    shared = f"{counted(row['n_shared'], 'subject')} and {counted(row['seeds_shared'], 'seed')} in both"
+    return f"{counts}; change from {row['from_channels']}, {shared}"
+
+
+def metric_alone(name: str) -> Callable[[pd.Series], str]:
+    """Cells with a metric without its interval."""
+    return lambda row: bare(name, shown(row[name], form_of(name)))
+
+
+CHANNELS = Layout(
+    columns=(
+        MODEL,
+        Column("Recipe", text("recipe"), "left"),
+        Column("Input", text("channels"), "left"),
+        Column("n", number("n_channels", ".0f"), sort_by="n_channels"),
+        *(
+            column
+            for name, short in (("accuracy", "Acc."), ("macro_f1", "MF1"), ("cohen_kappa", "Kappa"))
+            for column in (
+                Column(short, metric_alone(name), sort_by=name),
+                Column("Change", interval(name, f"{name}_change", "+"), sort_by=f"{name}_change"),
+            )
+        ),
+    ),
+    note=channels_note,
+)
+CHANNELS_CAPTION = (
+    "The same model and recipe by set of channels (input; n: how many they are), under the clean protocol or else the "
+    "last. Acc. (accuracy) and MF1 (macro-F1) in percent and Cohen's kappa are pooled; changes, in percentage points "
+    f"but for kappa, are from EEG Fpz-Cz alone or else the model's smallest set, which the notes name. {POOLED_IS} "
+    "Intervals in brackets: 95 %, percentile bootstrap over subjects, 10,000 resamples; subjects are drawn once and "
+    "taken with both sets, on the seeds that both have. They tell how a change would vary over other subjects, not "
+    f"over other trainings. The CSV has the intervals of the metrics too. {DASH}: the set that the others are compared "
+    f"with; or a set that the model is not defined for, as its note says. {SOURCE_IS}"
+)
+
+
+def write_channels(channels: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str) -> None:
+    """The table of models by set of channels, from channels.csv."""
+    counts = (*OF_CHANNELS, "reason")
+    table = channels_rows(read_statistics(channels, (*KEY, "metric", *RUNG_VALUES, *counts)))
+    heading = title(dataset, simulated, HEADINGS["channels"])
+    write_table(table, csv, CHANNELS, dataset, heading, CHANNELS_CAPTION, markdown, latex)
+
+
 # ----------------------------------------------------------------------------------------------------- sleep measures
 
 
@@ -508,6 +588,7 @@ TABLES = {
     "groups": (write_groups, ("groups",)),
     "comparisons": (write_comparisons, ("comparisons",)),
     "ladder": (write_ladder, ("ladder",)),
+    "channels": (write_channels, ("channels",)),
     "sleep_measures": (write_sleep_measures, ("sleep_measures",)),
 }
 """By name of a table, what writes it, and the files of statistics it is made of."""

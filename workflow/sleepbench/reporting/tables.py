@@ -17,6 +17,7 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation import metrics
 from sleepbench.evaluation.claims import Claim, evaluate_claims, load_claims
 from sleepbench.files import read_json, replacing, write_text
+from sleepbench.profiling.conventions import counts_per_epoch
 from sleepbench.stages import STAGES
 
 SIMULATED = "SIMULATED data – not a result on Sleep-EDF"
@@ -28,13 +29,14 @@ TEXT_WIDTH = 118
 
 CONFUSION = tuple(metrics.confusion_items(np.zeros((len(STAGES), len(STAGES)))))
 F1 = tuple(f"f1_{stage}" for stage in STAGES)
+CLEAN = "clean"
 IDENTITY = ("protocol", "model", "channels", "recipe", "seed", "fold")
 """What tells the runs of one dataset apart."""
 
 RUN_COLUMNS = (
     *("run_key", "dataset", "simulated", "protocol", "model", "title", "channels", "n_channels", "recipe", "seed"),
-    *("fold", "folds", "only_folds", "selection", "window", "training_epochs", "recipe_settings", "selected_epoch"),
-    *("directory", *CONFUSION),
+    *("fold", "folds", "only_folds", "selection", "window", "training_epochs", "trained_epochs", "recipe_settings"),
+    *("selected_epoch", "directory", *CONFUSION),
 )
 
 
@@ -119,6 +121,11 @@ def data_name(dataset: str, simulated: bool) -> str:
     return "simulated" if simulated else DATA_NAMES.get(dataset, dataset)
 
 
+def final_protocol(protocols: Sequence[str]) -> str:
+    """The protocol whose numbers count: the clean one where it was run, else the last."""
+    return CLEAN if CLEAN in protocols else protocols[-1]
+
+
 def title(dataset: str, simulated: bool, text: str) -> str:
     """A title that says which data the numbers are from."""
     if simulated:
@@ -127,6 +134,9 @@ def title(dataset: str, simulated: bool, text: str) -> str:
 
 
 # -------------------------------------------------------------------------------------------------------- main results
+
+
+TRAINED = ("training_epochs", "fewest_trained", "most_trained")
 
 
 def main_results(runs: pd.DataFrame, published: pd.DataFrame, dataset: str, simulated: bool) -> pd.DataFrame:
@@ -142,7 +152,9 @@ def main_results(runs: pd.DataFrame, published: pd.DataFrame, dataset: str, simu
     Accuracies, macro-F1 and F1 in percent; kappa in -1..1. `accuracy_mean_of_folds` and `accuracy_sd_of_folds` are over
     folds, each fold's accuracy being its mean over seeds; `accuracy_sd_of_seeds` is of the seeds' means over folds. The
     other metrics are pooled: of the sum of all confusion matrices. `macro_f1_stages` is the number of stages that the
-    macro-F1 averages (see `metrics.macro_f1`). In published rows metrics are as published.
+    macro-F1 averages (see `metrics.macro_f1`). `training_epochs` are those of the recipe; a patience ends a training
+    early: `fewest_trained` and `most_trained` are of the trainings as they were. In published rows metrics are as
+    published.
     """
     runs = complete_runs(runs, dataset, simulated)
     rows = []
@@ -152,9 +164,7 @@ def main_results(runs: pd.DataFrame, published: pd.DataFrame, dataset: str, simu
         rows.append(_commonest_stage_row(protocol, of_protocol, data_name(dataset, simulated)))
     rows += _published_rows(published, dataset, simulated, set(runs.title))
     # Whole numbers stay whole beside the empty cells of published rows.
-    return pd.DataFrame(rows).astype(
-        dict.fromkeys(("seeds", "training_epochs", "macro_f1_stages", "n_epochs"), "Int64")
-    )
+    return pd.DataFrame(rows).astype(dict.fromkeys((*TRAINED, "seeds", "macro_f1_stages", "n_epochs"), "Int64"))
 
 
 def scores(fold: Sequence[int], seed: Sequence[int], matrices: np.ndarray) -> dict[str, float]:
@@ -193,6 +203,8 @@ def _measured_row(runs: pd.DataFrame, data: str) -> dict:
         "folds": f"{runs.fold.nunique()} of {first.folds}",
         "seeds": runs.seed.nunique(),
         "training_epochs": first.training_epochs,
+        "fewest_trained": runs.trained_epochs.min(),
+        "most_trained": runs.trained_epochs.max(),
         **scores(runs.fold, runs.seed.to_numpy(), confusions(runs)),
         "mark": "measured",
         "source": measured_here(list(runs.run_key)),
@@ -262,24 +274,30 @@ def _published_rows(published: pd.DataFrame, dataset: str, simulated: bool, titl
 
 COUNTS = ("parameters", "macs", "flops_2x", "flops_tensorflow", "flops_tensorflow_graph", "fvcore_flops")
 LATENCIES = ("median_us", "iqr_us", "p99_us")
+COMPLEXITY_COLUMNS = ("model", "n_channels", *COUNTS, *(f"latency_{name}_per_epoch" for name in LATENCIES))
 
 
 def complexity(profiles: list[dict], claims: list[Claim]) -> pd.DataFrame:
     """Parameters, operations of one 30-s epoch by counting convention, and latency; then what the authors print.
 
+    Operations and latency of a sequence model are those of one training sequence, divided by its length.
+
     Parameters
     ----------
-    profiles : one dict per profiled model: title, n_channels, operations, latency (microseconds)
+    profiles : one dict per profiled model: title, n_channels, operations, latency (microseconds a pass)
     claims : published claims; those about parameters and operations become one row per model
     """
     rows = [
         {
             "model": profile["title"],
             "n_channels": profile["n_channels"],
-            **{name: profile["operations"][name] for name in COUNTS},
-            **{f"latency_{name}": profile["latency"][name] for name in LATENCIES},
+            **counts_per_epoch(profile["operations"]),
+            **{
+                f"latency_{name}_per_epoch": profile["latency"][name] / profile["latency"]["length"]
+                for name in LATENCIES
+            },
             "mark": "measured",
-            "source": "counted and timed here, on {hardware} with torch {torch}".format(**profile["latency"]),
+            "source": profiled_here(profile),
         }
         for profile in profiles
     ]
@@ -296,7 +314,15 @@ def complexity(profiles: list[dict], claims: list[Claim]) -> pd.DataFrame:
                 "source": f"{mine[0].source}, which prints {printed} and names no convention",
             }
         )
-    return pd.DataFrame(rows).astype(dict.fromkeys(COUNTS, "Int64"))
+    table = pd.DataFrame(rows).reindex(columns=[*COMPLEXITY_COLUMNS, "mark", "source"])
+    return table.astype(dict.fromkeys(COUNTS, "Int64"))
+
+
+def profiled_here(profile: dict) -> str:
+    """The source of counts and latency: how many passes were timed where, and of what."""
+    latency, length = profile["latency"], profile["operations"]["length"]
+    passes = f"{latency['runs']} passes" + (f" of sequences of {length} epochs" if length > 1 else "")
+    return f"counted and timed here ({passes}), on {latency['hardware']} with torch {latency['torch']}"
 
 
 # ----------------------------------------------------------------------------------------------------------- rendering
@@ -374,6 +400,14 @@ def fewer_stages(row: pd.Series) -> str:
     return "" if n == len(STAGES) else f"; macro-F1 of {n:.0f} of {len(STAGES)} stages"
 
 
+def trained(row: pd.Series) -> str:
+    """The training epochs of a row's recipe, and how many there were where some trainings ended before."""
+    most, fewest, reached = (row[name] for name in TRAINED)
+    if fewest == most:
+        return f"{most:.0f}"
+    return f"{fewest:.0f}{f' to {reached:.0f}' if reached > fewest else ''} of at most {most:.0f}"
+
+
 def main_results_note(row: pd.Series) -> str:
     """Where a row of the main table is from, and what it was measured on."""
     if row["mark"] == "measured":
@@ -381,7 +415,7 @@ def main_results_note(row: pd.Series) -> str:
         over_seeds = shown(row["accuracy_sd_of_seeds"], ".2f")
         sd = "" if over_seeds == DASH else f" (standard deviation of the accuracy over seeds {over_seeds})"
         return (
-            f"{row['source']}; folds {row['folds']}, {seeds}{sd}, {row['training_epochs']:.0f} training epochs, "
+            f"{row['source']}; folds {row['folds']}, {seeds}{sd}, {trained(row)} training epochs, "
             f"{row['n_epochs']:,.0f} test epochs{fewer_stages(row)}"
         )
     if row["mark"] == "reference":
@@ -433,7 +467,7 @@ def count(name: str) -> Callable[[pd.Series], str]:
 
 def latency(row: pd.Series) -> str:
     """Median and interquartile range of the latency."""
-    median, iqr = row["latency_median_us"], row["latency_iqr_us"]
+    median, iqr = row["latency_median_us_per_epoch"], row["latency_iqr_us_per_epoch"]
     return DASH if pd.isna(median) else f"{median:,.0f} [{iqr:,.0f}]"
 
 
@@ -447,20 +481,23 @@ COMPLEXITY = Layout(
         Column("TF FLOPs", count("flops_tensorflow"), sort_by="flops_tensorflow"),
         Column("TF, graph", count("flops_tensorflow_graph"), sort_by="flops_tensorflow_graph"),
         Column("fvcore FLOPs", count("fvcore_flops"), sort_by="fvcore_flops"),
-        Column("Latency, µs [IQR]", latency, sort_by="latency_median_us"),
-        Column("p99, µs", number("latency_p99_us", ",.0f"), sort_by="latency_p99_us"),
+        Column("Latency, µs [IQR]", latency, sort_by="latency_median_us_per_epoch"),
+        Column("p99, µs", number("latency_p99_us_per_epoch", ",.0f"), sort_by="latency_p99_us_per_epoch"),
         Column("Source", text("mark"), "left"),
     ),
     note=text("source"),
 )
 COMPLEXITY_CAPTION = (
     "Trainable parameters, and operations of one 30-s epoch by convention: MACs are multiply-accumulates of "
-    "convolutions and linear layers. TF FLOPs: the TensorFlow profiler's float operations without AddV2. TF, "
-    "graph: the same as read off the Keras graph, which holds the part applied to each channel twice: each kind "
-    "of operator in it is halved, and the biases of the dense layers with it. fvcore counts 1 per MAC and 2 per "
-    "batch-norm element. Latency: PyTorch eager, one thread, batch of one epoch; median, width of the "
-    "interquartile range (IQR), 99th percentile (p99). Counts and latency depend on the network and its input, "
-    "not on the data."
+    "convolutions, linear layers, recurrent gates and attention products. TF FLOPs: the TensorFlow profiler's float "
+    "operations without AddV2. TF, graph: the same as read off the Keras graph, which holds the part applied to each "
+    "channel twice: each kind of operator in it is halved, and the biases of the dense layers with it. fvcore counts "
+    "1 per MAC and 2 per batch-norm element. Latency, per epoch: PyTorch eager, one thread, batch of one epoch; "
+    "median, width of the interquartile range (IQR), 99th percentile (p99) over 400 passes, or over as many as 20 s "
+    "hold, but at least 50; the notes say how many. A sequence model's operations and latency are those of one "
+    "training sequence, divided by its length. Counts and latency depend on the network and its input, not on the "
+    f"data. Models that are no networks are left out. {DASH} in a measured row: the convention lacks a rule for an "
+    "operator of the network, or (TF, graph) no part of the network is applied to each channel."
 )
 
 
@@ -718,11 +755,22 @@ def write_claims(
 
 
 def summary(
-    dataset: str, simulated: bool, audits: list[str], tables: list[str], figures: list[str], output: str
+    dataset: str,
+    simulated: bool,
+    audits: list[str],
+    tables: list[str],
+    figures: list[str],
+    output: str,
+    not_trained: Sequence[str] = (),
 ) -> str:
-    """Join one sentence per protocol, rendered tables (Markdown) and links to figures; returns the document's text."""
+    """Join one sentence per protocol, rendered tables (Markdown) and links to figures; returns the document's text.
+
+    `not_trained` are sentences on what was asked for and skipped.
+    """
     sentences = [textwrap.fill(f"- {audit}", TEXT_WIDTH, subsequent_indent="  ") for audit in audits]
     parts = [f"# {title(dataset, simulated, 'Summary')}", "\n".join(sentences)]
+    if not_trained:
+        parts.append(textwrap.fill(f"Not trained. {' '.join(not_trained)}", TEXT_WIDTH))
     parts += [Path(table).read_text(encoding="utf-8").strip() for table in tables]
     links = [f"- [{Path(figure).name}]({os.path.relpath(figure, Path(output).parent)})" for figure in figures]
     parts.append("\n".join(["## " + title(dataset, simulated, "Figures"), "", *links]))
