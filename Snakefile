@@ -10,6 +10,7 @@ configfile: "config.yaml"
 include: "workflow/rules/common.smk"  # checks the configuration; names and paths
 include: "workflow/rules/data.smk"  # simulate or download, verify, prepare
 include: "workflow/rules/training.smk"  # folds, trainings
+include: "workflow/rules/postprocessing.smk"  # smoothed predictions, beside the runs
 include: "workflow/rules/profiling.smk"  # operations, latency
 include: "workflow/rules/reporting.smk"  # MLflow, tables, figures, summary
 

@@ -11,12 +11,9 @@ from sleepbench.config import (
     data_directory,
     dataset_of,
     load,
-<<<<<<< ours
     models_of,
     networks_of,
-=======
     not_trained_sentences,
->>>>>>> theirs
     plan,
     recipe_settings,
     seeds_of,
@@ -112,6 +109,11 @@ def test_own_config_is_valid_and_unchanged_by_validation():
         ),
         ("ladder", ["released", "cleen"], r"ladder: unknown name 'cleen'; .* 'clean'"),
         ("datasets.sleep-edf-20.seeds", {"cleen": [1]}, r"seeds: unknown name 'cleen'; .* 'clean'"),
+        ("postprocessing.hm", [], r"postprocessing: unknown key 'hm'; .* 'hmm'"),
+        ("postprocessing.hmm", True, r"postprocessing\.hmm: found True, expected a list"),
+        ("postprocessing.hmm", ["ulw_sleepnett"], r"postprocessing\.hmm: unknown name .* 'ulw_sleepnet'"),
+        ("postprocessing.protocols", ["cleen"], r"postprocessing\.protocols: unknown name 'cleen'; .* 'clean'"),
+        ("postprocessing.protocols", [], r"postprocessing\.protocols"),
         ("data.simulated", "yes", r"data\.simulated: found 'yes', expected true or false"),
         (
             "datasets.simulated-20.simulation.shape",
@@ -131,6 +133,10 @@ def test_own_config_is_valid_and_unchanged_by_validation():
 def test_what_is_wrong_is_named_with_the_nearest_known_name(path, value, message):
     with pytest.raises(BenchmarkError, match=message):
         validate(changed(path, value))
+
+
+def test_no_model_need_be_smoothed():
+    validate(changed("postprocessing.hmm", []))
 
 
 def test_missing_key_and_missing_number_of_folds_are_named():

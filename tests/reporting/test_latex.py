@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from smoothed import write_smoothed
 from synthetic import PROFILE, make_runs
 from test_audit_table import Audit
 from test_quality_figure import nights
@@ -14,6 +15,7 @@ from test_statistics_files import LADDER, MODELS, make_folds
 from sleepbench.data.totals import RECORDINGS
 from sleepbench.files import write_json
 from sleepbench.reporting import tables
+from sleepbench.reporting.postprocessing import write_postprocessing
 from sleepbench.reporting.published_sizes import write_published_sizes
 from sleepbench.reporting.quality import quality_table
 from sleepbench.reporting.statistics import compute_statistics
@@ -24,7 +26,10 @@ RESOURCES = Path(__file__).parents[2] / "workflow" / "resources"
 PUBLISHED, CLAIMS = RESOURCES / "published_results.csv", RESOURCES / "claims.yaml"
 SIZES = RESOURCES / "published_sizes.csv"
 DATASETS = ("simulated", "sleep-edf-20")
-NAMES = ("main_results", "complexity", "published_sizes", "claims", "audit", "quality", *STATISTICS_TABLES)
+NAMES = (
+    *("main_results", "complexity", "published_sizes", "claims", "audit", "quality", "postprocessing"),
+    *STATISTICS_TABLES,
+)
 PREAMBLE = r"""\documentclass[a4paper]{article}
 \usepackage{booktabs,graphicx,longtable,lscape}
 """
@@ -47,6 +52,9 @@ def write_tables(folder: Path, dataset: str) -> list[Path]:
     quality_table(nights(folder, 100), str(RECORDINGS), dataset, True, *files["quality"])
     latex = Audit(folder).write()[2]
     Path(files["audit"][2]).write_text(latex.replace("{tab:simulated:", f"{{tab:{dataset}:"), encoding="utf-8")
+    smoothed, read = write_smoothed(folder / "smoothed", runs), tables.read_runs(runs)
+    networks = (sorted(set(read.model)), sorted(set(read.protocol)))
+    write_postprocessing(runs, smoothed, *networks, *on, *files["postprocessing"])
     folds = make_folds(folder, tables.read_runs(runs))
     compute_statistics(str(runs), str(RECORDINGS), *on, LADDER, str(folder / "statistics"), folds)
     for name in STATISTICS_TABLES:

@@ -104,6 +104,20 @@ def test_every_row_of_every_table_is_traced_to_the_runs_that_the_table_names(fin
             assert document["recordings_give_data_sha256"]
 
 
+def test_smoothed_predictions_are_in_their_own_table_alone(finished):
+    home = finished.directory / "results/simulated"
+    runs = pd.read_csv(home / "runs.csv", dtype={"run_key": str}).query("protocol == 'clean'")
+    (row,) = pd.read_csv(home / "tables/postprocessing.csv", dtype={"run_keys": str}).itertuples()
+    assert (row.protocol, row.folds, row.run_keys.split()) == ("clean", "2 of 2", runs["run_key"].tolist())
+    main = pd.read_csv(home / "tables/main_results.csv").query("protocol == 'clean' and mark == 'measured'")
+    assert row.accuracy == pytest.approx(main["accuracy"].item())
+    parameters = sorted(home.glob("postprocessed/**/hmm.json"))
+    assert [json.loads(path.read_text())["run_key"] for path in parameters] == runs["run_key"].tolist()
+    smoothed = pd.concat(pd.read_parquet(path.with_name("predictions.parquet")) for path in parameters)
+    confusion = confusion_matrix(smoothed["stage"].to_numpy(), smoothed["predicted"].to_numpy())
+    assert row.accuracy_smoothed == pytest.approx(100 * accuracy(confusion))
+
+
 def test_profile_has_the_published_counts(finished):
     operations = json.loads((finished.directory / "results/profile/ulw_sleepnet-4.json").read_text())["operations"]
     assert (operations["parameters"], operations["macs"], operations["flops_2x"]) == (13_337, 3_498_352, 6_996_704)

@@ -15,11 +15,8 @@ os.environ.update(PYTHONPATH=PACKAGE)
 from sleepbench.config import (
     data_directory,
     dataset_of,
-<<<<<<< ours
     networks_of,
-=======
     not_trained_sentences,
->>>>>>> theirs
     plan,
     recipe_settings,
     seeds_of,
@@ -31,7 +28,7 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.files import sha256_of_file, sha256_of_json
 from sleepbench.models import describe, model_names
 from sleepbench.protocols.folds import FoldSettings
-from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
+from sleepbench.provenance import POSTPROCESSING, PREPARATION, TRAINING, code_sha256
 from sleepbench.store import renew_store_mark
 from sleepbench.training.selection import SELECTIONS
 
@@ -63,7 +60,7 @@ TABLES = [
     *SUMMARY_TABLES,
     "published_sizes",
     *(name for name in STATISTICS_TABLES if name not in SUMMARY_TABLES),
-    "quality",
+    *("postprocessing", "quality"),
 ]
 STATISTICS = [
     *("intervals", "subjects", "groups", "comparisons", "ladder", "channels", "nights", "sleep_measures"),
@@ -82,6 +79,7 @@ REPORTING_CODE = code_sha256(
 STORE_MARK = "results/mlflow-store.json"
 
 TRAININGS = "results/{dataset}/trainings/{folds}/{window}/{model}/{channels}/{recipe}/seed-{seed}"
+POSTPROCESSED = TRAININGS.replace("trainings", "postprocessed")
 
 NETWORKS, SKIPPED = plan(config)
 NOT_TRAINED = not_trained_sentences(SKIPPED)
@@ -225,6 +223,31 @@ def receipts(dataset):
             )
             paths |= dict.fromkeys(f"{training}/group-{group}.json" for group in fold_groups(dataset, settings.k))
     return list(paths)
+
+
+def postprocessed_protocols(dataset):
+    """The protocols that are run on a dataset and whose runs are smoothed."""
+    return [name for name in protocols_of(dataset) if name in config["postprocessing"]["protocols"]]
+
+
+def smoothed_runs(dataset):
+    """Directories of the smoothed predictions that the configuration asks for on a dataset."""
+    networks = [network for network in NETWORKS if network.model in config["postprocessing"]["hmm"]]
+    directories = {}
+    for protocol, network in itertools.product(postprocessed_protocols(dataset), networks):
+        settings = FOLD_SETTINGS[dataset, protocol]
+        for seed in seeds_of(config, dataset, protocol):
+            home = POSTPROCESSED.format(
+                dataset=dataset,
+                folds=settings.name,
+                window=config["protocols"][protocol]["window"],
+                **network._asdict(),
+                seed=seed,
+            )
+            folds = DATASETS[dataset].only_folds or range(settings.k)
+            selection = config["protocols"][protocol]["selection"]
+            directories |= dict.fromkeys(f"{home}/fold-{fold}/{selection}" for fold in folds)
+    return list(directories)
 
 
 def predictions(dataset, protocol):

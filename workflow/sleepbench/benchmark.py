@@ -59,6 +59,7 @@ def benchmark_table(source: str, dataset: str) -> pd.DataFrame:
         "simulate": read_benchmarks(data, "simulate.tsv"),
         "prepare": read_benchmarks(data, "prepare-*.tsv"),
         "train and evaluate": read_benchmarks(BENCHMARKS / dataset, "trainings/**/group-*.tsv"),
+        "smooth": read_benchmarks(BENCHMARKS / dataset, "postprocessed/**/fold-*.tsv"),
         "profile": read_benchmarks(BENCHMARKS, "profile/*.tsv"),
     }
     table = summarise(kinds)

@@ -102,6 +102,8 @@ def _unknown_names(config: dict) -> Iterable[str]:
     for name, channels in config["channels"].items():
         yield from _not_among(f"channels.{name}", channels, config["data"]["channels"])
     yield from _not_among("ladder", config["ladder"], config["protocols"])
+    yield from _not_among("postprocessing.hmm", config["postprocessing"]["hmm"], model_names())
+    yield from _not_among("postprocessing.protocols", config["postprocessing"]["protocols"], config["protocols"])
     for name, protocol in config["protocols"].items():
         yield from _not_among(f"protocols.{name}.folds", protocol["folds"], config["datasets"])
     for name, dataset in config["datasets"].items():

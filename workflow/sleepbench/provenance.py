@@ -10,6 +10,7 @@ from sleepbench.models import model_sources
 PACKAGE = Path(__file__).parent
 PREPARATION = ("stages.py", "data/edf.py", "data/hypnogram.py", "data/preparation.py")
 TRAINING = ("protocols/folds.py", "training/*.py", "evaluation/metrics.py")
+POSTPROCESSING = ("postprocessing/*.py",)
 
 
 def code_sha256(patterns: Iterable[str], model: str | None = None) -> str:

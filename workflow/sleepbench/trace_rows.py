@@ -26,6 +26,7 @@ TABLE_KEYS = {
     "intervals": (*NETWORK, "over"),
     "ladder": NETWORK,
     MAIN: ("protocol", "model", "channels", "recipe"),
+    "postprocessing": NETWORK,
     "sleep_measures": (*NETWORK, "measure"),
 }
 """The tables whose rows can be traced, and the columns of their CSVs that tell the rows apart."""

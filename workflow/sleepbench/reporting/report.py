@@ -19,6 +19,7 @@ from sleepbench.evaluation.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCE
 from sleepbench.files import read_json, write_text
 from sleepbench.reporting import (
     audit_table,
+    postprocessing,
     published_sizes,
     quality,
     statistics_figures,
@@ -103,6 +104,7 @@ TABLES = {
         statistics_tables.SLEEP_MEASURES,
         statistics_tables.SLEEP_MEASURES_CAPTION,
     ),
+    "postprocessing": (postprocessing.HEADING, postprocessing.LAYOUT, postprocessing.CAPTION),
 }
 """Heading, layout and caption of the tables by the stem of their CSV."""
 

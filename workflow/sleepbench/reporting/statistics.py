@@ -66,15 +66,12 @@ from sleepbench.stages import STAGES
 COMPARED = ("accuracy", "macro_f1", "cohen_kappa")
 """Metrics of a subject in which models are compared; each is corrected on its own."""
 
-<<<<<<< ours
-=======
 PUBLISHED = "published"
 """The recipes of the models' own papers, all of them together, in comparisons."""
 
 CALIBRATION = "expected_calibration_error"
 MEAN_OF_FOLDS = "accuracy_mean_of_folds"
 
->>>>>>> theirs
 INTERVAL_COLUMNS = (
     *("metric", "estimate", "low", "high", "n_subjects", "macro_f1_stages"),
     *("seeds", "seed_sd", "seed_min", "seed_max"),
