@@ -69,8 +69,6 @@ COMPARED = ("accuracy", "macro_f1", "cohen_kappa")
 PUBLISHED = "published"
 """The recipes of the models' own papers, all of them together, in comparisons."""
 
-CALIBRATION = "expected_calibration_error"
-MEAN_OF_FOLDS = "accuracy_mean_of_folds"
 
 INTERVAL_COLUMNS = (
     *("metric", "estimate", "low", "high", "n_subjects", "macro_f1_stages"),
