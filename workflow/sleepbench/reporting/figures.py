@@ -332,16 +332,16 @@ MOST_CURVES_PER_ROW = 4
 def draw_training_curves(curves: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
     """Draw `training_curves`: a column per protocol; loss, accuracy and the selected training epochs per network.
 
-    More than four protocols are drawn in several rows.
+    More than four protocols are drawn in several rows. A network has those that it was run under.
     """
     networks = dict(list(curves.groupby(NETWORK, sort=False)))
-    protocols = list(curves.protocol.unique())
-    n_rows = math.ceil(len(protocols) / MOST_CURVES_PER_ROW)
-    per_row = math.ceil(len(protocols) / n_rows)
+    protocols = {network: list(mine.protocol.unique()) for network, mine in networks.items()}
+    most = max(map(len, protocols.values()))
+    per_row = math.ceil(most / math.ceil(most / MOST_CURVES_PER_ROW))
     blocks = [
-        (network, protocols[start : start + per_row])
-        for network in networks
-        for start in range(0, len(protocols), per_row)
+        (network, own[start : start + per_row])
+        for network, own in protocols.items()
+        for start in range(0, len(own), per_row)
     ]
     width, most_ticks = PAGE_WIDTH if per_row > 1 else COLUMN_WIDTH, "auto" if per_row < 3 else 5
     rules = [rule for rule in SELECTIONS if curves.selected_by.str.split().map(lambda names, r=rule: r in names).any()]
