@@ -158,7 +158,7 @@ MODELS = (
     ),
     ModelInfo(
         name="msa_cnn_small",
-        title="MSA-CNN (small)",
+        title="MSA-CNN small",
         module="sleepbench.models.msa_cnn",
         architecture="MSACNNSmall",
         paper="Goerttler, Wang, Eldele, Wu and He, Biomedical Signal Processing and Control 2026, arXiv:2501.02949",
@@ -167,7 +167,7 @@ MODELS = (
     ),
     ModelInfo(
         name="msa_cnn_large",
-        title="MSA-CNN (large)",
+        title="MSA-CNN large",
         module="sleepbench.models.msa_cnn",
         architecture="MSACNNLarge",
         paper="Goerttler, Wang, Eldele, Wu and He, Biomedical Signal Processing and Control 2026, arXiv:2501.02949",
