@@ -5,6 +5,7 @@ The `draw_*` functions make a matplotlib Figure; the `*_figure` functions, one p
 
 import math
 import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -361,14 +362,15 @@ def draw_training_curves(curves: pd.DataFrame, dataset: str, simulated: bool) ->
                 _draw_curves(loss, mine, "loss", 1)
                 _draw_curves(accuracy, mine, "accuracy", 100)
                 _draw_selected(selected, mine, rules)
-                loss.set_title(f"{network_name(network, len(networks))}\nprotocol {protocol}")
+                name = textwrap.fill(network_name(network, len(networks)), 30)
+                loss.set_title(f"{name}\nprotocol {protocol}")
                 selected.set_xlabel("training epoch")
                 # Not by sharex: with every change of one axes matplotlib looks at all that share an axis with it.
                 for axes in column:
                     axes.set_xlim(0.5, curves.training_epoch.max() + 0.5)
                     axes.xaxis.set_major_locator(MaxNLocator(most_ticks, integer=True, min_n_ticks=1))
                     axes.tick_params(labelbottom=axes is selected)
-            grid[3 * i, 0].set_ylabel("cross-entropy loss (nats)")
+            grid[3 * i, 0].set_ylabel("loss (nats)")
             grid[3 * i + 1, 0].set_ylabel("accuracy (%)")
             grid[3 * i + 2, 0].set_ylabel("selected")
             for axes in grid[3 * i : 3 * i + 3, len(of_block) :].ravel():
