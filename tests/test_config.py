@@ -212,7 +212,11 @@ def test_only_the_dataset_may_change_a_recipes_training_epochs():
 
 def test_the_dataset_also_shortens_a_first_stage():
     recipe = recipe_settings(CONFIG, "deep_sleepnet", "simulated")
-    assert (recipe["training_epochs"], recipe["pretrain"]["training_epochs"]) == (6, 6)
+    assert (
+        recipe["training_epochs"]
+        == recipe["pretrain"]["training_epochs"]
+        == CONFIG["datasets"]["simulated"]["training_epochs"]
+    )
     config = changed("datasets.simulated.training_epochs", 150)
     recipe = recipe_settings(config, "deep_sleepnet", "simulated")
     assert (recipe["training_epochs"], recipe["pretrain"]["training_epochs"]) == (150, 100)

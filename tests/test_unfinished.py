@@ -79,7 +79,7 @@ def test_unfinished_rows_are_marked_and_computed_from_what_is_there(tree, printe
     ("changes", "reason"),
     [
         ({"code_sha256": "f" * 64}, "stale: code ffffffff instead of"),
-        ({"recipe": {"name": "released", "training_epochs": 3}}, r"recipe.training_epochs 3 instead of \d"),
+        ({"recipe": {"name": "released", "training_epochs": 4}}, r"recipe.training_epochs 4 instead of \d"),
         ({"data_sha256": "e" * 64}, "stale: data_sha256 eeeeeeee instead of"),
     ],
 )

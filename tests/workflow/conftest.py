@@ -67,7 +67,7 @@ def make_project(directory: Path) -> Project:
             "simulated": {
                 "simulation": {"subjects": 4, "single_night_subjects": [3], "psg_hours": 1.75, "seed": 2},
                 "training_epochs": 1,
-                "models": {"clean": ["band_power"]},
+                "models": {"clean": ["ulw_sleepnet"]},
             }
         },
         protocols={"released": {"folds": {"simulated": 2}}, "clean": {"folds": {"simulated": 2}}},

@@ -115,7 +115,7 @@ def wait_for_training(snakemake: psutil.Process, training, deadline: float = 120
 
 @pytest.mark.parametrize("victim", ["training job", "snakemake", "ctrl-c"])
 def test_interrupted_training_leaves_nothing_half_written_and_continues(project, victim):
-    project.configure(datasets={"simulated": {"training_epochs": 4}})
+    project.configure(datasets={"simulated": {"training_epochs": 12}})
     receipt = f"{TRAINING}/group-0.json"
     process = subprocess.Popen(
         project.command(receipt), cwd=project.directory, env=ENVIRONMENT, stdout=subprocess.PIPE,
