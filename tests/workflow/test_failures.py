@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 
 import psutil
 import pytest
@@ -120,6 +121,7 @@ def test_interrupted_training_leaves_nothing_half_written_and_continues(project,
     process = subprocess.Popen(
         project.command(receipt), cwd=project.directory, env=ENVIRONMENT, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
     )  # fmt: skip
     try:
         job = wait_for_training(psutil.Process(process.pid), project.directory / TRAINING)

@@ -80,7 +80,7 @@ CAPTION = (
     "Parameters and operations of one 30-s epoch as their source prints them, beside the trainable parameters and the "
     "operations that are counted here by convention; those of a sequence model are of one training sequence, divided "
     f"by its length. Explained by: the convention whose count rounds to the printed one, among {len(CONVENTIONS)} "
-    f"({', '.join(CONVENTIONS.values())}); '{NONE}' where there is no such one. The table of size and cost has all "
+    f"({'; '.join(CONVENTIONS.values())}); '{NONE}' where there is no such one. The table of size and cost has all "
     "counts. Networks whose sources print no size with the channels that were run are left out. Source: published by "
     "the model's authors, or secondary, reported by others."
 )
