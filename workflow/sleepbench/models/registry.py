@@ -196,7 +196,7 @@ MODELS = (
     ),
     ModelInfo(
         name="deep_sleepnet_cnn",
-        title="DeepSleepNet (CNN)",
+        title="DeepSleepNet CNN",
         module="sleepbench.models.deep_sleepnet",
         architecture="DeepSleepNetCNN",
         paper="Supratak, Dong, Wu and Guo, IEEE TNSRE 2017, arXiv:1703.04046",
