@@ -79,6 +79,7 @@ def test_own_config_is_valid_and_unchanged_by_validation():
         ("datasets.sleep-edf-20.simulation", None, r"datasets\.sleep-edf-20\.simulation: found None"),
         ("data.base_url", "ftp://x", r"data\.base_url"),
         ("training.folds_per_job", 1.0, r"training\.folds_per_job: found 1\.0, expected a whole number"),
+        ("training.folds_per_job", "all", r"training\.folds_per_job: 'all' does not match '\^auto\$'"),
         ("recipes.released.learning_rate", float("inf"), r"learning_rate: found inf, expected number"),
         ("recipes.released.schedule", "constant", r"recipes\.released: .*first_cycle_steps"),
         ("recipes.common.weight_decay", "1e-4", r"weight_decay: found '1e-4', expected number"),

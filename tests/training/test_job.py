@@ -20,6 +20,7 @@ from sleepbench.evaluation.metrics import confusion_matrix, summary
 from sleepbench.files import read_json, write_json
 from sleepbench.models import create_model
 from sleepbench.protocols.folds import FoldSettings, folds_document
+from sleepbench.training import job
 from sleepbench.training.estimators import from_state
 from sleepbench.training.job import train_group
 from sleepbench.training.loop import use_device
@@ -222,6 +223,64 @@ def test_what_was_not_as_the_recipe_says_is_recorded(nights, tmp_path, fake_mode
     assert remark in capsys.readouterr().out
 
 
+@pytest.fixture
+def stacks(monkeypatch):
+    """This machine stacks folds, as a GPU does."""
+    monkeypatch.setattr(job, "_stacks_folds", lambda device: True)
+
+
+def test_folds_of_a_stack_leave_the_same_files_as_alone(folds, nights, tmp_path, stacks, capsys):
+    receipt = train(folds, nights, tmp_path / "stack", numbers=(0, 1, 2))
+    assert "3 folds as one stack" in capsys.readouterr().out
+    assert [training["fold"] for training in receipt["trainings"]] == [0, 1, 2]
+    train(folds, nights, tmp_path / "alone", numbers=(1,))  # one fold is no stack
+    assert "stack" not in capsys.readouterr().out
+    fold, alone = (tmp_path / name / "fold-1" for name in ("stack", "alone"))
+    assert contents(fold).keys() == contents(alone).keys()
+    record, of_alone = read_json(fold / "training.json"), read_json(alone / "training.json")
+    assert record["environment"].pop("stacked_folds") == [0, 1, 2]
+    assert record["environment"] == of_alone["environment"]
+    assert record.keys() == of_alone.keys() and record["training_key"] == of_alone["training_key"]
+    history, of_alone = (pd.read_csv(path / "history.csv") for path in (fold, alone))
+    assert history.columns.tolist() == of_alone.columns.tolist()
+    assert history["learning_rate"].tolist() == of_alone["learning_rate"].tolist()
+    for number in range(3):
+        home = tmp_path / "stack" / f"fold-{number}"
+        for selection, run in read_json(home / "training.json")["runs"].items():
+            expected = pd.read_csv(home / "history.csv")["test_accuracy"][run["training_epoch"] - 1]
+            assert read_json(home / selection / "metrics.json")["accuracy"] == expected
+
+
+def test_a_finished_fold_is_left_out_of_a_stack(folds, nights, tmp_path, stacks):
+    train(folds, nights, tmp_path / "out", numbers=(1,))
+    before = contents(tmp_path / "out" / "fold-1")
+    train(folds, nights, tmp_path / "out", numbers=(0, 1, 2))
+    assert contents(tmp_path / "out" / "fold-1") == before
+    environment = read_json(tmp_path / "out" / "fold-2" / "training.json")["environment"]
+    assert environment["stacked_folds"] == [0, 2]
+
+
+def test_models_without_a_stacked_form_train_fold_by_fold(folds, nights, tmp_path, stacks, fake_models, capsys):
+    train(folds, nights, tmp_path / "out", model="of_epochs", numbers=(0, 1), recipe=COMMON)
+    assert "stack" not in capsys.readouterr().out
+    assert (tmp_path / "out" / "fold-1" / "training.json").exists()
+
+
+def test_a_stack_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, nights, tmp_path):
+    recipe = {**RECIPE, "training_epochs": 5}
+    whole, killed = (
+        arguments(folds, nights, tmp_path / name, recipe=recipe) | {"folds": [0, 1, 2]} for name in ("whole", "killed")
+    )
+    in_a_process(whole, stacks=True)
+    in_a_process(killed, kill_after_epochs=2, stacks=True)
+    assert (tmp_path / "killed" / ".group.checkpoint").exists()
+    output = in_a_process(killed, stacks=True)
+    assert "goes on after training epoch" in output and "training epoch 1/5" not in output
+    assert not list((tmp_path / "killed").glob(".*"))
+    for fold in ("fold-0", "fold-1", "fold-2"):
+        assert contents(tmp_path / "killed" / fold) == contents(tmp_path / "whole" / fold)
+
+
 def test_missing_gpu_is_an_error_that_says_what_to_set(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BenchmarkError, match=r"training\.device is 'cuda', but torch finds no GPU"):
@@ -231,9 +290,12 @@ def test_missing_gpu_is_an_error_that_says_what_to_set(monkeypatch):
 KILLED = """
 import json, sys
 from pathlib import Path
+from sleepbench.training import job
 from sleepbench.training.job import train_group
 arguments = json.loads(sys.stdin.read())
 nights = arguments.pop("nights")
+if arguments.pop("stacks"):
+    job._stacks_folds = lambda device: True
 for name in ("folds_path", "directory", "receipt"):
     arguments[name] = Path(arguments[name])
 train_group(prepared=lambda id: Path(nights[id]), **arguments)
@@ -251,14 +313,14 @@ def arguments(folds, nights, directory, **changes):
     }
 
 
-def in_a_process(settings: dict, kill_after_epochs: int | None = None) -> str:
+def in_a_process(settings: dict, kill_after_epochs: int | None = None, stacks: bool = False) -> str:
     """Run a training; kill it once so many training epochs have been reported. Its output."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
-    process.stdin.write(json.dumps(settings))
+    process.stdin.write(json.dumps(settings | {"stacks": stacks}))
     process.stdin.close()
     output, seen = [], 0
     for line in process.stdout:

@@ -159,6 +159,8 @@ def fold_groups(dataset, k):
     if DATASETS[dataset].only_folds:
         return [str(fold) for fold in DATASETS[dataset].only_folds]
     size = config["training"]["folds_per_job"]
+    if size == "auto":
+        size = k if uses_gpu() else 1
     bounds = [(first, min(first + size, k) - 1) for first in range(0, k, size)]
     return [str(first) if first == last else f"{first}-{last}" for first, last in bounds]
 

@@ -31,7 +31,9 @@ class BatchNorm:
     momentum: float
 
 
-def conv_norm_relu_pool(x: Tensor, kernel: Tensor, bias: Tensor, norm: BatchNorm, training: bool) -> Tensor:
+def conv_norm_relu_pool(
+    x: Tensor, kernel: Tensor, bias: Tensor, norm: BatchNorm, training: bool, counted: Tensor | None = None
+) -> Tensor:
     """For each fold: MaxPool1d(2, ceil_mode=True)(relu(norm(conv1d(x, kernel, bias, padding=1)))).
 
     Parameters
@@ -40,6 +42,8 @@ def conv_norm_relu_pool(x: Tensor, kernel: Tensor, bias: Tensor, norm: BatchNorm
     kernel : (n_folds, n_outputs, n_inputs, 3)
     bias : (n_folds, n_outputs)
     training : normalise with the batch's statistics and update the running ones
+    counted : (n_folds, n_signals), 1 or 0 in the type of `x`: the signals that the batch consists of, in training; the
+        others fill up a fold whose batch is smaller. A fold without any keeps its running statistics. None: all count
 
     Returns
     -------
@@ -52,11 +56,12 @@ def conv_norm_relu_pool(x: Tensor, kernel: Tensor, bias: Tensor, norm: BatchNorm
             rows[:, 1, ..., -1] = -torch.inf  # there is no such output
         shift = norm.bias + scale * (bias - norm.running_mean)
         return torch.relu(torch.maximum(rows[:, 0], rows[:, 1]) + shift[..., None, None])
-    pooled, mean, variance = _ConvNormReluPool.apply(x, kernel, norm.weight, norm.bias, norm.epsilon)
+    pooled, mean, variance = _ConvNormReluPool.apply(x, kernel, norm.weight, norm.bias, norm.epsilon, counted)
     with torch.no_grad():
-        n = x.shape[-2] * x.shape[-1]
-        norm.running_mean.lerp_(mean + bias, norm.momentum)
-        norm.running_var.lerp_(variance * (n / (n - 1)), norm.momentum)
+        n = _n_values(x, counted)
+        momentum = norm.momentum if counted is None else norm.momentum * counted.amax(dim=1, keepdim=True)
+        norm.running_mean.lerp_(mean + bias, momentum)
+        norm.running_var.lerp_((variance * (n / (n - 1))).to(variance.dtype), momentum)
     return pooled
 
 
@@ -80,17 +85,20 @@ class _ConvNormReluPool(torch.autograd.Function):
     """In training mode; also returns the batch's mean (without the convolution's bias) and its biased variance."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, kernel: Tensor, gamma: Tensor, beta: Tensor, epsilon: float):
+    def forward(ctx, x: Tensor, kernel: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, counted: Tensor | None):
         n_signals, time = x.shape[-2:]
         sign = torch.where(gamma < 0, -1, 1).to(x.dtype)
         patches, matrix = _patches(x), _matrix(kernel * sign[..., None, None])
         rows = torch.bmm(matrix, patches).view(len(x), 2, -1, n_signals, (time + 1) // 2)
         if time % 2:
             rows[:, 1, ..., -1] = 0  # there is no such output
-        n = n_signals * time
+        n = _n_values(x, counted)
         # Sums over each signal in single precision, over the signals in double: the variance is a difference.
-        mean = rows.sum(-1).sum((1, 3), dtype=torch.float64) / n
-        variance = torch.linalg.vecdot(rows, rows).sum((1, 3), dtype=torch.float64) / n - mean * mean
+        sums, squares = rows.sum(-1), _sums_of_squares(rows)
+        if counted is not None:
+            sums, squares = sums * counted[:, None, None], squares * counted[:, None, None]
+        mean = sums.sum((1, 3), dtype=torch.float64) / n
+        variance = squares.sum((1, 3), dtype=torch.float64) / n - mean * mean
         inverse = torch.rsqrt(variance + epsilon)
         mean, variance, inverse = mean.to(x.dtype), variance.to(x.dtype), inverse.to(x.dtype)
         if time % 2:
@@ -98,17 +106,17 @@ class _ConvNormReluPool(torch.autograd.Function):
         larger = torch.maximum(rows[:, 0], rows[:, 1])
         scale = gamma.abs() * inverse
         pooled = (larger * _spread(scale)).add_(_spread(beta - scale * mean)).relu_()
-        ctx.save_for_backward(patches, matrix, rows, larger, pooled, mean, inverse, scale, sign)
-        ctx.time = time
+        ctx.save_for_backward(patches, matrix, rows, larger, pooled, mean, inverse, scale, sign, counted)
+        ctx.time, ctx.n = time, n
         mean = mean * sign
         ctx.mark_non_differentiable(mean, variance)
         return pooled, mean, variance
 
     @staticmethod
     def backward(ctx, gradient: Tensor, _mean: Tensor, _variance: Tensor):
-        patches, matrix, rows, larger, pooled, mean, inverse, scale, sign = ctx.saved_tensors
+        patches, matrix, rows, larger, pooled, mean, inverse, scale, sign, counted = ctx.saved_tensors
         n_folds, _, n_outputs, n_signals, half = rows.shape
-        n = n_signals * ctx.time
+        n = ctx.n if counted is None else ctx.n.to(rows.dtype)
         gradient = gradient * (pooled > 0)
         of_beta = gradient.sum((-2, -1))
         of_gamma = (torch.linalg.vecdot(gradient, larger).sum(-1) - of_beta * mean) * inverse
@@ -124,6 +132,8 @@ class _ConvNormReluPool(torch.autograd.Function):
         torch.mul(rows[:, 1], _spread(slope), out=of_rows[:, 1]).add_(gradient.sub_(of_even)).add_(_spread(level))
         if ctx.time % 2:
             of_rows[:, 1, ..., -1] = 0
+        if counted is not None:  # the norm's statistics do not depend on the others
+            of_rows.mul_(counted[:, None, None, :, None])
         of_rows = of_rows.view(n_folds, 2 * n_outputs, -1)
         of_matrix = torch.bmm(of_rows, patches.mT).view(n_folds, 2, n_outputs, 4, -1)
         of_kernel = (of_matrix[:, 0, :, :3] + of_matrix[:, 1, :, 1:]).mT * sign[..., None, None]
@@ -135,7 +145,22 @@ class _ConvNormReluPool(torch.autograd.Function):
             odd[..., :-1] += before[..., 1:]
             of_x = gradient.new_empty(*even.shape[:-1], ctx.time)
             of_x[..., 0::2], of_x[..., 1::2] = even, odd[..., : ctx.time // 2]
-        return of_x, of_kernel, of_gamma * sign, of_beta, None
+        return of_x, of_kernel, of_gamma * sign, of_beta, None, None
+
+
+def _sums_of_squares(rows: Tensor) -> Tensor:
+    """Over the last axis, without a copy of the squares."""
+    if rows.device.type == "cpu":
+        return torch.linalg.vecdot(rows, rows)
+    return torch.linalg.vector_norm(rows, dim=-1).square()  # vecdot would be thousands of small matrix products
+
+
+def _n_values(x: Tensor, counted: Tensor | None) -> int | Tensor:
+    """Over how many values of each feature a batch norm's statistics are: a number, or (n_folds, 1) in double."""
+    if counted is None:
+        return x.shape[-2] * x.shape[-1]
+    # Of a fold without any, no value is used: any number will do but 0 and 1, by which it would be divided.
+    return (counted.sum(dim=1, keepdim=True, dtype=torch.float64) * x.shape[-1]).clamp(min=2)
 
 
 def _spread(values: Tensor) -> Tensor:

@@ -345,5 +345,9 @@ def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "t
             f"model {name}: n_channels is {n_channels}, but the architecture is defined for "
             f"{', '.join(map(str, info.supported_channels))}"
         )
-    architecture = getattr(importlib.import_module(info.module), info.architecture)
-    return architecture(n_channels, n_classes)
+    return architecture_of(info)(n_channels, n_classes)
+
+
+def architecture_of(info: ModelInfo) -> type:
+    """The class that an entry of the registry names."""
+    return getattr(importlib.import_module(info.module), info.architecture)

@@ -101,24 +101,26 @@ class ULWSleepNet(nn.Module):
         state = {name: tensor.unsqueeze(0) for name, tensor in self.state_dict(keep_vars=True).items()}
         return self.forward_folds(state, x.unsqueeze(0)).squeeze(0)
 
-    def forward_folds(self, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def forward_folds(self, state: Mapping[str, Tensor], x: Tensor, counted: Tensor | None = None) -> Tensor:
         """`forward_fast` of several networks: (n_folds, batch, n_channels, 3000) -> (n_folds, batch, n_classes).
 
         `state` is the networks' `state_dict`, each tensor stacked along a first axis of folds; the running statistics
-        in it are updated in place. The mode and the dropout rates are this module's.
+        in it are updated in place. The mode and the dropout rates are this module's. In training, `counted` (n_folds,
+        batch), bool, says which epochs a fold's batch consists of; None: all of them.
         """
         n_folds, n_epochs = x.shape[:2]
         features = x.flatten(1, 2).unsqueeze(1)  # (n_folds, 1, batch * n_channels, 3000)
+        of_signals = None if counted is None else counted.to(x.dtype).repeat_interleave(x.shape[2], dim=1)
         for name in ("block1", "block2", "block3"):
             block = self.get_submodule(name)
-            features = _block_folds(block, _under(f"{name}.", state), features)
+            features = _block_folds(block, _under(f"{name}.", state), features, of_signals)
         pooled = features.mean(dim=-1).mT.reshape(n_folds, n_epochs, -1)
         dropped = dropout(pooled, self.dropout.p, self.training)
         hidden = torch.baddbmm(state["dense64.bias"].unsqueeze(1), dropped, state["dense64.weight"].mT)
         return torch.baddbmm(state["output.bias"].unsqueeze(1), hidden, state["output.weight"].mT)
 
 
-def _block_folds(block: DSSCBlock, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+def _block_folds(block: DSSCBlock, state: Mapping[str, Tensor], x: Tensor, counted: Tensor | None) -> Tensor:
     """`block.forward` of several networks: (n_folds, n_inputs, n, time) -> (n_folds, n_filters, n, time / 4)."""
     main = x
     for conv, norm in (("main1", "bn1"), ("main2", "bn2")):
@@ -132,9 +134,10 @@ def _block_folds(block: DSSCBlock, state: Mapping[str, Tensor], x: Tensor) -> Te
                 momentum=BATCH_NORM_MOMENTUM,
             ),
             block.training,
+            counted,
         )
         if block.training:
-            state[f"{norm}.num_batches_tracked"].add_(1)
+            state[f"{norm}.num_batches_tracked"].add_(1 if counted is None else counted.any(dim=1))
     # The shortcut is linear: one map of every fourth sample.
     first, second = (_composed_kernel(state, conv).squeeze(-1) for conv in ("skip1", "skip2"))
     offset = torch.baddbmm(

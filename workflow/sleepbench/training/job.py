@@ -1,9 +1,12 @@
-"""The training job: a group of folds, one after the other, each written as a whole directory."""
+"""The training job: a group of folds, as one stack on a GPU, else one after the other; each a whole directory."""
 
+import functools
 import io
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,7 @@ from sleepbench.training.data import EpochSet, epoch_set
 from sleepbench.training.loop import Estimator, Training, predict_probabilities, train, use_device
 from sleepbench.training.recipes import Recipe
 from sleepbench.training.runs import is_finished, run_key, training_key, training_settings
+from sleepbench.training.stack import is_stackable, train_stack
 
 
 def train_group(
@@ -49,32 +53,65 @@ def train_group(
 ) -> None:
     """Train the given folds, each into `directory`/fold-<number>, and write the receipt of the group.
 
+    On a GPU they train as one stack, where the model and its recipe have that form; else one after the other.
+
     A fold that is there already, made by the same settings and code and unchanged since, is kept: nothing that was
     finished is done again. `prepared` gives the path of a recording's prepared signals; `provenance` is recorded.
     """
     document = read_json(folds_path)
-    trainings = []
+    of_recipe = Recipe.from_config(recipe_name, recipe)
+    info = describe(model)
+    use = _Use(use_device(device if info.kind == "network" else "cpu", threads), threads, engine)
+    recording = functools.cache(lambda id: load_prepared(prepared(id)))
+    waiting = []
     for fold in folds:
         settings = training_settings(document, fold, window, model, channels, {"name": recipe_name, **recipe}, seed)
-        target = directory / f"fold-{fold}"
+        target = _directory_of(directory, fold)
         if is_finished(target, settings, code_sha256):
             print(f"fold {fold}: finished before with the same settings and code, kept", flush=True)
             _checkpoint_path(target).unlink(missing_ok=True)  # of a process killed between the two
-        else:
-            record = {"settings": settings, "code_sha256": code_sha256, "provenance": provenance}
-            _train_fold(
-                document,
-                fold,
-                prepared,
-                target,
-                record,
-                recipe=Recipe.from_config(recipe_name, recipe),
-                engine=engine,
-                device_name=device,
-                threads=threads,
-            )
-        trainings.append(_entry(target))
+            continue
+        split = folds_of(document)[fold]
+        sets = {
+            name: epoch_set([recording(id) for id in ids], channels, window)
+            for name, ids in (("train", split.train), ("validation", split.validation), ("test", split.test))
+        }
+        record = {"settings": settings, "code_sha256": code_sha256, "provenance": provenance}
+        waiting.append(_Fold(fold, target, record, sets))
+    together = receipt.with_name(f".{receipt.stem}.checkpoint")
+    if len(waiting) > 1 and _stacks_folds(use.device) and is_stackable(info, of_recipe, engine):
+        with _memory_explained(of_recipe, len(waiting), use.device):
+            _train_stack(waiting, of_recipe, info, use, together)
+    else:
+        together.unlink(missing_ok=True)  # of a process killed when its folds were in place
+        for fold in waiting:
+            with _memory_explained(of_recipe, 1, use.device):
+                _train_alone(fold, of_recipe, info, use)
+    trainings = [_entry(_directory_of(directory, fold)) for fold in folds]
     write_json(receipt, {"folds": document["name"], "k": document["k"], "trainings": trainings})
+
+
+@dataclass(frozen=True)
+class _Use:
+    """What of the machine a job uses, and how."""
+
+    device: torch.device
+    threads: int
+    engine: str
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """A fold that is to be trained: what is known of it before, and the epochs "train", "validation" and "test"."""
+
+    number: int
+    target: Path
+    record: dict
+    sets: dict[str, EpochSet]
+
+
+def _directory_of(directory: Path, fold: int) -> Path:
+    return directory / f"fold-{fold}"
 
 
 def _checkpoint_path(target: Path) -> Path:
@@ -92,72 +129,112 @@ def _entry(directory: Path) -> dict:
     }
 
 
-def _train_fold(
-    document: dict,
-    fold: int,
-    prepared: Callable[[str], Path],
-    target: Path,
-    record: dict,
-    *,
-    recipe: Recipe,
-    engine: str,
-    device_name: str,
-    threads: int,
-) -> None:
-    settings = record["settings"]
-    info = describe(settings["model"])
-    is_network = info.kind == "network"
-    device = use_device(device_name if is_network else "cpu", threads)
-    checkpoint = Checkpoint(_checkpoint_path(target), _identity(record, device, threads, engine), _say)
-    split = folds_of(document)[fold]
-    sets = {
-        name: epoch_set([load_prepared(prepared(id)) for id in ids], settings["channels"], settings["window"])
-        for name, ids in (("train", split.train), ("validation", split.validation), ("test", split.test))
-    }
-    print(
-        f"fold {fold}: "
-        + ", ".join(f"{name} {len(epochs)}" for name, epochs in sets.items())
-        + f" epochs, on {device}",
-        flush=True,
-    )
+def _stacks_folds(device: torch.device) -> bool:
+    """Whether several folds at once are faster: a CPU, which memory holds up, gains nothing."""
+    return device.type == "cuda"
+
+
+@contextmanager
+def _memory_explained(recipe: Recipe, n_folds: int, device: torch.device) -> Iterator[None]:
+    """A GPU's out-of-memory says what was asked of it, and what to lower; nothing is lowered for the user."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        fewer = (
+            f"set training.folds_per_job below {n_folds}, which leaves the folds and their recipe as they are; or"
+            if n_folds > 1
+            else "leave the GPU to this job alone; or"
+        )
+        raise BenchmarkError(
+            f"the GPU ({_name_of(device)}) has too little memory for batches of {recipe.batch_size} (recipe "
+            f"{recipe.name}) of {n_folds} fold(s) at once: {fewer} set training.device: cpu. A lower "
+            f"recipes.{recipe.name}.batch_size fits as well, but is another experiment. ({error})"
+        ) from error
+
+
+def _train_alone(fold: _Fold, recipe: Recipe, info: ModelInfo, use: _Use) -> None:
+    settings = fold.record["settings"]
+    checkpoint = Checkpoint(_checkpoint_path(fold.target), _identity([fold], use), _say)
+    print(f"fold {fold.number}: {_counts(fold)} epochs, on {use.device}", flush=True)
+    model = _fresh_model(info, settings, use)
+    if info.kind == "network":
+        training = train(model, recipe, fold.sets, settings["seed"], use.engine, info, _say, checkpoint)
+    else:
+        training = estimators.fit(model, recipe, fold.sets, settings["seed"], use.engine, info, report=_say)
+
+    def predict(state: dict[str, torch.Tensor]) -> np.ndarray:
+        return predict_probabilities(_with_weights(model, state), fold.sets["test"], use.engine, info)
+
+    _write_folds([fold], [training], [predict], _environment(use), checkpoint.spent_s)
+    checkpoint.remove()
+
+
+def _train_stack(folds: list[_Fold], recipe: Recipe, info: ModelInfo, use: _Use, checkpoint_path: Path) -> None:
+    checkpoint = Checkpoint(checkpoint_path, _identity(folds, use), _say)
+    for fold in folds:
+        print(f"fold {fold.number}: {_counts(fold)} epochs", flush=True)
+    print(f"{len(folds)} folds as one stack, on {use.device}", flush=True)
+    settings = folds[0].record["settings"]
+    model = _fresh_model(info, settings, use)
+    sets = [fold.sets for fold in folds]
+    trainings, stack = train_stack(model, recipe, sets, settings["seed"], info, _say, checkpoint)
+    environment = _environment(use) | {"stacked_folds": [fold.number for fold in folds]}
+    predict = [functools.partial(stack.predict, i) for i in range(len(folds))]
+    # Each fold's share of the time, so that those of all trainings add up.
+    _write_folds(folds, trainings, predict, environment, checkpoint.spent_s / len(folds))
+    checkpoint.remove()
+
+
+def _fresh_model(info: ModelInfo, settings: dict, use: _Use) -> nn.Module | Estimator:
     torch.manual_seed(settings["seed"])
     model = create_model(info.name, len(settings["channels"]))
-    if is_network:
-        training = train(model.to(device), recipe, sets, settings["seed"], engine, info, _say, checkpoint)
-    else:
-        training = estimators.fit(model, recipe, sets, settings["seed"], engine, info, report=_say)
-
-    record |= {
-        "n_epochs": {name: len(epochs) for name, epochs in sets.items()},
-        "environment": _environment(device, threads, engine),
-        "duration_s": round(checkpoint.spent_s, 1),
-        "remarks": training.remarks,
-    }
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-    try:
-        _write_fold(partial, record, training, model, sets["test"], engine, info)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.replace(target)
-        checkpoint.remove()
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return model.to(use.device) if info.kind == "network" else model
 
 
-def _identity(record: dict, device: torch.device, threads: int, engine: str) -> dict:
+def _counts(fold: _Fold) -> str:
+    return ", ".join(f"{name} {len(epochs)}" for name, epochs in fold.sets.items())
+
+
+def _identity(folds: list[_Fold], use: _Use) -> dict:
     """What a training must share with a checkpoint to end with the same bytes."""
-    here = {"device": device.type, "threads": threads, "engine": engine, "torch": str(torch.__version__)}
-    return {"settings": sha256_of_json(record["settings"]), "code_sha256": record["code_sha256"], **here}
+    here = {"device": use.device.type, "threads": use.threads, "engine": use.engine, "torch": str(torch.__version__)}
+    settings = [fold.record["settings"] for fold in folds]
+    return {"settings": sha256_of_json(settings), "code_sha256": folds[0].record["code_sha256"], **here}
 
 
-def _write_fold(
+def _write_folds(
+    folds: Sequence[_Fold],
+    trainings: Sequence[Training],
+    predict: Sequence[Callable[[dict[str, torch.Tensor]], np.ndarray]],
+    environment: dict,
+    duration_s: float,
+) -> None:
+    """Put finished folds in their places, whole; `predict` gives a test set's probabilities for a state_dict."""
+    partial = {fold.number: fold.target.with_name(f".{fold.target.name}.partial") for fold in folds}
+    try:
+        for fold, training, own in zip(folds, trainings, predict, strict=True):
+            record = fold.record | {
+                "n_epochs": {name: len(epochs) for name, epochs in fold.sets.items()},
+                "environment": environment,
+                "duration_s": round(duration_s, 1),
+                "remarks": training.remarks,
+            }
+            shutil.rmtree(partial[fold.number], ignore_errors=True)  # of a process that was killed
+            _write_files(partial[fold.number], record, training, own, fold.sets["test"])
+        for fold in folds:
+            shutil.rmtree(fold.target, ignore_errors=True)
+            partial[fold.number].replace(fold.target)
+    finally:
+        for directory in partial.values():
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _write_files(
     directory: Path,
     record: dict,
     training: Training,
-    model: nn.Module | Estimator,
+    predict: Callable[[dict[str, torch.Tensor]], np.ndarray],
     test: EpochSet,
-    engine: str,
-    info: ModelInfo,
 ) -> None:
     """Write all files of a fold, training.json last."""
     directory.mkdir(parents=True)
@@ -167,9 +244,7 @@ def _write_fold(
     weights = io.BytesIO()  # torch's own file writer hides why it failed
     torch.save(training.weights, weights)
     (directory / "weights.pt").write_bytes(weights.getvalue())
-    probabilities = {}
-    for training_epoch, state in training.weights.items():
-        probabilities[training_epoch] = predict_probabilities(_with_weights(model, state), test, engine, info)
+    probabilities = {training_epoch: predict(state) for training_epoch, state in training.weights.items()}
     settings, runs = record["settings"], {}
     for selection, training_epoch in training.selected.items():
         simulated = record["provenance"]["simulated"]
@@ -222,11 +297,15 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _environment(device: torch.device, threads: int, engine: str) -> dict:
+def _name_of(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {platform.machine()}"
+
+
+def _environment(use: _Use) -> dict:
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {platform.machine()}",
-        "threads": threads,
-        "engine": engine,
+        "device": _name_of(use.device),
+        "threads": use.threads,
+        "engine": use.engine,
         "sleepbench": sleepbench.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -1,10 +1,10 @@
 """One training: a network, a recipe and the three sets of a fold, training epoch after training epoch."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -108,33 +108,25 @@ def train(
     pretraining = kept.get("pretraining", [])
     if recipe.pretrain and "course" not in kept:
         pretraining = _pretrain(model, recipe.pretrain, sets["train"], seed, engine, report, checkpoint, kept)
-    sampler = _sampler(recipe, sets["train"], info)
-    selections = Selections(len(sets["validation"]) > 0, _epochs_before_cycle_ends(recipe, sampler, seed))
+    sampler = sampler_of(recipe, sets["train"], info)
+    progress = Progress.at_start(recipe, sets, sampler, seed)
     course = _Course(model, recipe, sets["train"], sampler, seed, engine)
-    history, weights = [], {}
     if "course" in kept:
         course.restore(kept["course"])
-        history, weights = kept["history"], kept["weights"]
-        for row in history:
-            selections.update(row)
-        report(f"goes on after training epoch {len(history)}, the last that was completed before")
-    while len(history) < recipe.training_epochs and not _is_patience_over(recipe, selections, len(history)):
+        progress.restore(kept["progress"])
+        report(f"goes on after training epoch {progress.completed}, the last that was completed before")
+    while progress.completed < recipe.training_epochs and not _is_patience_over(recipe, progress):
         row = course.training_epoch()
         for name in ("validation", "test"):
             row |= {f"{name}_{key}": value for key, value in evaluate(model, sets[name], engine, info).items()}
-        history.append(row)
-        selections.update(row)
-        weights[len(history)] = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
-        weights = {epoch: state for epoch, state in weights.items() if epoch in selections.selected.values()}
+        progress.add(row, model.state_dict())
         report(_line(row, recipe.training_epochs))
         if checkpoint:
-            checkpoint.save(
-                {"course": course.state(), "history": history, "weights": weights, "pretraining": pretraining}
-            )
-    if len(history) < recipe.training_epochs:
+            checkpoint.save({"course": course.state(), "progress": progress.state(), "pretraining": pretraining})
+    if progress.completed < recipe.training_epochs:
         remarks.append(f"stopped early: validation accuracy has not risen for {recipe.patience} training epochs")
         report(remarks[-1])
-    return Training(history, dict(selections.selected), weights, pretraining, remarks)
+    return progress.training(pretraining, remarks)
 
 
 def _remarks(recipe: Recipe, sets: dict[str, EpochSet]) -> list[str]:
@@ -146,11 +138,53 @@ def _remarks(recipe: Recipe, sets: dict[str, EpochSet]) -> list[str]:
     ]
 
 
-def _is_patience_over(recipe: Recipe, selections: Selections, training_epoch: int) -> bool:
-    best = selections.selected.get("best_validation")
+def _is_patience_over(recipe: Recipe, progress: "Progress") -> bool:
+    best = progress.selections.selected.get("best_validation")
     if recipe.patience is None or best is None:
         return False
-    return training_epoch - best >= recipe.patience
+    return progress.completed - best >= recipe.patience
+
+
+@dataclass
+class Progress:
+    """What a training has left behind so far: a row for each training epoch, and the weights of those selected."""
+
+    selections: Selections
+    history: list[dict] = field(default_factory=list)
+    weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+
+    @classmethod
+    def at_start(cls, recipe: Recipe, sets: dict[str, EpochSet], sampler: Sampler, seed: int) -> Self:
+        """Nothing yet, of a training that draws its batches from `sampler`."""
+        before_cycle_ends = training_epochs_before_cycle_ends(recipe, sampler, seed)
+        return cls(Selections(len(sets["validation"]) > 0, before_cycle_ends))
+
+    @property
+    def completed(self) -> int:
+        """Training epochs so far."""
+        return len(self.history)
+
+    def add(self, row: dict, state: Mapping[str, Tensor]) -> None:
+        """Take note of the next training epoch: its row of the history, and the model's state_dict after it."""
+        self.history.append(row)
+        self.selections.update(row)
+        self.weights[self.completed] = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+        self.weights = {n: kept for n, kept in self.weights.items() if n in self.selections.selected.values()}
+
+    def state(self) -> dict:
+        """All of it, for `restore`."""
+        return {"history": self.history, "weights": self.weights}
+
+    def restore(self, state: dict) -> None:
+        """Be as the progress was whose `state` this is."""
+        self.history, self.weights = state["history"], state["weights"]
+        for row in self.history:
+            self.selections.update(row)
+
+    def training(self, pretraining: Sequence[dict] = (), remarks: Sequence[str] = ()) -> Training:
+        """The finished training."""
+        selected = dict(self.selections.selected)
+        return Training(self.history, selected, self.weights, list(pretraining), list(remarks))
 
 
 def _pretrain(
@@ -169,7 +203,7 @@ def _pretrain(
     part = submodule_of(model, stage.submodule, asked_by)
     first = create_model(stage.model, len(epochs.channels)).to(next(model.parameters()).device)
     trained = submodule_of(first, stage.submodule, asked_by)
-    course = _Course(first, stage.recipe, epochs, _sampler(stage.recipe, epochs, info), seed, engine)
+    course = _Course(first, stage.recipe, epochs, sampler_of(stage.recipe, epochs, info), seed, engine)
     history = []
     if "first_course" in kept:
         course.restore(kept["first_course"])
@@ -189,7 +223,8 @@ def _pretrain(
     return history
 
 
-def _sampler(recipe: Recipe, epochs: EpochSet, info: ModelInfo) -> Sampler:
+def sampler_of(recipe: Recipe, epochs: EpochSet, info: ModelInfo) -> Sampler:
+    """What draws the batches of a training set for a model; BenchmarkError where there is nothing to draw."""
     if not len(epochs):
         raise BenchmarkError("the training set holds no epochs")
     length = info.sequence_length
@@ -202,7 +237,7 @@ def _sampler(recipe: Recipe, epochs: EpochSet, info: ModelInfo) -> Sampler:
     return Sampler(epochs.stage, recipe.items_per_batch(length), runs, length, recipe.balanced_sampling)
 
 
-def _epochs_before_cycle_ends(recipe: Recipe, sampler: Sampler, seed: int) -> frozenset[int]:
+def training_epochs_before_cycle_ends(recipe: Recipe, sampler: Sampler, seed: int) -> frozenset[int]:
     """What "cycle_end" selects among. Drawn ahead: training epochs of sequences vary in their number of batches."""
     if recipe.schedule != "cosine_restarts":
         return frozenset()
@@ -240,8 +275,7 @@ class _Course:
             "train_loss": float(np.average(losses, weights=counted)),
             "train_accuracy": correct / sum(counted),
         }
-        if not np.isfinite(row["train_loss"]):
-            raise BenchmarkError(f"the training loss is {row['train_loss']} in training epoch {self.completed}")
+        check_loss(row)
         return row
 
     def state(self) -> dict:
@@ -270,6 +304,12 @@ class _Course:
         self.step, self.completed = state["step"], state["completed"]
 
 
+def check_loss(row: dict) -> None:
+    """Raise BenchmarkError when the training loss in a row of the history is no number."""
+    if not np.isfinite(row["train_loss"]):
+        raise BenchmarkError(f"the training loss is {row['train_loss']} in training epoch {row['training_epoch']}")
+
+
 class _Learner:
     """A network with what changes it: the recipe's optimizer and loss, on the epochs of a training set."""
 
@@ -278,7 +318,7 @@ class _Learner:
         self.device = next(model.parameters()).device
         self.forward = forward_of(model, engine)
         self.optimizer = make_optimizer(model, recipe)
-        self.cross_entropy = _cross_entropy(recipe, epochs.stage, self.device)
+        self.cross_entropy = cross_entropy_of(recipe, epochs.stage, next(model.parameters()))
         self.penalised = l2_parameters(model, recipe)
         self.augmenting = np.random.default_rng(seed)
 
@@ -307,10 +347,13 @@ class _Learner:
         return self.recipe.l2 / 2 * torch.stack([parameter.square().sum() for parameter in self.penalised]).sum()
 
 
-def _cross_entropy(recipe: Recipe, stage: np.ndarray, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """The recipe's mean cross-entropy over the epochs of a batch that count, by their stages' weights."""
+def cross_entropy_of(recipe: Recipe, stage: np.ndarray, like: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """The recipe's mean cross-entropy over the epochs of a batch that count, by their stages' weights.
+
+    `stage` is that of the whole training set; the loss is for logits of the type and on the device of `like`.
+    """
     weights = class_weights_of(recipe, stage)
-    weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
+    weight = None if weights is None else like.new_tensor(weights)
     return nn.CrossEntropyLoss(weight, ignore_index=IGNORED, label_smoothing=recipe.label_smoothing)
 
 
@@ -332,11 +375,15 @@ def evaluate(model: nn.Module | Estimator, epochs: EpochSet, engine: str, info: 
     """Cross-entropy and accuracy of a model's predictions; None on an empty set."""
     if not len(epochs):
         return {"loss": None, "accuracy": None}
-    probabilities = predict_probabilities(model, epochs, engine, info).astype(np.float64)
-    of_stage = probabilities[np.arange(len(epochs)), epochs.stage]
+    return scores(predict_probabilities(model, epochs, engine, info), epochs.stage)
+
+
+def scores(probabilities: np.ndarray, stage: np.ndarray) -> dict[str, float]:
+    """Cross-entropy and accuracy of stage probabilities (n, n_classes), at least one."""
+    of_stage = probabilities[np.arange(len(stage)), stage].astype(np.float64)
     return {
         "loss": float(-np.log(np.maximum(of_stage, np.finfo(np.float32).tiny)).mean()),
-        "accuracy": float((probabilities.argmax(axis=1) == epochs.stage).mean()),
+        "accuracy": float((probabilities.argmax(axis=1) == stage).mean()),
     }
 
 

@@ -1,0 +1,188 @@
+"""A stack of folds against the folds trained alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from synthetic_night import CHANNELS, write_night
+from torch import nn
+
+from sleepbench.data.preparation import load_prepared
+from sleepbench.errors import BenchmarkError
+from sleepbench.models import create_model, describe
+from sleepbench.training import job, loop
+from sleepbench.training.data import EpochSet, epoch_set
+from sleepbench.training.recipes import Recipe
+from sleepbench.training.stack import Stack, is_stackable, train_stack
+
+ULW = describe("ulw_sleepnet")
+RELEASED = {
+    **{"learning_rate": 1e-3, "schedule": "cosine_restarts", "first_cycle_steps": 4, "cycle_multiplier": 2},
+    **{"batch_size": 8, "training_epochs": 3, "amsgrad": True, "epsilon": 1e-7},
+}
+COMMON = {
+    **{"learning_rate": 1e-2, "schedule": "cosine", "batch_size": 16, "training_epochs": 2},
+    **{"weight_decay": 1e-2, "clip_norm": 0.5, "class_weights": "balanced", "label_smoothing": 0.1},
+}
+# Nights of 24 and of 13 epochs: training sets of 72, 61 and 37, so that folds end within a training epoch, and with
+# batches that are smaller. The last fold has no validation subjects.
+FOLDS = (
+    {"train": ["SC4001", "SC4002", "SC4011"], "validation": ["SC4031"], "test": ["SC4021"]},
+    {"train": ["SC4011", "SC4021", "SC4031"], "validation": ["SC4002"], "test": ["SC4001"]},
+    {"train": ["SC4031", "SC4002"], "validation": [], "test": ["SC4001", "SC4011"]},
+)
+
+
+@pytest.fixture(scope="module")
+def uneven_nights(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("prepared")
+    lengths = {"SC4001": 24, "SC4002": 24, "SC4011": 24, "SC4021": 24, "SC4031": 13}
+    return {id: write_night(directory, id, n_epochs=n, seed=i) for i, (id, n) in enumerate(lengths.items())}
+
+
+@pytest.fixture
+def folds(uneven_nights):
+    torch.set_num_threads(1)
+    return [
+        {
+            name: epoch_set([load_prepared(uneven_nights[id]) for id in ids], CHANNELS, "standard")
+            for name, ids in fold.items()
+        }
+        for fold in FOLDS
+    ]
+
+
+@pytest.fixture
+def in_double(monkeypatch):
+    """Signals, and what becomes of them, in float64."""
+    monkeypatch.setattr(EpochSet, "signals", lambda *a, plain=EpochSet.signals: plain(*a).astype(np.float64))
+
+
+def fresh(dtype=torch.float32, dropout=False):
+    torch.manual_seed(5)
+    model = create_model("ulw_sleepnet", len(CHANNELS)).to(dtype)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout) and not dropout:
+            module.p = 0.0
+    return model
+
+
+def recipe_of(settings):
+    return Recipe.from_config("r", settings)
+
+
+def alone(folds, recipe, dtype):
+    return [loop.train(fresh(dtype), recipe, fold, 5, "fast", ULW, lambda line: None) for fold in folds]
+
+
+def stacked(folds, recipe, dtype=torch.float32, **options):
+    return train_stack(fresh(dtype), recipe, folds, 5, ULW, lambda line: None, **options)[0]
+
+
+@pytest.mark.parametrize("settings", [RELEASED, COMMON], ids=["released", "common"])
+def test_folds_end_as_they_do_alone_in_float64(folds, in_double, settings):
+    recipe = recipe_of(settings)
+    expected, found = alone(folds, recipe, torch.float64), stacked(folds, recipe, torch.float64)
+    for one, other in zip(expected, found, strict=True):
+        assert one.selected == other.selected
+        pd.testing.assert_frame_equal(pd.DataFrame(one.history), pd.DataFrame(other.history), rtol=0, atol=1e-8)
+        assert one.weights.keys() == other.weights.keys()
+        for training_epoch, state in one.weights.items():
+            assert list(state) == list(other.weights[training_epoch])
+            for name, tensor in state.items():
+                ours = other.weights[training_epoch][name]
+                assert ours.dtype == tensor.dtype and torch.allclose(ours, tensor, rtol=0, atol=1e-6), name
+    assert expected[0].history[0]["train_loss"] != expected[1].history[0]["train_loss"]
+
+
+def test_losses_agree_in_float32(folds):
+    recipe = recipe_of(RELEASED | {"training_epochs": 1})  # 5 to 9 steps
+    for one, other in zip(alone(folds, recipe, torch.float32), stacked(folds, recipe), strict=True):
+        assert other.history[0]["train_loss"] == pytest.approx(one.history[0]["train_loss"], abs=1e-4)
+
+
+def test_one_step_of_a_fold_without_a_batch_changes_nothing_of_it(folds):
+    """In the last steps of a training epoch only the largest fold still has batches."""
+    stack = Stack(fresh(), recipe_of(RELEASED | {"training_epochs": 1}), folds, 5, ULW)
+    steps, plain = [], stack._step
+
+    def watched(masked):
+        before = [tensor.clone() for tensor in (stack.parameters, stack.statistics, stack.counters)]
+        before += [tensor.clone() for tensor in stack.adam.state.values()]
+        plain(masked)
+        after = [stack.parameters, stack.statistics, stack.counters, *stack.adam.state.values()]
+        pairs = list(zip(before, after, strict=True))
+        steps.append([[not torch.equal(b[fold], a[fold]) for b, a in pairs] for fold in range(3)])
+
+    stack._step = watched
+    stack.training_epoch()
+    assert len(steps) == 9  # 72 epochs in batches of 8; the others have 61 and 37
+    changed = np.array(steps)
+    assert changed[:8, :2].all() and changed[:5, 2].all() and changed[8, 0].all()
+    assert not changed[8, 1].any() and not changed[5:, 2].any()
+
+
+def test_saved_weights_repeat_the_predictions_bit_for_bit(folds):
+    recipe = recipe_of(RELEASED)
+    trainings, stack = train_stack(fresh(dropout=True), recipe, folds, 5, ULW, lambda line: None)
+    for fold, training in enumerate(trainings):
+        for training_epoch, state in training.weights.items():
+            scores = loop.scores(stack.predict(fold, state), folds[fold]["test"].stage)
+            assert scores["accuracy"] == training.history[training_epoch - 1]["test_accuracy"]
+            assert scores["loss"] == training.history[training_epoch - 1]["test_loss"]
+
+
+def test_the_same_seed_gives_the_same_bits_with_dropout(folds):
+    def weights():
+        trainings = train_stack(fresh(dropout=True), recipe_of(RELEASED), folds, 5, ULW, lambda line: None)[0]
+        return torch.cat([tensor.flatten().float() for t in trainings for tensor in t.weights[3].values()])
+
+    assert torch.equal(weights(), weights())
+
+
+def test_what_a_stack_cannot_do_is_trained_fold_by_fold():
+    assert is_stackable(ULW, recipe_of(RELEASED), "fast")
+    assert is_stackable(ULW, recipe_of(COMMON), "fast")
+    assert not is_stackable(ULW, recipe_of(RELEASED), "reference")
+    assert not is_stackable(describe("eegnet"), recipe_of(RELEASED), "fast")
+    for key, value in (("augmentation", ["roll_10"]), ("patience", 3), ("l2", 0.1), ("learning_rate_of", {"a": 1.0})):
+        assert not is_stackable(ULW, recipe_of(RELEASED | {key: value}), "fast")
+
+
+def test_a_loss_that_is_no_number_is_an_error(folds):
+    with pytest.raises(BenchmarkError, match="the training loss is nan in training epoch 1"):
+        model = fresh()
+        model.output.bias.data.fill_(torch.nan)
+        train_stack(model, recipe_of(RELEASED), folds, 5, ULW, lambda line: None)
+
+
+def test_a_name_of_everything_that_a_step_changes(folds):
+    """What a capture puts back, and a checkpoint keeps, is all that there is."""
+    stack = Stack(fresh(dropout=True), recipe_of(RELEASED), folds, 5, ULW)
+    stack.training_epoch()
+    state, drawing = [tensor.clone() for tensor in stack._tensors()], torch.get_rng_state()
+
+    def after_a_step():
+        for tensor, old in zip(stack._tensors(), state, strict=True):
+            tensor.copy_(old)
+        torch.set_rng_state(drawing)
+        stack.model.train()
+        stack.at.zero_()
+        stack._step(masked=False)
+        return [tensor.nan_to_num() for tensor in stack._tensors()]  # the loss of a fold without a batch
+
+    first = after_a_step()
+    stack._step(masked=True)
+    assert all(torch.equal(one, other) for one, other in zip(first, after_a_step(), strict=True))
+
+
+def test_a_gpu_without_memory_says_what_to_lower(monkeypatch):
+    recipe = recipe_of(RELEASED)
+    with pytest.raises(BenchmarkError) as raised, job._memory_explained(recipe, 10, torch.device("cpu")):
+        raise torch.OutOfMemoryError("tried to allocate 3 GiB")
+    message = str(raised.value)
+    assert "batches of 8 (recipe r) of 10 fold(s)" in message and "tried to allocate 3 GiB" in message
+    assert "training.folds_per_job below 10" in message and "recipes.r.batch_size" in message
+    alone = pytest.raises(BenchmarkError, match="leave the GPU to this job alone")
+    with alone, job._memory_explained(recipe, 1, torch.device("cpu")):
+        raise torch.OutOfMemoryError

@@ -1,0 +1,393 @@
+"""All folds of a training at once: K networks of one architecture as one stack, on a device that one alone leaves idle.
+
+Every tensor of the stack has a first axis of folds, and nothing crosses it: batch norm, loss, gradient clipping, Adam's
+moments, learning rate and order of batches are each fold's own, so that a fold ends as it would alone, but for rounding
+and for its dropout, which is drawn for all folds together. The signals of all recordings are loaded to the device once.
+
+Folds have training sets of different size. A training epoch of the stack takes as many steps as that of its largest
+fold; where a fold's batch is smaller, or it has none left, the epochs that fill it up do not count, and a fold without
+a batch is not changed by the step. On a GPU the step is replayed as a CUDA graph.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sleepbench.models.registry import ModelInfo, architecture_of
+from sleepbench.training.checkpoints import Checkpoint
+from sleepbench.training.data import EpochSet
+from sleepbench.training.loop import (
+    IGNORED,
+    INFERENCE_BATCH,
+    Progress,
+    Training,
+    check_loss,
+    cross_entropy_of,
+    sampler_of,
+    scores,
+)
+from sleepbench.training.recipes import Recipe, learning_rate_at
+
+GPU_INFERENCE_BATCH = 128  # of each fold
+ADAM_BETAS = (0.9, 0.999)  # torch.optim.Adam's, which no recipe changes
+WARM_UP_STEPS = 3  # before a CUDA graph is captured, as PyTorch's documentation asks
+
+
+def is_stackable(info: ModelInfo, recipe: Recipe, engine: str) -> bool:
+    """Whether the folds of a training can be one stack: the model has that form, the recipe nothing it does not do."""
+    alone = (recipe.augmentation, recipe.l2, recipe.learning_rate_of, recipe.pretrain, recipe.patience)
+    return engine == "fast" and hasattr(architecture_of(info), "forward_folds") and not any(alone)
+
+
+def train_stack(
+    model: nn.Module,
+    recipe: Recipe,
+    sets: Sequence[dict[str, EpochSet]],
+    seed: int,
+    info: ModelInfo,
+    report: Callable[[str], None] = print,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[list[Training], "Stack"]:
+    """Train a copy of `model` for each fold: `loop.train` of the engine "fast" for several folds at once.
+
+    Parameters
+    ----------
+    model : with the weights that every fold starts from, on the device that trains; it is left as it is
+    sets : of each fold "train", "validation" (may be empty) and "test"
+    seed, report, checkpoint : as in `loop.train`; the one checkpoint is of all folds
+
+    Returns
+    -------
+    What each fold leaves behind, and the stack, for its `predict`
+    """
+    stack = Stack(model, recipe, sets, seed, info, report)
+    progress = [Progress.at_start(recipe, s, sampler, seed) for s, sampler in zip(sets, stack.samplers, strict=True)]
+    kept = checkpoint.load() if checkpoint else {}
+    if kept:
+        stack.restore(kept["stack"])
+        for one, state in zip(progress, kept["progress"], strict=True):
+            one.restore(state)
+        report(f"goes on after training epoch {stack.completed}, the last that was completed before")
+    while stack.completed < recipe.training_epochs:
+        rows = stack.training_epoch()
+        for name in ("validation", "test"):
+            for row, values in zip(rows, stack.evaluate(name), strict=True):
+                row |= {f"{name}_{key}": value for key, value in values.items()}
+        for one, row, state in zip(progress, rows, stack.state_dicts(), strict=True):
+            one.add(row, state)
+        report(_line(rows, recipe.training_epochs))
+        if checkpoint:
+            checkpoint.save({"stack": stack.state(), "progress": [one.state() for one in progress]})
+    return [one.training() for one in progress], stack
+
+
+class Stack:
+    """K networks on their way through K training sets; everything that the next training epoch depends on."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        sets: Sequence[dict[str, EpochSet]],
+        seed: int,
+        info: ModelInfo,
+        report: Callable[[str], None] = print,
+    ):
+        self.model, self.recipe, self.sets, self.report = model, recipe, sets, report
+        self.device = next(model.parameters()).device
+        n_folds = len(sets)
+        self.parameters, own = _stacked(dict(model.named_parameters()), n_folds)
+        leaves = {name: view.detach().requires_grad_() for name, view in own.items()}
+        statistics = {name: tensor for name, tensor in model.named_buffers() if tensor.is_floating_point()}
+        counters = {name: tensor for name, tensor in model.named_buffers() if not tensor.is_floating_point()}
+        self.statistics, statistics = _stacked(statistics, n_folds)
+        self.counters, counters = _stacked(counters, n_folds)
+        self.networks = leaves | statistics | counters
+        self.leaves = list(leaves.values())
+        self.adam = _Adam(self.parameters, recipe)
+        self.cross_entropy = [cross_entropy_of(recipe, fold["train"].stage, self.parameters) for fold in sets]
+
+        self.samplers = [sampler_of(recipe, fold["train"], info) for fold in sets]
+        self.shuffling = [torch.Generator().manual_seed(seed) for _ in sets]
+        torch.manual_seed(seed)
+        self.signals, position_of = _load(sets, self.parameters)
+        self.positions = {name: [position_of(fold[name]) for fold in sets] for name in ("train", "validation", "test")}
+        self.steps = [0] * n_folds
+        self.completed = 0
+        self.at = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self.hits = torch.zeros(n_folds, dtype=torch.int64, device=self.device)
+        self.tables: dict[str, Tensor] = {}
+        self.graphs: dict[bool, torch.cuda.CUDAGraph] = {}
+        self.is_captured = self.device.type == "cuda"
+
+    def training_epoch(self) -> list[dict]:
+        """Train every fold for one pass over its training set; what is known of each from the training itself."""
+        batches = [sampler.draw(shuffling) for sampler, shuffling in zip(self.samplers, self.shuffling, strict=True)]
+        sizes = _sizes(batches)
+        rates = self._rates(batches)
+        self._fill_tables(batches, sizes, rates)
+        self.model.train()
+        self.at.zero_()
+        self.hits.zero_()
+        for is_whole in (sizes == self.tables["index"].shape[2]).all(axis=1):
+            self._run_step(masked=not is_whole)
+        self.completed += 1
+        losses, hits = self.tables["losses"].cpu().numpy(), self.hits.cpu().numpy()
+        rows = []
+        for i, own in enumerate(batches):
+            self.steps[i] += len(own)
+            n = len(own)
+            row = {
+                "training_epoch": self.completed,
+                "learning_rate": float(rates[n - 1, i]),
+                "train_loss": float(np.average(losses[:n, i].astype(np.float64), weights=sizes[:n, i])),
+                "train_accuracy": float(hits[i] / sizes[:, i].sum()),
+            }
+            check_loss(row)
+            rows.append(row)
+        return rows
+
+    def _rates(self, batches: Sequence[Sequence]) -> np.ndarray:
+        """Learning rates (n_steps, n_folds); where a fold has no batch, 0."""
+        rates = np.zeros((max(map(len, batches)), len(batches)))
+        for i, own in enumerate(batches):
+            for j in range(len(own)):
+                rates[j, i] = learning_rate_at(self.recipe, self.steps[i] + j, self.completed + j / len(own))
+        return rates
+
+    def _fill_tables(self, batches: Sequence[Sequence], sizes: np.ndarray, rates: np.ndarray) -> None:
+        """Lay out on the device what each step takes: where a graph reads it, so in the same memory every time."""
+        shape = (*sizes.shape, self.samplers[0].batch_size)
+        index, labels = np.zeros(shape, np.int64), np.full(shape, IGNORED, np.int64)
+        for i, own in enumerate(batches):
+            stage, positions = self.sets[i]["train"].stage, self.positions["train"][i]
+            for j, batch in enumerate(own):
+                index[j, i, : len(batch.epochs)] = positions[batch.epochs]
+                labels[j, i, : len(batch.epochs)] = stage[batch.epochs]
+        contents = {
+            "index": torch.from_numpy(index),
+            "labels": torch.from_numpy(labels),
+            "rates": torch.from_numpy(rates).to(self.parameters.dtype),
+            "losses": torch.zeros(sizes.shape, dtype=self.parameters.dtype),
+            "step": torch.arange(len(sizes)).unsqueeze(1),
+        }
+        if self.tables and self.tables["index"].shape == shape:
+            for name, content in contents.items():
+                self.tables[name].copy_(content)
+        else:
+            self.tables = {name: content.to(self.device) for name, content in contents.items()}
+            self.graphs.clear()
+
+    def _run_step(self, masked: bool) -> None:
+        if self.is_captured and masked not in self.graphs:
+            self._capture(masked)
+        if self.is_captured:
+            self.graphs[masked].replay()
+        else:
+            self._step(masked)
+
+    def _step(self, masked: bool) -> None:
+        """One optimizer step of every fold; `masked` when not all folds have a whole batch."""
+        index, labels, rates = (self.tables[name].index_select(0, self.at)[0] for name in ("index", "labels", "rates"))
+        counted = labels != IGNORED if masked else None
+        logits = self.model.forward_folds(self.networks, self.signals[index], counted)
+        losses = torch.stack([loss(*own) for loss, *own in zip(self.cross_entropy, logits, labels, strict=True)])
+        gradients = torch.autograd.grad(losses.sum(), self.leaves, materialize_grads=True)
+        with torch.no_grad():
+            gradient = torch.cat([part.flatten(1) for part in gradients], dim=1)
+            self.adam.step(gradient, rates.unsqueeze(1), counted.any(dim=1, keepdim=True) if masked else None)
+            is_now = self.tables["step"] == self.at
+            self.tables["losses"].copy_(torch.where(is_now, losses, self.tables["losses"]))
+            self.hits += (logits.argmax(dim=-1) == labels).sum(dim=1)
+            self.at += 1
+
+    def _capture(self, masked: bool) -> None:
+        """Make a CUDA graph of the step, and leave everything as it was; without one, steps are run as on a CPU."""
+        before, drawing = [tensor.clone() for tensor in self._tensors()], torch.cuda.get_rng_state(self.device)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            self.at.zero_()
+            stream = torch.cuda.Stream(self.device)
+            stream.wait_stream(torch.cuda.current_stream(self.device))
+            with torch.cuda.stream(stream):
+                for _ in range(min(WARM_UP_STEPS, len(self.tables["index"]))):
+                    self._step(masked)
+            torch.cuda.current_stream(self.device).wait_stream(stream)
+            self.at.zero_()
+            with torch.cuda.graph(graph):
+                self._step(masked)
+            self.graphs[masked] = graph
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self.is_captured = False
+            self.report(f"Warning: no CUDA graph ({str(error).splitlines()[0]}): steps are launched one by one, slower")
+        for tensor, old in zip(self._tensors(), before, strict=True):
+            tensor.copy_(old)
+        torch.cuda.set_rng_state(drawing, self.device)
+
+    def _tensors(self) -> list[Tensor]:
+        """What a step changes."""
+        of_networks = [self.parameters, self.statistics, self.counters, *self.adam.state.values()]
+        return [*of_networks, self.at, self.hits, self.tables["losses"]]
+
+    def evaluate(self, name: str) -> list[dict[str, float | None]]:
+        """For each fold, cross-entropy and accuracy on its set of that name; None on an empty set."""
+        probabilities = self._probabilities(self.positions[name])
+        return [
+            scores(own, fold[name].stage) if len(own) else {"loss": None, "accuracy": None}
+            for own, fold in zip(probabilities, self.sets, strict=True)
+        ]
+
+    def predict(self, fold: int, state: Mapping[str, Tensor]) -> np.ndarray:
+        """Stage probabilities (n, n_classes) of a fold's test set, with a state_dict of its network put in its place.
+
+        Bit for bit those that the fold was evaluated with when it had these weights: batches of the same shape.
+        """
+        with torch.no_grad():
+            for name, tensor in state.items():
+                self.networks[name][fold].copy_(tensor)
+        nothing = self.positions["test"][fold][:0]
+        return self._probabilities([p if i == fold else nothing for i, p in enumerate(self.positions["test"])])[fold]
+
+    @torch.no_grad()
+    def _probabilities(self, positions: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Stage probabilities, float32 (n, n_classes) for each fold, of the epochs at its n positions."""
+        size = GPU_INFERENCE_BATCH if self.device.type == "cuda" else INFERENCE_BATCH
+        n_steps = -(-max(map(len, positions)) // size)
+        table = np.zeros((len(positions), n_steps * size), np.int64)
+        for row, own in zip(table, positions, strict=True):
+            row[: len(own)] = own
+        self.model.eval()
+        parts = [
+            self.model.forward_folds(self.networks, self.signals[index]).softmax(dim=-1)
+            for index in torch.from_numpy(table).to(self.device).split(size, dim=1)
+        ]
+        if not parts:
+            return [np.empty((0, 0), np.float32) for _ in positions]
+        joined = torch.cat(parts, dim=1).cpu().numpy()
+        return [joined[i, : len(own)] for i, own in enumerate(positions)]
+
+    def state_dicts(self) -> list[dict[str, Tensor]]:
+        """Each fold's state_dict, on the CPU."""
+        networks = {name: tensor.detach().cpu() for name, tensor in self.networks.items()}
+        return [{name: networks[name][i] for name in self.model.state_dict()} for i in range(len(self.sets))]
+
+    def state(self) -> dict:
+        """All of it after a training epoch, for `restore`."""
+        return {
+            **{"parameters": self.parameters, "statistics": self.statistics, "counters": self.counters},
+            "adam": self.adam.state,
+            "shuffling": [generator.get_state() for generator in self.shuffling],
+            "drawing": torch.get_rng_state(),
+            "drawing_on_gpu": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "steps": self.steps,
+            "completed": self.completed,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Be as the stack was whose `state` this is."""
+        for name in ("parameters", "statistics", "counters"):
+            getattr(self, name).copy_(state[name])
+        for name, tensor in self.adam.state.items():
+            tensor.copy_(state["adam"][name])
+        for generator, kept in zip(self.shuffling, state["shuffling"], strict=True):
+            generator.set_state(kept)
+        torch.set_rng_state(state["drawing"])
+        if state["drawing_on_gpu"]:
+            torch.cuda.set_rng_state_all(state["drawing_on_gpu"])
+        self.steps, self.completed = list(state["steps"]), state["completed"]
+
+
+class _Adam:
+    """torch.optim.Adam for the rows of a tensor, each with a learning rate and a number of steps of its own."""
+
+    def __init__(self, parameters: Tensor, recipe: Recipe):
+        self.parameters, self.recipe = parameters, recipe
+        names = ("first", "second", "largest") if recipe.amsgrad else ("first", "second")
+        self.state = {name: torch.zeros_like(parameters) for name in names}
+        self.state["steps"] = parameters.new_zeros(len(parameters), 1)
+
+    def step(self, gradient: Tensor, rate: Tensor, active: Tensor | None) -> None:
+        """Change the rows by their gradients (n_rows, n) at their rates (n_rows, 1).
+
+        Rows that are not `active`, bool (n_rows, 1), stay as they are, whatever their gradient; None: all are.
+        """
+        recipe, (beta1, beta2) = self.recipe, ADAM_BETAS
+        if recipe.clip_norm is not None:
+            norm = gradient.norm(dim=1, keepdim=True)
+            gradient = gradient * (recipe.clip_norm / (norm + 1e-6)).clamp(max=1)  # as clip_grad_norm_
+        if recipe.weight_decay:
+            gradient = gradient.add(self.parameters, alpha=recipe.weight_decay)
+        new = {
+            "first": torch.lerp(self.state["first"], gradient, 1 - beta1),
+            "second": (self.state["second"] * beta2).addcmul(gradient, gradient, value=1 - beta2),
+            "steps": self.state["steps"] + 1,
+        }
+        divisor = new["second"]
+        if recipe.amsgrad:
+            divisor = new["largest"] = torch.maximum(self.state["largest"], new["second"])
+        correction1, correction2 = 1 - beta1 ** new["steps"], 1 - beta2 ** new["steps"]
+        divisor = divisor.sqrt() / correction2.sqrt() + recipe.epsilon
+        parameters = self.parameters - rate / correction1 * new["first"] / divisor
+        for tensor, changed in ((self.parameters, parameters), *((self.state[name], new[name]) for name in new)):
+            tensor.copy_(changed if active is None else torch.where(active, changed, tensor))
+
+
+def _stacked(tensors: Mapping[str, Tensor], n_folds: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """`n_folds` copies of some tensors in one (n_folds, n), and views of it by name (n_folds, *shape)."""
+    flat = torch.cat([tensor.detach().flatten() for tensor in tensors.values()]).repeat(n_folds, 1)
+    parts = flat.split([tensor.numel() for tensor in tensors.values()], dim=1)
+    views = zip(tensors.items(), parts, strict=True)
+    return flat, {name: part.view(n_folds, *tensor.shape) for (name, tensor), part in views}
+
+
+def _load(sets: Iterable[dict[str, EpochSet]], like: Tensor) -> tuple[Tensor, Callable[[EpochSet], np.ndarray]]:
+    """The signals (n, n_channels, 3000) of all recordings in some sets, once each, and where an `EpochSet`'s are.
+
+    They are of the type of `like`, on its device.
+    """
+    of_recording, start, n = {}, {}, 0
+    for epochs in (epochs for fold in sets for epochs in fold.values()):
+        for i, prepared in enumerate(epochs.recordings):
+            if prepared.id not in of_recording:
+                own = np.flatnonzero(epochs.recording == i)
+                of_recording[prepared.id], start[prepared.id] = (epochs, own), n
+                n += len(own)
+    first = next(iter(of_recording.values()))[0]
+    signals = like.new_empty(n, *first.signals(np.arange(1)).shape[1:])
+    for id, (epochs, own) in of_recording.items():
+        signals[start[id] : start[id] + len(own)] = torch.from_numpy(epochs.signals(own))
+
+    def position_of(epochs: EpochSet) -> np.ndarray:
+        # One window for all sets: a recording has the same epochs in each, in order.
+        counts = np.bincount(epochs.recording, minlength=len(epochs.recordings))
+        parts = [start[r.id] + np.arange(count) for r, count in zip(epochs.recordings, counts, strict=True)]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    return signals, position_of
+
+
+def _sizes(batches: Sequence[Sequence]) -> np.ndarray:
+    """Epochs in each fold's batch of each step (n_steps, n_folds); 0 where it has none."""
+    sizes = np.zeros((max(map(len, batches)), len(batches)), np.int64)
+    for i, own in enumerate(batches):
+        sizes[: len(own), i] = [len(batch.epochs) for batch in own]
+    return sizes
+
+
+def _line(rows: Sequence[dict], n: int) -> str:
+    """The progress of all folds: means over them."""
+
+    def mean(column: str) -> float | None:
+        values = [row[column] for row in rows if row[column] is not None]
+        return float(np.mean(values)) if values else None
+
+    validation = mean("validation_accuracy")
+    return (
+        f"training epoch {rows[0]['training_epoch']:>{len(str(n))}}/{n}  mean of {len(rows)} folds: "
+        f"loss {mean('train_loss'):.4f}  accuracy: training {mean('train_accuracy'):.3f}"
+        f"{'' if validation is None else f'  validation {validation:.3f}'}  test {mean('test_accuracy'):.3f}"
+    )
