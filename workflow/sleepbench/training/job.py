@@ -3,11 +3,13 @@
 import io
 import platform
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import torch
 from torch import nn
 
@@ -26,6 +28,7 @@ from sleepbench.training.data import EpochSet, epoch_set
 from sleepbench.training.loop import Estimator, Training, predict_probabilities, train, use_device
 from sleepbench.training.recipes import Recipe
 from sleepbench.training.runs import is_finished, run_key, training_key, training_settings
+from sleepbench.training.timing import Timing
 
 
 def train_group(
@@ -53,7 +56,7 @@ def train_group(
     finished is done again. `prepared` gives the path of a recording's prepared signals; `provenance` is recorded.
     """
     document = read_json(folds_path)
-    trainings = []
+    trainings, started = [], psutil.Process().create_time()
     for fold in folds:
         settings = training_settings(document, fold, window, model, channels, {"name": recipe_name, **recipe}, seed)
         target = directory / f"fold-{fold}"
@@ -72,7 +75,9 @@ def train_group(
                 engine=engine,
                 device_name=device,
                 threads=threads,
+                started=started,
             )
+            started = time.time()  # of the next fold of this process
         trainings.append(_entry(target))
     write_json(receipt, {"folds": document["name"], "k": document["k"], "trainings": trainings})
 
@@ -103,10 +108,11 @@ def _train_fold(
     engine: str,
     device_name: str,
     threads: int,
+    started: float,
 ) -> None:
     settings = record["settings"]
     info = describe(settings["model"])
-    is_network = info.kind == "network"
+    is_network, timing = info.kind == "network", Timing(started)
     device = use_device(device_name if is_network else "cpu", threads)
     checkpoint = Checkpoint(_checkpoint_path(target), _identity(record, device, threads, engine), _say)
     split = folds_of(document)[fold]
@@ -123,14 +129,15 @@ def _train_fold(
     torch.manual_seed(settings["seed"])
     model = create_model(info.name, len(settings["channels"]))
     if is_network:
-        training = train(model.to(device), recipe, sets, settings["seed"], engine, info, _say, checkpoint)
+        training = train(model.to(device), recipe, sets, settings["seed"], engine, info, _say, checkpoint, timing)
     else:
-        training = estimators.fit(model, recipe, sets, settings["seed"], engine, info, report=_say)
+        training = estimators.fit(model, recipe, sets, settings["seed"], engine, info, timing, report=_say)
 
     record |= {
         "n_epochs": {name: len(epochs) for name, epochs in sets.items()},
         "environment": _environment(device, threads, engine),
         "duration_s": round(checkpoint.spent_s, 1),
+        "timing": timing.record(),
         "remarks": training.remarks,
     }
     partial = target.with_name(f".{target.name}.partial")
