@@ -1,5 +1,6 @@
 import tracemalloc
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from synthetic_night import CHANNELS
 
 from sleepbench.data.preparation import load_prepared
 from sleepbench.errors import BenchmarkError
-from sleepbench.training.data import epoch_set
+from sleepbench.training.data import EpochSet, epoch_set
 
 
 def test_epochs_come_from_the_window_in_order_with_the_asked_channels(nights):
@@ -21,6 +22,34 @@ def test_epochs_come_from_the_window_in_order_with_the_asked_channels(nights):
     assert (epochs.stage == np.concatenate([p.stage[kept] for p in prepared])).all()
     assert epochs.column("epoch").tolist() == [*range(11, 34, 2)] * 2
     assert (epochs.column("onset_s") == 30 * epochs.column("epoch")).all()
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        [0],
+        [1],
+        [0, 1],
+        [1, 2],
+        [0, 2],
+        [1, 0],
+        [0, 1, 3],
+        [3, 1],
+        [0, 1, 2, 3],
+    ],
+)
+def test_any_channels_of_any_epochs_are_those_of_the_files(tmp_path, channels):
+    signals = np.random.default_rng(1).standard_normal((2, 7, 4, 3000)).astype(np.float32)
+    for i in range(2):
+        np.save(tmp_path / f"{i}.npy", signals[i])
+    recordings = [SimpleNamespace(signals=np.load(tmp_path / f"{i}.npy", mmap_mode="r")) for i in range(2)]
+    recording, row = np.array([0, 1, 1, 0, 1]), np.array([6, 0, 3, 2, 3])
+    epochs = EpochSet(tuple(recordings), tuple(channels), recording, row, np.zeros(5, np.int64))
+    assert (epochs.signals(np.arange(5)) == signals[recording, row][:, channels]).all()
+    asked = np.array([[4, 0], [2, 2], [3, 1]])
+    batch = epochs.signals(asked)
+    assert batch.dtype == np.float32 and batch.flags.c_contiguous and type(batch) is np.ndarray
+    assert (batch == signals[recording[asked], row[asked]][:, :, channels]).all()
 
 
 def test_no_recordings_make_an_empty_set():

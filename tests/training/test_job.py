@@ -84,6 +84,21 @@ def test_a_fold_leaves_history_weights_predictions_and_metrics(folds, nights, tm
         assert metrics["cohen_kappa"] == pytest.approx(expected["cohen_kappa"])
 
 
+def test_the_record_says_where_the_time_went(folds, nights, tmp_path):
+    train(folds, nights, tmp_path / "out", numbers=(0, 1))
+    records = [read_json(tmp_path / "out" / f"fold-{fold}" / "training.json") for fold in (0, 1)]
+    for record in records:
+        timing, n = record["timing"], record["n_epochs"]
+        assert timing["windows_trained"] == 3 * n["train"]
+        assert timing["windows_evaluated"] == 3 * (n["validation"] + n["test"])
+        assert 0 < timing["waiting_for_data_s"] < timing["training_s"] > timing["evaluation_s"] > 0
+        counted = sum(timing[kind] for kind in ("waiting_for_data_s", "training_s", "evaluation_s"))
+        assert 0.5 * record["duration_s"] - 0.05 < counted < record["duration_s"] + 0.05
+    # From the start of this process; from the end of the fold before.
+    assert records[0]["timing"]["to_first_step_s"] > records[1]["timing"]["to_first_step_s"] > 0
+    assert records[1]["timing"]["to_first_step_s"] < records[1]["duration_s"] + 0.05
+
+
 def test_saved_weights_repeat_the_predictions(folds, nights, tmp_path):
     train(folds, nights, tmp_path / "out")
     fold = tmp_path / "out" / "fold-0"
@@ -358,6 +373,10 @@ def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, n
     assert contents(tmp_path / "killed" / "fold-0") == contents(tmp_path / "whole" / "fold-0")
     killed, uninterrupted = (read_json(tmp_path / name / "fold-0/training.json") for name in ("killed", "whole"))
     assert killed["files"] == uninterrupted["files"] and killed["training_key"] == uninterrupted["training_key"]
+    for name in ("windows_trained", "windows_evaluated"):  # each once, in whichever process
+        assert killed["timing"][name] == uninterrupted["timing"][name] > 0
+    # What the killed processes kept is in: the last one alone trained a few of the seven training epochs.
+    assert killed["timing"]["training_s"] > 0.4 * uninterrupted["timing"]["training_s"]
 
 
 @pytest.mark.parametrize("change", [{"code_sha256": "d"}, {"seed": 8}, {"threads": 2}, {"engine": "reference"}])

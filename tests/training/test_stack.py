@@ -14,6 +14,7 @@ from sleepbench.training import job, loop
 from sleepbench.training.data import EpochSet, epoch_set
 from sleepbench.training.recipes import Recipe
 from sleepbench.training.stack import Stack, is_stackable, train_stack
+from sleepbench.training.timing import Timing
 
 ULW = describe("ulw_sleepnet")
 RELEASED = {
@@ -103,7 +104,7 @@ def test_losses_agree_in_float32(folds):
 
 def test_one_step_of_a_fold_without_a_batch_changes_nothing_of_it(folds):
     """In the last steps of a training epoch only the largest fold still has batches."""
-    stack = Stack(fresh(), recipe_of(RELEASED | {"training_epochs": 1}), folds, 5, ULW)
+    stack = Stack(fresh(), recipe_of(RELEASED | {"training_epochs": 1}), folds, 5, ULW, Timing())
     steps, plain = [], stack._step
 
     def watched(masked):
@@ -158,7 +159,7 @@ def test_a_loss_that_is_no_number_is_an_error(folds):
 
 def test_a_name_of_everything_that_a_step_changes(folds):
     """What a capture puts back, and a checkpoint keeps, is all that there is."""
-    stack = Stack(fresh(dropout=True), recipe_of(RELEASED), folds, 5, ULW)
+    stack = Stack(fresh(dropout=True), recipe_of(RELEASED), folds, 5, ULW, Timing())
     stack.training_epoch()
     state, drawing = [tensor.clone() for tensor in stack._tensors()], torch.get_rng_state()
 

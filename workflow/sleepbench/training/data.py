@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,11 +33,17 @@ class EpochSet:
 
     def signals(self, indices: np.ndarray) -> np.ndarray:
         """Signals of the epochs at `indices` in microvolts, float32 (*indices.shape, n_channels, 3000)."""
-        flat, channels = indices.reshape(-1), list(self.channels)
-        batch = np.empty((len(flat), len(channels), self.recordings[0].signals.shape[2]), np.float32)
-        for i, (recording, row) in enumerate(zip(self.recording[flat], self.row[flat], strict=True)):
-            batch[i] = self.recordings[recording].signals[row][channels]
+        flat, channels = indices.reshape(-1), _as_slice(self.channels)
+        batch = np.empty((len(flat), len(self.channels), self.recordings[0].signals.shape[2]), np.float32)
+        places = zip(self.recording[flat].tolist(), self.row[flat].tolist(), strict=True)
+        for i, (recording, row) in enumerate(places):
+            batch[i] = self._arrays[recording][row, channels]
         return batch.reshape(*indices.shape, *batch.shape[1:])
+
+    @cached_property
+    def _arrays(self) -> list[np.ndarray]:
+        """The same memory as plain arrays: what np.memmap adds to every index costs more than copying an epoch."""
+        return [np.asarray(recording.signals) for recording in self.recordings]
 
     def column(self, name: str) -> np.ndarray:
         """A per-epoch column of the recordings ("epoch", "onset_s"), for every epoch of the set."""
@@ -63,3 +70,11 @@ def epoch_set(recordings: Sequence[PreparedRecording], channels: Sequence[str], 
         if rows
         else np.empty(0, np.int64),
     )
+
+
+def _as_slice(channels: tuple[int, ...]) -> slice | list[int]:
+    """What selects these channels: a slice where one does, which copies nothing on the way."""
+    first, step = channels[0], channels[1] - channels[0] if len(channels) > 1 else 1
+    if step > 0 and channels == tuple(range(first, first + step * len(channels), step)):
+        return slice(first, first + step * len(channels), step)
+    return list(channels)

@@ -13,6 +13,7 @@ from sleepbench.training.data import EpochSet
 from sleepbench.training.loop import Estimator, Training, evaluate
 from sleepbench.training.recipes import Recipe
 from sleepbench.training.selection import Selections
+from sleepbench.training.timing import EVALUATION, TRAINING, Timing
 
 STATE = "pickled"
 
@@ -24,20 +25,25 @@ def fit(
     seed: int,
     engine: str,
     info: ModelInfo,
+    timing: Timing,
     report: Callable[[str], None] = print,
 ) -> Training:
     """Fit an estimator in place to the training set: `loop.train` in one training epoch, which every rule selects.
 
     Nothing of the recipe applies but whether its schedule has cycles. The threads are those that torch is set to.
+    `timing` counts reading the signals as training: an estimator reads them itself.
     """
     epochs = sets["train"]
     if not len(epochs):
         raise BenchmarkError("the training set holds no epochs")
     row = {"training_epoch": 1, "learning_rate": None}
+    timing.start()
     with threadpool_limits(torch.get_num_threads()):
         estimator.fit(epochs.signals, epochs.stage, seed)
+        timing.lap(TRAINING, trained=len(epochs))
         for name in ("train", "validation", "test"):
             row |= {f"{name}_{key}": value for key, value in evaluate(estimator, sets[name], engine, info).items()}
+            timing.lap(EVALUATION, evaluated=len(sets[name]))
     cycle_ends = frozenset({1} if recipe.schedule == "cosine_restarts" else ())
     selections = Selections(len(sets["validation"]) > 0, cycle_ends)
     selections.update(row)

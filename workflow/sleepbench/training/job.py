@@ -4,6 +4,7 @@ import functools
 import io
 import platform
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import torch
 from torch import nn
 
@@ -30,6 +32,7 @@ from sleepbench.training.loop import Estimator, Training, predict_probabilities,
 from sleepbench.training.recipes import Recipe
 from sleepbench.training.runs import is_finished, run_key, training_key, training_settings
 from sleepbench.training.stack import is_stackable, train_stack
+from sleepbench.training.timing import Timing
 
 
 def train_group(
@@ -78,15 +81,17 @@ def train_group(
         }
         record = {"settings": settings, "code_sha256": code_sha256, "provenance": provenance}
         waiting.append(_Fold(fold, target, record, sets))
+    started = psutil.Process().create_time()
     together = receipt.with_name(f".{receipt.stem}.checkpoint")
     if len(waiting) > 1 and _stacks_folds(use.device) and is_stackable(info, of_recipe, engine):
         with _memory_explained(of_recipe, len(waiting), use.device):
-            _train_stack(waiting, of_recipe, info, use, together)
+            _train_stack(waiting, of_recipe, info, use, together, Timing(started))
     else:
         together.unlink(missing_ok=True)  # of a process killed when its folds were in place
         for fold in waiting:
             with _memory_explained(of_recipe, 1, use.device):
-                _train_alone(fold, of_recipe, info, use)
+                _train_alone(fold, of_recipe, info, use, Timing(started))
+            started = time.time()  # of the next fold of this process
     trainings = [_entry(_directory_of(directory, fold)) for fold in folds]
     write_json(receipt, {"folds": document["name"], "k": document["k"], "trainings": trainings})
 
@@ -152,24 +157,27 @@ def _memory_explained(recipe: Recipe, n_folds: int, device: torch.device) -> Ite
         ) from error
 
 
-def _train_alone(fold: _Fold, recipe: Recipe, info: ModelInfo, use: _Use) -> None:
+def _train_alone(fold: _Fold, recipe: Recipe, info: ModelInfo, use: _Use, timing: Timing) -> None:
     settings = fold.record["settings"]
     checkpoint = Checkpoint(_checkpoint_path(fold.target), _identity([fold], use), _say)
     print(f"fold {fold.number}: {_counts(fold)} epochs, on {use.device}", flush=True)
     model = _fresh_model(info, settings, use)
     if info.kind == "network":
-        training = train(model, recipe, fold.sets, settings["seed"], use.engine, info, _say, checkpoint)
+        training = train(model, recipe, fold.sets, settings["seed"], use.engine, info, _say, checkpoint, timing)
     else:
-        training = estimators.fit(model, recipe, fold.sets, settings["seed"], use.engine, info, report=_say)
+        training = estimators.fit(model, recipe, fold.sets, settings["seed"], use.engine, info, timing, report=_say)
 
     def predict(state: dict[str, torch.Tensor]) -> np.ndarray:
         return predict_probabilities(_with_weights(model, state), fold.sets["test"], use.engine, info)
 
-    _write_folds([fold], [training], [predict], _environment(use), checkpoint.spent_s)
+    spent = {"duration_s": round(checkpoint.spent_s, 1), "timing": timing.record()}
+    _write_folds([fold], [training], [predict], _environment(use), spent)
     checkpoint.remove()
 
 
-def _train_stack(folds: list[_Fold], recipe: Recipe, info: ModelInfo, use: _Use, checkpoint_path: Path) -> None:
+def _train_stack(
+    folds: list[_Fold], recipe: Recipe, info: ModelInfo, use: _Use, checkpoint_path: Path, timing: Timing
+) -> None:
     checkpoint = Checkpoint(checkpoint_path, _identity(folds, use), _say)
     for fold in folds:
         print(f"fold {fold.number}: {_counts(fold)} epochs", flush=True)
@@ -177,11 +185,13 @@ def _train_stack(folds: list[_Fold], recipe: Recipe, info: ModelInfo, use: _Use,
     settings = folds[0].record["settings"]
     model = _fresh_model(info, settings, use)
     sets = [fold.sets for fold in folds]
-    trainings, stack = train_stack(model, recipe, sets, settings["seed"], info, _say, checkpoint)
+    trainings, stack = train_stack(model, recipe, sets, settings["seed"], info, _say, checkpoint, timing)
     environment = _environment(use) | {"stacked_folds": [fold.number for fold in folds]}
     predict = [functools.partial(stack.predict, i) for i in range(len(folds))]
     # Each fold's share of the time, so that those of all trainings add up.
-    _write_folds(folds, trainings, predict, environment, checkpoint.spent_s / len(folds))
+    n = len(folds)
+    spent = {"duration_s": round(checkpoint.spent_s / n, 1), "timing": timing.record(n)}
+    _write_folds(folds, trainings, predict, environment, spent)
     checkpoint.remove()
 
 
@@ -207,7 +217,7 @@ def _write_folds(
     trainings: Sequence[Training],
     predict: Sequence[Callable[[dict[str, torch.Tensor]], np.ndarray]],
     environment: dict,
-    duration_s: float,
+    spent: dict,
 ) -> None:
     """Put finished folds in their places, whole; `predict` gives a test set's probabilities for a state_dict."""
     partial = {fold.number: fold.target.with_name(f".{fold.target.name}.partial") for fold in folds}
@@ -216,7 +226,7 @@ def _write_folds(
             record = fold.record | {
                 "n_epochs": {name: len(epochs) for name, epochs in fold.sets.items()},
                 "environment": environment,
-                "duration_s": round(duration_s, 1),
+                **spent,
                 "remarks": training.remarks,
             }
             shutil.rmtree(partial[fold.number], ignore_errors=True)  # of a process that was killed

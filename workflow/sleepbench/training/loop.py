@@ -30,6 +30,7 @@ from sleepbench.training.recipes import (
 )
 from sleepbench.training.selection import Selections, epochs_before_cycle_ends
 from sleepbench.training.sequences import Batch, Sampler, averaged, inference_batches, segments
+from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 INFERENCE_BATCH = 32  # measured best on the CPU for ULW-SleepNet: larger batches fall out of the cache
 IGNORED = -100  # the label of an epoch that does not count
@@ -86,6 +87,7 @@ def train(
     info: ModelInfo,
     report: Callable[[str], None] = print,
     checkpoint: Checkpoint | None = None,
+    timing: Timing | None = None,
 ) -> Training:
     """Train `model` in place by `recipe`, on the device it is on.
 
@@ -97,6 +99,7 @@ def train(
     info : the model's entry in the registry
     report : called with one line per training epoch
     checkpoint : where the training is kept after each training epoch, and what it goes on from
+    timing : counts where the time goes
 
     The test set never influences the training; it is evaluated after every training epoch because selection rules that
     look at it (best_test) are part of what this benchmark measures.
@@ -105,12 +108,14 @@ def train(
     for remark in remarks:
         report(remark)
     kept = checkpoint.load() if checkpoint else {}
+    timing = timing or Timing()
+    timing.go_on(kept.get("timing"))
     pretraining = kept.get("pretraining", [])
     if recipe.pretrain and "course" not in kept:
-        pretraining = _pretrain(model, recipe.pretrain, sets["train"], seed, engine, report, checkpoint, kept)
+        pretraining = _pretrain(model, recipe.pretrain, sets["train"], seed, engine, report, checkpoint, kept, timing)
     sampler = sampler_of(recipe, sets["train"], info)
     progress = Progress.at_start(recipe, sets, sampler, seed)
-    course = _Course(model, recipe, sets["train"], sampler, seed, engine)
+    course = _Course(model, recipe, sets["train"], sampler, seed, engine, timing)
     if "course" in kept:
         course.restore(kept["course"])
         progress.restore(kept["progress"])
@@ -119,10 +124,16 @@ def train(
         row = course.training_epoch()
         for name in ("validation", "test"):
             row |= {f"{name}_{key}": value for key, value in evaluate(model, sets[name], engine, info).items()}
+            timing.lap(EVALUATION, evaluated=len(sets[name]))
         progress.add(row, model.state_dict())
         report(_line(row, recipe.training_epochs))
         if checkpoint:
-            checkpoint.save({"course": course.state(), "progress": progress.state(), "pretraining": pretraining})
+            checkpoint.save(
+                {
+                    **{"course": course.state(), "progress": progress.state()},
+                    **{"pretraining": pretraining, "timing": timing.totals},
+                }
+            )
     if progress.completed < recipe.training_epochs:
         remarks.append(f"stopped early: validation accuracy has not risen for {recipe.patience} training epochs")
         report(remarks[-1])
@@ -196,6 +207,7 @@ def _pretrain(
     report: Callable[[str], None],
     checkpoint: Checkpoint | None,
     kept: dict,
+    timing: Timing,
 ) -> list[dict]:
     """The first stage: train another model on the training set, then copy a part of it into `model`; its history."""
     info = describe(stage.model)
@@ -203,7 +215,7 @@ def _pretrain(
     part = submodule_of(model, stage.submodule, asked_by)
     first = create_model(stage.model, len(epochs.channels)).to(next(model.parameters()).device)
     trained = submodule_of(first, stage.submodule, asked_by)
-    course = _Course(first, stage.recipe, epochs, sampler_of(stage.recipe, epochs, info), seed, engine)
+    course = _Course(first, stage.recipe, epochs, sampler_of(stage.recipe, epochs, info), seed, engine, timing)
     history = []
     if "first_course" in kept:
         course.restore(kept["first_course"])
@@ -213,7 +225,7 @@ def _pretrain(
         history.append(course.training_epoch())
         report(f"first stage, {_progress(history[-1], stage.recipe.training_epochs)}")
         if checkpoint:
-            checkpoint.save({"first_course": course.state(), "pretraining": history})
+            checkpoint.save({"first_course": course.state(), "pretraining": history, "timing": timing.totals})
     try:
         part.load_state_dict(trained.state_dict())
     except RuntimeError as error:
@@ -249,9 +261,18 @@ def training_epochs_before_cycle_ends(recipe: Recipe, sampler: Sampler, seed: in
 class _Course:
     """A network on its way through a training set; everything that its next training epoch depends on."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe, epochs: EpochSet, sampler: Sampler, seed: int, engine: str):
-        self.model, self.recipe, self.sampler = model, recipe, sampler
-        self.learner = _Learner(model, recipe, epochs, seed, engine)
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        epochs: EpochSet,
+        sampler: Sampler,
+        seed: int,
+        engine: str,
+        timing: Timing,
+    ):
+        self.model, self.recipe, self.sampler, self.timing = model, recipe, sampler, timing
+        self.learner = _Learner(model, recipe, epochs, seed, engine, timing)
         self.shuffling = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         self.step = self.completed = 0
@@ -261,12 +282,14 @@ class _Course:
         losses, counted, correct = [], [], 0
         self.model.train()
         batches = self.sampler.draw(self.shuffling)
+        self.timing.start()
         for i, batch in enumerate(batches):
             rate = learning_rate_at(self.recipe, self.step, self.completed + i / len(batches))
             loss, hits = self.learner.step(batch, rate)
             losses.append(loss)
             counted.append(int(batch.counted.sum()))
             correct += hits
+            self.timing.lap(TRAINING, trained=counted[-1])
             self.step += 1
         self.completed += 1
         row = {
@@ -313,8 +336,8 @@ def check_loss(row: dict) -> None:
 class _Learner:
     """A network with what changes it: the recipe's optimizer and loss, on the epochs of a training set."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe, epochs: EpochSet, seed: int, engine: str):
-        self.model, self.recipe, self.epochs = model, recipe, epochs
+    def __init__(self, model: nn.Module, recipe: Recipe, epochs: EpochSet, seed: int, engine: str, timing: Timing):
+        self.model, self.recipe, self.epochs, self.timing = model, recipe, epochs, timing
         self.device = next(model.parameters()).device
         self.forward = forward_of(model, engine)
         self.optimizer = make_optimizer(model, recipe)
@@ -325,6 +348,7 @@ class _Learner:
     def step(self, batch: Batch, learning_rate: float) -> tuple[float, int]:
         """One optimizer step; the batch's mean cross-entropy, and how many epochs that count are classified rightly."""
         signals, labels = self._load(batch)
+        self.timing.lap(WAITING)
         set_learning_rate(self.optimizer, learning_rate)
         self.optimizer.zero_grad(set_to_none=True)
         logits = self.forward(signals).flatten(0, -2)  # of a sequence model (batch, length, n_classes)

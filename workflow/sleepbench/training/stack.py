@@ -29,6 +29,7 @@ from sleepbench.training.loop import (
     scores,
 )
 from sleepbench.training.recipes import Recipe, learning_rate_at
+from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 GPU_INFERENCE_BATCH = 128  # of each fold
 ADAM_BETAS = (0.9, 0.999)  # torch.optim.Adam's, which no recipe changes
@@ -49,6 +50,7 @@ def train_stack(
     info: ModelInfo,
     report: Callable[[str], None] = print,
     checkpoint: Checkpoint | None = None,
+    timing: Timing | None = None,
 ) -> tuple[list[Training], "Stack"]:
     """Train a copy of `model` for each fold: `loop.train` of the engine "fast" for several folds at once.
 
@@ -56,17 +58,19 @@ def train_stack(
     ----------
     model : with the weights that every fold starts from, on the device that trains; it is left as it is
     sets : of each fold "train", "validation" (may be empty) and "test"
-    seed, report, checkpoint : as in `loop.train`; the one checkpoint is of all folds
+    seed, report, checkpoint, timing : as in `loop.train`; of all folds together
 
     Returns
     -------
     What each fold leaves behind, and the stack, for its `predict`
     """
-    stack = Stack(model, recipe, sets, seed, info, report)
+    timing = timing or Timing()
+    stack = Stack(model, recipe, sets, seed, info, timing, report)
     progress = [Progress.at_start(recipe, s, sampler, seed) for s, sampler in zip(sets, stack.samplers, strict=True)]
     kept = checkpoint.load() if checkpoint else {}
     if kept:
         stack.restore(kept["stack"])
+        timing.go_on(kept["timing"])
         for one, state in zip(progress, kept["progress"], strict=True):
             one.restore(state)
         report(f"goes on after training epoch {stack.completed}, the last that was completed before")
@@ -75,11 +79,13 @@ def train_stack(
         for name in ("validation", "test"):
             for row, values in zip(rows, stack.evaluate(name), strict=True):
                 row |= {f"{name}_{key}": value for key, value in values.items()}
+            timing.lap(EVALUATION, evaluated=sum(len(fold[name]) for fold in sets))
         for one, row, state in zip(progress, rows, stack.state_dicts(), strict=True):
             one.add(row, state)
         report(_line(rows, recipe.training_epochs))
         if checkpoint:
-            checkpoint.save({"stack": stack.state(), "progress": [one.state() for one in progress]})
+            of_folds = [one.state() for one in progress]
+            checkpoint.save({"stack": stack.state(), "progress": of_folds, "timing": timing.totals})
     return [one.training() for one in progress], stack
 
 
@@ -93,9 +99,10 @@ class Stack:
         sets: Sequence[dict[str, EpochSet]],
         seed: int,
         info: ModelInfo,
+        timing: Timing,
         report: Callable[[str], None] = print,
     ):
-        self.model, self.recipe, self.sets, self.report = model, recipe, sets, report
+        self.model, self.recipe, self.sets, self.timing, self.report = model, recipe, sets, timing, report
         self.device = next(model.parameters()).device
         n_folds = len(sets)
         self.parameters, own = _stacked(dict(model.named_parameters()), n_folds)
@@ -124,6 +131,7 @@ class Stack:
 
     def training_epoch(self) -> list[dict]:
         """Train every fold for one pass over its training set; what is known of each from the training itself."""
+        self.timing.start()
         batches = [sampler.draw(shuffling) for sampler, shuffling in zip(self.samplers, self.shuffling, strict=True)]
         sizes = _sizes(batches)
         rates = self._rates(batches)
@@ -131,10 +139,15 @@ class Stack:
         self.model.train()
         self.at.zero_()
         self.hits.zero_()
-        for is_whole in (sizes == self.tables["index"].shape[2]).all(axis=1):
+        self.timing.lap(WAITING)
+        for step, is_whole in enumerate((sizes == self.tables["index"].shape[2]).all(axis=1)):
             self._run_step(masked=not is_whole)
+            if step == 0:
+                self.at.item()  # waits for the GPU: the job's first step is done
+                self.timing.lap(TRAINING)
         self.completed += 1
         losses, hits = self.tables["losses"].cpu().numpy(), self.hits.cpu().numpy()
+        self.timing.lap(TRAINING, trained=int(sizes.sum()))
         rows = []
         for i, own in enumerate(batches):
             self.steps[i] += len(own)
