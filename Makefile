@@ -10,10 +10,14 @@ SNAKEMAKE = $(BIN)/python -m sleepbench.launch
 comma := ,
 # The trial has a protocol of its own.
 RUN = run={datasets: [$(DATASET)]$(if $(filter try-real,$(DATASET)),$(comma) protocols: [trial])}
+MODELS = $$($(BIN)/python -c 'from sleepbench.models import model_names; print(", ".join(model_names()))')
+RIVALS_RUN = run={datasets: [$(DATASET)], protocols: [clean], models: [$(MODELS)], channels: [fpz, four], recipes: [common, published]}
+ESTIMATE = $(BIN)/python -m sleepbench.estimate
+NO_ESTIMATE = echo "Warning: no estimate could be made; the run goes on without one." >&2
 
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup demo try-real paper rivals rehearsal data verify-data prepare realism verify tables report export compare trace folds \
+.PHONY: help setup demo try-real estimate paper rivals rehearsal data verify-data prepare realism verify tables report export compare trace folds \
   benchmark benchmark-training benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
 .DEFAULT_GOAL := help
 
@@ -32,14 +36,18 @@ demo: setup ## the whole benchmark on a small simulated cohort, a few minutes
 try-real: setup ## minutes: fetch two subjects (200 MB), train one fold a little: whether the real path works here
 	@$(MAKE) --no-print-directory paper DATASET=try-real
 
+estimate: setup ## hours and gigabytes that `make paper` takes here, in a minute; RIVALS=1: `make rivals`; CHECK=1: held against what was run
+	@$(ESTIMATE) --config "$(if $(RIVALS),$(RIVALS_RUN),$(RUN))" $(if $(CHECK),--check)
+
 paper: setup ## the benchmark on Sleep-EDF: DATASET=sleep-edf-20 or sleep-edf-78 (days on two cores)
 	@[ "$(DATASET)" != simulated ] || { echo "Name the dataset: make paper DATASET=sleep-edf-20 (or sleep-edf-78)"; exit 2; }
+	@$(ESTIMATE) --config '$(RUN)' || $(NO_ESTIMATE)
 	@$(SNAKEMAKE) --config '$(RUN)'
 	@cat results/$(DATASET)/summary.md
 
 rivals: setup ## every model under the clean protocol, by one recipe and by its paper's, on Fpz-Cz and on all four channels
-	@models=$$($(BIN)/python -c 'from sleepbench.models import model_names; print(", ".join(model_names()))') && \
-	  $(SNAKEMAKE) --config "run={datasets: [$(DATASET)], protocols: [clean], models: [$$models], channels: [fpz, four], recipes: [common, published]}"
+	@$(ESTIMATE) --config "$(RIVALS_RUN)" || $(NO_ESTIMATE)
+	@$(SNAKEMAKE) --config "$(RIVALS_RUN)"
 	@cat results/$(DATASET)/summary.md
 
 rehearsal: setup ## `make paper DATASET=sleep-edf-20` against a local server with short simulated nights, 10 minutes
