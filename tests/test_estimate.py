@@ -147,6 +147,26 @@ def test_a_training_cut_short_gives_rates(config, model, monkeypatch):
     assert 0 < rates.train_s < 1 and 0 < rates.evaluate_s < 1 and rates.start_s == 1.5
 
 
+def test_folds_that_train_as_one_stack_are_timed_as_one(config, monkeypatch):
+    monkeypatch.setattr("sleepbench.timed_steps.NIGHT", 48)
+    monkeypatch.setattr("sleepbench.training.stack.DEVICES", ("cpu",))
+    monkeypatch.setattr("sleepbench.timed_steps.train", None)
+    work = Work("ulw_sleepnet", 1, "common", config["recipes"]["common"], n_folds=3)
+    rates = time_work(work, 1, "fast", "cpu", 0.02, 1.5)
+    assert 0 < rates.train_s < 1 and 0 < rates.evaluate_s < 1 and rates.start_s == 0.5
+
+
+def test_folds_of_a_job_are_those_of_the_workflow(config, monkeypatch):
+    planned = [PlannedTraining(ULW, Path("a", f"fold-{i}"), 1.0, {}) for i in range(4)]
+    planned += [PlannedTraining(ULW, Path("b", f"fold-{i}"), 1.0, {}) for i in range(2)]
+    monkeypatch.setattr(estimate, "takes_gpu", lambda config: True)
+    assert estimate.folds_of_a_job(config, planned) == 4
+    monkeypatch.setattr(estimate, "takes_gpu", lambda config: False)
+    assert estimate.folds_of_a_job(config, planned) == 1
+    config["training"]["folds_per_job"] = 3
+    assert estimate.folds_of_a_job(config, planned) == 3
+
+
 def finish(config, dataset, duration_s):
     """Write records of all trainings as if each had taken so long."""
     recordings = recordings_of(config, dataset)
@@ -165,7 +185,9 @@ def small(config, tmp_path, monkeypatch):
     config = asking(config, protocols=["released"], datasets=["simulated"])
     Path("config.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.setattr(
-        estimate, "time_stages", lambda config, dataset, stages, places: {s: Rates(0.01, 0.002, 3.0) for s in stages}
+        estimate,
+        "time_stages",
+        lambda config, dataset, trainings, places: {s: Rates(0.01, 0.002, 3.0) for t in trainings for s in t.stages},
     )
     monkeypatch.setattr(estimate, "time_preparation", lambda config, dataset, places: 1.0)
     return config

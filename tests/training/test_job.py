@@ -20,7 +20,7 @@ from sleepbench.evaluation.metrics import confusion_matrix, summary
 from sleepbench.files import read_json, write_json
 from sleepbench.models import create_model
 from sleepbench.protocols.folds import FoldSettings, folds_document
-from sleepbench.training import job
+from sleepbench.training import stack
 from sleepbench.training.estimators import from_state
 from sleepbench.training.job import train_group
 from sleepbench.training.loop import use_device
@@ -241,7 +241,7 @@ def test_what_was_not_as_the_recipe_says_is_recorded(nights, tmp_path, fake_mode
 @pytest.fixture
 def stacks(monkeypatch):
     """This machine stacks folds, as a GPU does."""
-    monkeypatch.setattr(job, "_stacks_folds", lambda device: True)
+    monkeypatch.setattr(stack, "DEVICES", ("cpu",))
 
 
 def test_folds_of_a_stack_leave_the_same_files_as_alone(folds, nights, tmp_path, stacks, capsys):
@@ -305,12 +305,12 @@ def test_missing_gpu_is_an_error_that_says_what_to_set(monkeypatch):
 KILLED = """
 import json, sys
 from pathlib import Path
-from sleepbench.training import job
+from sleepbench.training import stack
 from sleepbench.training.job import train_group
 arguments = json.loads(sys.stdin.read())
 nights = arguments.pop("nights")
 if arguments.pop("stacks"):
-    job._stacks_folds = lambda device: True
+    stack.DEVICES = ("cpu",)
 for name in ("folds_path", "directory", "receipt"):
     arguments[name] = Path(arguments[name])
 train_group(prepared=lambda id: Path(nights[id]), **arguments)

@@ -102,6 +102,13 @@ def test_losses_agree_in_float32(folds):
         assert other.history[0]["train_loss"] == pytest.approx(one.history[0]["train_loss"], abs=1e-4)
 
 
+def test_nothing_is_validated_where_no_fold_has_validation_subjects(folds):
+    without = [fold | {"validation": epoch_set([], CHANNELS, "standard")} for fold in folds]
+    for training in stacked(without, recipe_of(RELEASED | {"training_epochs": 1})):
+        assert training.history[0]["validation_accuracy"] is None
+        assert set(training.selected) == {"best_test", "last"}
+
+
 def test_one_step_of_a_fold_without_a_batch_changes_nothing_of_it(folds):
     """In the last steps of a training epoch only the largest fold still has batches."""
     stack = Stack(fresh(), recipe_of(RELEASED | {"training_epochs": 1}), folds, 5, ULW, Timing())
@@ -142,12 +149,14 @@ def test_the_same_seed_gives_the_same_bits_with_dropout(folds):
 
 
 def test_what_a_stack_cannot_do_is_trained_fold_by_fold():
-    assert is_stackable(ULW, recipe_of(RELEASED), "fast")
-    assert is_stackable(ULW, recipe_of(COMMON), "fast")
-    assert not is_stackable(ULW, recipe_of(RELEASED), "reference")
-    assert not is_stackable(describe("eegnet"), recipe_of(RELEASED), "fast")
+    gpu, released = torch.device("cuda"), recipe_of(RELEASED)
+    assert is_stackable(ULW, released, "fast", gpu)
+    assert is_stackable(ULW, recipe_of(COMMON), "fast", gpu)
+    assert not is_stackable(ULW, released, "fast", torch.device("cpu"))
+    assert not is_stackable(ULW, released, "reference", gpu)
+    assert not is_stackable(describe("eegnet"), released, "fast", gpu)
     for key, value in (("augmentation", ["roll_10"]), ("patience", 3), ("l2", 0.1), ("learning_rate_of", {"a": 1.0})):
-        assert not is_stackable(ULW, recipe_of(RELEASED | {key: value}), "fast")
+        assert not is_stackable(ULW, recipe_of(RELEASED | {key: value}), "fast", gpu)
 
 
 def test_a_loss_that_is_no_number_is_an_error(folds):

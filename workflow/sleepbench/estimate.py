@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,11 +222,12 @@ def takes_gpu(config: dict) -> bool:
     return config["training"]["device"] != "cpu" and shutil.which("nvidia-smi") is not None
 
 
-def time_stages(config: dict, dataset: str, stages: Sequence[Stage], places: int) -> dict[Stage, "Rates"]:
-    """Time each stage, `places` processes side by side."""
+def time_stages(config: dict, dataset: str, trainings: Sequence[PlannedTraining], places: int) -> dict[Stage, "Rates"]:
+    """Time each stage of some trainings, `places` processes side by side."""
     from sleepbench.timed_steps import Work, time_side_by_side  # starts PyTorch, which a finished run does without
 
-    works = []
+    works, stages = [], list(dict.fromkeys(stage for training in trainings for stage in training.stages))
+    n_folds = folds_of_a_job(config, trainings)
     for stage in stages:
         model, recipe = stage.network.model, recipe_settings(config, stage.network.recipe, dataset)
         if stage.is_first:
@@ -233,13 +235,22 @@ def time_stages(config: dict, dataset: str, stages: Sequence[Stage], places: int
             model = first["model"]
             recipe = {key: value for key, value in first.items() if key not in ("model", "submodule")}
         n_channels = len(config["channels"][stage.network.channels])
-        works.append(Work(model, n_channels, stage.network.recipe, recipe))
+        works.append(Work(model, n_channels, stage.network.recipe, recipe, n_folds))
     settings = config["training"]
     seconds = min(max(SECONDS / len(works), LEAST_S), MOST_S)
     rates = time_side_by_side(
         works, places, min(settings["threads"], n_cores()), settings["engine"], settings["device"], seconds
     )
     return dict(zip(stages, rates, strict=True))
+
+
+def folds_of_a_job(config: dict, trainings: Iterable[PlannedTraining]) -> int:
+    """How many folds one job trains, where it has as many: as the workflow groups them."""
+    size = config["training"]["folds_per_job"]
+    if size != "auto":
+        return size
+    of_home = Counter(training.directory.parent for training in trainings)
+    return max(of_home.values()) if takes_gpu(config) else 1
 
 
 PREPARE = """
@@ -352,10 +363,6 @@ def _by_network(trainings: Iterable[PlannedTraining]) -> dict[Network, list[Plan
     return by_network
 
 
-def _stages(trainings: Iterable[PlannedTraining]) -> list[Stage]:
-    return list(dict.fromkeys(stage for training in trainings for stage in training.stages))
-
-
 def estimate_dataset(config: dict, dataset: str) -> None:
     """Time what is left of a dataset, and print what it takes."""
     of, recordings = dataset_of(config, dataset), recordings_of(config, dataset)
@@ -380,7 +387,7 @@ def estimate_dataset(config: dict, dataset: str) -> None:
     estimate = Estimate(
         dataset=dataset,
         trainings=trainings,
-        rates=time_stages(config, dataset, _stages(trainings), places),
+        rates=time_stages(config, dataset, trainings, places),
         nights=len(unprepared),
         night_s=time_preparation(config, dataset, cores) if unprepared else 0.0,
         places=places,
@@ -395,8 +402,6 @@ def estimate_dataset(config: dict, dataset: str) -> None:
         f"An estimate, from steps timed for {time.monotonic() - started:.0f} s on {cores} cores, {places} training(s) "
         f"at a time{left_out}. Downloading, tables and figures are not in it."
     )
-    if gpu:
-        print("On this GPU one fold was timed alone: an upper bound where folds are trained together.")
     if any(recipe_settings(config, t.network.recipe, dataset).get("patience") for t in trainings):
         print("Recipes with a patience may end earlier.")
 
@@ -413,7 +418,7 @@ def check(config: dict, dataset: str) -> None:
         raise BenchmarkError(f"results/{dataset}: no training is finished that an estimate could be held against")
     cores, settings = n_cores(), config["training"]
     places = 1 if takes_gpu(config) else max(1, cores // settings["threads"])
-    rates = time_stages(config, dataset, _stages(trainings), places)
+    rates = time_stages(config, dataset, trainings, places)
     rows, apart = [], []
     for network, of_network in _by_network(trainings).items():
         estimated = sum(_stage_seconds(training, rates) for training in of_network)

@@ -15,6 +15,7 @@ from sleepbench.training import estimators
 from sleepbench.training.data import EpochSet
 from sleepbench.training.loop import INFERENCE_BATCH, train, use_device
 from sleepbench.training.recipes import Recipe
+from sleepbench.training.stack import is_stackable, train_stack
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 NIGHT = 1024
@@ -25,17 +26,24 @@ MOST_STEPS = 500
 
 @dataclass(frozen=True)
 class Work:
-    """What is timed: a model with so many channels by a recipe (a mapping of the configuration)."""
+    """What is timed: a model with so many channels by a recipe (a mapping of the configuration).
+
+    `n_folds` is how many folds a job trains: at once, where a job would do so.
+    """
 
     model: str
     n_channels: int
     recipe_name: str
     recipe: dict
+    n_folds: int = 1
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds: for an epoch of 30 s trained (with waiting for data) and evaluated, and for a job to be under way."""
+    """Seconds: for an epoch of 30 s trained (with waiting for data) and evaluated, and for a training to be under way.
+
+    Where folds are trained at once, each one's share.
+    """
 
     train_s: float
     evaluate_s: float
@@ -91,6 +99,7 @@ def time_work(work: Work, threads: int, engine: str, device: str, seconds: float
     model = create_model(work.model, work.n_channels)
     if is_network:
         model.to(on)
+    n_folds = work.n_folds if is_stackable(info, recipe, engine, on) else 1
     night = _night(work.n_channels)
     in_evaluation = INFERENCE_BATCH * (1 if info.inference == "night" else length)
 
@@ -98,7 +107,9 @@ def time_work(work: Work, threads: int, engine: str, device: str, seconds: float
         timing = Timing()
         sets = {"train": _epochs(night, steps * batch), "test": _epochs(night, evaluated)}
         sets["validation"] = _epochs(night, 0)
-        if is_network:
+        if n_folds > 1:
+            train_stack(model, recipe, [sets] * n_folds, 0, info, _silent, timing=timing)
+        elif is_network:
             train(model, recipe, sets, 0, engine, info, _silent, timing=timing)
         else:
             estimators.fit(model, recipe, sets, 0, engine, info, timing, report=_silent)
@@ -117,7 +128,7 @@ def time_work(work: Work, threads: int, engine: str, device: str, seconds: float
     return Rates(
         _training_s(timing) / counted["windows_trained"],
         counted[EVALUATION] / counted["windows_evaluated"],
-        start_s,
+        start_s / n_folds,
     )
 
 

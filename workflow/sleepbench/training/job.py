@@ -83,7 +83,7 @@ def train_group(
         waiting.append(_Fold(fold, target, record, sets))
     started = psutil.Process().create_time()
     together = receipt.with_name(f".{receipt.stem}.checkpoint")
-    if len(waiting) > 1 and _stacks_folds(use.device) and is_stackable(info, of_recipe, engine):
+    if len(waiting) > 1 and is_stackable(info, of_recipe, engine, use.device):
         with _memory_explained(of_recipe, len(waiting), use.device):
             _train_stack(waiting, of_recipe, info, use, together, Timing(started))
     else:
@@ -132,11 +132,6 @@ def _entry(directory: Path) -> dict:
         "runs": {selection: run["run_key"] for selection, run in record["runs"].items()},
         "training_json_sha256": sha256_of_file(directory / "training.json"),
     }
-
-
-def _stacks_folds(device: torch.device) -> bool:
-    """Whether several folds at once are faster: a CPU, which memory holds up, gains nothing."""
-    return device.type == "cuda"
 
 
 @contextmanager

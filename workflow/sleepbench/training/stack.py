@@ -9,6 +9,7 @@ fold; where a fold's batch is smaller, or it has none left, the epochs that fill
 a batch is not changed by the step. On a GPU the step is replayed as a CUDA graph.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sleepbench.models.registry import ModelInfo, architecture_of
+from sleepbench.stages import STAGES
 from sleepbench.training.checkpoints import Checkpoint
 from sleepbench.training.data import EpochSet
 from sleepbench.training.loop import (
@@ -32,14 +34,20 @@ from sleepbench.training.recipes import Recipe, learning_rate_at
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 GPU_INFERENCE_BATCH = 128  # of each fold
+DEVICES = ("cuda",)
 ADAM_BETAS = (0.9, 0.999)  # torch.optim.Adam's, which no recipe changes
 WARM_UP_STEPS = 3  # before a CUDA graph is captured, as PyTorch's documentation asks
 
 
-def is_stackable(info: ModelInfo, recipe: Recipe, engine: str) -> bool:
-    """Whether the folds of a training can be one stack: the model has that form, the recipe nothing it does not do."""
+def is_stackable(info: ModelInfo, recipe: Recipe, engine: str, device: torch.device) -> bool:
+    """Whether the folds of a training are to be one stack.
+
+    The model must have that form, and the recipe ask for nothing that a stack does not do. A CPU, which memory holds
+    up, gains nothing from it.
+    """
     alone = (recipe.augmentation, recipe.l2, recipe.learning_rate_of, recipe.pretrain, recipe.patience)
-    return engine == "fast" and hasattr(architecture_of(info), "forward_folds") and not any(alone)
+    has_form = engine == "fast" and hasattr(architecture_of(info), "forward_folds") and not any(alone)
+    return has_form and device.type in DEVICES
 
 
 def train_stack(
@@ -269,7 +277,9 @@ class Stack:
     def _probabilities(self, positions: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Stage probabilities, float32 (n, n_classes) for each fold, of the epochs at its n positions."""
         size = GPU_INFERENCE_BATCH if self.device.type == "cuda" else INFERENCE_BATCH
-        n_steps = -(-max(map(len, positions)) // size)
+        n_steps = math.ceil(max(map(len, positions)) / size)
+        if not n_steps:
+            return [np.empty((0, len(STAGES)), np.float32) for _ in positions]
         table = np.zeros((len(positions), n_steps * size), np.int64)
         for row, own in zip(table, positions, strict=True):
             row[: len(own)] = own
@@ -278,8 +288,6 @@ class Stack:
             self.model.forward_folds(self.networks, self.signals[index]).softmax(dim=-1)
             for index in torch.from_numpy(table).to(self.device).split(size, dim=1)
         ]
-        if not parts:
-            return [np.empty((0, 0), np.float32) for _ in positions]
         joined = torch.cat(parts, dim=1).cpu().numpy()
         return [joined[i, : len(own)] for i, own in enumerate(positions)]
 
