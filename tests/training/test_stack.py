@@ -1,11 +1,15 @@
 """A stack of folds against the folds trained alone."""
 
+from contextlib import contextmanager, nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from synthetic_night import CHANNELS, write_night
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from sleepbench.data.preparation import load_prepared
 from sleepbench.errors import BenchmarkError
@@ -13,7 +17,7 @@ from sleepbench.models import create_model, describe
 from sleepbench.training import job, loop
 from sleepbench.training.data import EpochSet, epoch_set
 from sleepbench.training.recipes import Recipe
-from sleepbench.training.stack import Stack, is_stackable, train_stack
+from sleepbench.training.stack import Stack, _sizes, is_stackable, train_stack
 from sleepbench.training.timing import Timing
 
 ULW = describe("ulw_sleepnet")
@@ -184,6 +188,88 @@ def test_a_name_of_everything_that_a_step_changes(folds):
     first = after_a_step()
     stack._step(masked=True)
     assert all(torch.equal(one, other) for one, other in zip(first, after_a_step(), strict=True))
+
+
+class Devices(TorchDispatchMode):
+    """Notes every operation with a tensor that is not on the device "meta"."""
+
+    def __init__(self):
+        super().__init__()
+        self.elsewhere, self.seen = [], 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        outputs = operation(*args, **(kwargs or {}))
+        leaves = tree_leaves((args, kwargs, outputs))
+        self.seen += 1
+        if {leaf.device.type for leaf in leaves if isinstance(leaf, torch.Tensor)} - {"meta"}:
+            self.elsewhere.append(operation)
+        return outputs
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_step_can_be_captured_on_a_gpu(folds, masked):
+    """It stays on the device and reads nothing back: on the device "meta", where no tensor has values, both raise."""
+    stack = Stack(fresh(dropout=True).to("meta"), recipe_of(COMMON | {"amsgrad": True}), folds, 5, ULW, Timing())
+    batches = [sampler.draw(shuffling) for sampler, shuffling in zip(stack.samplers, stack.shuffling, strict=True)]
+    stack._fill_tables(batches, _sizes(batches), stack._rates(batches))
+    stack.model.train()
+    with Devices() as devices:
+        stack._step(masked)
+    assert devices.seen > 100 and not devices.elsewhere
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        stack.at.item()
+
+
+@pytest.fixture
+def pretended_graphs(monkeypatch):
+    """torch.cuda's part in a capture: a graph whose replay is the step, and streams that do nothing."""
+
+    class Graph:
+        stacks, replayed = [], 0
+
+        def replay(self):
+            (masked,) = (masked for masked, graph in self.stacks[0].graphs.items() if graph is self)
+            Graph.replayed += 1
+            self.stacks[0]._step(masked)
+
+    class Stream(nullcontext):
+        def wait_stream(self, other):
+            pass
+
+    names = {"CUDAGraph": Graph, "Stream": Stream, "current_stream": Stream, "stream": nullcontext}
+    names |= {"graph": nullcontext, "get_rng_state": lambda device: torch.get_rng_state()}
+    names |= {"set_rng_state": lambda state, device: torch.set_rng_state(state)}
+    for name, stand_in in names.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    return Graph
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_capture_leaves_everything_as_it_was(folds, pretended_graphs, monkeypatch, fails):
+    """The warm-up steps before it do not count, whether it succeeds or not."""
+
+    def rows(is_captured):
+        lines = []
+        stack = Stack(fresh(dropout=True), recipe_of(RELEASED), folds, 5, ULW, Timing(), lines.append)
+        stack.is_captured = is_captured
+        pretended_graphs.stacks[:] = [stack]
+        return [stack.training_epoch() for _ in range(2)], stack.parameters.clone(), lines
+
+    expected = rows(False)
+    if fails:
+
+        @contextmanager
+        def refused(graph):
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+            yield
+
+        monkeypatch.setattr(torch.cuda, "graph", refused)
+    found = rows(True)
+    assert found[0] == expected[0] and torch.equal(found[1], expected[1])
+    assert pretended_graphs.replayed == (0 if fails else 18)
+    assert len(found[2]) == fails
+    if fails:
+        assert "no CUDA graph (operation not permitted when stream is capturing): steps are launched" in found[2][0]
 
 
 def test_a_gpu_without_memory_says_what_to_lower(monkeypatch):
