@@ -102,6 +102,8 @@ rule quality:
         **table_files("quality"),
     log:
         "results/logs/{dataset}/quality.log",
+    benchmark:
+        "results/benchmarks/{dataset}/quality.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -120,6 +122,8 @@ rule hypnograms:
         **figure_files("hypnograms"),
     log:
         "results/logs/{dataset}/hypnograms.log",
+    benchmark:
+        "results/benchmarks/{dataset}/hypnograms.tsv"
     conda:
         ENVIRONMENT
     params:

@@ -35,6 +35,8 @@ rule postprocessing:
         **table_files("postprocessing"),
     log:
         "results/logs/{dataset}/postprocessing.log",
+    benchmark:
+        "results/benchmarks/{dataset}/postprocessing.tsv"
     conda:
         ENVIRONMENT
     params:

@@ -9,6 +9,8 @@ rule log_runs:
         runs="results/{dataset}/logged_runs.json",
     log:
         "results/logs/{dataset}/log_runs.log",
+    benchmark:
+        "results/benchmarks/{dataset}/log_runs.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -39,6 +41,8 @@ rule collect_runs:
         table="results/{dataset}/runs.csv",
     log:
         "results/logs/{dataset}/collect_runs.log",
+    benchmark:
+        "results/benchmarks/{dataset}/collect_runs.tsv"
     conda:
         ENVIRONMENT
     resources:
@@ -63,6 +67,8 @@ rule main_results:
         **table_files("main_results"),
     log:
         "results/logs/{dataset}/main_results.log",
+    benchmark:
+        "results/benchmarks/{dataset}/main_results.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -82,6 +88,8 @@ rule complexity:
         **table_files("complexity"),
     log:
         "results/logs/{dataset}/complexity.log",
+    benchmark:
+        "results/benchmarks/{dataset}/complexity.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -101,6 +109,8 @@ rule published_sizes:
         **table_files("published_sizes"),
     log:
         "results/logs/{dataset}/published_sizes.log",
+    benchmark:
+        "results/benchmarks/{dataset}/published_sizes.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -121,6 +131,8 @@ rule claims:
         **table_files("claims"),
     log:
         "results/logs/{dataset}/claims.log",
+    benchmark:
+        "results/benchmarks/{dataset}/claims.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -139,6 +151,8 @@ rule confusion:
         **figure_files("confusion"),
     log:
         "results/logs/{dataset}/confusion.log",
+    benchmark:
+        "results/benchmarks/{dataset}/confusion.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -157,6 +171,8 @@ rule night:
         **figure_files("night"),
     log:
         "results/logs/{dataset}/night.log",
+    benchmark:
+        "results/benchmarks/{dataset}/night.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -175,6 +191,8 @@ rule training_curves:
         **figure_files("training_curves"),
     log:
         "results/logs/{dataset}/training_curves.log",
+    benchmark:
+        "results/benchmarks/{dataset}/training_curves.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -223,6 +241,8 @@ rule statistics_table:
         **table_files("{table}"),
     log:
         "results/logs/{dataset}/{table}_table.log",
+    benchmark:
+        "results/benchmarks/{dataset}/{table}_table.tsv"
     wildcard_constraints:
         table="|".join(STATISTICS_TABLES),
     conda:
@@ -246,6 +266,8 @@ rule audit:
         json="results/{dataset}/tables/audit.json",
     log:
         "results/logs/{dataset}/audit.log",
+    benchmark:
+        "results/benchmarks/{dataset}/audit.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -267,6 +289,8 @@ rule ladder_figure:
         **figure_files("ladder"),
     log:
         "results/logs/{dataset}/ladder_figure.log",
+    benchmark:
+        "results/benchmarks/{dataset}/ladder_figure.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -289,6 +313,8 @@ rule cost:
         **figure_files("cost"),
     log:
         "results/logs/{dataset}/cost.log",
+    benchmark:
+        "results/benchmarks/{dataset}/cost.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -308,6 +334,8 @@ rule subjects:
         **figure_files("subjects"),
     log:
         "results/logs/{dataset}/subjects.log",
+    benchmark:
+        "results/benchmarks/{dataset}/subjects.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -327,6 +355,8 @@ rule reliability:
         **figure_files("reliability"),
     log:
         "results/logs/{dataset}/reliability.log",
+    benchmark:
+        "results/benchmarks/{dataset}/reliability.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -346,6 +376,8 @@ rule sleep_agreement:
         **figure_files("sleep_agreement"),
     log:
         "results/logs/{dataset}/sleep_agreement.log",
+    benchmark:
+        "results/benchmarks/{dataset}/sleep_agreement.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -370,6 +402,8 @@ rule html_report:
         report="results/{dataset}/report.html",
     log:
         "results/logs/{dataset}/report.log",
+    benchmark:
+        "results/benchmarks/{dataset}/report.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -391,6 +425,8 @@ rule summary:
         summary="results/{dataset}/summary.md",
     log:
         "results/logs/{dataset}/summary.log",
+    benchmark:
+        "results/benchmarks/{dataset}/summary.tsv"
     conda:
         ENVIRONMENT
     params:

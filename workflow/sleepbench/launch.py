@@ -1,8 +1,11 @@
-"""Run Snakemake with the project's profile, after removing a lock that a killed run has left behind.
+"""Run Snakemake with the project's profile, alone in its directory, and where a killed run has left a lock, remove it.
 
 python -m sleepbench.launch [arguments of snakemake]
 """
 
+import datetime
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -11,16 +14,42 @@ from pathlib import Path
 import psutil
 
 PROFILE = "workflow/profiles/default"
+HELD = Path(".snakemake/sleepbench.lock")
+"""Locked by the kernel for as long as the process lives that was started here, however it ends; holds its id."""
+DRY_RUN = {"-n", "--dry-run", "--dryrun"}
 
 
-def lock_is_stale(directory: Path) -> bool:
-    """Whether a Snakemake lock exists in `directory` while no living process runs Snakemake there."""
+def hold(directory: Path) -> int | None:
+    """Lock the directory for this process and what it becomes; the id of the process that has it, or else None.
+
+    The file stays open through `os.execv`, and Snakemake closes it in the jobs it starts: these may outlive it.
+    """
+    path = directory / HELD
+    path.parent.mkdir(exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.read(file, 32) or 0)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        return None  # a file system without such locks: the processes that run Snakemake decide
+    os.truncate(file, 0)
+    os.write(file, str(os.getpid()).encode())
+    os.set_inheritable(file, True)
+    return None
+
+
+def has_locks(directory: Path) -> bool:
+    """Whether a Snakemake that runs, or was killed, has locked files in `directory`."""
     locks = directory / ".snakemake" / "locks"
-    return (
-        locks.is_dir()
-        and any(locks.iterdir())
-        and not any(_runs_snakemake(p, directory) for p in psutil.process_iter())
-    )
+    return locks.is_dir() and any(locks.iterdir())
+
+
+def running_there(directory: Path) -> int | None:
+    """Id of a process that runs Snakemake in `directory`, also one that was started by hand."""
+    return next((process.pid for process in psutil.process_iter() if _runs_snakemake(process, directory)), None)
 
 
 def _runs_snakemake(process: psutil.Process, directory: Path) -> bool:
@@ -31,12 +60,31 @@ def _runs_snakemake(process: psutil.Process, directory: Path) -> bool:
         return False  # ended meanwhile, or another user's
 
 
+def in_use(directory: Path, pid: int) -> str:
+    """What is said instead of starting beside another run."""
+    try:
+        started = f"{datetime.datetime.fromtimestamp(psutil.Process(pid).create_time()):%Y-%m-%d %H:%M:%S}"
+    except (psutil.Error, ValueError):
+        started = "just now"
+    return (
+        f"Error: {directory} is in use by process {pid}, started {started}: another make or snakemake works there. "
+        f"Wait until it has ended, or stop it: kill -INT {pid}"
+    )
+
+
 def main(arguments: list[str]) -> None:
     """Replace this process by Snakemake's, so that Ctrl-C reaches it and its exit status is ours."""
-    snakemake = [sys.executable, "-m", "snakemake", "--profile", PROFILE]
-    if lock_is_stale(Path.cwd()):
-        print("Removing the lock of a run that was killed.", file=sys.stderr)
-        subprocess.run([*snakemake, "--unlock"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    snakemake, here = [sys.executable, "-m", "snakemake", "--profile", PROFILE], Path.cwd()
+    if not DRY_RUN & set(arguments):
+        pid = hold(here)
+        locked = has_locks(here)
+        if pid is None and locked:
+            pid = running_there(here)
+        if pid is not None:
+            sys.exit(in_use(here, pid))
+        if locked:
+            print("Removing the lock of a run that was killed.", file=sys.stderr)
+            subprocess.run([*snakemake, "--unlock"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.execv(sys.executable, [*snakemake, *arguments])
 
 
