@@ -18,7 +18,7 @@ NO_ESTIMATE = echo "Warning: no estimate could be made; the run goes on without 
 export PYTHONUNBUFFERED = 1
 
 .PHONY: help setup demo try-real estimate paper rivals rehearsal data verify-data prepare realism verify tables report export compare trace folds \
-  benchmark benchmark-training benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
+  benchmark benchmark-training benchmark-stack benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -97,6 +97,9 @@ benchmark: setup ## time and memory of the jobs that were run for a DATASET, fro
 
 benchmark-training: setup ## windows a second that both engines train and classify here, interleaved, 2 threads
 	@$(BIN)/python -m sleepbench.benchmark_training
+
+benchmark-stack: setup ## steps a second of ten folds trained at once, as a GPU does, and what `released` takes at that rate
+	@$(BIN)/python -m sleepbench.benchmark_stack
 
 benchmark-reporting: setup ## time and memory of all tables, figures and reports of 1,600 made-up runs, 2 minutes
 	@$(BIN)/python tests/reporting/benchmark_reporting.py

@@ -100,13 +100,13 @@ def time_work(work: Work, threads: int, engine: str, device: str, seconds: float
     if is_network:
         model.to(on)
     n_folds = work.n_folds if is_stackable(info, recipe, engine, on) else 1
-    night = _night(work.n_channels)
+    night = made_up_night(work.n_channels)
     in_evaluation = INFERENCE_BATCH * (1 if info.inference == "night" else length)
 
     def run(steps: int, evaluated: int) -> Timing:
         timing = Timing()
-        sets = {"train": _epochs(night, steps * batch), "test": _epochs(night, evaluated)}
-        sets["validation"] = _epochs(night, 0)
+        sets = {"train": made_up_epochs(night, steps * batch), "test": made_up_epochs(night, evaluated)}
+        sets["validation"] = made_up_epochs(night, 0)
         if n_folds > 1:
             train_stack(model, recipe, [sets] * n_folds, 0, info, _silent, timing=timing)
         elif is_network:
@@ -140,7 +140,7 @@ def _silent(line: str) -> None:
     """The timed trainings report to nobody."""
 
 
-def _night(n_channels: int) -> PreparedRecording:
+def made_up_night(n_channels: int) -> PreparedRecording:
     random = np.random.default_rng(0)
     index, kept = np.arange(NIGHT), np.ones(NIGHT, bool)
     return PreparedRecording(
@@ -155,7 +155,7 @@ def _night(n_channels: int) -> PreparedRecording:
     )
 
 
-def _epochs(night: PreparedRecording, n: int) -> EpochSet:
+def made_up_epochs(night: PreparedRecording, n: int) -> EpochSet:
     """So many epochs: the night again and again, each time as if it were another recording."""
     row = np.arange(n) % NIGHT
     stage = night.stage[row].astype(np.int64)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sleepbench.models.registry import ModelInfo, architecture_of
-from sleepbench.stages import STAGES
+from sleepbench.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.training.checkpoints import Checkpoint
 from sleepbench.training.data import EpochSet
 from sleepbench.training.loop import (
@@ -366,27 +366,31 @@ def _stacked(tensors: Mapping[str, Tensor], n_folds: int) -> tuple[Tensor, dict[
 
 
 def _load(sets: Iterable[dict[str, EpochSet]], like: Tensor) -> tuple[Tensor, Callable[[EpochSet], np.ndarray]]:
-    """The signals (n, n_channels, 3000) of all recordings in some sets, once each, and where an `EpochSet`'s are.
+    """The signals (n, n_channels, 3000) of all epochs in some sets, once each, and where those of an `EpochSet` are.
 
     They are of the type of `like`, on its device.
     """
-    of_recording, start, n = {}, {}, 0
-    for epochs in (epochs for fold in sets for epochs in fold.values()):
+    every = [epochs for fold in sets for epochs in fold.values() if len(epochs)]
+    rows, recordings = {}, {}
+    for epochs in every:
         for i, prepared in enumerate(epochs.recordings):
-            if prepared.id not in of_recording:
-                own = np.flatnonzero(epochs.recording == i)
-                of_recording[prepared.id], start[prepared.id] = (epochs, own), n
-                n += len(own)
-    first = next(iter(of_recording.values()))[0]
-    signals = like.new_empty(n, *first.signals(np.arange(1)).shape[1:])
-    for id, (epochs, own) in of_recording.items():
-        signals[start[id] : start[id] + len(own)] = torch.from_numpy(epochs.signals(own))
+            rows[prepared.id] = np.union1d(rows.get(prepared.id, []), epochs.row[epochs.recording == i]).astype(int)
+            recordings[prepared.id] = prepared
+    bounds = np.cumsum([0, *map(len, rows.values())])
+    start = dict(zip(rows, bounds[:-1].tolist(), strict=True))
+    channels = every[0].channels
+    signals = like.new_empty(bounds[-1], len(channels), SAMPLES_PER_EPOCH)
+    for id, own in rows.items():
+        zeros = np.zeros(len(own), np.int64)
+        of_recording = EpochSet((recordings[id],), channels, recording=zeros, row=own, stage=zeros)
+        signals[start[id] : start[id] + len(own)] = torch.from_numpy(of_recording.signals(np.arange(len(own))))
 
     def position_of(epochs: EpochSet) -> np.ndarray:
-        # One window for all sets: a recording has the same epochs in each, in order.
-        counts = np.bincount(epochs.recording, minlength=len(epochs.recordings))
-        parts = [start[r.id] + np.arange(count) for r, count in zip(epochs.recordings, counts, strict=True)]
-        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+        position = np.empty(len(epochs), np.int64)
+        for i, prepared in enumerate(epochs.recordings):
+            own = epochs.recording == i
+            position[own] = start[prepared.id] + np.searchsorted(rows[prepared.id], epochs.row[own])
+        return position
 
     return signals, position_of
 

@@ -1,0 +1,116 @@
+"""Optimizer steps a second of ten folds as one stack, and of one fold, in turn; and what `released` takes at that rate.
+
+python -m sleepbench.benchmark_stack [--folds 10] [--seconds 60] [--device auto] [--threads 1]
+
+On a GPU this is how folds are trained. A CPU, where they are trained one by one, can be asked as well.
+"""
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Sequence
+
+import torch
+
+from sleepbench.config import Network, load, recipe_settings
+from sleepbench.estimate import epochs_of_recordings, planned_trainings, recordings_of
+from sleepbench.models import create_model, describe
+from sleepbench.results import run_command
+from sleepbench.timed_steps import made_up_epochs, made_up_night
+from sleepbench.training.loop import use_device
+from sleepbench.training.recipes import Recipe
+from sleepbench.training.stack import Stack
+from sleepbench.training.timing import EVALUATION, Timing
+
+MODEL, RECIPE = "ulw_sleepnet", "released"
+STEPS = 200
+"""Of a training epoch of the stack: its tables are filled anew after so many, as after the 900 of Sleep-EDF-20."""
+EXTRAPOLATED = ("sleep-edf-20", "sleep-edf-78")
+
+
+def make_stack(config: dict, n_channels: int, n_folds: int, device: torch.device, steps: int) -> Stack:
+    """A stack on a made-up night, with a training epoch of so many steps, and its Timing."""
+    recipe = Recipe.from_config(RECIPE, config["recipes"][RECIPE])
+    night = made_up_night(n_channels)
+    sets = {
+        "train": made_up_epochs(night, steps * recipe.batch_size),
+        "validation": made_up_epochs(night, 0),
+        "test": made_up_epochs(night, len(night.stage)),
+    }
+    model = create_model(MODEL, n_channels).to(device)
+    return Stack(model, recipe, [sets] * n_folds, 0, describe(MODEL), Timing())
+
+
+def measure(stacks: Sequence[Stack], seconds: float) -> list[list[float]]:
+    """Optimizer steps a second of every training epoch of each stack; they take turns, the first turn is left out."""
+    rates: list[list[float]] = [[] for _ in stacks]
+    started = math.inf
+    while time.monotonic() - started < seconds or not rates[0]:
+        for stack, own in zip(stacks, rates, strict=True):
+            began = time.monotonic()
+            stack.training_epoch()
+            if started < math.inf:
+                own.append(len(stack.tables["losses"]) / (time.monotonic() - began))
+        started = min(started, time.monotonic())
+    return rates
+
+
+def evaluation_rate(stack: Stack) -> float:
+    """Epochs of 30 s a second that all folds of a stack together classify; the first evaluation is left out."""
+    stack.evaluate("test")
+    stack.timing.start()
+    stack.evaluate("test")
+    stack.timing.lap(EVALUATION)
+    return sum(map(len, stack.positions["test"])) / stack.timing.totals[EVALUATION]
+
+
+def steps_of(config: dict, dataset: str) -> int:
+    """Steps that all folds of `released` on a dataset take as one stack: those of its largest fold."""
+    config = config | {"run": config["run"] | {"protocols": ["released"], "models": [MODEL], "recipes": [RECIPE]}}
+    recordings, counts = recordings_of(config, dataset), epochs_of_recordings(config, dataset)
+    recipe = recipe_settings(config, RECIPE, dataset)
+    trained = [
+        passes.trained / recipe["training_epochs"]
+        for training in planned_trainings(config, dataset, recordings, counts)
+        for stage, passes in training.stages.items()
+        if stage.network == Network(MODEL, config["run"]["channels"][0], RECIPE)
+    ]
+    return recipe["training_epochs"] * math.ceil(max(trained) / recipe["batch_size"])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(prog="python -m sleepbench.benchmark_stack", description=__doc__.splitlines()[0])
+    parser.add_argument("--folds", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=STEPS, help="of a training epoch")
+    options = parser.parse_args(arguments)
+
+    def command() -> None:
+        config = load()
+        device = use_device(options.device, options.threads)
+        n_channels = len(config["channels"][config["run"]["channels"][0]])
+        sizes = (options.folds, 1)
+        stacks = [make_stack(config, n_channels, n, device, options.steps) for n in sizes]
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {options.threads} thread(s)"
+        print(f"{MODEL}, {n_channels} channels, {RECIPE}, on {name}, torch {torch.__version__}: made-up signals")
+        batch = stacks[0].recipe.batch_size
+        rates = [sorted(own)[len(own) // 2] for own in measure(stacks, options.seconds)]
+        for n, stack, rate in zip(sizes, stacks, rates, strict=True):
+            print(
+                f"{n:>3} fold(s): {rate:8.1f} steps a second (median), {rate * n * batch:9.0f} epochs trained and "
+                f"{evaluation_rate(stack):9.0f} classified a second"
+            )
+        print(f"As one stack the folds train {options.folds * rates[0] / rates[1]:.1f} times as fast as one by one.")
+        for dataset in EXTRAPOLATED:
+            n = steps_of(config, dataset)
+            print(f"{n} steps of released on {dataset}: {n / rates[0] / 60:.1f} minutes, extrapolated")
+
+    return run_command(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
