@@ -53,14 +53,14 @@ from sleepbench.stages import SAMPLES_PER_EPOCH, STAGES
 if TYPE_CHECKING:
     from sleepbench.timed_steps import Rates
 
-SECONDS, LEAST_S, MOST_S = 50.0, 0.4, 12.0
+SECONDS, LEAST_S, MOST_S = 40.0, 0.4, 12.0
 """Seconds that all optimizer steps are timed for, and those of one network at least and at most."""
 EDF_GB_OF_24_H = 0.0484
 """The 153 recordings of Sleep-EDF Expanded have 7.4 GB."""
-RESULT_BYTES_A_TEST_EPOCH = 200
-"""Predictions by up to four selection rules."""
-RESULT_BYTES_A_TRAINING = 600_000
-"""Weights, history, metrics, log and the copies that MLflow keeps; larger networks have larger weights."""
+RESULT_BYTES_A_TEST_EPOCH = 400
+"""Predictions by four selection rules, each of which MLflow keeps once more."""
+RESULT_BYTES_A_TRAINING = 350_000
+"""Weights of a small network, history, metrics and logs."""
 TOLERANCE = 0.3
 Counts = Mapping[tuple[str, str], np.ndarray]
 """(recording, window) -> epochs of W, N1, N2, N3, REM."""
