@@ -37,9 +37,9 @@ paper: setup ## the benchmark on Sleep-EDF: DATASET=sleep-edf-20 or sleep-edf-78
 	@$(SNAKEMAKE) --config '$(RUN)'
 	@cat results/$(DATASET)/summary.md
 
-rivals: setup ## every model under the clean protocol, by one recipe and by its paper's, on Fpz-Cz and on all four channels
+rivals: setup ## every model under the clean protocol, by one recipe and by its paper's, on Fpz-Cz alone up to four channels
 	@models=$$($(BIN)/python -c 'from sleepbench.models import model_names; print(", ".join(model_names()))') && \
-	  $(SNAKEMAKE) --config "run={datasets: [$(DATASET)], protocols: [clean], models: [$$models], channels: [fpz, four], recipes: [common, published]}"
+	  $(SNAKEMAKE) --config "run={datasets: [$(DATASET)], protocols: [clean], models: [$$models], channels: [fpz, two, three, four], recipes: [common, published]}"
 	@cat results/$(DATASET)/summary.md
 
 rehearsal: setup ## `make paper DATASET=sleep-edf-20` against a local server with short simulated nights, 10 minutes
