@@ -14,7 +14,7 @@ RUN = run={datasets: [$(DATASET)]$(if $(filter try-real,$(DATASET)),$(comma) pro
 export PYTHONUNBUFFERED = 1
 
 .PHONY: help setup demo try-real paper rivals rehearsal data verify-data prepare realism verify tables report export compare trace folds \
-  benchmark benchmark-training benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
+  benchmark benchmark-training benchmark-memory benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -89,6 +89,9 @@ benchmark: setup ## time and memory of the jobs that were run for a DATASET, fro
 
 benchmark-training: setup ## windows a second that both engines train and classify here, interleaved, 2 threads
 	@$(BIN)/python -m sleepbench.benchmark_training
+
+benchmark-memory: setup ## peak memory of training and of scoring a night, every model of sequences, 5 minutes
+	@$(BIN)/python -m sleepbench.benchmark_memory
 
 benchmark-reporting: setup ## time and memory of all tables, figures and reports of 1,600 made-up runs, 2 minutes
 	@$(BIN)/python tests/reporting/benchmark_reporting.py
