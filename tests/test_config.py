@@ -301,7 +301,7 @@ def test_what_is_not_trained_is_told_once_for_each_reason():
         models=["micro_sleepnet", "chambon2018", "light_sleepnet"], recipes=["common", "published"], channels=["four"]
     )
     assert not_trained_sentences(plan(config)[1]) == [
-        "Input four: the architecture is not defined for 4 channel(s), only for 1 (MicroSleepNet, LightSleepNet).",
+        "Input four: the architecture is not defined for 4 channel(s), only for 1 (MicroSleepNet; LightSleepNet).",
         "Recipe published: no recipe of the paper is known; only common is offered (SleepStagerChambon2018).",
     ]
 

@@ -361,7 +361,7 @@ def not_trained_sentences(skipped: Iterable[Skipped]) -> list[str]:
     for one in skipped:
         asked = f"recipe {one.recipe}" if one.recipe else f"input {one.channels}"
         models.setdefault((asked, one.reason), []).append(describe(one.model).title)
-    return [f"{asked[0].upper()}{asked[1:]}: {reason} ({', '.join(t)})." for (asked, reason), t in models.items()]
+    return [f"{asked[0].upper()}{asked[1:]}: {reason} ({'; '.join(t)})." for (asked, reason), t in models.items()]
 
 
 def simulation_ids(simulation: dict) -> list[str]:
