@@ -19,7 +19,7 @@ export PYTHONUNBUFFERED = 1
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-19s %s\n", $$1, $$2}'
-	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated | simulated-20 | simulated-78 (the sizes of the real ones) | try-real"
+	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated | simulated-tiny | simulated-20 | simulated-78 (the sizes of the real ones) | try-real"
 	@echo "GPU=1 takes PyTorch's CUDA build; PYTHON=python3.x another Python"
 
 setup: ## make or update .venv (the other commands do it by themselves)
