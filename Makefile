@@ -11,19 +11,19 @@ comma := ,
 # The trial has a protocol of its own.
 RUN = run={datasets: [$(DATASET)]$(if $(filter try-real,$(DATASET)),$(comma) protocols: [trial])}
 MODELS = $$($(BIN)/python -c 'from sleepbench.models import model_names; print(", ".join(model_names()))')
-RIVALS_RUN = run={datasets: [$(DATASET)], protocols: [clean], models: [$(MODELS)], channels: [fpz, four], recipes: [common, published]}
+RIVALS_RUN = run={datasets: [$(DATASET)], protocols: [clean], models: [$(MODELS)], channels: [fpz, two, three, four], recipes: [common, published]}
 ESTIMATE = $(BIN)/python -m sleepbench.estimate
 NO_ESTIMATE = echo "Warning: no estimate could be made; the run goes on without one." >&2
 
 export PYTHONUNBUFFERED = 1
 
 .PHONY: help setup demo try-real estimate paper rivals rehearsal data verify-data prepare realism verify tables report export compare trace folds \
-  benchmark benchmark-training benchmark-stack benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
+  benchmark benchmark-training benchmark-stack benchmark-memory benchmark-reporting ui test fuzz hostile-edf data-card lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-19s %s\n", $$1, $$2}'
-	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated | simulated-20 | simulated-78 (the sizes of the real ones) | try-real"
+	@echo "DATASET=sleep-edf-20 | sleep-edf-78 | simulated | simulated-tiny | simulated-20 | simulated-78 (the sizes of the real ones) | try-real"
 	@echo "GPU=1 takes PyTorch's CUDA build; PYTHON=python3.x another Python"
 
 setup: ## make or update .venv (the other commands do it by themselves)
@@ -45,7 +45,7 @@ paper: setup ## the benchmark on Sleep-EDF: DATASET=sleep-edf-20 or sleep-edf-78
 	@$(SNAKEMAKE) --config '$(RUN)'
 	@cat results/$(DATASET)/summary.md
 
-rivals: setup ## every model under the clean protocol, by one recipe and by its paper's, on Fpz-Cz and on all four channels
+rivals: setup ## every model under the clean protocol, by one recipe and by its paper's, on Fpz-Cz alone up to four channels
 	@$(ESTIMATE) --config "$(RIVALS_RUN)" || $(NO_ESTIMATE)
 	@$(SNAKEMAKE) --config "$(RIVALS_RUN)"
 	@cat results/$(DATASET)/summary.md
@@ -100,6 +100,9 @@ benchmark-training: setup ## windows a second that both engines train and classi
 
 benchmark-stack: setup ## steps a second of ten folds trained at once, as a GPU does, and what `released` takes at that rate
 	@$(BIN)/python -m sleepbench.benchmark_stack
+
+benchmark-memory: setup ## peak memory of training and of scoring a night, every model of sequences, 5 minutes
+	@$(BIN)/python -m sleepbench.benchmark_memory
 
 benchmark-reporting: setup ## time and memory of all tables, figures and reports of 1,600 made-up runs, 2 minutes
 	@$(BIN)/python tests/reporting/benchmark_reporting.py

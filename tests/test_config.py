@@ -65,6 +65,18 @@ def test_own_config_is_valid_and_unchanged_by_validation():
         ("run.protocols", ["cleen"], r"run\.protocols: unknown name 'cleen'; .* 'clean'"),
         ("run.models", ["ulw_sleepnett"], r"run\.models: unknown name 'ulw_sleepnett'; .* 'ulw_sleepnet'"),
         ("run.channels", ["fore"], r"run\.channels: unknown name 'fore'"),
+        (
+            "run.channels_only_for",
+            {"tow": ["u_sleep"]},
+            r"run\.channels_only_for: unknown name 'tow'; .* 'two'",
+        ),
+        (
+            "run.channels_only_for",
+            {"two": ["u_slep"]},
+            r"run\.channels_only_for\.two: unknown name 'u_slep'; .* 'u_sleep'",
+        ),
+        ("run.channels_only_for", {"two": []}, r"run\.channels_only_for\.two"),
+        ("run.channels_only_four", {}, r"run: unknown key 'channels_only_four'; .* 'channels_only_for'"),
         ("run.recipes", ["relesed"], r"run\.recipes: unknown name 'relesed'; .* 'released'"),
         ("run.recipes", ["publishd"], r"run\.recipes: unknown name 'publishd'; .* 'published'"),
         ("run.recipe", "released", r"run: unknown key 'recipe'; the nearest known name is 'recipes'"),
@@ -261,12 +273,36 @@ def test_channels_that_a_model_is_not_defined_for_are_skipped():
     ]
 
 
+def test_some_channels_are_for_some_models_only_and_nothing_is_said_of_the_others():
+    config = of_run(
+        models=["ulw_sleepnet", "eegnet", "u_sleep"], recipes=["common"], channels=["fpz", "two", "three", "four"]
+    )
+    networks, skipped = plan(config)
+    assert {model: [n.channels for n in networks if n.model == model] for model in config["run"]["models"]} == {
+        "ulw_sleepnet": ["fpz", "two", "three", "four"],
+        "eegnet": ["fpz", "four"],
+        "u_sleep": ["fpz", "two", "four"],
+    }
+    assert skipped == []
+    config["run"]["channels_only_for"] = {}
+    assert {n.channels for n in plan(config)[0] if n.model == "eegnet"} == {"fpz", "two", "three", "four"}
+
+
+def test_every_model_is_run_on_its_published_channels_by_make_rivals():
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
+    channels = re.search(r"channels: \[(fpz[^]]*)\]", makefile)[1].split(", ")
+    networks, _ = plan(of_run(models=list(model_names()), recipes=["common"], channels=channels))
+    for name in model_names():
+        on = [CONFIG["channels"][network.channels] for network in networks if network.model == name]
+        assert list(describe(name).published_channels) in on
+
+
 def test_what_is_not_trained_is_told_once_for_each_reason():
     config = of_run(
         models=["micro_sleepnet", "chambon2018", "light_sleepnet"], recipes=["common", "published"], channels=["four"]
     )
     assert not_trained_sentences(plan(config)[1]) == [
-        "Input four: the architecture is not defined for 4 channel(s), only for 1 (MicroSleepNet, LightSleepNet).",
+        "Input four: the architecture is not defined for 4 channel(s), only for 1 (MicroSleepNet; LightSleepNet).",
         "Recipe published: no recipe of the paper is known; only common is offered (SleepStagerChambon2018).",
     ]
 
@@ -281,6 +317,10 @@ def test_ulw_sleepnet_can_be_run_on_one_to_four_channels(name):
     ("settings", "message"),
     [
         ({"models": ["chambon2018"], "recipes": ["published"]}, r"run: nothing is trained; chambon2018, published: no"),
+        (
+            {"models": ["eegnet"], "channels": ["two", "three"]},
+            r"run: nothing is trained; run\.channels_only_for leaves two to ulw_sleepnet, u_sleep; .* three to ulw_sle",
+        ),
         ({"models": ["micro_sleepnet"]}, r"run: nothing is trained; micro_sleepnet, four: the architecture is not"),
         (
             {"recipes": ["deep_sleepnet"]},

@@ -196,6 +196,24 @@ def test_the_reduction_is_never_testable_and_bounds_its_comparator():
     assert "comparator not named" in row.why and "0.92M to 0.99M" in row.why
 
 
+def test_the_reduction_names_the_smallest_and_the_largest_comparator_and_those_in_range():
+    def profile(title: str, n_channels: int, parameters: int) -> dict:
+        return {"title": title, "n_channels": n_channels, "operations": {"parameters": parameters}}
+
+    others = [profile("Small", 1, 26_674), profile("Within", 1, 950_000), profile("Large", 1, 1_333_700)]
+    # The network of the claim has four channels, wherever it stands in the list.
+    why = evaluate(
+        runs_with([0.8]), profiles=[PROFILE, *others, {**PROFILE, **profile(PROFILE["title"], 1, 7_193)}]
+    ).why
+    assert "against Small (26,674): 50.0 % and Large (1,333,700): 99.0 %; in that range of those" in why["reduction"]
+    assert why["reduction"].endswith("profiled: Within")
+    assert (
+        evaluate(runs_with([0.8]), profiles=[PROFILE, others[0]])
+        .why["reduction"]
+        .endswith("50.0 %; in that range of those profiled: none")
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

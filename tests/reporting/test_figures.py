@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 from synthetic import make_runs, sign_again
 
@@ -264,3 +265,36 @@ def test_only_files_of_runs_in_the_table_are_read(tmp_path):
     for name, write in WRITERS.items():
         write(path, "simulated", True, *(tmp_path / f"{name}.{end}" for end in ("png", "pdf", "csv")))
     assert set(pd.read_csv(tmp_path / "night.csv").protocol) == {"released"}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Seven networks under one protocol."""
+    models = ("ULW-SleepNet, dense convolutions", *(f"Network {letter}" for letter in "BCDEFG"))
+    path = make_runs(tmp_path_factory.mktemp("many"), protocols=("clean",), models=models)
+    return tables.read_runs(path).assign(protocol="clean")
+
+
+@pytest.mark.parametrize("name", ["confusion", "training_curves"])
+def test_many_networks_share_rows_of_small_panels(name, many):
+    with matplotlib.rc_context(style.STYLE):
+        figure = drawn(name, many)
+        figure.draw_without_rendering()
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    titles = [axes.get_title() for axes in shown if axes.get_title()]
+    assert len(titles) == 7 and "ULW-SleepNet, dense\nconvolutions\n(four, released)" in titles
+    width, height = figure.get_size_inches()
+    assert width == style.PAGE_WIDTH and height < 6
+    sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
+    assert min(sizes) >= 6
+    boxes = [axes.title.get_window_extent() for axes in shown if axes.get_title()]
+    assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+    labelled = [axes.get_xlabel() for axes in shown if axes.get_xlabel()]
+    assert set(labelled) == {{"confusion": "predicted stage", "training_curves": "training epoch"}[name]}
+
+
+def test_the_panels_of_a_few_networks_begin_rows_of_their_own():
+    few = [[("a", 1), ("a", 2), ("a", 3), ("a", 4)], [("b", 1)]]
+    assert figures.rows_of_panels(few, 3) == [few[0][:2], few[0][2:], few[1]]
+    many = [[(letter, 1)] for letter in "abcdefg"]
+    assert [len(row) for row in figures.rows_of_panels(many, 3)] == [4, 3]

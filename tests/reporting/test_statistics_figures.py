@@ -91,6 +91,23 @@ def single(tmp_path_factory):
     return statistics(tmp_path_factory.mktemp("single"), 1, ("trial",), 1)
 
 
+@pytest.fixture(scope="module")
+def rivals(tmp_path_factory):
+    """Four networks on one rung."""
+    return statistics(tmp_path_factory.mktemp("rivals"), 4, ("clean",), 6)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Twenty networks on one rung: the four, on channels of many names."""
+    paths = statistics(tmp_path_factory.mktemp("many"), 4, ("clean",), 6)
+    for path in (path for path in paths.values() if str(path).endswith(".csv")):
+        table = pd.read_csv(path, dtype={"subject": str, "recording": str})
+        copies = [table.assign(channels=table.channels + end) for end in ("", "-b", "-c", "-d", "-e")]
+        pd.concat(copies).to_csv(path, index=False)
+    return paths
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_files_are_the_same_each_time_and_hold_what_is_drawn(name, one, tmp_path):
     for attempt in ("a", "b"):
@@ -111,7 +128,7 @@ def test_simulated_is_in_the_title_and_real_data_is_named(name, single):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("inputs", ["several", "single"])
+@pytest.mark.parametrize("inputs", ["several", "single", "rivals", "many"])
 def test_nothing_leaves_the_figure_nor_lies_on_something_else(name, inputs, request):
     with matplotlib.rc_context(style.STYLE):
         figure = drawn(name, request.getfixturevalue(inputs), "sleep-edf-20", False)
@@ -298,6 +315,30 @@ def test_every_subject_is_a_dot_at_the_same_height_in_every_line(several):
         assert np.abs(dots[:, 1] - i).max() < 0.5
     assert len(macro_f1.collections[0].get_offsets()) == len(accuracy.collections[0].get_offsets()) - 1
     assert accuracy.get_title(loc="left").endswith("n = 20")
+
+
+@pytest.mark.parametrize(("name", "marker"), [("ladder", "s"), ("subjects", None)])
+def test_networks_of_one_protocol_are_lines_of_one_pair_of_panels(name, marker, many):
+    figure = drawn(name, many)
+    assert len(figure.axes) == 2
+    left = figure.axes[0]
+    names = [label.get_text() for label in left.get_yticklabels()]
+    assert len(names) == 20 and names[:2] == ["ULW-SleepNet (four, released)", "TinySleepNet (fpz, common)"]
+    assert "protocol clean" in figure.get_suptitle().replace("\n", " ")
+    assert figure.get_size_inches()[1] < 20 * 0.3 + 1.2
+    if marker:
+        assert np.round(np.sort(positions(left, marker)[:, 1])) == pytest.approx(np.arange(20))
+        assert "one rung was run:\nno change" in [text.get_text() for text in figure.axes[1].texts]
+    else:
+        lines = [np.asarray(dots.get_offsets())[:, 1].mean() for dots in left.collections]
+        assert np.round(lines) == pytest.approx(np.arange(20))
+        assert "a subject, n = 6" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_reliability_of_many_networks_is_in_small_panels(many):
+    figure = drawn("reliability", many)
+    assert len(figure.axes) == 2 * 20 and figure.get_size_inches()[1] < 10
+    assert figure.axes[2].get_title() == "TinySleepNet\n(fpz, common)\nECE 3.1 %"
 
 
 def test_few_subjects_have_no_box(single, one):

@@ -96,6 +96,9 @@ def _unknown_names(config: dict) -> Iterable[str]:
         yield from _not_among(f"run.{key}", run[key], config[key])
     yield from _not_among("run.recipes", run["recipes"], [*config["recipes"], PUBLISHED])
     yield from _not_among("run.models", run["models"], model_names())
+    yield from _not_among("run.channels_only_for", run["channels_only_for"], config["channels"])
+    for name, models in run["channels_only_for"].items():
+        yield from _not_among(f"run.channels_only_for.{name}", models, model_names())
     for name, recipe in config["recipes"].items():
         if recipe.get("pretrain"):
             yield from _not_among(f"recipes.{name}.pretrain.model", [recipe["pretrain"]["model"]], model_names())
@@ -173,8 +176,13 @@ def _wrong_recipes(config: dict) -> Iterable[str]:
             yield f"run.recipes: {PUBLISHED} is the recipe '{own}' for the model {model}; {nearest(own, recipes)}"
             return
     networks, skipped = plan(config)
-    if skipped and not networks:
-        yield f"run: nothing is trained; {'; '.join(map(str, skipped))}"
+    if not networks:
+        left = {name: models for name, models in run["channels_only_for"].items() if name in run["channels"]}
+        reasons = [
+            *map(str, skipped),
+            *(f"run.channels_only_for leaves {c} to {', '.join(m)}" for c, m in left.items()),
+        ]
+        yield f"run: nothing is trained; {'; '.join(reasons)}"
     used = dict.fromkeys((network.model, network.recipe) for network in networks)
     for name in dict.fromkeys(recipe for _, recipe in used if recipes[recipe]["schedule"] != "cosine_restarts"):
         for protocol, settings in config["protocols"].items():
@@ -332,6 +340,8 @@ def plan(config: dict) -> tuple[list[Network], list[Skipped]]:
 def _combinations(config: dict, models: Sequence[str]) -> tuple[list[Network], list[Skipped]]:
     run, networks, skipped = config["run"], {}, {}
     for model, channels, recipe in itertools.product(models, run["channels"], run["recipes"]):
+        if model not in run["channels_only_for"].get(channels, models):
+            continue
         info, n_channels = describe(model), len(config["channels"][channels])
         name = info.published_recipe if recipe == PUBLISHED else recipe
         if n_channels not in info.supported_channels:
@@ -351,7 +361,7 @@ def not_trained_sentences(skipped: Iterable[Skipped]) -> list[str]:
     for one in skipped:
         asked = f"recipe {one.recipe}" if one.recipe else f"input {one.channels}"
         models.setdefault((asked, one.reason), []).append(describe(one.model).title)
-    return [f"{asked[0].upper()}{asked[1:]}: {reason} ({', '.join(t)})." for (asked, reason), t in models.items()]
+    return [f"{asked[0].upper()}{asked[1:]}: {reason} ({'; '.join(t)})." for (asked, reason), t in models.items()]
 
 
 def simulation_ids(simulation: dict) -> list[str]:

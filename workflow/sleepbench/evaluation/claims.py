@@ -269,11 +269,15 @@ def reduction_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], data
         f"comparator not named: {claim.printed} fewer than it, rounded, means a comparator of "
         f"{lowest / 1e6:.2f}M to {highest / 1e6:.2f}M parameters"
     )
-    mine = [profile for profile in profiles if profile["title"] == claim.model]
-    for other in profiles:
-        if mine and other["title"] != claim.model:
-            ours, theirs = mine[-1]["operations"]["parameters"], other["operations"]["parameters"]
-            why += f"; against {other['title']} ({theirs:,}): {100 * (1 - ours / theirs):.1f} %"
+    sizes = {(p["title"], p["n_channels"]): p["operations"]["parameters"] for p in profiles}
+    mine = [size for (title, _), size in sizes.items() if title == claim.model]
+    others = {size: title for (title, _), size in sizes.items() if title != claim.model}
+    if mine and others:
+        ours = min(mine, key=lambda size: abs(size - claim.test["parameters"]))
+        # The smallest and the largest comparator say it all: a list of every network would be read by nobody.
+        ends = [f"{others[s]} ({s:,}): {100 * (1 - ours / s):.1f} %" for s in dict.fromkeys((min(others), max(others)))]
+        within_bounds = [others[size] for size in sorted(others) if lowest <= size <= highest]
+        why += f"; against {' and '.join(ends)}; in that range of those profiled: {'; '.join(within_bounds) or 'none'}"
     return Outcome(NOT_TESTABLE, why)
 
 

@@ -3,8 +3,9 @@
 Paper: Eldele, Chen, Liu, Wu, Kwoh, Li and Guan, "An attention-based deep learning approach for sleep stage
 classification with single-channel EEG", IEEE TNSRE 2021.
 
-Verified: 509,825 parameters for one channel and five classes, as in an independent build. That build's 63.43M
-multiply-accumulates are met without the products of attention; with those, 288,000, there are 63.72M.
+Published size: none is known here. Verified: 509,825 parameters for one channel and five classes, as in an independent
+build. That build's 63.43M multiply-accumulates are met without the products of attention; with those, 288,000, there
+are 63.72M.
 
 Where the released program, whose dimensions these are, does more than act, or where the paper leaves something open:
 

@@ -3,8 +3,8 @@
 Paper: Chambon, Galtier, Arnal, Wainrib and Gramfort, "A deep learning architecture for temporal sleep stage
 classification using multivariate and multimodal time series", IEEE TNSRE 2018; its network of one epoch.
 
-Verified: parameters and multiply-accumulates equal those of an independent build; for five classes and 1, 2, 3, 4
-channels 4,301, 4,987, 5,673, 6,361 and 1.940M, 3.893M, 5.848M, 7.809M.
+Published size: none is known here. Verified: parameters and multiply-accumulates equal those of an independent build;
+for five classes and 1, 2, 3, 4 channels 4,301, 4,987, 5,673, 6,361 and 1.940M, 3.893M, 5.848M, 7.809M.
 
 What the description leaves open and how it was decided:
 

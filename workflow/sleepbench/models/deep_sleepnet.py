@@ -6,8 +6,9 @@ EEG", IEEE TNSRE 2017, arXiv:1703.04046. It is trained in two stages: first the 
 convolutions are copied: `feature_extractor` has the same parameters under the same names in both. The L2 penalty of
 the recipe falls on `l2_parameters()`.
 
-Verified: parameters and multiply-accumulates equal those of an independent build, for one channel and five classes
-24,744,837 and 51.59M per epoch for the whole, 619,397 and 27.48M for the convolutions with a head.
+Published size: none is known here. Verified: parameters and multiply-accumulates equal those of an independent build,
+for one channel and five classes 24,744,837 and 51.59M per epoch for the whole, 619,397 and 27.48M for the convolutions
+with a head.
 
 Decided here:
 

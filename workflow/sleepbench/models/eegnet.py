@@ -3,8 +3,8 @@
 Paper: Lawhern, Solon, Waytowich, Gordon, Hung and Lance, "EEGNet: a compact convolutional neural network for EEG-based
 brain-computer interfaces", Journal of Neural Engineering 2018; EEGNet-8,2. It was not published for sleep.
 
-Verified: parameters and multiply-accumulates equal those of an independent build with the defaults of braindecode 1.8;
-for five classes 8,565 and 1.976M with one channel, 8,613 and 6.730M with four.
+Published size: none is known here. Verified: parameters and multiply-accumulates equal those of an independent build
+with the defaults of braindecode 1.8; for five classes 8,565 and 1.976M with one channel, 8,613 and 6.730M with four.
 
 What those defaults settle, and what was decided here:
 

@@ -4,7 +4,8 @@ Paper: Zheng, Luo, Zou, Zhang and Li, "MMASleepNet: a multimodal attention netwo
 signals for automatic sleep staging", Frontiers in Neuroscience 2022. Four channels, in this order: two of EEG, one of
 EOG, one of EMG.
 
-Verified: 1,604,229 parameters and 67.8M multiply-accumulates for five classes, as in an independent build.
+Published size: none is known here. Verified: 1,604,229 parameters and 67.8M multiply-accumulates for five classes, as
+in an independent build.
 
 What the description leaves open and how it was decided; the first two are the reading that meets the parameters:
 

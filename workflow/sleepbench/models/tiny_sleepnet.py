@@ -5,8 +5,8 @@ single-channel EEG", EMBC 2020. Trained on sequences of 20 epochs. The published
 through the night; a whole unbroken run of epochs in one call is the same. The L2 penalty of the recipe falls on
 `l2_parameters()`.
 
-Verified: parameters and multiply-accumulates per epoch equal those of an independent build, for five classes 1,516,421
-and 29.09M with one channel, 1,535,621 and 38.69M with four.
+Published size: none is known here. Verified: parameters and multiply-accumulates per epoch equal those of an
+independent build, for five classes 1,516,421 and 29.09M with one channel, 1,535,621 and 38.69M with four.
 
 Decided here:
 

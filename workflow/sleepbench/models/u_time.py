@@ -3,8 +3,8 @@
 Paper: Perslev, Jensen, Darkner, Jennum and Igel, "U-Time: A Fully Convolutional Network for Time Series Segmentation
 Applied to Sleep Staging", NeurIPS 2019, arXiv:1910.11162. Trained on runs of 35 epochs.
 
-Verified: 1,187,569 parameters for one channel and five classes and 51.7M multiply-accumulates per epoch of a run of 35,
-as in an independent build (the released program's complexity factor 1).
+Published size: none is known here. Verified: 1,187,569 parameters for one channel and five classes and 51.7M
+multiply-accumulates per epoch of a run of 35, as in an independent build (the released program's complexity factor 1).
 
 Where the paper leaves something open or this file departs from it:
 

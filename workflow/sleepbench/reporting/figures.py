@@ -6,6 +6,7 @@ The `draw_*` functions make a matplotlib Figure; the `*_figure` functions, one p
 import math
 import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,9 @@ NETWORK = ["title", "channels", "recipe"]
 """What a figure calls one network: a model on some channels, trained by one recipe."""
 
 MOST_PANELS_PER_ROW = 3
+MOST_NETWORKS = 4
+"""Of more networks than these all panels are drawn small, and run on from network to network in the same rows."""
+SMALL_PANELS_PER_ROW = 6
 HYPNOGRAM_ORDER = ("W", "REM", "N1", "N2", "N3")
 """Stages from the top of a hypnogram to its bottom."""
 
@@ -47,6 +51,29 @@ def network_name(network: tuple[str, str, str], networks: int) -> str:
     """A network's title, with its channels and recipe where a figure shows several networks."""
     model, channels, recipe = network
     return model if networks == 1 else f"{model} ({channels}, {recipe})"
+
+
+def rows_of_panels(of_networks: Sequence[Sequence[tuple]], most: int) -> list[list[tuple]]:
+    """Panels in evenly filled rows of at most `most`, each network beginning one; if small, in a single sequence."""
+    if is_small(of_networks):
+        of_networks, most = [[panel for panels in of_networks for panel in panels]], SMALL_PANELS_PER_ROW
+    rows = []
+    for panels in of_networks:
+        per_row = math.ceil(len(panels) / math.ceil(len(panels) / most))
+        rows += [list(panels[start : start + per_row]) for start in range(0, len(panels), per_row)]
+    return rows
+
+
+def is_small(of_networks: Sequence[Sequence]) -> bool:
+    """Whether panels, by network, are of so many networks that all are drawn small."""
+    return len(of_networks) > MOST_NETWORKS
+
+
+def small_title(network: tuple[str, str, str], protocol: str | None) -> str:
+    """Title of a small panel in short lines: the network, and the protocol where there are several."""
+    model, *trained = network
+    lines = [textwrap.fill(model, 22), f"({', '.join(trained)})", *([f"protocol {protocol}"] if protocol else [])]
+    return "\n".join(lines)
 
 
 def heading(dataset: str, simulated: bool, text: str) -> str:
@@ -112,32 +139,38 @@ def confusion_counts(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_confusion(counts: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
-    """Draw the matrices of `confusion_counts`: percent of the scored stage, and epochs below."""
+    """Draw the matrices of `confusion_counts`: percent of the scored stage; of a few networks, epochs below."""
     networks = dict(list(counts.groupby(NETWORK, sort=False)))
-    rows = []
-    for network, of_network in networks.items():
-        panels = [(network, protocol, cells) for protocol, cells in of_network.groupby("protocol", sort=False)]
-        per_row = math.ceil(len(panels) / math.ceil(len(panels) / MOST_PANELS_PER_ROW))
-        rows += [panels[start : start + per_row] for start in range(0, len(panels), per_row)]
-    n_columns = max(map(len, rows))
+    of_networks = [
+        [(network, protocol, cells) for protocol, cells in of_network.groupby("protocol", sort=False)]
+        for network, of_network in networks.items()
+    ]
+    rows, small = rows_of_panels(of_networks, MOST_PANELS_PER_ROW), is_small(of_networks)
+    n_columns, one_protocol = max(map(len, rows)), counts.protocol.nunique() == 1
     width = PAGE_WIDTH if n_columns > 1 else COLUMN_WIDTH
     panel = min(width / n_columns, COLUMN_WIDTH)
-    text = heading(dataset, simulated, "Confusion matrices: percent of the scored stage, number of epochs below")
+    shown = "percent of the scored stage" + ("" if small else ", number of epochs below")
+    text = heading(dataset, simulated, f"Confusion matrices: {shown}")
     with rc_context(STYLE):
-        figure = new_figure(width, 0.4 + len(rows) * (panel + 0.45), text)
+        figure = new_figure(width, 0.4 + len(rows) * (panel + (0.25 if small else 0.45)), text)
         grid = figure.add_gridspec(len(rows), n_columns)
         for i, panels in enumerate(rows):
             for j, (network, protocol, cells) in enumerate(panels):
                 axes = figure.add_subplot(grid[i, j])
                 seeds = cells.seeds.iloc[0]
                 epochs = f"{cells.epochs.sum():,} epochs" + (f" over {seeds} seeds" if seeds > 1 else "")
-                axes.set_title(f"{network_name(network, len(networks))}\nprotocol {protocol}\n{epochs}")
-                _draw_matrix(axes, cells)
+                if small:
+                    axes.set_title(small_title(network, None if one_protocol else protocol), fontsize=6)
+                    axes.tick_params(labelsize=6)
+                else:
+                    axes.set_title(f"{network_name(network, len(networks))}\nprotocol {protocol}\n{epochs}")
+                _draw_matrix(axes, cells, small)
                 axes.set_ylabel("scored stage" if j == 0 else None)
+                axes.set_xlabel("predicted stage" if not small or i == len(rows) - 1 else None)
     return figure
 
 
-def _draw_matrix(axes: Axes, cells: pd.DataFrame) -> None:
+def _draw_matrix(axes: Axes, cells: pd.DataFrame, small: bool) -> None:
     shape = (len(STAGES), len(STAGES))
     percent, epochs = (cells[name].to_numpy().reshape(shape) for name in ("percent_of_scored", "epochs"))
     axes.imshow(np.nan_to_num(percent), cmap="Blues", vmin=0, vmax=100)
@@ -145,10 +178,12 @@ def _draw_matrix(axes: Axes, cells: pd.DataFrame) -> None:
     axes.tick_params(length=0)
     axes.set_xticks(range(len(STAGES)), STAGES)
     axes.set_yticks(range(len(STAGES)), STAGES)
-    axes.set_xlabel("predicted stage")
     for i, j in np.ndindex(shape):
         colour = "white" if percent[i, j] > 55 else "black"
-        shown = "–" if np.isnan(percent[i, j]) else f"{percent[i, j]:.1f}"
+        shown = "–" if np.isnan(percent[i, j]) else f"{percent[i, j]:.{0 if small else 1}f}"
+        if small:
+            axes.text(j, i, shown, ha="center", va="center", color=colour, fontsize=6)
+            continue
         axes.text(j, i - 0.02, shown, ha="center", va="bottom", color=colour, fontsize=7)
         axes.text(j, i + 0.08, f"{epochs[i, j]:,}", ha="center", va="top", color=colour, fontsize=5)
 
@@ -333,52 +368,51 @@ MOST_CURVES_PER_ROW = 4
 def draw_training_curves(curves: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
     """Draw `training_curves`: a column per protocol; loss, accuracy and the selected training epochs per network.
 
-    More than four protocols are drawn in several rows. A network has those that it was run under.
+    More than four protocols are drawn in several rows. A network has those that it was run under. Of many
+    networks, the vertical lines alone tell the selected training epochs.
     """
     networks = dict(list(curves.groupby(NETWORK, sort=False)))
-    protocols = {network: list(mine.protocol.unique()) for network, mine in networks.items()}
-    most = max(map(len, protocols.values()))
-    per_row = math.ceil(most / math.ceil(most / MOST_CURVES_PER_ROW))
-    blocks = [
-        (network, own[start : start + per_row])
-        for network, own in protocols.items()
-        for start in range(0, len(own), per_row)
-    ]
+    of_networks = [[(name, protocol) for protocol in mine.protocol.unique()] for name, mine in networks.items()]
+    rows, small = rows_of_panels(of_networks, MOST_CURVES_PER_ROW), is_small(of_networks)
+    per_row, one_protocol = max(map(len, rows)), curves.protocol.nunique() == 1
     width, most_ticks = PAGE_WIDTH if per_row > 1 else COLUMN_WIDTH, "auto" if per_row < 3 else 5
     rules = [rule for rule in SELECTIONS if curves.selected_by.str.split().map(lambda names, r=rule: r in names).any()]
+    n_axes, ratios = (2, [1, 1]) if small else (3, [3, 3, 0.5 + 0.3 * len(rules)])
+    inches = 1.9 if small else 3.6 if len(rows) < 3 else 2.7
     text = heading(dataset, simulated, "Training: each fold (thin) and the mean of the folds (thick)")
     with rc_context(STYLE):
-        figure = new_figure(width, 1.1 + (3.6 if len(blocks) < 3 else 2.7) * len(blocks), text)
+        figure = new_figure(width, 1.1 + inches * len(rows), text)
         grid = figure.subplots(
-            *(3 * len(blocks), per_row),
-            sharey="row",
-            squeeze=False,
-            height_ratios=[3, 3, 0.5 + 0.3 * len(rules)] * len(blocks),
+            n_axes * len(rows), per_row, sharey="row", squeeze=False, height_ratios=ratios * len(rows)
         )
-        for i, (network, of_block) in enumerate(blocks):
-            for column, protocol in zip(grid[3 * i : 3 * i + 3].T, of_block, strict=False):
-                loss, accuracy, selected = column
+        for i, panels in enumerate(rows):
+            of_row = grid[n_axes * i : n_axes * (i + 1)]
+            for column, (network, protocol) in zip(of_row.T, panels, strict=False):
                 mine = networks[network][networks[network].protocol == protocol]
-                _draw_curves(loss, mine, "loss", 1)
-                _draw_curves(accuracy, mine, "accuracy", 100)
-                _draw_selected(selected, mine, rules)
-                name = textwrap.fill(network_name(network, len(networks)), 30)
-                loss.set_title(f"{name}\nprotocol {protocol}")
-                selected.set_xlabel("training epoch")
+                _draw_curves(column[0], mine, "loss", 1)
+                _draw_curves(column[1], mine, "accuracy", 100)
+                if small:
+                    column[0].set_title(small_title(network, None if one_protocol else protocol), fontsize=6)
+                else:
+                    _draw_selected(column[2], mine, rules)
+                    name = textwrap.fill(network_name(network, len(networks)), 30)
+                    column[0].set_title(f"{name}\nprotocol {protocol}")
+                if not small or i == len(rows) - 1:
+                    column[-1].set_xlabel("training epoch")
                 # Not by sharex: with every change of one axes matplotlib looks at all that share an axis with it.
                 for axes in column:
                     axes.set_xlim(0.5, curves.training_epoch.max() + 0.5)
                     axes.xaxis.set_major_locator(MaxNLocator(most_ticks, integer=True, min_n_ticks=1))
-                    axes.tick_params(labelbottom=axes is selected)
-            grid[3 * i, 0].set_ylabel("loss (nats)")
-            grid[3 * i + 1, 0].set_ylabel("accuracy (%)")
-            grid[3 * i + 2, 0].set_ylabel("selected")
-            for axes in grid[3 * i : 3 * i + 3, len(of_block) :].ravel():
+                    axes.tick_params(labelbottom=axes is column[-1])
+            for axes, label in zip(of_row[:, 0], ("loss (nats)", "accuracy (%)", "selected"), strict=False):
+                axes.set_ylabel(label)
+            for axes in of_row[:, len(panels) :].ravel():
                 axes.set_visible(False)
         drawn = [part for part in PART_COLOURS if curves[f"{part}_loss"].notna().any()]
         handles = [Line2D([], [], color=PART_COLOURS[part], linewidth=1.8, label=part) for part in drawn]
         handles.append(Line2D([], [], label="selected by the protocol's rule (darker: in more folds)", **SELECTED))
-        handles.append(Line2D([], [], linestyle="none", marker="o", mfc="white", **OTHER, label="by another"))
+        if not small:
+            handles.append(Line2D([], [], linestyle="none", marker="o", mfc="white", **OTHER, label="by another"))
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) if per_row > 1 else 2)
     return figure
 

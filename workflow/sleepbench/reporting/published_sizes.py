@@ -16,7 +16,7 @@ HEADING = "Published sizes and how they are counted"
 COUNTS = ("macs", "flops_2x", "flops_tensorflow")
 COLUMNS = (
     *("model", "n_channels", "published_parameters", "our_parameters", "published_flops", *COUNTS, "convention"),
-    *("unit_printed", "parameters_agree", "mark", "source"),
+    *("unit_printed", "parameters_agree", "remark", "mark", "source"),
 )
 
 
@@ -46,6 +46,7 @@ def published_sizes(profiles: Sequence[dict], published: pd.DataFrame) -> pd.Dat
                     "convention": CONVENTIONS.get(convention, convention),
                     "unit_printed": row.unit_printed or None,
                     "parameters_agree": agrees(counts["parameters"], row.parameters) if row.parameters else None,
+                    "remark": row.remark or None,
                     "mark": row.mark,
                     "source": row.source,
                 }
@@ -54,11 +55,12 @@ def published_sizes(profiles: Sequence[dict], published: pd.DataFrame) -> pd.Dat
 
 
 def note(row: pd.Series) -> str:
-    """The source of the printed numbers, how it calls its operations, and whether the parameters are the same."""
+    """The source of the printed numbers, what it calls its operations, whether the parameters agree, and any remark."""
     called = "" if pd.isna(row["unit_printed"]) else f"; operations printed as {row['unit_printed']}"
     agree = row["parameters_agree"]
     parameters = "" if pd.isna(agree) or agree else "; parameters differ by more than the rounding of those printed"
-    return f"{row['source']}{called}{parameters}"
+    remark = "" if pd.isna(row["remark"]) else f"; {row['remark']}"
+    return f"{row['source']}{called}{parameters}{remark}"
 
 
 LAYOUT = Layout(

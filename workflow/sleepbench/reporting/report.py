@@ -225,7 +225,7 @@ def _what_was_run(dataset: str, simulated: bool, runs: pd.DataFrame) -> Line:
     return Line(
         "Run",
         f"{_counted(len(runs), 'run')} on {data}: {_counted(len(protocols), 'protocol')} ({', '.join(protocols)}), "
-        f"{_counted(runs.title.nunique(), 'model')} ({', '.join(runs.title.unique())}), "
+        f"{_counted(runs.title.nunique(), 'model')} ({'; '.join(runs.title.unique())}), "
         f"{_counted(len(seeds), 'seed')} ({', '.join(seeds)}).",
     )
 

@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter
@@ -26,7 +27,15 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.claims import Claim, load_claims
 from sleepbench.files import read_json
 from sleepbench.profiling.conventions import counts_per_epoch
-from sleepbench.reporting.figures import NETWORK, heading, network_name, write_csv
+from sleepbench.reporting.figures import (
+    NETWORK,
+    heading,
+    is_small,
+    network_name,
+    rows_of_panels,
+    small_title,
+    write_csv,
+)
 from sleepbench.reporting.style import (
     BLUE,
     COLUMN_WIDTH,
@@ -131,30 +140,53 @@ def pairs_of_panels(
     """A figure with two panels side by side per network, protocols from top to bottom.
 
     More than three networks are drawn in two columns of pairs. All left panels have one x axis, and all right panels.
-    `inches` is the height of one protocol's line.
+    `inches` is the height of one protocol's line. With one protocol alone, the networks have lines in one pair of
+    panels, which is each network's: see `line_of`.
     """
-    per_row = 1 if len(networks) <= MOST_NETWORKS_IN_ONE_COLUMN else 2
-    n_rows = math.ceil(len(networks) / per_row)
-    figure = new_figure(PAGE_WIDTH, 1.1 + n_rows * (0.45 + inches * len(protocols)), text)
-    grid = figure.add_gridspec(n_rows, 2 * per_row)
-    pairs: list[tuple[Axes, Axes]] = []
-    for i, network in enumerate(networks):
-        row, column = divmod(i, per_row)
-        first = pairs[0] if pairs else (None, None)
-        left = figure.add_subplot(grid[row, 2 * column], sharex=first[0], sharey=first[0])
-        right = figure.add_subplot(grid[row, 2 * column + 1], sharex=first[1], sharey=left)
-        left.set_title(network_name(network, len(networks)), loc="left")
-        left.tick_params(labelleft=column == 0)
-        right.tick_params(labelleft=False)
-        pairs.append((left, right))
+    if is_one_pair(networks, protocols):
+        figure = new_figure(PAGE_WIDTH, 1.1 + inches * len(networks), text)
+        left, right = figure.subplots(1, 2, sharey=True)
+        pairs, lines = [(left, right)] * len(networks), [network_name(network, 2) for network in networks]
+    else:
+        lines = [spoken(protocol) for protocol in protocols]
+        per_row = 1 if len(networks) <= MOST_NETWORKS_IN_ONE_COLUMN else 2
+        n_rows = math.ceil(len(networks) / per_row)
+        figure = new_figure(PAGE_WIDTH, 1.1 + n_rows * (0.45 + inches * len(protocols)), text)
+        grid, pairs = figure.add_gridspec(n_rows, 2 * per_row), []
+        for i, network in enumerate(networks):
+            row, column = divmod(i, per_row)
+            first = pairs[0] if pairs else (None, None)
+            left = figure.add_subplot(grid[row, 2 * column], sharex=first[0], sharey=first[0])
+            right = figure.add_subplot(grid[row, 2 * column + 1], sharex=first[1], sharey=left)
+            left.set_title(network_name(network, len(networks)), loc="left")
+            left.tick_params(labelleft=column == 0)
+            right.tick_params(labelleft=False)
+            pairs.append((left, right))
     left = pairs[0][0]
-    left.set_yticks(range(len(protocols)), [spoken(protocol) for protocol in protocols])
-    left.set_ylim(len(protocols) - 0.5, -0.5)
+    left.set_yticks(range(len(lines)), lines)
+    left.set_ylim(len(lines) - 0.5, -0.5)
     for axes in figure.axes:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", color="#E8E8E8", linewidth=0.4)
         axes.set_axisbelow(True)
     return figure, pairs
+
+
+def is_one_pair(networks: Sequence[Network], protocols: Sequence[str]) -> bool:
+    """Whether several networks of one protocol share a pair of panels."""
+    return len(protocols) == 1 and len(networks) > 1
+
+
+def _only(networks: Sequence[Network], protocols: Sequence[str]) -> str:
+    """The protocol of all lines where these are named by their networks, for a figure's title."""
+    return f", protocol {spoken(protocols[0])}" if is_one_pair(networks, protocols) else ""
+
+
+def line_of(network: Network, networks: Sequence[Network], protocols: Sequence[str]) -> dict[str, int]:
+    """The line of each protocol in a network's pair of panels, the first being 0."""
+    if is_one_pair(networks, protocols):
+        return {protocols[0]: networks.index(network)}
+    return {protocol: i for i, protocol in enumerate(protocols)}
 
 
 def blocks_of(figure: Figure, networks: Sequence[Network]) -> list[SubFigure]:
@@ -211,7 +243,9 @@ def draw_ladder(rungs: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
     Without any rung, as where only protocols beside the ladder were run, the figure says so.
     """
     networks, protocols = networks_of(rungs), list(rungs.protocol.unique())
-    text = heading(dataset, simulated, "The ladder: each protocol, and its change from the one before")
+    text = heading(
+        dataset, simulated, "The ladder: each protocol, and its change from the one before" + _only(networks, protocols)
+    )
     with rc_context(STYLE):
         if rungs.empty:
             figure = new_figure(PAGE_WIDTH, 1, text)
@@ -219,15 +253,18 @@ def draw_ladder(rungs: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
             return figure
         figure, pairs = pairs_of_panels(networks, protocols, 0.22, text)
         for network, (values, changes) in zip(networks, pairs, strict=True):
-            mine = rows_of(rungs, network)
+            mine, lines = rows_of(rungs, network), line_of(network, networks, protocols)
             for metric in LADDER_METRICS:
                 of_metric = mine[mine.metric == metric]
-                _draw_rungs(values, of_metric, "value", protocols)
+                _draw_rungs(values, of_metric, "value", lines)
                 if metric != "accuracy_mean_of_folds":
-                    _draw_rungs(changes, of_metric, "change", protocols)
+                    _draw_rungs(changes, of_metric, "change", lines)
+        for changes in dict.fromkeys(right for _, right in pairs):
             changes.axvline(0, color="black", linewidth=0.6, zorder=1)
         if rungs.change.isna().all():
-            pairs[0][1].set_xlim(-1, 1)  # one rung only: an axis without numbers would end anywhere
+            lone = pairs[0][1]
+            lone.set_xlim(-1, 1)  # an axis without numbers would end anywhere
+            lone.text(0.03, 0.5, "one rung was run:\nno change", transform=lone.transAxes, va="center", color=GREY)
         label_lowest(pairs, "metric (%)", "change (percentage points)")
         handles = [_ladder_handle(metric) for metric in LADDER_METRICS if (rungs.metric == metric).any()]
         handles.append(Line2D([], [], color=GREY, label=INTERVAL))
@@ -244,12 +281,12 @@ def _ladder_handle(metric: str) -> Line2D:
     )
 
 
-def _draw_rungs(axes: Axes, rows: pd.DataFrame, quantity: str, protocols: list[str]) -> None:
+def _draw_rungs(axes: Axes, rows: pd.DataFrame, quantity: str, lines: dict[str, int]) -> None:
     """Points and bars of one metric; an interval that is missing is left out, a value that is missing as well."""
     if rows.empty:
         return
     _, colour, marker, shift, filled = LADDER_METRICS[rows.metric.iloc[0]]
-    place = np.array([protocols.index(protocol) for protocol in rows.protocol]) + shift
+    place = rows.protocol.map(lines).to_numpy() + shift
     low, value, high = (100 * rows[f"{quantity}{end}"].to_numpy(float) for end in ("_low", "", "_high"))
     if filled:
         axes.hlines(place, low, high, color=colour, linewidth=1, zorder=2)
@@ -266,6 +303,8 @@ QUANTITIES = {"macs": "MACs per 30-s epoch", "parameters": "trainable parameters
 COST_COLUMNS = ("quantity", "count", *NETWORK, "protocol", "accuracy", "low", "high", "mark", "source", "number")
 PROTOCOL_LOOKS = ((ORANGE, "s"), (BLUE, "o"))
 PUBLISHED_LOOK = (VERMILION, "D")
+MOST_NAMED_AT_EASE = 12
+"""With more networks the key of the figure of costs is in small print, and bars are pale behind the points."""
 DODGE = 0.008
 """Share of the width of the log axis by which a protocol of two is set aside from the count of its network."""
 
@@ -404,6 +443,7 @@ def draw_cost(points: pd.DataFrame, note: str, dataset: str, simulated: bool) ->
     """
     protocols = list(points[points.mark == "measured"].protocol.unique())
     key = points.drop_duplicates("number")
+    many = len(key) > MOST_NAMED_AT_EASE
     note = textwrap.fill(note, 40)
     text = heading(dataset, simulated, "Accuracy against operations and size")
     with rc_context(STYLE):
@@ -412,7 +452,7 @@ def draw_cost(points: pd.DataFrame, note: str, dataset: str, simulated: bool) ->
             figure.text(0.5, 0.4, "no network was run", ha="center")
             return figure
         lines = "\n".join([*_key_names(key), note]).count("\n") + len(protocols) + 5
-        figure = new_figure(PAGE_WIDTH, max(3, 0.7 + 0.14 * lines), text)
+        figure = new_figure(PAGE_WIDTH, max(3, 0.7 + (0.11 if many else 0.14) * lines), text)
         grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 1))
         macs = figure.add_subplot(grid[0])
         panels = [macs, figure.add_subplot(grid[1], sharey=macs)]
@@ -458,7 +498,8 @@ def _draw_costs(axes: Axes, points: pd.DataFrame, protocols: list[str]) -> None:
         axes.plot(network.x, 100 * network.accuracy, color=GREY, linewidth=0.5, zorder=1)
     for protocol, (colour, marker) in _looks(protocols).items():
         mine = points[(points.mark == "measured") & (points.protocol == protocol)]
-        axes.vlines(mine.x, 100 * mine.low, 100 * mine.high, color=colour, linewidth=1, zorder=2)
+        pale = {"linewidth": 0.6, "alpha": 0.35} if points.number.nunique() > MOST_NAMED_AT_EASE else {"linewidth": 1}
+        axes.vlines(mine.x, 100 * mine.low, 100 * mine.high, color=colour, zorder=2, **pale)
         axes.plot(mine.x, 100 * mine.accuracy, marker, color=colour, markersize=4, zorder=3)
     mine = points[points.mark != "measured"]
     axes.plot(mine.x, 100 * mine.accuracy, PUBLISHED_LOOK[1], color=PUBLISHED_LOOK[0], mfc="white", ms=4.5, zorder=3)
@@ -475,7 +516,7 @@ def _key_names(key: pd.DataFrame) -> list[str]:
         else f"{row.title}, {row.mark}"
         for row in key.itertuples()
     ]
-    return [textwrap.fill(name, 32) for name in names]
+    return [textwrap.fill(name, 48 if len(key) > MOST_NAMED_AT_EASE else 32) for name in names]
 
 
 def _draw_cost_key(axes: Axes, key: pd.DataFrame, protocols: list[str], note: str) -> None:
@@ -494,17 +535,23 @@ def _draw_cost_key(axes: Axes, key: pd.DataFrame, protocols: list[str], note: st
         handles.append(
             Line2D([], [], color="none", label="protocols of a network lie side by\nside: their cost is the same")
         )
+    many = len(key) > MOST_NAMED_AT_EASE
     for number, name in zip(key.number, _key_names(key), strict=True):
-        size = 4 if number < 10 else 7
+        size = (3 if many else 4) if number < 10 else (5.5 if many else 7)
         handles.append(Line2D([], [], color="black", marker=f"${number}$", ms=size, mew=0, ls="none", label=name))
-    legend = axes.legend(handles=handles, loc="upper left", borderaxespad=0, handlelength=1.4)
+    small = {"fontsize": 6, "labelspacing": 0.35} if many else {}
+    legend = axes.legend(handles=handles, loc="upper left", borderaxespad=0, handlelength=1.4, **small)
     written = axes.text(0, 0, note, transform=axes.transAxes, fontsize=6, va="bottom")
     for artist in (legend, written):
         artist.set_in_layout(False)
 
 
 def _place_numbers(axes: Axes, points: pd.DataFrame, protocols: list[str]) -> None:
-    """Write each network's number beside its last point, where it covers neither points, bars nor other numbers."""
+    """Write each network's number beside its last point, where it covers neither points, bars nor other numbers.
+
+    The pale bars of many networks may be covered.
+    """
+    many = points.number.nunique() > MOST_NAMED_AT_EASE
     points = points.assign(x=_cost_positions(points, protocols))
     scale = 72 / axes.figure.dpi
 
@@ -515,12 +562,12 @@ def _place_numbers(axes: Axes, points: pd.DataFrame, protocols: list[str]) -> No
     for row in points.itertuples():
         middle = place(row.x, row.accuracy)
         taken.append(Bbox([middle - 3, middle + 3]))
-        if pd.notna(row.low) and pd.notna(row.high):
+        if not many and pd.notna(row.low) and pd.notna(row.high):
             taken.append(Bbox([place(row.x, row.low) - half_bar, place(row.x, row.high) + half_bar]))
     window = axes.get_window_extent()
     inside = Bbox(window.get_points() * scale)
     for row in points.drop_duplicates("number", keep="last").itertuples():
-        half = np.array([2.6 * len(str(row.number)), 3.7])
+        half = np.array([2.6 * len(str(row.number)), 3.7]) * (0.85 if many else 1)
         middle = place(row.x, row.accuracy)
         spots = [middle + offset for offset in _offsets()]
         free = (spot for spot in spots if _is_free(Bbox([spot - half, spot + half]), taken, inside))
@@ -533,6 +580,7 @@ def _place_numbers(axes: Axes, points: pd.DataFrame, protocols: list[str]) -> No
             textcoords="offset points",
             ha="center",
             va="center",
+            fontsize=6 if many else None,
             arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 3, "shrinkB": 3}
             if np.hypot(*(spot - middle)) > 12
             else None,
@@ -581,20 +629,21 @@ def draw_subjects(subjects: pd.DataFrame, dataset: str, simulated: bool) -> Figu
     everyone = sorted(subjects.subject.unique())
     # Multiples of the golden ratio spread evenly, and a subject keeps its height on every line.
     height = {subject: 0.6 * ((i * GOLDEN) % 1 - 0.5) for i, subject in enumerate(everyone)}
-    text = heading(dataset, simulated, "Accuracy and macro-F1 of each subject, both nights together")
+    text = heading(
+        dataset, simulated, "Accuracy and macro-F1 of each subject, both nights together" + _only(networks, protocols)
+    )
     with rc_context(STYLE):
         figure, pairs = pairs_of_panels(networks, protocols, 0.28, text)
         for network, panels in zip(networks, pairs, strict=True):
             mine = rows_of(subjects, network)
-            n_subjects = mine.groupby("protocol").subject.nunique()
-            fewest, most = n_subjects.min(), n_subjects.max()
-            counted = f"n = {most}" if fewest == most else f"n = {fewest} to {most}"
-            panels[0].set_title(f"{panels[0].get_title(loc='left')}, {counted}", loc="left")
+            if not is_one_pair(networks, protocols):
+                panels[0].set_title(f"{panels[0].get_title(loc='left')}, {counted_subjects(mine)}", loc="left")
             for axes, metric in zip(panels, SUBJECT_METRICS, strict=True):
-                _draw_distribution(axes, mine, metric, protocols, height)
+                _draw_distribution(axes, mine, metric, line_of(network, networks, protocols), height)
         label_lowest(pairs, *(label for label, _ in SUBJECT_METRICS.values()))
+        subject = f"a subject, {counted_subjects(subjects)}" if is_one_pair(networks, protocols) else "a subject (n)"
         handles = [
-            Line2D([], [], color=GREY, marker="o", markersize=3, mew=0, linestyle="none", label="a subject (n)"),
+            Line2D([], [], color=GREY, marker="o", markersize=3, mew=0, linestyle="none", label=subject),
             Patch(facecolor="white", edgecolor="black", linewidth=0.6, label="middle half of the subjects"),
             Line2D([], [], color="black", linewidth=1.6, label="median"),
         ]
@@ -602,12 +651,19 @@ def draw_subjects(subjects: pd.DataFrame, dataset: str, simulated: bool) -> Figu
     return figure
 
 
+def counted_subjects(subjects: pd.DataFrame) -> str:
+    """How many subjects the networks have under a protocol."""
+    n_subjects = subjects.groupby(["protocol", *NETWORK]).subject.nunique()
+    fewest, most = n_subjects.min(), n_subjects.max()
+    return f"n = {most}" if fewest == most else f"n = {fewest} to {most}"
+
+
 def _draw_distribution(
-    axes: Axes, subjects: pd.DataFrame, metric: str, protocols: list[str], height: dict[str, float]
+    axes: Axes, subjects: pd.DataFrame, metric: str, lines: dict[str, int], height: dict[str, float]
 ) -> None:
     colour = SUBJECT_METRICS[metric][1]
     defined = subjects[subjects[metric].notna()]
-    for i, protocol in enumerate(protocols):
+    for protocol, i in lines.items():
         mine = defined[defined.protocol == protocol]
         if mine.empty:
             continue
@@ -679,17 +735,20 @@ def calibration_bins(reliability: pd.DataFrame, intervals: pd.DataFrame) -> pd.D
 
 
 def draw_reliability(bins: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
-    """Draw `calibration_bins`: a panel per protocol, and a row of panels per network where there are several."""
+    """Draw `calibration_bins`: a panel per protocol, in a row per network; if many, small ones one after another."""
     networks, protocols = networks_of(bins), list(bins.protocol.unique())
-    most = MOST_DIAGRAMS_PER_ROW if len(networks) == 1 else MOST_PROTOCOLS_PER_ROW
-    n_rows = math.ceil(len(protocols) / most)
-    n_columns = math.ceil(len(protocols) / n_rows)
-    width = PAGE_WIDTH if n_columns > 2 else COLUMN_WIDTH
-    panel = min((width - 0.5) / n_columns, 1.9)
     share = 100 * bins.n_epochs / bins.groupby(["protocol", *NETWORK]).n_epochs.transform("sum")
     top = 10 * math.ceil(share.max() / 10)
     text = heading(dataset, simulated, "Reliability of the predictions")
+    own = [[(network, protocol) for protocol in rows_of(bins, network).protocol.unique()] for network in networks]
     with rc_context(STYLE):
+        if is_small(own):
+            return _draw_many_calibrations(bins, rows_of_panels(own, MOST_PROTOCOLS_PER_ROW), top, text)
+        most = MOST_DIAGRAMS_PER_ROW if len(networks) == 1 else MOST_PROTOCOLS_PER_ROW
+        n_rows = math.ceil(len(protocols) / most)
+        n_columns = math.ceil(len(protocols) / n_rows)
+        width = PAGE_WIDTH if n_columns > 2 else COLUMN_WIDTH
+        panel = min((width - 0.5) / n_columns, 1.9)
         figure = new_figure(width, 1 + len(networks) * (0.1 + n_rows * (1.3 * panel + 0.8)), text)
         for block, network in zip(blocks_of(figure, networks), networks, strict=True):
             # The histogram is a third of the diagram it belongs to.
@@ -699,23 +758,51 @@ def draw_reliability(bins: pd.DataFrame, dataset: str, simulated: bool) -> Figur
                 row, column = divmod(j, n_columns)
                 table = mine[mine.protocol == protocol]
                 if not table.empty:
-                    diagram = block.add_subplot(grid[2 * row, column])
-                    histogram = block.add_subplot(grid[2 * row + 1, column], sharex=diagram)
-                    _draw_calibration(diagram, histogram, table, top, int(16 * panel))
-                    for axes, label in ((diagram, "accuracy (%)"), (histogram, "epochs (%)")):
-                        axes.tick_params(labelleft=column == 0)
-                        axes.set_ylabel(label if column == 0 else None)
-        handles = [
-            Patch(color=SKY, label="accuracy of a bin"),
-            Line2D([], [], color=BLUE, marker="o", markersize=2.5, label="accuracy at its mean confidence"),
-            Line2D([], [], color="black", linestyle="--", linewidth=0.6, label="calibrated"),
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=3 if width == PAGE_WIDTH else 2)
+                    pair = _calibration_axes(block, grid, row, column)
+                    title = textwrap.fill(spoken(protocol), int(16 * panel))
+                    _draw_calibration(*pair, table, top, title)
+        _calibration_legend(figure, 3 if width == PAGE_WIDTH else 2)
     return figure
 
 
-def _draw_calibration(diagram: Axes, histogram: Axes, bins: pd.DataFrame, top: int, letters: int) -> None:
-    """A diagram and its histogram up to `top` percent, under a title of lines of so many letters."""
+def _draw_many_calibrations(bins: pd.DataFrame, rows: list[list[tuple[Network, str]]], top: int, text: str) -> Figure:
+    """Small panels, named by their network, and by their protocol where there are several."""
+    figure = new_figure(PAGE_WIDTH, 1 + 2 * len(rows), text)
+    grid = figure.add_gridspec(2 * len(rows), max(map(len, rows)), height_ratios=[3, 1] * len(rows))
+    one_protocol = bins.protocol.nunique() == 1
+    for i, panels in enumerate(rows):
+        for j, (network, protocol) in enumerate(panels):
+            mine = rows_of(bins, network)
+            title = small_title(network, None if one_protocol else spoken(protocol))
+            pair = _calibration_axes(figure, grid, i, j)
+            _draw_calibration(*pair, mine[mine.protocol == protocol], top, title)
+            pair[0].title.set_fontsize(6)
+            pair[1].set_xlabel("confidence (%)" if i == len(rows) - 1 else None)
+    _calibration_legend(figure, 3)
+    return figure
+
+
+def _calibration_axes(place: Figure | SubFigure, grid: GridSpec, row: int, column: int) -> tuple[Axes, Axes]:
+    """A diagram and its histogram below, y axes labelled in the first column."""
+    diagram = place.add_subplot(grid[2 * row, column])
+    histogram = place.add_subplot(grid[2 * row + 1, column], sharex=diagram)
+    for axes, label in ((diagram, "accuracy (%)"), (histogram, "epochs (%)")):
+        axes.tick_params(labelleft=column == 0)
+        axes.set_ylabel(label if column == 0 else None)
+    return diagram, histogram
+
+
+def _calibration_legend(figure: Figure, n_columns: int) -> None:
+    handles = [
+        Patch(color=SKY, label="accuracy of a bin"),
+        Line2D([], [], color=BLUE, marker="o", markersize=2.5, label="accuracy at its mean confidence"),
+        Line2D([], [], color="black", linestyle="--", linewidth=0.6, label="calibrated"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=n_columns)
+
+
+def _draw_calibration(diagram: Axes, histogram: Axes, bins: pd.DataFrame, top: int, title: str) -> None:
+    """A diagram and its histogram up to `top` percent, under a title and the calibration error."""
     widths = bins.high - bins.low
     filled = bins[bins.n_epochs > 0]
     diagram.bar(bins.low, bins.accuracy, widths, align="edge", color=SKY, edgecolor="white", linewidth=0.3)
@@ -724,8 +811,7 @@ def _draw_calibration(diagram: Axes, histogram: Axes, bins: pd.DataFrame, top: i
     diagram.set(xlim=(0, 1), ylim=(0, 1))
     diagram.set_yticks((0, 0.5, 1), ("0", "50", "100"))
     diagram.tick_params(labelbottom=False)
-    protocol = textwrap.fill(spoken(bins.protocol.iloc[0]), letters)
-    diagram.set_title(f"{protocol}\nECE {100 * bins.ece.iloc[0]:.1f} %")
+    diagram.set_title(f"{title}\nECE {100 * bins.ece.iloc[0]:.1f} %")
     histogram.bar(bins.low, 100 * bins.n_epochs / bins.n_epochs.sum(), widths, align="edge", color=GREY)
     histogram.set_xticks((0, 0.5, 1), ("0", "50", "100"))
     histogram.set(ylim=(0, top), yticks=(0, top))

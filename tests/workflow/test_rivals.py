@@ -1,0 +1,51 @@
+"""Every model, for a training epoch of one fold of a tiny cohort, through the whole pipeline to tables and figures."""
+
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from sleepbench.config import plan
+from sleepbench.models import describe, model_names
+from sleepbench.reporting.tables import SIMULATED
+
+DATASET = "simulated-tiny"
+CHANNELS = ["fpz", "two", "three", "four"]
+
+
+@pytest.mark.slow
+def test_every_model_goes_through_the_whole_pipeline(project):
+    project.configure(
+        run={
+            "datasets": [DATASET],
+            "protocols": ["clean"],
+            "models": list(model_names()),
+            "channels": CHANNELS,
+            "recipes": ["common", "published"],
+        }
+    )
+    result = project.run()
+    assert result.returncode == 0, result.stdout
+    networks, skipped = plan(yaml.safe_load((project.directory / "config.yaml").read_text(encoding="utf-8")))
+    assert {network.model for network in networks} == set(model_names())
+
+    results = project.directory / "results" / DATASET
+    tables = {path.stem: pd.read_csv(path) for path in (results / "tables").glob("*.csv")}
+    measured = tables["main_results"][tables["main_results"].mark == "measured"]
+    named = measured[["model", "channels", "recipe"]].itertuples(index=False, name=None)
+    assert sorted(named) == sorted((describe(n.model).title, n.channels, n.recipe) for n in networks)
+    assert set(measured.folds) == {"1 of 2"}
+    of_channels = tables["channels"]
+    ulw = of_channels[(of_channels.title == "ULW-SleepNet") & (of_channels.recipe == "common")]
+    assert list(ulw.n_channels) == [1, 2, 3, 4] and ulw.accuracy.notna().all()
+    assert of_channels.reason.notna().sum() == sum(one.channels is not None for one in skipped)
+    smoothed = tables["postprocessing"]
+    assert set(smoothed.title) == {"ULW-SleepNet"} and set(smoothed.channels) == set(CHANNELS)
+
+    for path in (results / "tables").glob("*.md"):
+        assert SIMULATED in path.read_text(encoding="utf-8").splitlines()[0], path
+    for path in (results / "figures").glob("*.png"):
+        with Image.open(path) as image:
+            assert image.height < 5000, path  # at 200 dpi
+    assert "only common is offered" in (results / "summary.md").read_text(encoding="utf-8")
+    assert SIMULATED in (results / "report.html").read_text(encoding="utf-8")
