@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from threading import BrokenBarrierError
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from sleepbench.estimate import (
     side_by_side,
     stages_of,
 )
-from sleepbench.timed_steps import Rates, Work, time_work
+from sleepbench.timed_steps import Rates, Work, time_side_by_side, time_work
 
 ROOT = Path(__file__).parents[1]
 ULW = Network("ulw_sleepnet", "four", "released")
@@ -145,6 +146,14 @@ def test_a_training_cut_short_gives_rates(config, model, monkeypatch):
     monkeypatch.setattr("sleepbench.timed_steps.NIGHT", 48)
     rates = time_work(Work(model, 1, "common", config["recipes"]["common"]), 1, "fast", "cpu", 0.02, 1.5)
     assert 0 < rates.train_s < 1 and 0 < rates.evaluate_s < 1 and rates.start_s == 1.5
+
+
+def test_processes_are_timed_side_by_side_and_one_that_fails_ends_all(config):
+    work = Work("eegnet", 1, "common", config["recipes"]["common"])
+    (rates,) = time_side_by_side([work], 2, 1, "fast", "cpu", 0.02)
+    assert rates.train_s > 0 < rates.evaluate_s and 0.1 < rates.start_s < 60
+    with pytest.raises((BenchmarkError, BrokenBarrierError)):
+        time_side_by_side([work, Work("no_such_model", 1, "common", {})], 2, 1, "fast", "cpu", 0.02)
 
 
 def finish(config, dataset, duration_s):
