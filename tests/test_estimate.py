@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from threading import BrokenBarrierError
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from sleepbench.estimate import (
     side_by_side,
     stages_of,
 )
-from sleepbench.timed_steps import Rates, Work, time_work
+from sleepbench.timed_steps import Rates, Work, time_side_by_side, time_work
 
 ROOT = Path(__file__).parents[1]
 ULW = Network("ulw_sleepnet", "four", "released")
@@ -165,6 +166,14 @@ def test_folds_of_a_job_are_those_of_the_workflow(config, monkeypatch):
     assert estimate.folds_of_a_job(config, planned) == 1
     config["training"]["folds_per_job"] = 3
     assert estimate.folds_of_a_job(config, planned) == 3
+
+
+def test_processes_are_timed_side_by_side_and_one_that_fails_ends_all(config):
+    work = Work("eegnet", 1, "common", config["recipes"]["common"])
+    (rates,) = time_side_by_side([work], 2, 1, "fast", "cpu", 0.02)
+    assert rates.train_s > 0 < rates.evaluate_s and 0.1 < rates.start_s < 60
+    with pytest.raises((BenchmarkError, BrokenBarrierError)):
+        time_side_by_side([work, Work("no_such_model", 1, "common", {})], 2, 1, "fast", "cpu", 0.02)
 
 
 def finish(config, dataset, duration_s):

@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,8 +60,9 @@ def time_side_by_side(
     """
     context = multiprocessing.get_context("spawn")  # as a job starts: nothing is there yet
     barrier = context.Barrier(processes)
-    with context.Pool(processes, _share, (barrier,)) as pool:
-        found = pool.starmap(_time_works, [(works, threads, engine, device, seconds)] * processes, chunksize=1)
+    with ProcessPoolExecutor(processes, context, _share, (barrier,)) as pool:  # tells when a process was killed
+        jobs = [pool.submit(_time_works, works, threads, engine, device, seconds) for _ in range(processes)]
+        found = [job.result() for job in jobs]
     return [
         Rates(*np.mean([(rates.train_s, rates.evaluate_s, rates.start_s) for rates in of_work], axis=0).tolist())
         for of_work in zip(*found, strict=True)
@@ -79,9 +81,13 @@ def _share(barrier: object) -> None:
 def _time_works(works: list[Work], threads: int, engine: str, device: str, seconds: float) -> list[Rates]:
     start_s = time.time() - psutil.Process().create_time()
     found = []
-    for work in works:
-        _together.wait()
-        found.append(time_work(work, threads, engine, device, seconds, start_s))
+    try:
+        for work in works:
+            _together.wait()
+            found.append(time_work(work, threads, engine, device, seconds, start_s))
+    except BaseException:
+        _together.abort()  # nobody waits for a process that failed
+        raise
     return found
 
 
