@@ -29,6 +29,7 @@ from sleepbench.files import read_json
 from sleepbench.profiling.conventions import counts_per_epoch
 from sleepbench.reporting.figures import (
     NETWORK,
+    SMALL_PANELS_PER_ROW,
     heading,
     is_small,
     network_name,
@@ -735,15 +736,16 @@ def calibration_bins(reliability: pd.DataFrame, intervals: pd.DataFrame) -> pd.D
 
 
 def draw_reliability(bins: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
-    """Draw `calibration_bins`: a panel per protocol, in a row per network; if many, small ones one after another."""
+    """Draw `calibration_bins`: a panel per protocol, in a row per network; or small ones one after another."""
     networks, protocols = networks_of(bins), list(bins.protocol.unique())
     share = 100 * bins.n_epochs / bins.groupby(["protocol", *NETWORK]).n_epochs.transform("sum")
     top = 10 * math.ceil(share.max() / 10)
     text = heading(dataset, simulated, "Reliability of the predictions")
     own = [[(network, protocol) for protocol in rows_of(bins, network).protocol.unique()] for network in networks]
     with rc_context(STYLE):
-        if is_small(own):
-            return _draw_many_calibrations(bins, rows_of_panels(own, MOST_PROTOCOLS_PER_ROW), top, text)
+        # Blocks of networks that lack some of the protocols would be mostly empty.
+        if is_small(own) or any(len(panels) < len(protocols) for panels in own):
+            return _draw_many_calibrations(bins, rows_of_panels(own, SMALL_PANELS_PER_ROW), top, text)
         most = MOST_DIAGRAMS_PER_ROW if len(networks) == 1 else MOST_PROTOCOLS_PER_ROW
         n_rows = math.ceil(len(protocols) / most)
         n_columns = math.ceil(len(protocols) / n_rows)
