@@ -453,8 +453,8 @@ def draw_cost(points: pd.DataFrame, note: str, dataset: str, simulated: bool) ->
             figure.text(0.5, 0.4, "no network was run", ha="center")
             return figure
         lines = "\n".join([*_key_names(key), note]).count("\n") + len(protocols) + 5
-        figure = new_figure(PAGE_WIDTH, max(3, 0.7 + (0.11 if many else 0.14) * lines), text)
-        grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 1))
+        figure = new_figure(PAGE_WIDTH, max(3, 0.7 + (0.12 if many else 0.14) * lines), text)
+        grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 1.25 if many else 1))
         macs = figure.add_subplot(grid[0])
         panels = [macs, figure.add_subplot(grid[1], sharey=macs)]
         for axes, (quantity, label) in zip(panels, QUANTITIES.items(), strict=True):
@@ -517,7 +517,7 @@ def _key_names(key: pd.DataFrame) -> list[str]:
         else f"{row.title}, {row.mark}"
         for row in key.itertuples()
     ]
-    return [textwrap.fill(name, 48 if len(key) > MOST_NAMED_AT_EASE else 32) for name in names]
+    return [textwrap.fill(name, 50 if len(key) > MOST_NAMED_AT_EASE else 32) for name in names]
 
 
 def _draw_cost_key(axes: Axes, key: pd.DataFrame, protocols: list[str], note: str) -> None:
