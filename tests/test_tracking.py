@@ -93,6 +93,26 @@ def test_runs_are_logged_once_and_come_back_by_key(store, capsys):
     assert len(logged) == 4
 
 
+def test_networks_come_back_in_the_order_in_which_their_trainings_are_listed(store):
+    trainings = read_json(store.path / "receipt.json")["trainings"]
+    for training, model in zip(trainings, ("zebra", "ant"), strict=True):
+        path = store.path / f"fold-{training['fold']}" / "training.json"
+        record = read_json(path)
+        record["settings"]["model"] = model
+        write_json(path, record)
+        training["training_json_sha256"] = sha256_of_file(path)
+    write_json(store.path / "receipt.json", {"trainings": trainings})
+    store.log()
+    runs = store.collect()
+    assert runs[["protocol", "model"]].to_numpy().tolist() == [
+        ["first", "zebra"],
+        ["first", "ant"],
+        ["second", "zebra"],
+        ["second", "ant"],
+    ]
+    assert "network" not in runs
+
+
 def test_lost_store_is_rebuilt_to_the_same_table(store):
     store.log()
     store.collect()

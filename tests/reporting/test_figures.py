@@ -293,8 +293,10 @@ def test_many_networks_share_rows_of_small_panels(name, many):
     assert set(labelled) == {{"confusion": "predicted stage", "training_curves": "training epoch"}[name]}
 
 
-def test_the_panels_of_a_few_networks_begin_rows_of_their_own():
-    few = [[("a", 1), ("a", 2), ("a", 3), ("a", 4)], [("b", 1)]]
-    assert figures.rows_of_panels(few, 3) == [few[0][:2], few[0][2:], few[1]]
+def test_a_few_networks_share_a_row_only_where_all_of_their_panels_fit():
+    long, short, shorter = [("a", 1), ("a", 2), ("a", 3), ("a", 4)], [("b", 1), ("b", 2)], [("c", 1)]
+    assert figures.rows_of_panels([long, shorter], 3) == [long[:2], long[2:], shorter]
+    assert figures.rows_of_panels([short, shorter], 3) == [short + shorter]
+    assert figures.rows_of_panels([short, short, shorter], 3) == [short, short + shorter]
     many = [[(letter, 1)] for letter in "abcdefg"]
     assert [len(row) for row in figures.rows_of_panels(many, 3)] == [4, 3]

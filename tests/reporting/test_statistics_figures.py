@@ -341,6 +341,14 @@ def test_reliability_of_many_networks_is_in_small_panels(many):
     assert figure.axes[2].get_title() == "TinySleepNet\n(fpz, common)\nECE 3.1 %"
 
 
+def test_networks_that_were_run_under_one_protocol_only_leave_no_gaps_in_the_reliability(several):
+    bins = figures.calibration_bins(pd.read_csv(several["reliability"]), pd.read_csv(several["intervals"]))
+    bins = bins[(bins.title == "ULW-SleepNet") | (bins.protocol == "clean")]
+    figure = figures.draw_reliability(bins, "simulated", True)
+    assert len(figure.axes) == 2 * (len(RUNGS) + len(NETWORKS) - 1) and figure.get_size_inches()[1] < 8
+    assert figure.axes[-2].get_title() == "AttnSleep\n(fpz, published)\nprotocol clean\nECE 3.1 %"
+
+
 def test_few_subjects_have_no_box(single, one):
     assert not drawn("subjects", single).axes[0].lines
     assert drawn("subjects", one).axes[0].lines

@@ -149,7 +149,10 @@ def collect_runs(
     # protocols in the order of the configuration
     table["protocol"] = pd.Categorical(table["protocol"], categories=table["protocol"].unique())
     table["only_folds"] = " ".join(map(str, only_folds or ()))
-    table = table.sort_values(["protocol", "model", "channels", "recipe", "seed", "fold"])
+    # and so are the networks, as the runs are listed
+    network = pd.Series(list(zip(table["model"], table["channels"], table["recipe"], strict=True)))
+    table["network"] = pd.factorize(network)[0]
+    table = table.sort_values(["protocol", "network", "seed", "fold"]).drop(columns="network")
     with replacing(output) as temporary:
         table.to_csv(temporary, index=False)
 

@@ -54,13 +54,20 @@ def network_name(network: tuple[str, str, str], networks: int) -> str:
 
 
 def rows_of_panels(of_networks: Sequence[Sequence[tuple]], most: int) -> list[list[tuple]]:
-    """Panels in evenly filled rows of at most `most`, each network beginning one; if small, in a single sequence."""
+    """Panels in rows of at most `most`, a network's own rows evenly filled; if small, in a single sequence.
+
+    Networks share a row where all of their panels fit into it.
+    """
     if is_small(of_networks):
         of_networks, most = [[panel for panels in of_networks for panel in panels]], SMALL_PANELS_PER_ROW
-    rows = []
+    rows, has_room = [], False
     for panels in of_networks:
+        if has_room and len(rows[-1]) + len(panels) <= most:
+            rows[-1] += panels
+            continue
         per_row = math.ceil(len(panels) / math.ceil(len(panels) / most))
         rows += [list(panels[start : start + per_row]) for start in range(0, len(panels), per_row)]
+        has_room = len(panels) <= most
     return rows
 
 
@@ -70,7 +77,7 @@ def is_small(of_networks: Sequence[Sequence]) -> bool:
 
 
 def small_title(network: tuple[str, str, str], protocol: str | None) -> str:
-    """Title of a small panel in short lines: the network, and the protocol where there are several."""
+    """Title of a panel in short lines: the network, and the protocol where there are several."""
     model, *trained = network
     lines = [textwrap.fill(model, 22), f"({', '.join(trained)})", *([f"protocol {protocol}"] if protocol else [])]
     return "\n".join(lines)
@@ -395,7 +402,7 @@ def draw_training_curves(curves: pd.DataFrame, dataset: str, simulated: bool) ->
                     column[0].set_title(small_title(network, None if one_protocol else protocol), fontsize=6)
                 else:
                     _draw_selected(column[2], mine, rules)
-                    name = textwrap.fill(network_name(network, len(networks)), 30)
+                    name = network[0] if len(networks) == 1 else small_title(network, None)
                     column[0].set_title(f"{name}\nprotocol {protocol}")
                 if not small or i == len(rows) - 1:
                     column[-1].set_xlabel("training epoch")

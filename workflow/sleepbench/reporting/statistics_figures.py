@@ -29,6 +29,7 @@ from sleepbench.files import read_json
 from sleepbench.profiling.conventions import counts_per_epoch
 from sleepbench.reporting.figures import (
     NETWORK,
+    SMALL_PANELS_PER_ROW,
     heading,
     is_small,
     network_name,
@@ -452,8 +453,8 @@ def draw_cost(points: pd.DataFrame, note: str, dataset: str, simulated: bool) ->
             figure.text(0.5, 0.4, "no network was run", ha="center")
             return figure
         lines = "\n".join([*_key_names(key), note]).count("\n") + len(protocols) + 5
-        figure = new_figure(PAGE_WIDTH, max(3, 0.7 + (0.11 if many else 0.14) * lines), text)
-        grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 1))
+        figure = new_figure(PAGE_WIDTH, max(3, 0.7 + (0.12 if many else 0.14) * lines), text)
+        grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 1.25 if many else 1))
         macs = figure.add_subplot(grid[0])
         panels = [macs, figure.add_subplot(grid[1], sharey=macs)]
         for axes, (quantity, label) in zip(panels, QUANTITIES.items(), strict=True):
@@ -516,7 +517,7 @@ def _key_names(key: pd.DataFrame) -> list[str]:
         else f"{row.title}, {row.mark}"
         for row in key.itertuples()
     ]
-    return [textwrap.fill(name, 48 if len(key) > MOST_NAMED_AT_EASE else 32) for name in names]
+    return [textwrap.fill(name, 50 if len(key) > MOST_NAMED_AT_EASE else 32) for name in names]
 
 
 def _draw_cost_key(axes: Axes, key: pd.DataFrame, protocols: list[str], note: str) -> None:
@@ -735,15 +736,16 @@ def calibration_bins(reliability: pd.DataFrame, intervals: pd.DataFrame) -> pd.D
 
 
 def draw_reliability(bins: pd.DataFrame, dataset: str, simulated: bool) -> Figure:
-    """Draw `calibration_bins`: a panel per protocol, in a row per network; if many, small ones one after another."""
+    """Draw `calibration_bins`: a panel per protocol, in a row per network; or small ones one after another."""
     networks, protocols = networks_of(bins), list(bins.protocol.unique())
     share = 100 * bins.n_epochs / bins.groupby(["protocol", *NETWORK]).n_epochs.transform("sum")
     top = 10 * math.ceil(share.max() / 10)
     text = heading(dataset, simulated, "Reliability of the predictions")
     own = [[(network, protocol) for protocol in rows_of(bins, network).protocol.unique()] for network in networks]
     with rc_context(STYLE):
-        if is_small(own):
-            return _draw_many_calibrations(bins, rows_of_panels(own, MOST_PROTOCOLS_PER_ROW), top, text)
+        # Blocks of networks that lack some of the protocols would be mostly empty.
+        if is_small(own) or any(len(panels) < len(protocols) for panels in own):
+            return _draw_many_calibrations(bins, rows_of_panels(own, SMALL_PANELS_PER_ROW), top, text)
         most = MOST_DIAGRAMS_PER_ROW if len(networks) == 1 else MOST_PROTOCOLS_PER_ROW
         n_rows = math.ceil(len(protocols) / most)
         n_columns = math.ceil(len(protocols) / n_rows)
