@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sleepbench.models import fused_kernel
+
 
 @dataclass(frozen=True)
 class BatchNorm:
@@ -45,6 +47,9 @@ def conv_norm_relu_pool(x: Tensor, kernel: Tensor, bias: Tensor, norm: BatchNorm
     -------
     (n_folds, n_outputs, n_signals, time / 2, rounded up)
     """
+    in_c = fused_kernel.is_for(x)
+    if not training and in_c and not torch.is_grad_enabled():
+        return fused_kernel.evaluate(x, kernel, bias, norm)
     if not training:
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.epsilon)
         rows = _rows(x, kernel * scale[..., None, None])
@@ -52,7 +57,8 @@ def conv_norm_relu_pool(x: Tensor, kernel: Tensor, bias: Tensor, norm: BatchNorm
             rows[:, 1, ..., -1] = -torch.inf  # there is no such output
         shift = norm.bias + scale * (bias - norm.running_mean)
         return torch.relu(torch.maximum(rows[:, 0], rows[:, 1]) + shift[..., None, None])
-    pooled, mean, variance = _ConvNormReluPool.apply(x, kernel, norm.weight, norm.bias, norm.epsilon)
+    function = fused_kernel.ConvNormReluPool if in_c else _ConvNormReluPool
+    pooled, mean, variance = function.apply(x, kernel, norm.weight, norm.bias, norm.epsilon)
     with torch.no_grad():
         n = x.shape[-2] * x.shape[-1]
         norm.running_mean.lerp_(mean + bias, norm.momentum)

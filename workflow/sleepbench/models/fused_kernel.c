@@ -1,0 +1,398 @@
+/* Convolution of three samples, batch norm, ReLU and max pooling by two, with their gradient: see fused_kernel.py.
+
+Work is cut into items: some neighbouring signals ("group") of one fold. The samples of an item are laid out as rows, a
+row of even and one of odd samples for each feature, its signals side by side with zeros between them and around. Then
+an output of the convolution is a sum over shifted rows, and pooling takes the larger of two rows. Sums over an item are
+kept and added up item by item, so that no result depends on the number of threads or on who did what.
+
+Nothing here assumes that numbers are finite: a NaN stays one. */
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined __AVX512F__
+#define LANES 16
+#elif defined __AVX__
+#define LANES 8
+#else
+#define LANES 4
+#endif
+#if defined __AVX512F__ || defined __aarch64__
+#define OUTPUTS 4 /* at a time in registers, of which there are 32 */
+#else
+#define OUTPUTS 2
+#endif
+#define STEPS 3 /* vectors of a row at a time in registers */
+#define ALWAYS static inline __attribute__((always_inline))
+
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+typedef struct {
+    int64_t n_folds, n_inputs, n_outputs, n_signals, time, group, n_threads;
+    int64_t x_fold, x_input, x_signal; /* strides of x in numbers; a signal's samples are contiguous */
+    double epsilon;
+    const float *x, *kernel, *gamma, *beta, *bias, *running_mean, *running_var, *gradient;
+    float *weights;   /* the kernel as it is used; the same for the gradient of x: transposed, reversed */
+    float *constants; /* for each fold and output: CONSTANTS numbers */
+    float *rows;      /* what was convolved, item by item, or null: it is computed anew */
+    float *scratch;   /* zeros; for each thread, scratch_size() numbers */
+    double *partial;  /* for each item and output: two sums */
+    float *partial_kernel; /* for each item: the gradient of the kernel */
+    float *pooled, *mean, *variance, *of_x, *of_kernel, *of_gamma, *of_beta;
+} Layer;
+
+enum { MEAN, INVERSE, SCALE, SHIFT, SLOPE, LEVEL, CONSTANTS };
+
+typedef struct {
+    int64_t fold, index, first, n; /* index of the item; its first signal and how many they are */
+    float *x, *y, *of_y; /* rows in scratch; those of x and of_y lie LANES apart, the first with LANES before it */
+} Item;
+
+static int64_t ceiling(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+static int64_t half(const Layer *l) { return (l->time + 1) / 2; }
+static int64_t period(const Layer *l) { return ceiling(half(l) + 1, LANES); } /* from a signal to the next in a row */
+static int64_t length(const Layer *l) { return ceiling(l->group * period(l), STEPS * LANES); }
+static int64_t n_items(const Layer *l) { return (l->n_signals + l->group - 1) / l->group; } /* of a fold */
+static int64_t widest(const Layer *l) { return l->n_inputs > l->n_outputs ? l->n_inputs : l->n_outputs; }
+static int64_t spaced(const Layer *l, int64_t n) { return LANES + 2 * n * (length(l) + LANES); }
+
+int64_t rows_size(const Layer *l) { return l->n_folds * n_items(l) * l->n_outputs * 2 * length(l); }
+int64_t scratch_size(const Layer *l) {
+    return spaced(l, l->n_inputs) + spaced(l, l->n_outputs) + widest(l) * 2 * length(l);
+}
+
+ALWAYS vec load(const float *p) { return *(const vec *)p; }
+
+/* `n` outputs of the convolution: from rows of n_inputs, LANES apart, to rows of `out`, close together. */
+ALWAYS void convolve_some(int n, const float *in, int64_t n_inputs, const float *weights, float *out, int64_t length) {
+    const int64_t stride = length + LANES;
+    for (int64_t t = 0; t < length; t += STEPS * LANES) {
+        vec even[OUTPUTS][STEPS] = {0}, odd[OUTPUTS][STEPS] = {0};
+        for (int64_t i = 0; i < n_inputs; i++)
+#pragma GCC unroll 3
+            for (int s = 0; s < STEPS; s++) {
+                const float *p = in + 2 * i * stride + t + s * LANES, *q = p + stride;
+                const vec before = load(q - 1), here = load(p), next = load(q), after = load(p + 1);
+#pragma GCC unroll 4
+                for (int o = 0; o < n; o++) {
+                    const float *w = weights + 3 * (o * n_inputs + i);
+                    even[o][s] += w[0] * before, odd[o][s] += w[0] * here;
+                    even[o][s] += w[1] * here, odd[o][s] += w[1] * next;
+                    even[o][s] += w[2] * next, odd[o][s] += w[2] * after;
+                }
+            }
+#pragma GCC unroll 4
+        for (int o = 0; o < n; o++)
+#pragma GCC unroll 3
+            for (int s = 0; s < STEPS; s++) {
+                *(vec *)(out + 2 * o * length + t + s * LANES) = even[o][s];
+                *(vec *)(out + (2 * o + 1) * length + t + s * LANES) = odd[o][s];
+            }
+    }
+}
+
+static void convolve(const float *in, int64_t n_inputs, const float *weights, float *out, int64_t n, int64_t length) {
+    int64_t o = 0;
+    for (; o + OUTPUTS <= n; o += OUTPUTS)
+        convolve_some(OUTPUTS, in, n_inputs, weights + 3 * o * n_inputs, out + 2 * o * length, length);
+    for (; o < n; o++) convolve_some(1, in, n_inputs, weights + 3 * o * n_inputs, out + 2 * o * length, length);
+}
+
+/* The gradient of the kernel for `n` outputs and `m` inputs. */
+ALWAYS void correlate_some(int n, int m, const float *of_y, const float *x, float *of, int64_t n_inputs, int64_t length) {
+    const int64_t stride = length + LANES;
+    vec sum[OUTPUTS][2][3] = {0};
+    for (int64_t t = 0; t < length; t += LANES)
+#pragma GCC unroll 2
+        for (int i = 0; i < m; i++) {
+            const float *p = x + 2 * i * stride + t, *q = p + stride;
+            const vec before = load(q - 1), here = load(p), next = load(q), after = load(p + 1);
+#pragma GCC unroll 4
+            for (int o = 0; o < n; o++) {
+                const vec even = load(of_y + 2 * o * stride + t), odd = load(of_y + (2 * o + 1) * stride + t);
+                sum[o][i][0] += even * before, sum[o][i][1] += even * here, sum[o][i][2] += even * next;
+                sum[o][i][0] += odd * here, sum[o][i][1] += odd * next, sum[o][i][2] += odd * after;
+            }
+        }
+#pragma GCC unroll 4
+    for (int o = 0; o < n; o++)
+#pragma GCC unroll 2
+        for (int i = 0; i < m; i++)
+#pragma GCC unroll 3
+            for (int k = 0; k < 3; k++) {
+                float lanes[LANES], total = 0;
+                *(vec *)lanes = sum[o][i][k];
+#pragma omp simd reduction(+ : total)
+                for (int j = 0; j < LANES; j++) total += lanes[j];
+                of[3 * (o * n_inputs + i) + k] = total;
+            }
+}
+
+static void correlate(const float *of_y, int64_t n, const float *x, int64_t n_inputs, float *of, int64_t length) {
+    const int64_t stride = 2 * (length + LANES);
+    int64_t o = 0;
+    for (; o + OUTPUTS <= n; o += OUTPUTS, of_y += OUTPUTS * stride, of += OUTPUTS * 3 * n_inputs) {
+        int64_t i = 0;
+        for (; i + 2 <= n_inputs; i += 2)
+            correlate_some(OUTPUTS, 2, of_y, x + i * stride, of + 3 * i, n_inputs, length);
+        if (i < n_inputs) correlate_some(OUTPUTS, 1, of_y, x + i * stride, of + 3 * i, n_inputs, length);
+    }
+    for (; o < n; o++, of_y += stride, of += 3 * n_inputs)
+        for (int64_t i = 0; i < n_inputs; i++)
+            correlate_some(1, 1, of_y, x + i * stride, of + 3 * i, n_inputs, length);
+}
+
+/* Even and odd samples of the item's signals, zeros elsewhere. */
+static void load_x(const Layer *l, const Item *item) {
+    const int64_t stride = length(l) + LANES;
+    for (int64_t i = 0; i < l->n_inputs; i++) {
+        float *restrict even = item->x + 2 * i * stride, *restrict odd = even + stride;
+        for (int64_t s = 0; s < item->n; s++, even += period(l), odd += period(l)) {
+            const float *x = l->x + item->fold * l->x_fold + i * l->x_input + (item->first + s) * l->x_signal;
+            for (int64_t j = 0; j < l->time / 2; j++) even[j] = x[2 * j], odd[j] = x[2 * j + 1];
+            if (l->time % 2) even[l->time / 2] = x[l->time - 1];
+        }
+        for (int64_t s = item->n; s < l->group; s++, even += period(l), odd += period(l))
+            memset(even, 0, 4 * half(l)), memset(odd, 0, 4 * half(l));
+    }
+}
+
+static void clear_gaps(const Layer *l, float *y) {
+    for (int64_t r = 0; r < 2 * l->n_outputs; r++, y += length(l)) {
+        const int64_t used = r % 2 ? l->time / 2 : half(l);
+        for (int64_t s = 0; s < l->group; s++) memset(y + s * period(l) + used, 0, 4 * (period(l) - used));
+        memset(y + l->group * period(l), 0, 4 * (length(l) - l->group * period(l)));
+    }
+}
+
+/* What the convolution gives for the item: kept, or computed anew. */
+static float *rows_of(const Layer *l, const Item *item) {
+    const int64_t size = l->n_outputs * 2 * length(l);
+    if (l->rows) return l->rows + item->index * size;
+    load_x(l, item);
+    convolve(item->x, l->n_inputs, l->weights + item->fold * l->n_outputs * l->n_inputs * 3, item->y, l->n_outputs,
+             length(l));
+    return item->y;
+}
+
+static float *constants_of(const Layer *l, int64_t fold, int64_t output) {
+    return l->constants + (fold * l->n_outputs + output) * CONSTANTS;
+}
+
+/* The values (fold, output, first signal) of an array with the shape of `pooled`. */
+static int64_t pooled_at(const Layer *l, const Item *item, int64_t output) {
+    return ((item->fold * l->n_outputs + output) * l->n_signals + item->first) * half(l);
+}
+
+ALWAYS float larger(float a, float b) { return (a >= b) | (a != a) ? a : b; }
+ALWAYS float relu(float a) { return a <= 0 ? 0 : a; }
+
+static void sum_item(const Layer *l, const Item *item) {
+    float *y = l->rows ? l->rows + item->index * l->n_outputs * 2 * length(l) : item->y;
+    load_x(l, item);
+    convolve(item->x, l->n_inputs, l->weights + item->fold * l->n_outputs * l->n_inputs * 3, y, l->n_outputs, length(l));
+    clear_gaps(l, y);
+    for (int64_t o = 0; o < l->n_outputs; o++) {
+        const float *row = y + o * 2 * length(l);
+        vec sums[STEPS] = {0}, squares[STEPS] = {0};
+        for (int64_t j = 0; j < 2 * length(l); j += STEPS * LANES)
+#pragma GCC unroll 3
+            for (int s = 0; s < STEPS; s++) {
+                const vec value = load(row + j + s * LANES);
+                sums[s] += value, squares[s] += value * value;
+            }
+        double sum = 0, square = 0; /* of a few hundred numbers each: single precision would lose the variance */
+        for (int s = 0; s < STEPS; s++)
+            for (int j = 0; j < LANES; j++) sum += sums[s][j], square += squares[s][j];
+        l->partial[2 * (item->index * l->n_outputs + o)] = sum;
+        l->partial[2 * (item->index * l->n_outputs + o) + 1] = square;
+    }
+}
+
+static void pool_item(const Layer *l, const Item *item) {
+    const float *y = rows_of(l, item);
+    for (int64_t o = 0; o < l->n_outputs; o++) {
+        const float scale = constants_of(l, item->fold, o)[SCALE], shift = constants_of(l, item->fold, o)[SHIFT];
+        for (int64_t s = 0; s < item->n; s++) {
+            const float *even = y + o * 2 * length(l) + s * period(l), *odd = even + length(l);
+            float *restrict pooled = l->pooled + pooled_at(l, item, o) + s * half(l);
+            for (int64_t j = 0; j < l->time / 2; j++) pooled[j] = relu(larger(even[j], odd[j]) * scale + shift);
+            if (l->time % 2) pooled[l->time / 2] = relu(even[l->time / 2] * scale + shift);
+        }
+    }
+}
+
+/* Sums of the gradient of the normalised values, and of its products with the values before. */
+static void sum_gradient_item(const Layer *l, const Item *item) {
+    const float *y = rows_of(l, item);
+    for (int64_t o = 0; o < l->n_outputs; o++) {
+        const float scale = constants_of(l, item->fold, o)[SCALE], shift = constants_of(l, item->fold, o)[SHIFT];
+        double sum = 0, product = 0;
+        for (int64_t s = 0; s < item->n; s++) {
+            const float *even = y + o * 2 * length(l) + s * period(l), *odd = even + length(l);
+            const float *gradient = l->gradient + pooled_at(l, item, o) + s * half(l);
+            float part = 0, product_part = 0;
+#pragma omp simd reduction(+ : part, product_part)
+            for (int64_t j = 0; j < l->time / 2; j++) {
+                const float value = larger(even[j], odd[j]), g = value * scale + shift > 0 ? gradient[j] : 0;
+                part += g, product_part += g * value;
+            }
+            if (l->time % 2 && even[l->time / 2] * scale + shift > 0) {
+                part += gradient[l->time / 2];
+                product_part += gradient[l->time / 2] * even[l->time / 2];
+            }
+            sum += part, product += product_part;
+        }
+        l->partial[2 * (item->index * l->n_outputs + o)] = sum;
+        l->partial[2 * (item->index * l->n_outputs + o) + 1] = product;
+    }
+}
+
+static void gradient_item(const Layer *l, const Item *item) {
+    const int64_t stride = length(l) + LANES, n_weights = l->n_outputs * l->n_inputs * 3;
+    const float *y = rows_of(l, item);
+    if (l->rows) load_x(l, item);
+    for (int64_t o = 0; o < l->n_outputs; o++) {
+        const float *c = constants_of(l, item->fold, o);
+        const float scale = c[SCALE], shift = c[SHIFT], slope = c[SLOPE], level = c[LEVEL];
+        for (int64_t s = 0; s < l->group; s++) {
+            const float *even = y + o * 2 * length(l) + s * period(l), *odd = even + length(l);
+            float *restrict of_even = item->of_y + 2 * o * stride + s * period(l), *restrict of_odd = of_even + stride;
+            if (s >= item->n) {
+                memset(of_even, 0, 4 * half(l)), memset(of_odd, 0, 4 * half(l));
+                continue;
+            }
+            const float *gradient = l->gradient + pooled_at(l, item, o) + s * half(l);
+            for (int64_t j = 0; j < l->time / 2; j++) {
+                const float a = even[j], b = odd[j];
+                const float g = larger(a, b) * scale + shift > 0 ? gradient[j] * scale : 0;
+                of_even[j] = a * slope + level + (a >= b ? g : 0); /* a tie goes to the first */
+                of_odd[j] = b * slope + level + (a >= b ? 0 : g);
+            }
+            if (l->time % 2) {
+                const float a = even[l->time / 2];
+                of_even[l->time / 2] = a * slope + level + (a * scale + shift > 0 ? gradient[l->time / 2] * scale : 0);
+            }
+        }
+    }
+    correlate(item->of_y, l->n_outputs, item->x, l->n_inputs, l->partial_kernel + item->index * n_weights, length(l));
+    if (!l->of_x) return;
+    const float *reversed = l->weights + (l->n_folds + item->fold) * n_weights;
+    convolve(item->of_y, l->n_outputs, reversed, item->y, l->n_inputs, length(l));
+    for (int64_t i = 0; i < l->n_inputs; i++)
+        for (int64_t s = 0; s < item->n; s++) {
+            const float *even = item->y + 2 * i * length(l) + s * period(l), *odd = even + length(l);
+            const int64_t signal = (item->fold * l->n_inputs + i) * l->n_signals + item->first + s;
+            float *restrict of_x = l->of_x + signal * l->time;
+            for (int64_t j = 0; j < l->time / 2; j++) of_x[2 * j] = even[j], of_x[2 * j + 1] = odd[j];
+            if (l->time % 2) of_x[l->time - 1] = even[l->time / 2];
+        }
+}
+
+/* The pool of threads that PyTorch computes with, where it is GNU's; a second pool would compete with it. */
+extern void GOMP_parallel(void (*)(void *), void *, unsigned, unsigned) __attribute__((weak));
+
+typedef struct {
+    const Layer *layer;
+    void (*task)(const Layer *, const Item *);
+    int64_t next, n_workers;
+} Job;
+
+static void work(void *argument) {
+    Job *job = argument;
+    const Layer *l = job->layer;
+    const int64_t worker = __atomic_fetch_add(&job->n_workers, 1, __ATOMIC_RELAXED);
+    float *scratch = l->scratch + worker * scratch_size(l);
+    Item item = {.x = scratch + LANES, .of_y = scratch + spaced(l, l->n_inputs) + LANES,
+                 .y = scratch + spaced(l, l->n_inputs) + spaced(l, l->n_outputs)};
+    while ((item.index = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED)) < l->n_folds * n_items(l)) {
+        item.fold = item.index / n_items(l);
+        item.first = item.index % n_items(l) * l->group;
+        item.n = l->n_signals - item.first < l->group ? l->n_signals - item.first : l->group;
+        job->task(l, &item);
+    }
+}
+
+static void for_items(const Layer *l, void (*task)(const Layer *, const Item *)) {
+    Job job = {l, task, 0, 0};
+    if (GOMP_parallel && l->n_threads > 1)
+        GOMP_parallel(work, &job, l->n_threads, 0);
+    else
+        work(&job);
+}
+
+static double total(const Layer *l, int64_t fold, int64_t output, int which) {
+    double sum = 0;
+    for (int64_t i = fold * n_items(l); i < (fold + 1) * n_items(l); i++)
+        sum += l->partial[2 * (i * l->n_outputs + output) + which];
+    return sum;
+}
+
+/* Batch norm's scale is made positive: it then commutes with the maximum. */
+static float sign_of(float gamma) { return gamma < 0 ? -1 : 1; }
+
+static void set_weights(const Layer *l, int64_t fold, int64_t output, float factor) {
+    const int64_t n_weights = l->n_outputs * l->n_inputs * 3;
+    float *reversed = l->weights + (l->n_folds + fold) * n_weights;
+    for (int64_t i = 0; i < l->n_inputs; i++)
+        for (int64_t k = 0; k < 3; k++) {
+            const int64_t at = fold * n_weights + (output * l->n_inputs + i) * 3 + k;
+            l->weights[at] = l->kernel[at] * factor;
+            reversed[(i * l->n_outputs + output) * 3 + 2 - k] = l->weights[at];
+        }
+}
+
+void evaluate(const Layer *l) {
+    for (int64_t f = 0; f < l->n_folds; f++)
+        for (int64_t o = 0; o < l->n_outputs; o++) {
+            const int64_t at = f * l->n_outputs + o;
+            const double scale = l->gamma[at] / __builtin_sqrt(l->running_var[at] + l->epsilon);
+            set_weights(l, f, o, scale);
+            constants_of(l, f, o)[SCALE] = 1;
+            constants_of(l, f, o)[SHIFT] = l->beta[at] + scale * (l->bias[at] - l->running_mean[at]);
+        }
+    for_items(l, pool_item);
+}
+
+void forward(const Layer *l) {
+    const double n = l->n_signals * l->time;
+    for (int64_t f = 0; f < l->n_folds; f++)
+        for (int64_t o = 0; o < l->n_outputs; o++) set_weights(l, f, o, sign_of(l->gamma[f * l->n_outputs + o]));
+    for_items(l, sum_item);
+    for (int64_t f = 0; f < l->n_folds; f++)
+        for (int64_t o = 0; o < l->n_outputs; o++) {
+            const int64_t at = f * l->n_outputs + o;
+            float *c = constants_of(l, f, o);
+            const double mean = total(l, f, o, 0) / n, variance = total(l, f, o, 1) / n - mean * mean;
+            const double inverse = 1 / __builtin_sqrt(variance + l->epsilon);
+            const double scale = __builtin_fabs(l->gamma[at]) * inverse;
+            c[MEAN] = mean, c[INVERSE] = inverse, c[SCALE] = scale, c[SHIFT] = l->beta[at] - scale * mean;
+            l->mean[at] = mean * sign_of(l->gamma[at]), l->variance[at] = variance;
+        }
+    for_items(l, pool_item);
+}
+
+void backward(const Layer *l) {
+    const int64_t per_output = l->n_inputs * 3;
+    const double n = l->n_signals * l->time;
+    for_items(l, sum_gradient_item);
+    for (int64_t f = 0; f < l->n_folds; f++)
+        for (int64_t o = 0; o < l->n_outputs; o++) {
+            const int64_t at = f * l->n_outputs + o;
+            float *c = constants_of(l, f, o);
+            const double of_beta = total(l, f, o, 0);
+            const double of_gamma = (total(l, f, o, 1) - of_beta * c[MEAN]) * c[INVERSE];
+            /* The norm takes from a gradient its mean and its projection on the standardised values. */
+            const double slope = -c[SCALE] * c[INVERSE] * of_gamma / n;
+            c[SLOPE] = slope, c[LEVEL] = -c[SCALE] * of_beta / n - slope * c[MEAN];
+            l->of_beta[at] = of_beta, l->of_gamma[at] = of_gamma * sign_of(l->gamma[at]);
+        }
+    for_items(l, gradient_item);
+    for (int64_t f = 0; f < l->n_folds; f++)
+        for (int64_t w = 0; w < l->n_outputs * per_output; w++) {
+            double sum = 0;
+            for (int64_t i = f * n_items(l); i < (f + 1) * n_items(l); i++)
+                sum += l->partial_kernel[i * l->n_outputs * per_output + w];
+            l->of_kernel[f * l->n_outputs * per_output + w] = sum * sign_of(l->gamma[f * l->n_outputs + w / per_output]);
+        }
+}
