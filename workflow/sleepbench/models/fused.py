@@ -11,6 +11,8 @@ sums over rows. Three rearrangements, all exact but for rounding:
 
 The bias of a convolution that a batch norm follows has no influence on the output in training mode; it gets no gradient
 here, where the plain network has rounding errors.
+
+Single precision on the CPU is computed by the C kernel of `fused_kernel`, by the same formulas, where one compiles.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sleepbench.models import fused_kernel
+from sleepbench.models.fused_kernel import (
+    KernelConvNormReluPool,
+    KernelJoin,
+    evaluate_in_kernel,
+    is_available,
+    is_for,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,11 @@ class BatchNorm:
     running_var: Tensor
     epsilon: float
     momentum: float
+
+
+def arrangement() -> str:
+    """What computes single precision on the CPU here: "C kernel" or "PyTorch"."""
+    return "C kernel" if is_available() else "PyTorch"
 
 
 def conv_norm_relu_pool(x: Tensor, kernel: Tensor, bias: Tensor, norm: BatchNorm, training: bool) -> Tensor:
@@ -47,9 +60,8 @@ def conv_norm_relu_pool(x: Tensor, kernel: Tensor, bias: Tensor, norm: BatchNorm
     -------
     (n_folds, n_outputs, n_signals, time / 2, rounded up)
     """
-    in_c = fused_kernel.is_for(x)
-    if not training and in_c and not torch.is_grad_enabled():
-        return fused_kernel.evaluate(x, kernel, bias, norm)
+    if not training and is_for(x) and not torch.is_grad_enabled():
+        return evaluate_in_kernel(x, kernel, bias, norm)
     if not training:
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.epsilon)
         rows = _rows(x, kernel * scale[..., None, None])
@@ -57,7 +69,7 @@ def conv_norm_relu_pool(x: Tensor, kernel: Tensor, bias: Tensor, norm: BatchNorm
             rows[:, 1, ..., -1] = -torch.inf  # there is no such output
         shift = norm.bias + scale * (bias - norm.running_mean)
         return torch.relu(torch.maximum(rows[:, 0], rows[:, 1]) + shift[..., None, None])
-    function = fused_kernel.ConvNormReluPool if in_c else _ConvNormReluPool
+    function = KernelConvNormReluPool if is_for(x) else _ConvNormReluPool
     pooled, mean, variance = function.apply(x, kernel, norm.weight, norm.bias, norm.epsilon)
     with torch.no_grad():
         n = x.shape[-2] * x.shape[-1]
@@ -80,6 +92,15 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     bits = torch.empty((x.numel() + 1) // 2, dtype=torch.int64).random_(-(2**63), None).view(torch.int32)
     kept = bits[: x.numel()].view(x.shape) >= round(p * 2**32) - 2**31
     return x * kept * (1 / (1 - p))
+
+
+def join(main: Tensor, x: Tensor, kernel: Tensor, bias: Tensor, p: float, training: bool) -> Tensor:
+    """dropout(main + pointwise(x[..., ::4], kernel, bias)): a shortcut that sees every fourth sample."""
+    if not is_for(x):
+        return dropout(main + pointwise(x[..., ::4], kernel, bias), p, training)
+    if not training or p == 0:
+        return KernelJoin.apply(main, x, kernel, bias, 0.0, 0)
+    return KernelJoin.apply(main, x, kernel, bias, p, torch.empty((), dtype=torch.int64).random_().item())
 
 
 class _ConvNormReluPool(torch.autograd.Function):

@@ -30,15 +30,16 @@ typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias))
 typedef struct {
     int64_t n_folds, n_inputs, n_outputs, n_signals, time, group, n_threads;
     int64_t x_fold, x_input, x_signal; /* strides of x in numbers; a signal's samples are contiguous */
-    double epsilon;
-    const float *x, *kernel, *gamma, *beta, *bias, *running_mean, *running_var, *gradient;
+    int64_t seed, threshold; /* of dropout: 32 random bits below `threshold` drop */
+    double epsilon, factor;  /* what is not dropped is multiplied with */
+    const float *x, *kernel, *gamma, *beta, *bias, *running_mean, *running_var, *main, *gradient;
     float *weights;   /* the kernel as it is used; the same for the gradient of x: transposed, reversed */
     float *constants; /* for each fold and output: CONSTANTS numbers */
     float *rows;      /* what was convolved, item by item, or null: it is computed anew */
     float *scratch;   /* zeros; for each thread, scratch_size() numbers */
     double *partial;  /* for each item and output: two sums */
     float *partial_kernel; /* for each item: the gradient of the kernel */
-    float *pooled, *mean, *variance, *of_x, *of_kernel, *of_gamma, *of_beta;
+    float *pooled, *mean, *variance, *of_x, *of_main, *of_kernel, *of_gamma, *of_beta;
 } Layer;
 
 enum { MEAN, INVERSE, SCALE, SHIFT, SLOPE, LEVEL, CONSTANTS };
@@ -234,7 +235,8 @@ static void sum_gradient_item(const Layer *l, const Item *item) {
             float part = 0, product_part = 0;
 #pragma omp simd reduction(+ : part, product_part)
             for (int64_t j = 0; j < l->time / 2; j++) {
-                const float value = larger(even[j], odd[j]), g = value * scale + shift > 0 ? gradient[j] : 0;
+                const float value = larger(even[j], odd[j]), any = gradient[j];
+                const float g = value * scale + shift > 0 ? any : 0;
                 part += g, product_part += g * value;
             }
             if (l->time % 2 && even[l->time / 2] * scale + shift > 0) {
@@ -264,8 +266,8 @@ static void gradient_item(const Layer *l, const Item *item) {
             }
             const float *gradient = l->gradient + pooled_at(l, item, o) + s * half(l);
             for (int64_t j = 0; j < l->time / 2; j++) {
-                const float a = even[j], b = odd[j];
-                const float g = larger(a, b) * scale + shift > 0 ? gradient[j] * scale : 0;
+                const float a = even[j], b = odd[j], any = gradient[j] * scale;
+                const float g = larger(a, b) * scale + shift > 0 ? any : 0;
                 of_even[j] = a * slope + level + (a >= b ? g : 0); /* a tie goes to the first */
                 of_odd[j] = b * slope + level + (a >= b ? 0 : g);
             }
@@ -328,6 +330,15 @@ static double total(const Layer *l, int64_t fold, int64_t output, int which) {
     return sum;
 }
 
+static void sum_kernels(const Layer *l, int64_t n_weights) {
+    for (int64_t f = 0; f < l->n_folds; f++)
+        for (int64_t w = 0; w < n_weights; w++) {
+            double sum = 0;
+            for (int64_t i = f * n_items(l); i < (f + 1) * n_items(l); i++) sum += l->partial_kernel[i * n_weights + w];
+            l->of_kernel[f * n_weights + w] = sum;
+        }
+}
+
 /* Batch norm's scale is made positive: it then commutes with the maximum. */
 static float sign_of(float gamma) { return gamma < 0 ? -1 : 1; }
 
@@ -388,11 +399,88 @@ void backward(const Layer *l) {
             l->of_beta[at] = of_beta, l->of_gamma[at] = of_gamma * sign_of(l->gamma[at]);
         }
     for_items(l, gradient_item);
-    for (int64_t f = 0; f < l->n_folds; f++)
-        for (int64_t w = 0; w < l->n_outputs * per_output; w++) {
-            double sum = 0;
-            for (int64_t i = f * n_items(l); i < (f + 1) * n_items(l); i++)
-                sum += l->partial_kernel[i * l->n_outputs * per_output + w];
-            l->of_kernel[f * l->n_outputs * per_output + w] = sum * sign_of(l->gamma[f * l->n_outputs + w / per_output]);
+    sum_kernels(l, l->n_outputs * l->n_inputs * 3);
+    for (int64_t w = 0; w < l->n_folds * l->n_outputs * per_output; w++)
+        l->of_kernel[w] *= sign_of(l->gamma[w / per_output]);
+}
+
+/* ---- The shortcut: every fourth sample of x through a kernel of one sample, added to `main`; then dropout. ---- */
+
+static int64_t quarter(const Layer *l) { return (l->time + 3) / 4; }
+
+/* Dropout of `n` values: a hash of a value's place and the seed decides, so that nothing is drawn in turn or kept. */
+static void drop(const Layer *l, const float *from, float *restrict to, int64_t n, int64_t place) {
+    const uint32_t low = l->seed, high = l->seed >> 32, threshold = l->threshold, first = place;
+    const float factor = l->factor;
+    for (uint32_t j = 0; j < (uint32_t)n; j++) {
+        uint32_t bits = (first + j) * 0x9e3779b9u + low;
+        bits = (bits ^ bits >> 16) * 0x21f0aaadu;
+        bits = (bits ^ bits >> 15 ^ high) * 0x735a2d97u;
+        bits ^= bits >> 15;
+        to[j] = from[j] * (bits >= threshold ? factor : 0.0f);
+    }
+}
+
+/* The samples that the shortcut sees, those of all signals of the item in one row for each input, up to `stride`. */
+static void load_quarter(const Layer *l, const Item *item, int64_t stride) {
+    for (int64_t i = 0; i < l->n_inputs; i++)
+        for (int64_t s = 0; s < item->n; s++) {
+            const float *x = l->x + item->fold * l->x_fold + i * l->x_input + (item->first + s) * l->x_signal;
+            float *restrict row = item->x + i * stride + s * quarter(l);
+            for (int64_t j = 0; j < quarter(l); j++) row[j] = x[4 * j];
         }
+}
+
+static void join_item(const Layer *l, const Item *item) {
+    const int64_t n = item->n * quarter(l);
+    load_quarter(l, item, n);
+    for (int64_t o = 0; o < l->n_outputs; o++) {
+        const int64_t output = item->fold * l->n_outputs + o, at = (output * l->n_signals + item->first) * quarter(l);
+        const float *main = l->main + at, bias = l->bias[output];
+        float *restrict sum = item->y;
+        for (int64_t j = 0; j < n; j++) sum[j] = main[j] + bias;
+        for (int64_t i = 0; i < l->n_inputs; i++) {
+            const float weight = l->kernel[output * l->n_inputs + i], *x = item->x + i * n;
+            for (int64_t j = 0; j < n; j++) sum[j] += weight * x[j];
+        }
+        drop(l, sum, l->pooled + at, n, at);
+    }
+}
+
+static void gradient_of_join_item(const Layer *l, const Item *item) {
+    const int64_t n = item->n * quarter(l);
+    float *of_kernel = l->partial_kernel + item->index * l->n_outputs * l->n_inputs;
+    load_quarter(l, item, n);
+    memset(item->of_y, 0, 4 * l->n_inputs * n);
+    for (int64_t o = 0; o < l->n_outputs; o++) {
+        const int64_t output = item->fold * l->n_outputs + o, at = (output * l->n_signals + item->first) * quarter(l);
+        float *restrict of_main = l->of_main + at, sum = 0;
+        drop(l, l->gradient + at, of_main, n, at);
+#pragma omp simd reduction(+ : sum)
+        for (int64_t j = 0; j < n; j++) sum += of_main[j];
+        l->partial[2 * (item->index * l->n_outputs + o)] = sum;
+        for (int64_t i = 0; i < l->n_inputs; i++) {
+            const float weight = l->kernel[output * l->n_inputs + i], *x = item->x + i * n;
+            float *restrict of_x = item->of_y + i * n, product = 0;
+#pragma omp simd reduction(+ : product)
+            for (int64_t j = 0; j < n; j++) product += of_main[j] * x[j], of_x[j] += weight * of_main[j];
+            of_kernel[o * l->n_inputs + i] = product;
+        }
+    }
+    for (int64_t i = 0; l->of_x && i < l->n_inputs; i++)
+        for (int64_t s = 0; s < item->n; s++) {
+            const int64_t signal = (item->fold * l->n_inputs + i) * l->n_signals + item->first + s;
+            float *restrict of_x = l->of_x + signal * l->time;
+            memset(of_x, 0, 4 * l->time);
+            for (int64_t j = 0; j < quarter(l); j++) of_x[4 * j] = item->of_y[i * n + s * quarter(l) + j];
+        }
+}
+
+void join(const Layer *l) { for_items(l, join_item); }
+
+void gradient_of_join(const Layer *l) {
+    for_items(l, gradient_of_join_item);
+    sum_kernels(l, l->n_outputs * l->n_inputs);
+    for (int64_t f = 0; f < l->n_folds; f++)
+        for (int64_t o = 0; o < l->n_outputs; o++) l->of_beta[f * l->n_outputs + o] = total(l, f, o, 0);
 }

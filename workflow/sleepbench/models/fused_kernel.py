@@ -1,7 +1,7 @@
 """What `fused` computes, by a C kernel on the CPU in single precision; `fused_kernel.c` says how.
 
-Signals stay in the cache through convolution, pooling and their gradients; main memory sees the input, the output and, from the second
-layer on, the convolution's rows once.
+It passes over memory fewer times than PyTorch's operators can: a group of signals stays in the cache from convolution
+to pooling, and through their gradients.
 """
 
 import ctypes
@@ -12,18 +12,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sleepbench.models import native
+from sleepbench.models.native import load
 
 SOURCE = Path(__file__).with_suffix(".c")
 ROW_NUMBERS = 12288  # in the rows of an item, for even and for odd samples: what stays in the second level of the cache
 _POINTERS = (
-    *("x", "kernel", "gamma", "beta", "bias", "running_mean", "running_var", "gradient"),
+    *("x", "kernel", "gamma", "beta", "bias", "running_mean", "running_var", "main", "gradient"),
     *("weights", "constants", "rows", "scratch", "partial", "partial_kernel"),
-    *("pooled", "mean", "variance", "of_x", "of_kernel", "of_gamma", "of_beta"),
+    *("pooled", "mean", "variance", "of_x", "of_main", "of_kernel", "of_gamma", "of_beta"),
 )
 _SIZES = (
     *("n_folds", "n_inputs", "n_outputs", "n_signals", "time", "group", "n_threads"),
-    *("x_fold", "x_input", "x_signal"),
+    *("x_fold", "x_input", "x_signal", "seed", "threshold"),
 )
 _N_CONSTANTS = 6
 
@@ -32,6 +32,7 @@ class _Layer(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in _SIZES),
         ("epsilon", ctypes.c_double),
+        ("factor", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in _POINTERS),
     )
 
@@ -52,11 +53,11 @@ def switched_off():
 
 @functools.cache
 def _library() -> ctypes.CDLL | None:
-    library = native.load(SOURCE)
+    library = load(SOURCE)
     if library:
         for name in ("rows_size", "scratch_size"):
             getattr(library, name).restype = ctypes.c_int64
-        for name in ("rows_size", "scratch_size", "forward", "backward", "evaluate"):
+        for name in ("rows_size", "scratch_size", "forward", "backward", "evaluate", "join", "gradient_of_join"):
             getattr(library, name).argtypes = [ctypes.POINTER(_Layer)]
     return library
 
@@ -74,14 +75,14 @@ def is_for(x: Tensor) -> bool:
 class _Call:
     """One layer's arguments, and the tensors behind them."""
 
-    def __init__(self, x: Tensor, n_outputs: int, epsilon: float):
+    def __init__(self, x: Tensor, n_outputs: int, epsilon: float = 0.0):
         self.layer, self.tensors = _Layer(), {}
         self.x = x if x.stride(-1) == 1 else x.contiguous()
         n_folds, n_inputs, n_signals, time = x.shape
         self.half = (time + 1) // 2
         group = max(1, min(n_signals, ROW_NUMBERS // (max(n_inputs, n_outputs) * self.half)))
         sizes = (n_folds, n_inputs, n_outputs, n_signals, time, group, torch.get_num_threads(), *self.x.stride()[:3])
-        for name, size in zip(_SIZES, sizes, strict=True):
+        for name, size in zip(_SIZES, sizes, strict=False):
             setattr(self.layer, name, size)
         self.layer.epsilon = epsilon
         self.n_items = n_folds * -(-n_signals // group)
@@ -100,7 +101,7 @@ class _Call:
         getattr(_library(), function)(self.layer)
 
 
-def evaluate(x: Tensor, kernel: Tensor, bias: Tensor, norm) -> Tensor:
+def evaluate_in_kernel(x: Tensor, kernel: Tensor, bias: Tensor, norm) -> Tensor:
     """`fused.conv_norm_relu_pool` in evaluation mode, without a gradient."""
     n_folds, n_outputs = kernel.shape[:2]
     call = _Call(x, n_outputs, norm.epsilon)
@@ -120,7 +121,7 @@ def evaluate(x: Tensor, kernel: Tensor, bias: Tensor, norm) -> Tensor:
     return pooled
 
 
-class ConvNormReluPool(torch.autograd.Function):
+class KernelConvNormReluPool(torch.autograd.Function):
     """In training mode; also returns the batch's mean (without the convolution's bias) and its biased variance."""
 
     @staticmethod
@@ -174,3 +175,44 @@ class ConvNormReluPool(torch.autograd.Function):
         )
         call.run("backward")
         return of_x, of_kernel, of_gamma, of_beta, None
+
+
+class KernelJoin(torch.autograd.Function):
+    """`fused.join`; `seed` decides what is dropped."""
+
+    @staticmethod
+    def forward(ctx, main: Tensor, x: Tensor, kernel: Tensor, bias: Tensor, p: float, seed: int):
+        call = _Join(x, kernel.contiguous(), p, seed)
+        joined = torch.empty_like(main, memory_format=torch.contiguous_format)
+        call.give(main=main.contiguous(), bias=bias.contiguous(), pooled=joined)
+        call.run("join")
+        ctx.save_for_backward(call.x, call.tensors["kernel"])
+        ctx.p, ctx.seed = p, seed
+        return joined
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        x, kernel = ctx.saved_tensors
+        call = _Join(x, kernel, ctx.p, ctx.seed)
+        gradient = gradient.contiguous()
+        of_main, of_kernel = torch.empty_like(gradient), torch.empty_like(kernel)
+        of_bias = x.new_empty(kernel.shape[:2])
+        of_x = x.new_empty(x.shape) if ctx.needs_input_grad[1] else None
+        call.give(
+            gradient=gradient,
+            partial=x.new_empty(call.n_items, kernel.shape[1], 2, dtype=torch.float64),
+            partial_kernel=x.new_empty(call.n_items, *kernel.shape[1:]),
+            of_x=of_x,
+            of_main=of_main,
+            of_kernel=of_kernel,
+            of_beta=of_bias,
+        )
+        call.run("gradient_of_join")
+        return of_main, of_x, of_kernel, of_bias, None, None
+
+
+class _Join(_Call):
+    def __init__(self, x: Tensor, kernel: Tensor, p: float, seed: int):
+        super().__init__(x, kernel.shape[1])
+        self.give(kernel=kernel)
+        self.layer.seed, self.layer.threshold, self.layer.factor = seed, round(p * 2**32), 1 / (1 - p)

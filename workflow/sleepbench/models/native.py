@@ -1,20 +1,20 @@
 """C beside a Python module, compiled for this machine the first time it is needed.
 
-The library is kept in the user's cache under a name that says what it was made from and for, so that a machine pays once.
+The library is kept in the user's cache under a name that says what it was made from and for: a machine pays once.
 """
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import shlex
 import shutil
 import subprocess
 import tempfile
-import warnings
 from pathlib import Path
 
-FLAGS = "-O3 -march=native -fopenmp-simd -fno-math-errno -fno-trapping-math -std=gnu11 -fPIC -shared".split()
+FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math")
 """Numbers may be infinite or no numbers, and sums keep their order: no -ffast-math."""
 TIME_LIMIT_S = 120
 
@@ -25,12 +25,10 @@ def load(source: Path) -> ctypes.CDLL | None:
         compiler = shlex.split(os.environ.get("CC", "")) or [_compiler()]
         return _load(source, compiler)
     except (OSError, subprocess.SubprocessError) as error:
-        detail = getattr(error, "stderr", None) or str(error)
-        reason = next((line for line in detail.splitlines() if "error" in line), detail.strip().split("\n")[0])
-        warnings.warn(
-            f"{source.name} cannot be compiled or loaded ({reason}): PyTorch computes it instead, more slowly",
-            RuntimeWarning,
-            stacklevel=2,
+        lines = (getattr(error, "stderr", None) or str(error)).splitlines()
+        reason = next((line for line in lines if "error" in line), lines[0])
+        logging.getLogger(__name__).warning(
+            "Warning: %s cannot be compiled or loaded (%s): PyTorch does its work, more slowly", source.name, reason
         )
         return None
 
@@ -51,7 +49,7 @@ def _load(source: Path, compiler: list[str]) -> ctypes.CDLL:
     with tempfile.TemporaryDirectory(dir=path.parent) as directory:  # several processes may be at it
         made = Path(directory, path.name)
         subprocess.run(
-            [*compiler, *FLAGS, "-o", str(made), str(source)],
+            [*compiler, *FLAGS, "-fPIC", "-shared", "-o", str(made), str(source)],
             check=True,
             capture_output=True,
             text=True,

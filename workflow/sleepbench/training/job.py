@@ -23,6 +23,7 @@ from sleepbench.stages import STAGES
 from sleepbench.training import estimators
 from sleepbench.training.checkpoints import Checkpoint
 from sleepbench.training.data import EpochSet, epoch_set
+from sleepbench.training.engines import arrangement_of
 from sleepbench.training.loop import Estimator, Training, predict_probabilities, train, use_device
 from sleepbench.training.recipes import Recipe
 from sleepbench.training.runs import is_finished, run_key, training_key, training_settings
@@ -108,7 +109,9 @@ def _train_fold(
     info = describe(settings["model"])
     is_network = info.kind == "network"
     device = use_device(device_name if is_network else "cpu", threads)
-    checkpoint = Checkpoint(_checkpoint_path(target), _identity(record, device, threads, engine), _say)
+    arrangement = arrangement_of(info, engine, device)
+    identity = _identity(record, device, threads, engine, arrangement)
+    checkpoint = Checkpoint(_checkpoint_path(target), identity, _say)
     split = folds_of(document)[fold]
     sets = {
         name: epoch_set([load_prepared(prepared(id)) for id in ids], settings["channels"], settings["window"])
@@ -129,7 +132,7 @@ def _train_fold(
 
     record |= {
         "n_epochs": {name: len(epochs) for name, epochs in sets.items()},
-        "environment": _environment(device, threads, engine),
+        "environment": _environment(device, threads, engine, arrangement),
         "duration_s": round(checkpoint.spent_s, 1),
         "remarks": training.remarks,
     }
@@ -144,9 +147,10 @@ def _train_fold(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _identity(record: dict, device: torch.device, threads: int, engine: str) -> dict:
+def _identity(record: dict, device: torch.device, threads: int, engine: str, arrangement: str) -> dict:
     """What a training must share with a checkpoint to end with the same bytes."""
-    here = {"device": device.type, "threads": threads, "engine": engine, "torch": str(torch.__version__)}
+    here = {"device": device.type, "threads": threads, "engine": engine, "arrangement": arrangement}
+    here["torch"] = str(torch.__version__)
     return {"settings": sha256_of_json(record["settings"]), "code_sha256": record["code_sha256"], **here}
 
 
@@ -222,11 +226,12 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _environment(device: torch.device, threads: int, engine: str) -> dict:
+def _environment(device: torch.device, threads: int, engine: str, arrangement: str) -> dict:
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {platform.machine()}",
         "threads": threads,
         "engine": engine,
+        "arrangement": arrangement,
         "sleepbench": sleepbench.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
