@@ -47,6 +47,7 @@ enum { MEAN, INVERSE, SCALE, SHIFT, SLOPE, LEVEL, CONSTANTS };
 typedef struct {
     int64_t fold, index, first, n; /* index of the item; its first signal and how many they are */
     float *x, *y, *of_y; /* rows in scratch; those of x and of_y lie LANES apart, the first with LANES before it */
+    float *line;         /* one more row in scratch, with zeros between the signals */
 } Item;
 
 static int64_t ceiling(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
@@ -59,7 +60,7 @@ static int64_t spaced(const Layer *l, int64_t n) { return LANES + 2 * n * (lengt
 
 int64_t rows_size(const Layer *l) { return l->n_folds * n_items(l) * l->n_outputs * 2 * length(l); }
 int64_t scratch_size(const Layer *l) {
-    return spaced(l, l->n_inputs) + spaced(l, l->n_outputs) + widest(l) * 2 * length(l);
+    return spaced(l, l->n_inputs) + spaced(l, l->n_outputs) + (widest(l) * 2 + 1) * length(l);
 }
 
 ALWAYS vec load(const float *p) { return *(const vec *)p; }
@@ -158,21 +159,25 @@ static void load_x(const Layer *l, const Item *item) {
     }
 }
 
-static void clear_gaps(const Layer *l, float *y) {
-    for (int64_t r = 0; r < 2 * l->n_outputs; r++, y += length(l)) {
-        const int64_t used = r % 2 ? l->time / 2 : half(l);
-        for (int64_t s = 0; s < l->group; s++) memset(y + s * period(l) + used, 0, 4 * (period(l) - used));
+/* Zeros between the signals of rows that lie `stride` apart, and `absent` as the last odd sample of an odd length. */
+static void fill_gaps(const Layer *l, float *y, int64_t stride, float absent) {
+    for (int64_t r = 0; r < 2 * l->n_outputs; r++, y += stride) {
+        for (int64_t s = 0; s < l->group; s++) {
+            float *signal = y + s * period(l);
+            for (int64_t j = half(l); j < period(l); j++) signal[j] = 0;
+            if (r % 2 && l->time % 2) signal[l->time / 2] = absent;
+        }
         memset(y + l->group * period(l), 0, 4 * (length(l) - l->group * period(l)));
     }
 }
 
-/* What the convolution gives for the item: kept, or computed anew. */
+/* What the convolution gives for the item: kept, or computed anew; ready for pooling. */
 static float *rows_of(const Layer *l, const Item *item) {
-    const int64_t size = l->n_outputs * 2 * length(l);
-    if (l->rows) return l->rows + item->index * size;
+    if (l->rows) return l->rows + item->index * l->n_outputs * 2 * length(l);
     load_x(l, item);
     convolve(item->x, l->n_inputs, l->weights + item->fold * l->n_outputs * l->n_inputs * 3, item->y, l->n_outputs,
              length(l));
+    fill_gaps(l, item->y, length(l), -__builtin_inff());
     return item->y;
 }
 
@@ -192,7 +197,7 @@ static void sum_item(const Layer *l, const Item *item) {
     float *y = l->rows ? l->rows + item->index * l->n_outputs * 2 * length(l) : item->y;
     load_x(l, item);
     convolve(item->x, l->n_inputs, l->weights + item->fold * l->n_outputs * l->n_inputs * 3, y, l->n_outputs, length(l));
-    clear_gaps(l, y);
+    fill_gaps(l, y, length(l), 0);
     for (int64_t o = 0; o < l->n_outputs; o++) {
         const float *row = y + o * 2 * length(l);
         vec sums[STEPS] = {0}, squares[STEPS] = {0};
@@ -202,48 +207,42 @@ static void sum_item(const Layer *l, const Item *item) {
                 const vec value = load(row + j + s * LANES);
                 sums[s] += value, squares[s] += value * value;
             }
-        double sum = 0, square = 0; /* of a few hundred numbers each: single precision would lose the variance */
+        double *partial = l->partial + 2 * (item->index * l->n_outputs + o);
+        partial[0] = partial[1] = 0; /* of a few hundred numbers each: single precision would lose the variance */
         for (int s = 0; s < STEPS; s++)
-            for (int j = 0; j < LANES; j++) sum += sums[s][j], square += squares[s][j];
-        l->partial[2 * (item->index * l->n_outputs + o)] = sum;
-        l->partial[2 * (item->index * l->n_outputs + o) + 1] = square;
+            for (int j = 0; j < LANES; j++) partial[0] += sums[s][j], partial[1] += squares[s][j];
     }
+    if (l->time % 2) fill_gaps(l, y, length(l), -__builtin_inff());
 }
 
 static void pool_item(const Layer *l, const Item *item) {
-    const float *y = rows_of(l, item);
-    for (int64_t o = 0; o < l->n_outputs; o++) {
+    const float *even = rows_of(l, item), *odd = even + length(l);
+    for (int64_t o = 0; o < l->n_outputs; o++, even += 2 * length(l), odd += 2 * length(l)) {
         const float scale = constants_of(l, item->fold, o)[SCALE], shift = constants_of(l, item->fold, o)[SHIFT];
-        for (int64_t s = 0; s < item->n; s++) {
-            const float *even = y + o * 2 * length(l) + s * period(l), *odd = even + length(l);
-            float *restrict pooled = l->pooled + pooled_at(l, item, o) + s * half(l);
-            for (int64_t j = 0; j < l->time / 2; j++) pooled[j] = relu(larger(even[j], odd[j]) * scale + shift);
-            if (l->time % 2) pooled[l->time / 2] = relu(even[l->time / 2] * scale + shift);
-        }
+        float *restrict line = item->line;
+        for (int64_t j = 0; j < length(l); j++) line[j] = relu(larger(even[j], odd[j]) * scale + shift);
+        for (int64_t s = 0; s < item->n; s++)
+            memcpy(l->pooled + pooled_at(l, item, o) + s * half(l), line + s * period(l), 4 * half(l));
     }
+}
+
+static void load_gradient(const Layer *l, const Item *item, int64_t output) {
+    for (int64_t s = 0; s < item->n; s++)
+        memcpy(item->line + s * period(l), l->gradient + pooled_at(l, item, output) + s * half(l), 4 * half(l));
+    memset(item->line + item->n * period(l), 0, 4 * (length(l) - item->n * period(l)));
 }
 
 /* Sums of the gradient of the normalised values, and of its products with the values before. */
 static void sum_gradient_item(const Layer *l, const Item *item) {
-    const float *y = rows_of(l, item);
-    for (int64_t o = 0; o < l->n_outputs; o++) {
+    const float *even = rows_of(l, item), *odd = even + length(l), *gradient = item->line;
+    for (int64_t o = 0; o < l->n_outputs; o++, even += 2 * length(l), odd += 2 * length(l)) {
         const float scale = constants_of(l, item->fold, o)[SCALE], shift = constants_of(l, item->fold, o)[SHIFT];
-        double sum = 0, product = 0;
-        for (int64_t s = 0; s < item->n; s++) {
-            const float *even = y + o * 2 * length(l) + s * period(l), *odd = even + length(l);
-            const float *gradient = l->gradient + pooled_at(l, item, o) + s * half(l);
-            float part = 0, product_part = 0;
-#pragma omp simd reduction(+ : part, product_part)
-            for (int64_t j = 0; j < l->time / 2; j++) {
-                const float value = larger(even[j], odd[j]), any = gradient[j];
-                const float g = value * scale + shift > 0 ? any : 0;
-                part += g, product_part += g * value;
-            }
-            if (l->time % 2 && even[l->time / 2] * scale + shift > 0) {
-                part += gradient[l->time / 2];
-                product_part += gradient[l->time / 2] * even[l->time / 2];
-            }
-            sum += part, product += product_part;
+        float sum = 0, product = 0;
+        load_gradient(l, item, o);
+#pragma omp simd reduction(+ : sum, product)
+        for (int64_t j = 0; j < length(l); j++) {
+            const float value = larger(even[j], odd[j]), any = gradient[j], g = value * scale + shift > 0 ? any : 0;
+            sum += g, product += g * value;
         }
         l->partial[2 * (item->index * l->n_outputs + o)] = sum;
         l->partial[2 * (item->index * l->n_outputs + o) + 1] = product;
@@ -252,31 +251,23 @@ static void sum_gradient_item(const Layer *l, const Item *item) {
 
 static void gradient_item(const Layer *l, const Item *item) {
     const int64_t stride = length(l) + LANES, n_weights = l->n_outputs * l->n_inputs * 3;
-    const float *y = rows_of(l, item);
+    const float *even = rows_of(l, item), *odd = even + length(l), *gradient = item->line;
     if (l->rows) load_x(l, item);
-    for (int64_t o = 0; o < l->n_outputs; o++) {
+    for (int64_t o = 0; o < l->n_outputs; o++, even += 2 * length(l), odd += 2 * length(l)) {
         const float *c = constants_of(l, item->fold, o);
         const float scale = c[SCALE], shift = c[SHIFT], slope = c[SLOPE], level = c[LEVEL];
-        for (int64_t s = 0; s < l->group; s++) {
-            const float *even = y + o * 2 * length(l) + s * period(l), *odd = even + length(l);
-            float *restrict of_even = item->of_y + 2 * o * stride + s * period(l), *restrict of_odd = of_even + stride;
-            if (s >= item->n) {
-                memset(of_even, 0, 4 * half(l)), memset(of_odd, 0, 4 * half(l));
-                continue;
-            }
-            const float *gradient = l->gradient + pooled_at(l, item, o) + s * half(l);
-            for (int64_t j = 0; j < l->time / 2; j++) {
-                const float a = even[j], b = odd[j], any = gradient[j] * scale;
-                const float g = larger(a, b) * scale + shift > 0 ? any : 0;
-                of_even[j] = a * slope + level + (a >= b ? g : 0); /* a tie goes to the first */
-                of_odd[j] = b * slope + level + (a >= b ? 0 : g);
-            }
-            if (l->time % 2) {
-                const float a = even[l->time / 2];
-                of_even[l->time / 2] = a * slope + level + (a * scale + shift > 0 ? gradient[l->time / 2] * scale : 0);
-            }
+        float *restrict of_even = item->of_y + 2 * o * stride, *restrict of_odd = of_even + stride;
+        load_gradient(l, item, o);
+        for (int64_t j = 0; j < length(l); j++) {
+            const float a = even[j], b = odd[j], any = gradient[j] * scale;
+            const float g = larger(a, b) * scale + shift > 0 ? any : 0;
+            of_even[j] = a * slope + level + (a >= b ? g : 0); /* a tie goes to the first */
+            of_odd[j] = b * slope + level + (a >= b ? 0 : g);
         }
+        memset(of_even + item->n * period(l), 0, 4 * (length(l) - item->n * period(l)));
+        memset(of_odd + item->n * period(l), 0, 4 * (length(l) - item->n * period(l)));
     }
+    fill_gaps(l, item->of_y, stride, 0);
     correlate(item->of_y, l->n_outputs, item->x, l->n_inputs, l->partial_kernel + item->index * n_weights, length(l));
     if (!l->of_x) return;
     const float *reversed = l->weights + (l->n_folds + item->fold) * n_weights;
@@ -307,6 +298,7 @@ static void work(void *argument) {
     float *scratch = l->scratch + worker * scratch_size(l);
     Item item = {.x = scratch + LANES, .of_y = scratch + spaced(l, l->n_inputs) + LANES,
                  .y = scratch + spaced(l, l->n_inputs) + spaced(l, l->n_outputs)};
+    item.line = item.y + widest(l) * 2 * length(l);
     while ((item.index = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED)) < l->n_folds * n_items(l)) {
         item.fold = item.index / n_items(l);
         item.first = item.index % n_items(l) * l->group;
@@ -331,11 +323,14 @@ static double total(const Layer *l, int64_t fold, int64_t output, int which) {
 }
 
 static void sum_kernels(const Layer *l, int64_t n_weights) {
+    enum { AT_ONCE = 256 };
     for (int64_t f = 0; f < l->n_folds; f++)
-        for (int64_t w = 0; w < n_weights; w++) {
-            double sum = 0;
-            for (int64_t i = f * n_items(l); i < (f + 1) * n_items(l); i++) sum += l->partial_kernel[i * n_weights + w];
-            l->of_kernel[f * n_weights + w] = sum;
+        for (int64_t first = 0; first < n_weights; first += AT_ONCE) {
+            const int64_t n = n_weights - first < AT_ONCE ? n_weights - first : AT_ONCE;
+            double sums[AT_ONCE] = {0};
+            for (int64_t i = f * n_items(l); i < (f + 1) * n_items(l); i++)
+                for (int64_t w = 0; w < n; w++) sums[w] += l->partial_kernel[i * n_weights + first + w];
+            for (int64_t w = 0; w < n; w++) l->of_kernel[f * n_weights + first + w] = sums[w];
         }
 }
 
