@@ -25,7 +25,8 @@ def load(source: Path) -> ctypes.CDLL | None:
         compiler = shlex.split(os.environ.get("CC", "")) or [_compiler()]
         return _load(source, compiler)
     except (OSError, subprocess.SubprocessError) as error:
-        lines = (getattr(error, "stderr", None) or str(error)).splitlines()
+        said = error.stderr if isinstance(error, subprocess.CalledProcessError) else ""
+        lines = (said or str(error)).splitlines()
         reason = next((line for line in lines if "error" in line), lines[0])
         logging.getLogger(__name__).warning(
             "Warning: %s cannot be compiled or loaded (%s): PyTorch does its work, more slowly", source.name, reason
