@@ -3,6 +3,7 @@ import torch
 
 from sleepbench import benchmark_training
 from sleepbench.errors import BenchmarkError
+from sleepbench.models.fused import arrangement
 
 
 @pytest.fixture(autouse=True)
@@ -16,9 +17,12 @@ def test_table_has_both_engines_and_their_ratio(capsys):
     benchmark_training.main(["ulw_sleepnet", "--channels", "1", "--batch", "2", "--threads", "1", "--rounds", "3"])
     title, head, training, inference = capsys.readouterr().out.splitlines()
     assert "ulw_sleepnet, 1 channels, 1 threads" in title and "3 rounds" in title
-    assert head.split() == ["batch", "fast", "reference", "ratio"]
+    has_kernel = arrangement() == "C kernel"
+    assert title.endswith(arrangement())
+    assert head.split() == ["batch", "fast", *(["in", "PyTorch"] if has_kernel else []), "reference", "ratio"]
     for line, name in ((training, "training"), (inference, "inference")):
-        what, _, fast, reference, ratio = line.split()
+        what, _, fast, *in_pytorch, reference, ratio = line.split()
+        assert len(in_pytorch) == has_kernel
         assert what == name
         assert float(ratio) == pytest.approx(float(fast) / float(reference), rel=0.05)
 

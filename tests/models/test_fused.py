@@ -1,10 +1,25 @@
+import shutil
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from sleepbench.models.fused import BatchNorm, conv_norm_relu_pool, dropout, pointwise
+from sleepbench.models import create_model
+from sleepbench.models.fused import BatchNorm, arrangement, conv_norm_relu_pool, dropout, join, pointwise
+from sleepbench.models.fused_kernel import switched_off
+
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="there is no C compiler for the kernel"
+)
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 def batch_norm(weight, bias):
@@ -34,7 +49,7 @@ def results(function, tensors, training):
     norm = batch_norm(gamma, beta)
     norm.running_mean.detach_(), norm.running_var.detach_()
     output = function(x, kernel, bias, norm, training)
-    weights = torch.arange(output.numel(), dtype=torch.float64).view(output.shape).sin()
+    weights = torch.arange(output.numel(), dtype=torch.float64).view(output.shape).sin().to(output.dtype)
     gradients = torch.autograd.grad((output * weights).sum(), [x, kernel, gamma, beta])
     return output, *gradients, norm.running_mean, norm.running_var
 
@@ -89,3 +104,147 @@ def test_dropout_keeps_the_wanted_share_and_the_mean():
     assert torch.equal(dropout(x, 0.3, training=True), first)
     assert torch.equal(dropout(x, 0.3, training=False), x)
     assert torch.equal(dropout(x, 0.0, training=True), x)
+
+
+@needs_compiler
+def test_single_precision_is_computed_by_the_kernel():
+    assert arrangement() == "C kernel"
+    x, kernel, bias, gamma, beta = (tensor.float() for tensor in leaves(1, 2, 3, 4, 50, seed=0))
+    by_kernel = conv_norm_relu_pool(x, kernel, bias, batch_norm(gamma, beta), training=True)
+    with switched_off():
+        assert arrangement() == "PyTorch"
+        assert not torch.equal(conv_norm_relu_pool(x, kernel, bias, batch_norm(gamma, beta), True), by_kernel)
+
+
+def assert_near(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=1e-5 * (1 + other.abs().max().item()))
+
+
+@needs_compiler
+@settings(max_examples=100, deadline=None, derandomize=True)  # a near tie may fall to either side in single precision
+@given(
+    n_folds=st.integers(1, 3),
+    n_inputs=st.integers(1, 9),
+    n_outputs=st.integers(1, 9),
+    n_signals=st.integers(1, 9),
+    time=st.integers(2, 150),
+    seed=st.integers(0, 1000),
+)
+def test_kernel_agrees_with_the_plain_layers(n_folds, n_inputs, n_outputs, n_signals, time, seed):
+    n_signals = max(n_signals, 40 // time)  # the variance of a few values may be next to nothing
+    tensors = leaves(n_folds, n_inputs, n_outputs, n_signals, time, seed)
+    single = [tensor.float() for tensor in tensors]
+    assert_near(results(conv_norm_relu_pool, single, True), results(plain, tensors, True))
+    x, kernel, bias, gamma, beta = single
+    with torch.no_grad():
+        found = conv_norm_relu_pool(x, kernel, bias, batch_norm(gamma, beta), training=False)
+    assert_near([found], [results(plain, tensors, False)[0]])
+
+
+@needs_compiler
+@pytest.mark.parametrize("time", [60, 61])
+def test_kernel_gives_a_tie_to_the_first_and_bears_a_scale_of_zero(time):
+    tensors = leaves(2, 2, 4, 5, time, seed=1)
+    x, kernel, *_ = tensors
+    x.round_(), kernel.round_()  # exact in single precision, with many ties
+    found = results(conv_norm_relu_pool, [tensor.float() for tensor in tensors], True)
+    tensors = [tensor.float().double() for tensor in tensors]
+    assert_near(found, results(plain, tensors, True))
+    tensors[3][:, 0] = 0
+    found = results(conv_norm_relu_pool, [tensor.float() for tensor in tensors], True)
+    assert_near(found, results(conv_norm_relu_pool, tensors, True))
+
+
+@needs_compiler
+def test_kernel_reads_strided_signals_and_gradients():
+    tensors = leaves(1, 4, 3, 6, 40, seed=2)
+    x, *others = (tensor.float() for tensor in tensors)
+
+    def derived(x):
+        x = x.clone().requires_grad_() if x.is_contiguous() else x.detach().requires_grad_()
+        kernel, bias, gamma, beta = others
+        output = conv_norm_relu_pool(x, kernel, bias, batch_norm(gamma, beta), True)
+        output = join(output[..., ::2], x, kernel[..., 0], bias, 0.0, True)
+        return torch.autograd.grad(output.mean(dim=-1).square().sum(), x)[0]  # the gradient of a mean has strides of 0
+
+    expected = derived(x)
+    for strided in (x.transpose(1, 2).contiguous().transpose(1, 2), x.mT.contiguous().mT):
+        assert not strided.is_contiguous()
+        assert torch.equal(derived(strided), expected)
+
+
+def joined(tensors, p=0.0):
+    """Output and gradients of `join`."""
+    tensors = [tensor.clone().requires_grad_() for tensor in tensors]
+    output = join(*tensors, p, training=True)
+    weights = torch.arange(output.numel(), dtype=torch.float64).view(output.shape).sin().to(output.dtype)
+    return output, *torch.autograd.grad((output * weights).sum(), tensors)
+
+
+def join_leaves(n_folds, n_inputs, n_outputs, n_signals, time):
+    generator = torch.Generator().manual_seed(time)
+    quarter = (time + 3) // 4
+    shapes = (n_outputs, n_signals, quarter), (n_inputs, n_signals, time), (n_outputs, n_inputs), (n_outputs,)
+    return [torch.randn(n_folds, *shape, generator=generator, dtype=torch.float64) for shape in shapes]
+
+
+@needs_compiler
+@pytest.mark.parametrize("sizes", [(1, 1, 8, 5, 3000), (2, 3, 2, 7, 41), (3, 9, 4, 1, 3), (1, 2, 5, 300, 7)])
+def test_kernel_joins_as_pytorch_does(sizes):
+    tensors = join_leaves(*sizes)
+    assert_near(joined([tensor.float() for tensor in tensors]), joined(tensors))
+
+
+@needs_compiler
+def test_join_drops_the_wanted_share_and_the_same_from_the_gradient():
+    main, x, kernel, bias = (
+        torch.ones(1, 8, 100, 1000),
+        torch.zeros(1, 2, 100, 4000),
+        torch.zeros(1, 8, 2),
+        torch.zeros(1, 8),
+    )
+    main.requires_grad_()
+    torch.manual_seed(5)
+    first = join(main, x, kernel, bias, 0.3, training=True)
+    kept = first > 0
+    assert first.unique().tolist() == pytest.approx([0, 1 / 0.7])
+    assert kept.float().mean() == pytest.approx(0.7, abs=0.002)
+    second = join(main, x, kernel, bias, 0.3, training=True) > 0
+    for one, other in (
+        (kept[..., 1:], kept[..., :-1]),
+        (kept[..., 2:], kept[..., :-2]),
+        (kept[:, 1:], kept[:, :-1]),
+        (kept, second),
+    ):
+        pair = torch.stack([one.flatten(), other.flatten()]).float()
+        assert abs(torch.corrcoef(pair)[0, 1]) < 0.006
+    assert torch.equal(torch.autograd.grad(first.sum(), main)[0], first)
+    torch.manual_seed(5)
+    assert torch.equal(join(main, x, kernel, bias, 0.3, training=True), first)
+    assert torch.equal(join(main, x, kernel, bias, 0.3, training=False), main)
+
+
+@needs_compiler
+def test_number_of_threads_changes_no_bit(threads):
+    tensors = [tensor.float() for tensor in leaves(2, 2, 8, 70, 3000, seed=4)]
+    of_join = [tensor.float() for tensor in join_leaves(1, 8, 16, 128, 750)]
+    found = []
+    for n in (1, 2, 3):
+        threads(n)
+        torch.manual_seed(0)
+        found.append([*results(conv_norm_relu_pool, tensors, True), *joined(of_join, p=0.1)])
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@needs_compiler
+@pytest.mark.parametrize("sample", [0, 1500, 2998, 2999])
+def test_kernel_keeps_what_is_no_number(sample):
+    model = create_model("ulw_sleepnet", 2)
+    x = torch.randn(3, 2, 3000)
+    x[1, 1, sample] = torch.nan
+    with torch.no_grad():
+        assert model.eval().forward_fast(x).isnan().any(dim=1).tolist() == [False, True, False]
+    loss = functional.cross_entropy(model.train().forward_fast(x), torch.arange(3))
+    assert loss.isnan()

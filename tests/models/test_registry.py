@@ -48,6 +48,6 @@ def test_sources_of_a_model_are_its_file_and_what_it_imports_from_the_others():
     def names(model):
         return [path.name for path in models.model_sources(model)]
 
-    assert names("ulw_sleepnet") == ["fused.py", "ulw_sleepnet.py"]
+    assert names("ulw_sleepnet") == ["fused.py", "fused_kernel.c", "fused_kernel.py", "native.py", "ulw_sleepnet.py"]
     assert names("nano_sleepnet_tcn") == ["layers.py", "nano_sleepnet.py", "nano_sleepnet_tcn.py"]
     assert names("chambon2018") == ["chambon2018.py", "layers.py"]

@@ -8,49 +8,57 @@ import platform
 import statistics
 import sys
 import time
+from contextlib import nullcontext
 
 import torch
 from torch import nn
 
 from sleepbench.errors import BenchmarkError
 from sleepbench.models import create_model, describe
+from sleepbench.models.fused_kernel import switched_off
 from sleepbench.stages import SAMPLES_PER_EPOCH, STAGES
-from sleepbench.training.engines import ENGINES, forward_of
+from sleepbench.training.engines import arrangement_of, forward_of
 from sleepbench.training.loop import INFERENCE_BATCH
 
 STEPS_A_ROUND = 5
+IN_PYTORCH = "in PyTorch"
+"""The column of the fast engine without its C kernel; only where there is one."""
 
 
 def measure(model: str, n_channels: int, batch: int, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Windows a second of every round, by engine and by what is done: "training", a whole step of Adam, or "inference".
+    """Windows a second of every round, by column and by what is done: "training", a whole step of Adam, or "inference".
 
-    The engines take turns, so that what else the machine does falls on all alike; the first, slower round is left out.
+    The columns, engines and `IN_PYTORCH`, take turns, so that what else the machine does falls on all alike; the first,
+    slower round is left out.
     """
     torch.manual_seed(0)
     signals = 20 * torch.randn(max(batch, INFERENCE_BATCH), n_channels, SAMPLES_PER_EPOCH)
     stage = torch.arange(batch) % len(STAGES)
-    networks = {engine: create_model(model, n_channels) for engine in ENGINES}
-    optimizers = {engine: torch.optim.Adam(network.parameters(), amsgrad=True) for engine, network in networks.items()}
+    has_kernel = arrangement_of(describe(model), "fast", signals.device) != "PyTorch"
+    columns = {"fast": "fast"} | ({IN_PYTORCH: "fast"} if has_kernel else {}) | {"reference": "reference"}
+    networks = {column: create_model(model, n_channels) for column in columns}
+    optimizers = {column: torch.optim.Adam(network.parameters(), amsgrad=True) for column, network in networks.items()}
 
-    def train(engine: str) -> None:
-        optimizers[engine].zero_grad(set_to_none=True)
-        logits = forward_of(networks[engine].train(), engine)(signals[:batch])
+    def train(column: str) -> None:
+        optimizers[column].zero_grad(set_to_none=True)
+        logits = forward_of(networks[column].train(), columns[column])(signals[:batch])
         nn.functional.cross_entropy(logits, stage).backward()
-        optimizers[engine].step()
+        optimizers[column].step()
 
     @torch.inference_mode()
-    def infer(engine: str) -> None:
-        forward_of(networks[engine].eval(), engine)(signals[:INFERENCE_BATCH])
+    def infer(column: str) -> None:
+        forward_of(networks[column].eval(), columns[column])(signals[:INFERENCE_BATCH])
 
-    rates = {what: {engine: [] for engine in ENGINES} for what in ("training", "inference")}
+    rates = {what: {column: [] for column in columns} for what in ("training", "inference")}
     for _ in range(rounds + 1):
         for what, work, size in (("training", train, batch), ("inference", infer, INFERENCE_BATCH)):
-            for engine in ENGINES:
-                started = time.perf_counter()
-                for _ in range(STEPS_A_ROUND):
-                    work(engine)
-                rates[what][engine].append(STEPS_A_ROUND * size / (time.perf_counter() - started))
-    return {what: {engine: values[1:] for engine, values in engines.items()} for what, engines in rates.items()}
+            for column in columns:
+                with switched_off() if column == IN_PYTORCH else nullcontext():
+                    started = time.perf_counter()
+                    for _ in range(STEPS_A_ROUND):
+                        work(column)
+                    rates[what][column].append(STEPS_A_ROUND * size / (time.perf_counter() - started))
+    return {what: {column: values[1:] for column, values in columns.items()} for what, columns in rates.items()}
 
 
 def main(arguments: list[str]) -> None:
@@ -68,12 +76,14 @@ def main(arguments: list[str]) -> None:
     rates = measure(options.model, options.channels, options.batch, options.rounds)
     print(
         f"{options.model}, {options.channels} channels, {options.threads} threads, torch {torch.__version__}, "
-        f"{platform.processor() or platform.machine()}: median windows a second of {options.rounds} rounds"
+        f"{platform.processor() or platform.machine()}: median windows a second of {options.rounds} rounds; the fast "
+        f"engine is computed by {arrangement_of(describe(options.model), 'fast', torch.device('cpu'))}"
     )
-    print(f"{'':10}{'batch':>7}" + "".join(f"{engine:>12}" for engine in ENGINES) + f"{'ratio':>8}")
+    print(f"{'':10}{'batch':>7}" + "".join(f"{column:>12}" for column in rates["training"]) + f"{'ratio':>8}")
     for what, size in (("training", options.batch), ("inference", INFERENCE_BATCH)):
-        fast, reference = (statistics.median(rates[what][engine]) for engine in ENGINES)
-        print(f"{what:10}{size:>7}{fast:>12.0f}{reference:>12.0f}{fast / reference:>8.2f}")
+        medians = {column: statistics.median(values) for column, values in rates[what].items()}
+        figures = "".join(f"{median:>12.0f}" for median in medians.values())
+        print(f"{what:10}{size:>7}{figures}{medians['fast'] / medians['reference']:>8.2f}")
 
 
 if __name__ == "__main__":

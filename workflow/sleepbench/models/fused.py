@@ -11,12 +11,22 @@ sums over rows. Three rearrangements, all exact but for rounding:
 
 The bias of a convolution that a batch norm follows has no influence on the output in training mode; it gets no gradient
 here, where the plain network has rounding errors.
+
+Single precision on the CPU is computed by the C kernel of `fused_kernel`, by the same formulas, where one compiles.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from sleepbench.models.fused_kernel import (
+    KernelConvNormReluPool,
+    KernelJoin,
+    evaluate_in_kernel,
+    is_available,
+    is_for,
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,11 @@ class BatchNorm:
     running_var: Tensor
     epsilon: float
     momentum: float
+
+
+def arrangement() -> str:
+    """What computes single precision on the CPU here: "C kernel" or "PyTorch"."""
+    return "C kernel" if is_available() else "PyTorch"
 
 
 def conv_norm_relu_pool(
@@ -49,6 +64,8 @@ def conv_norm_relu_pool(
     -------
     (n_folds, n_outputs, n_signals, time / 2, rounded up)
     """
+    if not training and is_for(x) and not torch.is_grad_enabled():
+        return evaluate_in_kernel(x, kernel, bias, norm)
     if not training:
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.epsilon)
         rows = _rows(x, kernel * scale[..., None, None])
@@ -56,7 +73,10 @@ def conv_norm_relu_pool(
             rows[:, 1, ..., -1] = -torch.inf  # there is no such output
         shift = norm.bias + scale * (bias - norm.running_mean)
         return torch.relu(torch.maximum(rows[:, 0], rows[:, 1]) + shift[..., None, None])
-    pooled, mean, variance = _ConvNormReluPool.apply(x, kernel, norm.weight, norm.bias, norm.epsilon, counted)
+    if counted is None and is_for(x):
+        pooled, mean, variance = KernelConvNormReluPool.apply(x, kernel, norm.weight, norm.bias, norm.epsilon)
+    else:
+        pooled, mean, variance = _ConvNormReluPool.apply(x, kernel, norm.weight, norm.bias, norm.epsilon, counted)
     with torch.no_grad():
         n = _n_values(x, counted)
         momentum = norm.momentum if counted is None else norm.momentum * counted.amax(dim=1, keepdim=True)
@@ -79,6 +99,15 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     bits = torch.empty((x.numel() + 1) // 2, dtype=torch.int64).random_(-(2**63), None).view(torch.int32)
     kept = bits[: x.numel()].view(x.shape) >= round(p * 2**32) - 2**31
     return x * kept * (1 / (1 - p))
+
+
+def join(main: Tensor, x: Tensor, kernel: Tensor, bias: Tensor, p: float, training: bool) -> Tensor:
+    """dropout(main + pointwise(x[..., ::4], kernel, bias)): a shortcut that sees every fourth sample."""
+    if not is_for(x):
+        return dropout(main + pointwise(x[..., ::4], kernel, bias), p, training)
+    if not training or p == 0:
+        return KernelJoin.apply(main, x, kernel, bias, 0.0, 0)
+    return KernelJoin.apply(main, x, kernel, bias, p, torch.empty((), dtype=torch.int64).random_().item())
 
 
 class _ConvNormReluPool(torch.autograd.Function):

@@ -306,7 +306,7 @@ def model_source(name: str) -> Path:
 
 
 def model_sources(name: str) -> tuple[Path, ...]:
-    """The file that defines the architecture, and those of this folder that it imports from."""
+    """The file that defines the architecture, those of this folder that it imports from, and C of the same name."""
     found, modules = {}, [describe(name).module]
     while modules:
         module = modules.pop()
@@ -315,11 +315,17 @@ def model_sources(name: str) -> tuple[Path, ...]:
         modules += [
             node.module for node in imports if node.module.startswith("sleepbench.models.") and node.module not in found
         ]
-    return tuple(sorted(found.values()))
+    in_c = [path.with_suffix(".c") for path in found.values() if path.with_suffix(".c").exists()]
+    return tuple(sorted([*found.values(), *in_c]))
 
 
 def _file_of(module: str) -> Path:
     return Path(importlib.util.find_spec(module).origin)
+
+
+def architecture_of(info: ModelInfo) -> type:
+    """The model's class."""
+    return getattr(importlib.import_module(info.module), info.architecture)
 
 
 def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "torch.nn.Module":
@@ -346,8 +352,3 @@ def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "t
             f"{', '.join(map(str, info.supported_channels))}"
         )
     return architecture_of(info)(n_channels, n_classes)
-
-
-def architecture_of(info: ModelInfo) -> type:
-    """The class that an entry of the registry names."""
-    return getattr(importlib.import_module(info.module), info.architecture)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleepbench.errors import BenchmarkError
-from sleepbench.models.fused import BatchNorm, conv_norm_relu_pool, dropout, pointwise
+from sleepbench.models.fused import BatchNorm, conv_norm_relu_pool, dropout, join
 from sleepbench.stages import STAGES
 
 BATCH_NORM_EPSILON = 1e-3
@@ -143,8 +143,7 @@ def _block_folds(block: DSSCBlock, state: Mapping[str, Tensor], x: Tensor, count
     offset = torch.baddbmm(
         state["skip2.pointwise.bias"].unsqueeze(-1), second, state["skip1.pointwise.bias"].unsqueeze(-1)
     )
-    skip = pointwise(x[..., ::4], torch.bmm(second, first), offset.squeeze(-1))
-    return dropout(main + skip, block.dropout.p, block.training)
+    return join(main, x, torch.bmm(second, first), offset.squeeze(-1), block.dropout.p, block.training)
 
 
 def _composed_kernel(state: Mapping[str, Tensor], conv: str) -> Tensor:

@@ -28,6 +28,7 @@ from sleepbench.stages import STAGES
 from sleepbench.training import estimators
 from sleepbench.training.checkpoints import Checkpoint
 from sleepbench.training.data import EpochSet, epoch_set
+from sleepbench.training.engines import arrangement_of
 from sleepbench.training.loop import Estimator, Training, predict_probabilities, train, use_device
 from sleepbench.training.recipes import Recipe
 from sleepbench.training.runs import is_finished, run_key, training_key, training_settings
@@ -64,7 +65,8 @@ def train_group(
     document = read_json(folds_path)
     of_recipe = Recipe.from_config(recipe_name, recipe)
     info = describe(model)
-    use = _Use(use_device(device if info.kind == "network" else "cpu", threads), threads, engine)
+    on = use_device(device if info.kind == "network" else "cpu", threads)
+    use = _Use(on, threads, engine, arrangement_of(info, engine, on))
     recording = functools.cache(lambda id: load_prepared(prepared(id)))
     waiting = []
     for fold in folds:
@@ -103,6 +105,7 @@ class _Use:
     device: torch.device
     threads: int
     engine: str
+    arrangement: str
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,8 @@ def _counts(fold: _Fold) -> str:
 
 def _identity(folds: list[_Fold], use: _Use) -> dict:
     """What a training must share with a checkpoint to end with the same bytes."""
-    here = {"device": use.device.type, "threads": use.threads, "engine": use.engine, "torch": str(torch.__version__)}
+    here = {"device": use.device.type, "threads": use.threads, "engine": use.engine, "arrangement": use.arrangement}
+    here["torch"] = str(torch.__version__)
     settings = [fold.record["settings"] for fold in folds]
     return {"settings": sha256_of_json(settings), "code_sha256": folds[0].record["code_sha256"], **here}
 
@@ -311,6 +315,7 @@ def _environment(use: _Use) -> dict:
         "device": _name_of(use.device),
         "threads": use.threads,
         "engine": use.engine,
+        "arrangement": use.arrangement,
         "sleepbench": sleepbench.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
