@@ -1,9 +1,15 @@
 import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
 from sleepbench.errors import BenchmarkError
-from sleepbench.files import read_json, read_unchanged, replacing, sha256_of_file, sha256_of_json, write_json
+from sleepbench.files import alone, read_json, read_unchanged, replacing, sha256_of_file, sha256_of_json, write_json
 
 
 def test_file_appears_whole_and_leaves_nothing_beside_it(tmp_path):
@@ -58,3 +64,47 @@ def test_hashes(tmp_path):
     with pytest.raises(ValueError, match="Out of range float"):
         write_json(tmp_path / "nan.json", float("nan"))
     assert not (tmp_path / "nan.json").exists()
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from sleepbench.files import alone
+with alone(Path(sys.argv[1]), lambda: None):
+    print("has it", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_process_at_a_time_and_the_next_when_it_was_killed(tmp_path):
+    lock = tmp_path / "new" / ".lock"
+    waited = []
+    with alone(lock, lambda: waited.append("before")):
+        assert lock.exists()
+    assert not lock.exists() and not waited
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout.readline() == "has it\n"
+    with alone(lock, lambda: (waited.append("meanwhile"), process.kill())):
+        assert process.wait() == -signal.SIGKILL
+        assert waited == ["meanwhile"] and lock.exists()
+    assert not lock.exists()
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path):
+    lock, order = tmp_path / ".lock", []
+
+    def second():
+        with alone(lock, lambda: order.append("waits")):
+            order.append("second")
+
+    with alone(lock, lambda: None):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not order:
+            time.sleep(0.01)
+        order.append("first ends")
+    thread.join(10)
+    assert order == ["waits", "first ends", "second"] and not lock.exists()

@@ -1,8 +1,11 @@
 """Whole files or none: everything is written to a temporary name in the same directory, then moved."""
 
+import errno
+import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +26,37 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Let one process at a time do what `path` stands for; others say so by `on_wait`, and wait.
+
+    The lock is the kernel's: it ends with the process that has it, however that ends. Its file is there meanwhile.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = _locked(path, on_wait)
+    while not path.exists() or path.stat().st_ino != os.fstat(file).st_ino:  # removed by the one that had it before
+        os.close(file)
+        file = _locked(path, on_wait)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _locked(path: Path, on_wait: Callable[[], None]) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        on_wait()
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):  # a file system without such locks
+            raise
+    return file
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -20,7 +20,7 @@ import sleepbench
 from sleepbench.data.preparation import load_prepared
 from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.metrics import confusion_items, confusion_matrix, summary
-from sleepbench.files import read_json, sha256_of_file, sha256_of_json, write_json
+from sleepbench.files import alone, read_json, sha256_of_file, sha256_of_json, write_json
 from sleepbench.models import create_model, describe
 from sleepbench.models.registry import ModelInfo
 from sleepbench.protocols.folds import folds_of
@@ -62,40 +62,37 @@ def train_group(
     A fold that is there already, made by the same settings and code and unchanged since, is kept: nothing that was
     finished is done again. `prepared` gives the path of a recording's prepared signals; `provenance` is recorded.
     """
-    document = read_json(folds_path)
-    of_recipe = Recipe.from_config(recipe_name, recipe)
-    info = describe(model)
-    on = use_device(device if info.kind == "network" else "cpu", threads)
-    use = _Use(on, threads, engine, arrangement_of(info, engine, on))
-    recording = functools.cache(lambda id: load_prepared(prepared(id)))
-    waiting = []
-    for fold in folds:
-        settings = training_settings(document, fold, window, model, channels, {"name": recipe_name, **recipe}, seed)
-        target = _directory_of(directory, fold)
-        if is_finished(target, settings, code_sha256):
-            print(f"fold {fold}: finished before with the same settings and code, kept", flush=True)
-            _checkpoint_path(target).unlink(missing_ok=True)  # of a process killed between the two
-            continue
-        split = folds_of(document)[fold]
-        sets = {
-            name: epoch_set([recording(id) for id in ids], channels, window)
-            for name, ids in (("train", split.train), ("validation", split.validation), ("test", split.test))
+    # A job may outlive the Snakemake that started it and was killed; then its successor waits and keeps what it finds.
+    lock = receipt.with_name(f".{receipt.stem}.lock")
+    with alone(lock, lambda: _say(f"waiting for a process that trains these folds already; {lock} is its lock")):
+        document = read_json(folds_path)
+        of_recipe = Recipe.from_config(recipe_name, recipe)
+        info = describe(model)
+        on = use_device(device if info.kind == "network" else "cpu", threads)
+        use = _Use(on, threads, engine, arrangement_of(info, engine, on))
+        named_recipe = {"name": recipe_name, **recipe}
+        records = {
+            fold: {
+                "settings": training_settings(document, fold, window, model, channels, named_recipe, seed),
+                "code_sha256": code_sha256,
+                "provenance": provenance,
+            }
+            for fold in folds
         }
-        record = {"settings": settings, "code_sha256": code_sha256, "provenance": provenance}
-        waiting.append(_Fold(fold, target, record, sets))
-    started = psutil.Process().create_time()
-    together = receipt.with_name(f".{receipt.stem}.checkpoint")
-    if len(waiting) > 1 and is_stackable(info, of_recipe, engine, use.device):
-        with _memory_explained(of_recipe, len(waiting), use.device):
-            _train_stack(waiting, of_recipe, info, use, together, Timing(started))
-    else:
-        together.unlink(missing_ok=True)  # of a process killed when its folds were in place
-        for fold in waiting:
-            with _memory_explained(of_recipe, 1, use.device):
-                _train_alone(fold, of_recipe, info, use, Timing(started))
-            started = time.time()  # of the next fold of this process
-    trainings = [_entry(_directory_of(directory, fold)) for fold in folds]
-    write_json(receipt, {"folds": document["name"], "k": document["k"], "trainings": trainings})
+        waiting = _unfinished(document, records, directory, prepared)
+        started = psutil.Process().create_time()
+        together = receipt.with_name(f".{receipt.stem}.checkpoint")
+        if len(waiting) > 1 and is_stackable(info, of_recipe, engine, use.device):
+            with _memory_explained(of_recipe, len(waiting), use.device):
+                _train_stack(waiting, of_recipe, info, use, together, Timing(started))
+        else:
+            together.unlink(missing_ok=True)  # of a process killed when its folds were in place
+            for fold in waiting:
+                with _memory_explained(of_recipe, 1, use.device):
+                    _train_alone(fold, of_recipe, info, use, Timing(started))
+                started = time.time()  # of the next fold of this process
+        trainings = [_entry(_directory_of(directory, fold)) for fold in folds]
+        write_json(receipt, {"folds": document["name"], "k": document["k"], "trainings": trainings})
 
 
 @dataclass(frozen=True)
@@ -116,6 +113,27 @@ class _Fold:
     target: Path
     record: dict
     sets: dict[str, EpochSet]
+
+
+def _unfinished(
+    document: dict, records: dict[int, dict], directory: Path, prepared: Callable[[str], Path]
+) -> list[_Fold]:
+    """The folds that are not there yet; `records` has what is known of each before it is trained."""
+    recording = functools.cache(lambda id: load_prepared(prepared(id)))
+    unfinished = []
+    for number, record in records.items():
+        settings, target = record["settings"], _directory_of(directory, number)
+        if is_finished(target, settings, record["code_sha256"]):
+            print(f"fold {number}: finished before with the same settings and code, kept", flush=True)
+            _checkpoint_path(target).unlink(missing_ok=True)  # of a process killed between the two
+            continue
+        split = folds_of(document)[number]
+        sets = {
+            name: epoch_set([recording(id) for id in ids], settings["channels"], settings["window"])
+            for name, ids in (("train", split.train), ("validation", split.validation), ("test", split.test))
+        }
+        unfinished.append(_Fold(number, target, record, sets))
+    return unfinished
 
 
 def _directory_of(directory: Path, fold: int) -> Path:
