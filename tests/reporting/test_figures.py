@@ -282,7 +282,7 @@ def test_many_networks_share_rows_of_small_panels(name, many):
         figure.draw_without_rendering()
     shown = [axes for axes in figure.axes if axes.get_visible()]
     titles = [axes.get_title() for axes in shown if axes.get_title()]
-    assert len(titles) == 7 and "ULW-SleepNet, dense\nconvolutions\n(four, released)" in titles
+    assert len(titles) == 7 and "ULW-SleepNet,\ndense convolutions\n(four, released)" in titles
     width, height = figure.get_size_inches()
     assert width == style.PAGE_WIDTH and height < 6
     sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]

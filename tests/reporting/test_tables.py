@@ -348,3 +348,11 @@ def test_summary_holds_the_tables_and_fits_a_terminal(tmp_path, simulated):
     assert max(len(line) for line in text.splitlines() if not line.startswith("#")) <= 160
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert all(tables.SIMULATED in heading for heading in headings)
+
+
+def test_models_with_several_networks_are_told_apart_by_input_and_recipe():
+    rows = [("A", "fpz", "common"), ("A", "four", "common"), ("B", "fpz", "own"), ("B", "fpz", "own")]
+    records = pd.DataFrame(rows, columns=["title", "channels", "recipe"])
+    assert list(tables.with_network_names(records).network) == ["A (fpz, common)", "A (four, common)", "B", "B"]
+    without = records.drop(columns="recipe")
+    assert tables.with_network_names(without) is without

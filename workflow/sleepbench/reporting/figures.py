@@ -79,7 +79,7 @@ def is_small(of_networks: Sequence[Sequence]) -> bool:
 def small_title(network: tuple[str, str, str], protocol: str | None) -> str:
     """Title of a panel in short lines: the network, and the protocol where there are several."""
     model, *trained = network
-    lines = [textwrap.fill(model, 22), f"({', '.join(trained)})", *([f"protocol {protocol}"] if protocol else [])]
+    lines = [textwrap.fill(model, 18), f"({', '.join(trained)})", *([f"protocol {protocol}"] if protocol else [])]
     return "\n".join(lines)
 
 

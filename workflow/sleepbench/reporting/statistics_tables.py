@@ -156,7 +156,7 @@ def counted(n: float, noun: str) -> str:
     return f"{n:.0f} {noun}" + ("" if n == 1 else "s")
 
 
-MODEL = Column("Model", text("title"), "left")
+MODEL = Column("Model", text("network"), "left")
 PROTOCOL = Column("Protocol", text("protocol"), "left")
 
 
@@ -497,7 +497,7 @@ def metric_alone(name: str) -> Callable[[pd.Series], str]:
 
 CHANNELS = Layout(
     columns=(
-        MODEL,
+        Column("Model", text("title"), "left"),
         Column("Recipe", text("recipe"), "left"),
         Column("Input", text("channels"), "left"),
         Column("n", number("n_channels", ".0f"), sort_by="n_channels"),

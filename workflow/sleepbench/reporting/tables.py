@@ -554,11 +554,21 @@ class Cells:
 def read_cells(csv: str | Path, layout: Layout) -> Cells:
     """Read a table's CSV and format its cells."""
     records = pd.read_csv(csv, keep_default_na=False, na_values=[""], dtype={"run_keys": str, "folds_sha256": str})
-    rows = [row for _, row in records.iterrows()]
+    rows = [row for _, row in with_network_names(records).iterrows()]
     note_of = [layout.note(row) for row in rows]
     notes = list(dict.fromkeys(note_of))
     texts = [[column.cell(row) for column in layout.columns] for row in rows]
     return Cells(records, texts, notes, [notes.index(note) + 1 for note in note_of])
+
+
+def with_network_names(records: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a column `network`: the model, with input and recipe where the table has several networks of it."""
+    networks = ["title", "channels", "recipe"]
+    if not set(networks) <= set(records):
+        return records
+    several = records[networks].drop_duplicates().groupby("title").size().gt(1)
+    name = records.title + " (" + records.channels.astype(str) + ", " + records.recipe.astype(str) + ")"
+    return records.assign(network=name.where(records.title.map(several), records.title))
 
 
 def write_table(
