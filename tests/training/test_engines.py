@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from sleepbench.models import create_model
-from sleepbench.training.engines import ENGINES, forward_of
+from sleepbench.models import create_model, describe
+from sleepbench.models.fused import arrangement
+from sleepbench.training.engines import ENGINES, arrangement_of, forward_of
 
 NO_GRADIENT = ("main1.pointwise.bias", "main2.pointwise.bias")
 """Biases of convolutions that feed a batch norm have no gradient but rounding."""
@@ -74,3 +75,10 @@ def test_engines_agree_in_evaluation_for_odd_lengths_too(n_samples):
 def test_model_without_a_fast_arrangement_runs_as_it_is():
     plain = nn.Linear(3, 5)
     assert forward_of(plain, "fast") is plain
+
+
+def test_only_the_fast_engine_on_the_cpu_is_computed_by_the_kernel():
+    ulw, other, cpu = describe("ulw_sleepnet"), describe("chambon2018"), torch.device("cpu")
+    assert arrangement_of(ulw, "fast", cpu) == arrangement()
+    for info, engine, device in ((ulw, "reference", cpu), (other, "fast", cpu), (ulw, "fast", torch.device("cuda"))):
+        assert arrangement_of(info, engine, device) == "PyTorch"

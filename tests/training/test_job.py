@@ -19,6 +19,7 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation.metrics import confusion_matrix, summary
 from sleepbench.files import read_json, write_json
 from sleepbench.models import create_model
+from sleepbench.models.fused import arrangement
 from sleepbench.protocols.folds import FoldSettings, folds_document
 from sleepbench.training import stack
 from sleepbench.training.estimators import from_state
@@ -202,6 +203,7 @@ def test_an_estimator_has_one_training_epoch_and_its_bytes_are_kept(folds, night
         ("best_test", "best_validation", "last", "cycle_end"), 1
     )
     assert record["environment"]["device"].startswith("cpu")
+    assert record["environment"]["arrangement"] == arrangement()
     assert record["remarks"] == ["centroids is fitted in one go: the recipe r sets nothing of it"]
     (state,) = torch.load(fold / "weights.pt", weights_only=True).values()
     estimator = from_state(state)
@@ -385,6 +387,16 @@ def test_a_checkpoint_of_something_else_is_no_use(folds, nights, tmp_path, chang
     output = in_a_process(arguments(folds, nights, tmp_path / "out", **change))
     assert "is of other settings, code, device or threads: the training starts anew" in output
     assert "training epoch 1/3" in output and not (tmp_path / "out" / ".fold-0.checkpoint").exists()
+
+
+def test_a_checkpoint_of_the_kernel_is_no_use_to_pytorch(folds, nights, tmp_path, monkeypatch):
+    if arrangement() == "PyTorch":
+        pytest.skip("there is no C compiler")
+    in_a_process(arguments(folds, nights, tmp_path / "out"), kill_after_epochs=2)
+    monkeypatch.setenv("CC", "false")
+    output = in_a_process(arguments(folds, nights, tmp_path / "out"))
+    assert "the training starts anew" in output and "training epoch 1/3" in output
+    assert read_json(tmp_path / "out/fold-0/training.json")["environment"]["arrangement"] == "PyTorch"
 
 
 def test_a_damaged_checkpoint_is_said_and_the_training_starts_anew(folds, nights, tmp_path, capsys):

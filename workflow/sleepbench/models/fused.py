@@ -64,7 +64,7 @@ def conv_norm_relu_pool(
     -------
     (n_folds, n_outputs, n_signals, time / 2, rounded up)
     """
-    if not training and is_for(x) and not torch.is_grad_enabled():
+    if not training and is_for(x, kernel) and not torch.is_grad_enabled():
         return evaluate_in_kernel(x, kernel, bias, norm)
     if not training:
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.epsilon)
@@ -73,7 +73,7 @@ def conv_norm_relu_pool(
             rows[:, 1, ..., -1] = -torch.inf  # there is no such output
         shift = norm.bias + scale * (bias - norm.running_mean)
         return torch.relu(torch.maximum(rows[:, 0], rows[:, 1]) + shift[..., None, None])
-    if counted is None and is_for(x):
+    if counted is None and is_for(x, kernel):
         pooled, mean, variance = KernelConvNormReluPool.apply(x, kernel, norm.weight, norm.bias, norm.epsilon)
     else:
         pooled, mean, variance = _ConvNormReluPool.apply(x, kernel, norm.weight, norm.bias, norm.epsilon, counted)
@@ -103,7 +103,7 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
 
 def join(main: Tensor, x: Tensor, kernel: Tensor, bias: Tensor, p: float, training: bool) -> Tensor:
     """dropout(main + pointwise(x[..., ::4], kernel, bias)): a shortcut that sees every fourth sample."""
-    if not is_for(x):
+    if not is_for(x, kernel):
         return dropout(main + pointwise(x[..., ::4], kernel, bias), p, training)
     if not training or p == 0:
         return KernelJoin.apply(main, x, kernel, bias, 0.0, 0)

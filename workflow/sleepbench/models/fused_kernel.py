@@ -78,9 +78,10 @@ def is_available() -> bool:
     return not _off and _library() is not None
 
 
-def is_for(x: Tensor) -> bool:
-    """Whether the kernel is for such a tensor."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() > 0 and is_available()
+def is_for(x: Tensor, kernel: Tensor) -> bool:
+    """Whether the C kernel is for signals and weights like these."""
+    is_single = all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in (x, kernel))
+    return is_single and x.numel() > 0 and is_available()
 
 
 class _Call:
