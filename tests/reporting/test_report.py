@@ -88,7 +88,9 @@ def write_training_records(runs: Path, folds: list[Path]) -> None:
             "environment": {
                 "device": "A Device",
                 "threads": 1,
-                "engine": "reference",
+                "engine": "fast",
+                "arrangement": "C kernel",
+                "stacked_folds": [0, 1],
                 "sleepbench": "0.1.0",
                 "python": "3.11.99",
                 "torch": "2.99.0+cpu",
@@ -302,7 +304,16 @@ def test_provenance_names_all_that_a_row_rests_on(simulated, page):
             *mine.run_key,
             *mine.directory,
             folds["folds_sha256"],
-            *("1" * 64, "2" * 64, "e" * 64, f"{COMMIT}+", "A Device", "reference", "1; 2", protocol),
+            *(
+                "1" * 64,
+                "2" * 64,
+                "e" * 64,
+                f"{COMMIT}+",
+                "A Device",
+                "fast, by C kernel, folds 0, 1 as one stack",
+                "1; 2",
+                protocol,
+            ),
             *("0.1.0", "3.11.99", "2.99.0+cpu", "2.98.0", "A-Platform", "6 min 42 s", "EEG Fpz-Cz, EEG Pz-Oz"),
         ):
             assert str(value) in text_of(record), value

@@ -385,7 +385,7 @@ def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, n
 def test_a_checkpoint_of_something_else_is_no_use(folds, nights, tmp_path, change):
     in_a_process(arguments(folds, nights, tmp_path / "out"), kill_after_epochs=2)
     output = in_a_process(arguments(folds, nights, tmp_path / "out", **change))
-    assert "is of other settings, code, device or threads: the training starts anew" in output
+    assert "is of other settings, code, device, engine or threads: the training starts anew" in output
     assert "training epoch 1/3" in output and not (tmp_path / "out" / ".fold-0.checkpoint").exists()
 
 

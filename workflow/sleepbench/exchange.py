@@ -47,7 +47,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same resu
 SPREAD = 2
 """Standard deviations of the difference of two means within which two results are said to agree."""
 
-ENVIRONMENT = ("sleepbench", "torch", "numpy", "python", "engine", "device", "threads", "platform")
+ENVIRONMENT = ("sleepbench", "torch", "numpy", "python", "engine", "arrangement", "device", "threads", "platform")
 DIFFERENCES = {  # column of the main table: (heading, factor that makes points of it)
     "accuracy_mean_of_folds": ("Δ", 1),
     "accuracy": ("Δ acc.", 1),

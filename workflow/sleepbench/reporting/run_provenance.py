@@ -138,7 +138,7 @@ def _facts(run: dict, record: dict) -> dict[str, str]:
         "Code SHA-256": record["code_sha256"],
         "Git commit": provenance["git_commit"],
         "Device": environment["device"],
-        "Engine": environment["engine"],
+        "Engine": _engine(environment),
         "Threads": environment["threads"],
         "sleepbench": environment["sleepbench"],
         "Python": environment["python"],
@@ -147,6 +147,16 @@ def _facts(run: dict, record: dict) -> dict[str, str]:
         "Platform": environment["platform"],
     }
     return {name: str(value) for name, value in facts.items()}
+
+
+def _engine(environment: dict) -> str:
+    """What computed a training: the engine, what it is computed by, and the folds that were trained at once."""
+    parts = [environment["engine"]]
+    if "arrangement" in environment:
+        parts.append(f"by {environment['arrangement']}")
+    if "stacked_folds" in environment:
+        parts.append(f"folds {', '.join(map(str, environment['stacked_folds']))} as one stack")
+    return ", ".join(parts)
 
 
 def _listed(run: dict, record: dict) -> dict:

@@ -38,7 +38,7 @@ class Checkpoint:
             self.report(f"{self.path} cannot be read ({type(error).__name__}): the training starts anew")
             return {}
         if content["identity"] != self.identity:
-            self.report(f"{self.path} is of other settings, code, device or threads: the training starts anew")
+            self.report(f"{self.path} is of other settings, code, device, engine or threads: the training starts anew")
             return {}
         self._spent_before = content["spent_s"]
         return content["state"]
