@@ -79,7 +79,9 @@ def is_small(of_networks: Sequence[Sequence]) -> bool:
 def small_title(network: tuple[str, str, str], protocol: str | None) -> str:
     """Title of a panel in short lines: the network, and the protocol where there are several."""
     model, *trained = network
-    lines = [textwrap.fill(model, 18), f"({', '.join(trained)})", *([f"protocol {protocol}"] if protocol else [])]
+    lines = [textwrap.fill(model, 18), f"({', '.join(trained)})"]
+    if protocol:
+        lines.append(f"protocol {protocol}" if len(protocol) <= 16 else protocol)
     return "\n".join(lines)
 
 
