@@ -1,11 +1,14 @@
 import errno
+import os
 import re
+import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from sleepbench.errors import BenchmarkError
-from sleepbench.logs import logged
+from sleepbench.logs import logged, peak_memory_mb
 
 
 def test_output_goes_to_the_log(tmp_path, capsys):
@@ -39,3 +42,13 @@ def test_any_other_exception_keeps_its_traceback(tmp_path):
     with pytest.raises(PermissionError), logged(tmp_path / "job.log"):
         raise PermissionError(errno.EACCES, "denied")
     assert "Traceback" in (tmp_path / "job.log").read_text()
+
+
+def test_peak_memory_is_that_of_this_process_alone():
+    """Not that of the one that started it, which Linux' getrusage begins with."""
+    held = np.ones(60_000_000)  # 480 MB here
+    script = "from sleepbench.logs import peak_memory_mb; print(peak_memory_mb())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert 5 < float(found.stdout) < 300 < peak_memory_mb()
+    assert held.sum() == 60_000_000

@@ -69,6 +69,7 @@ def test_a_fold_leaves_history_weights_predictions_and_metrics(folds, nights, tm
     assert history["training_epoch"].tolist() == [1, 2, 3]
     assert record["n_epochs"]["test"] == 24 * len(test_recordings)
     assert set(record["runs"]) == {"best_test", "best_validation", "last"}
+    assert record["environment"]["arrangement"] == arrangement()
     assert record["runs"]["best_validation"]["training_epoch"] == 1 + history["validation_accuracy"].argmax()
     weights = torch.load(fold / "weights.pt", weights_only=True)
     assert set(weights) == {run["training_epoch"] for run in record["runs"].values()}
@@ -203,7 +204,7 @@ def test_an_estimator_has_one_training_epoch_and_its_bytes_are_kept(folds, night
         ("best_test", "best_validation", "last", "cycle_end"), 1
     )
     assert record["environment"]["device"].startswith("cpu")
-    assert record["environment"]["arrangement"] == arrangement()
+    assert record["environment"]["arrangement"] == "PyTorch"
     assert record["remarks"] == ["centroids is fitted in one go: the recipe r sets nothing of it"]
     (state,) = torch.load(fold / "weights.pt", weights_only=True).values()
     estimator = from_state(state)

@@ -8,7 +8,6 @@ measured, by the common recipe and by its own.
 """
 
 import argparse
-import resource
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +19,7 @@ import numpy as np
 from sleepbench.config import load
 from sleepbench.data.preparation import PreparedRecording
 from sleepbench.errors import BenchmarkError
+from sleepbench.logs import peak_memory_mb
 from sleepbench.models import create_model, describe, model_names
 from sleepbench.stages import EPOCH_SECONDS, SAMPLES_PER_EPOCH, STAGES
 from sleepbench.training.data import EpochSet, epoch_set
@@ -59,14 +59,9 @@ def peak_memory(model: str, recipe: Recipe, n_channels: int, n_night: int, threa
     sets = {name: noise(n, n_channels) for name, n in (("train", n_epochs), ("validation", 0), ("test", 1))}
     recipe = replace(recipe, training_epochs=1, patience=None)
     train(network, recipe, sets, 0, "fast", info, report=lambda line: None)
-    peaks = {"training": _peak()}
+    peaks = {"training": peak_memory_mb() / 1000}
     predict_probabilities(network, noise(n_night, n_channels), "fast", info)
-    return peaks | {"night": _peak()}
-
-
-def _peak() -> float:
-    """Of this process so far, in GB; Linux counts in KiB, macOS in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return peaks | {"night": peak_memory_mb() / 1000}
 
 
 def measured(model: str, recipe: Recipe, n_channels: int, n_night: int = LONGEST_NIGHT) -> dict[str, float]:
