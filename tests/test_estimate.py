@@ -45,6 +45,7 @@ def test_the_plan_of_a_small_cohort_is_what_is_worked_out_by_hand(config):
     """11 recordings of 6 subjects, 2 folds, 3 training epochs; 100 epochs a standard window, 120 a released one."""
     config = asking(config, protocols=["released", "validation_held_out", "clean"], datasets=["simulated"])
     config["datasets"]["simulated"].pop("models")
+    config["datasets"]["simulated"]["training_epochs"] = 3
     recordings = recordings_of(config, "simulated")
     of_window = {"standard": np.full(5, 20.0), "released": np.full(5, 24.0)}
     counts = {(r.id, window): of for r in recordings for window, of in of_window.items()}
