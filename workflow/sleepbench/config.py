@@ -82,6 +82,8 @@ def _describe(error: ValidationError) -> list[str]:
         return [f"{key}: found {error.instance!r}; {nearest(error.instance, map(str, error.validator_value))}"]
     if error.validator == "type":
         return [f"{key}: found {error.instance!r}, expected {_words(error.validator_value)}"]
+    if error.validator == "pattern" and "description" in error.schema:
+        return [f"{key}: found {error.instance!r}, expected {error.schema['description']}"]
     return [f"{key}: {error.message}"]
 
 
