@@ -50,6 +50,17 @@ def test_damaged_library_is_compiled_anew(source, tmp_path):
 
 
 @needs_compiler
+def test_user_without_a_home_has_no_cache(source, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(native.Path, "home", no_home)
+    assert native.load(source).answer() == 42
+
+
+@needs_compiler
 def test_cache_that_cannot_be_written_is_done_without(source, tmp_path):
     (tmp_path / "cache").write_text("a file where the directory should be")
     assert native.load(source).answer() == 42

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from sleepbench.errors import BenchmarkError
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""What a file system says that does not lock files."""
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -54,7 +57,7 @@ def _locked(path: Path, on_wait: Callable[[], None]) -> int:
         on_wait()
         fcntl.flock(file, fcntl.LOCK_EX)
     except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):  # a file system without such locks
+        if error.errno not in NO_LOCKS:
             raise
     return file
 

@@ -4,7 +4,6 @@ python -m sleepbench.launch [arguments of snakemake]
 """
 
 import datetime
-import errno
 import fcntl
 import os
 import subprocess
@@ -12,6 +11,8 @@ import sys
 from pathlib import Path
 
 import psutil
+
+from sleepbench.files import NO_LOCKS
 
 PROFILE = "workflow/profiles/default"
 HELD = Path(".snakemake/sleepbench.lock")
@@ -32,7 +33,7 @@ def hold(directory: Path) -> int | None:
     except BlockingIOError:
         return int(os.read(file, 32) or 0)
     except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+        if error.errno not in NO_LOCKS:
             raise
         return None  # a file system without such locks: the processes that run Snakemake decide
     os.truncate(file, 0)

@@ -63,13 +63,13 @@ def _load(source: Path, compiler: list[str]) -> ctypes.CDLL:
 
 def _cache() -> Path:
     """A directory that can be written to."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    directory = Path(home, "sleepbench")
     try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        directory = Path(home, "sleepbench")
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             return directory
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home, as in some containers
         return Path(tempfile.mkdtemp(prefix="sleepbench-"))
 
 
