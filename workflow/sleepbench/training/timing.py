@@ -43,6 +43,6 @@ class Timing:
 
         Of `n_folds` that were trained at once, the share of each.
         """
-        seconds = {name: round(value / n_folds, 3) for name, value in self.totals.items()}
+        seconds = {name: round(value / n_folds, 6) for name, value in self.totals.items()}
         first = self._to_first_step_s
         return seconds | {"to_first_step_s": None if first is None else round(first, 3)}
