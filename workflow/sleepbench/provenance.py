@@ -5,7 +5,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from sleepbench.models import model_sources
+from sleepbench.files import sha256_of_json
+from sleepbench.models import describe, model_sources
 
 PACKAGE = Path(__file__).parent
 PREPARATION = ("stages.py", "data/edf.py", "data/hypnogram.py", "data/preparation.py")
@@ -16,7 +17,8 @@ POSTPROCESSING = ("postprocessing/*.py",)
 def code_sha256(patterns: Iterable[str], model: str | None = None) -> str:
     """SHA-256 over the package's files that match `patterns` and, if named, those of a model's architecture.
 
-    A number is stale when the code that decides it changes: adding another model or mending a table changes nothing.
+    Of the model's entry in the registry goes in what decides its numbers. A number is stale when the code that decides
+    it changes: adding another model, mending a table or a title changes nothing.
     """
     files = {path for pattern in patterns for path in PACKAGE.glob(pattern)} | (
         set(model_sources(model)) if model else set()
@@ -24,6 +26,9 @@ def code_sha256(patterns: Iterable[str], model: str | None = None) -> str:
     content = hashlib.sha256()
     for path in sorted(files):
         content.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes() + b"\0")
+    if model:
+        info = describe(model)
+        content.update(sha256_of_json([info.architecture, info.kind, info.sequence_length, info.inference]).encode())
     return content.hexdigest()
 
 
