@@ -122,6 +122,14 @@ def test_other_numbers_of_channels_are_refused(name):
             models.create_model(name, n_channels)
 
 
+@every_model
+def test_docstring_says_whether_the_size_is_verified(name):
+    said = " ".join(inspect.getmodule(architecture(name)).__doc__.split())
+    legend = "[V]"  # of statements one by one
+    assert models.describe(name).verified == ("Verified" in said or legend in said)
+    assert models.describe(name).verified != ("fter the description" in said)
+
+
 # --------------------------------------------------------------------------------------------------------------- size
 
 

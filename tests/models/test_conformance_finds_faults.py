@@ -143,7 +143,7 @@ def registered(monkeypatch):
         name = architecture.__name__
         monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(**{name: architecture}))
         of_sequences = {"sequence_length": 8, "inference": "night"} if issubclass(architecture, SoundSequence) else {}
-        info = ModelInfo(name, name, name, name, "none", ("EEG Fpz-Cz",), None, **of_sequences)
+        info = ModelInfo(name, name, name, name, "none", ("EEG Fpz-Cz",), None, False, **of_sequences)
         monkeypatch.setitem(registry._BY_NAME, name, info)
         return name
 
@@ -216,7 +216,7 @@ def test_named_parameters_may_lack_a_gradient(registered, monkeypatch):
 
 def test_only_supported_channels_are_built(registered, monkeypatch):
     name = registered(Sound)
-    monkeypatch.setitem(registry._BY_NAME, name, ModelInfo(name, name, name, name, "none", (), None, (1, 2)))
+    monkeypatch.setitem(registry._BY_NAME, name, ModelInfo(name, name, name, name, "none", (), None, False, (1, 2)))
     conformance.test_other_numbers_of_channels_are_refused(name)
     with pytest.raises(BenchmarkError, match="defined for 1, 2"):
         conformance.network(name, 4)

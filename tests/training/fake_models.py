@@ -68,7 +68,7 @@ class Centroids:
 def entry(name: str, architecture: str, **fields: object) -> ModelInfo:
     return ModelInfo(
         name=name, title=name, module="fake_models", architecture=architecture, paper="none",
-        published_channels=("EEG Fpz-Cz",), published_recipe=None, **fields,
+        published_channels=("EEG Fpz-Cz",), published_recipe=None, verified=False, **fields,
     )  # fmt: skip
 
 

@@ -26,8 +26,8 @@ class ModelInfo:
     None where the paper's is not known in full. `supported_channels` are the numbers of signals it is defined for.
 
     kind : "network", a torch.nn.Module, or "estimator" with fit and predict_proba
-    verified : whether the parameters equal those published or of an independent build; otherwise the architecture is
-        "after the description"
+    verified : whether parameters, and multiply-accumulates where they are known, equal those published or of an
+        independent build; otherwise the architecture is "after the description"
     sequence_length : epochs in a sequence of training; None for a model of single epochs
     inference : of a sequence model, "night": an unbroken run of epochs at once, of any length, which is what carrying
         the state does; "windows": overlapping windows of `sequence_length`, probabilities averaged
@@ -40,9 +40,9 @@ class ModelInfo:
     paper: str
     published_channels: tuple[str, ...]
     published_recipe: str | None
+    verified: bool
     supported_channels: tuple[int, ...] = (1, 2, 3, 4)
     kind: str = "network"
-    verified: bool = True
     sequence_length: int | None = None
     inference: str | None = None
 
@@ -56,6 +56,7 @@ MODELS = (
         paper="Wang, Zhou, Xu, Cong, Al-Sa'd and Raitoharju, ICASSP 2026, arXiv:2602.23852",
         published_channels=("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental"),
         published_recipe="released",
+        verified=True,
     ),
     ModelInfo(
         name="ulw_no_skip",
@@ -85,8 +86,8 @@ MODELS = (
         paper="Wang, Zhou, Xu, Cong, Al-Sa'd and Raitoharju, ICASSP 2026, arXiv:2602.23852",
         published_channels=("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental"),
         published_recipe="released",
-        supported_channels=(2, 3, 4),  # with one channel, nothing can be unshared
         verified=False,
+        supported_channels=(2, 3, 4),  # with one channel, nothing can be unshared
     ),
     ModelInfo(
         name="ulw_flatten",
@@ -106,6 +107,7 @@ MODELS = (
         paper="Chambon, Galtier, Arnal, Wainrib and Gramfort, IEEE TNSRE 2018",
         published_channels=("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental"),
         published_recipe=None,
+        verified=True,
     ),
     ModelInfo(
         name="eegnet",
@@ -115,6 +117,7 @@ MODELS = (
         paper="Lawhern, Solon, Waytowich, Gordon, Hung and Lance, Journal of Neural Engineering 2018",
         published_channels=("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental"),
         published_recipe=None,
+        verified=True,
     ),
     ModelInfo(
         name="micro_sleepnet",
@@ -124,6 +127,7 @@ MODELS = (
         paper="Liu, Wei, Sun, Mao, Zhang, Zhao, Tian, Wang and Chen, Frontiers in Neuroscience 2023",
         published_channels=("EEG Fpz-Cz",),
         published_recipe=None,
+        verified=True,
         supported_channels=(1,),
     ),
     ModelInfo(
@@ -134,6 +138,7 @@ MODELS = (
         paper="Liao, Zhang, Zhang, Wang and Xie, IEEE TCAS-II 2022, arXiv:2401.13194",
         published_channels=("EEG Fpz-Cz",),
         published_recipe=None,
+        verified=True,
         supported_channels=(1,),
     ),
     ModelInfo(
@@ -144,6 +149,7 @@ MODELS = (
         paper="Zhou, Liu, Cui, Bie and Chen, IEEE Sensors Letters 2023",
         published_channels=("EEG Fpz-Cz",),
         published_recipe=None,
+        verified=True,
         supported_channels=(1,),
     ),
     ModelInfo(
@@ -154,6 +160,7 @@ MODELS = (
         paper="Liu, Wei and Zhang, 2026, github.com/guisongliu/Nano-SleepNet",
         published_channels=("EEG Fpz-Cz",),
         published_recipe=None,
+        verified=True,
         supported_channels=(1,),
     ),
     ModelInfo(
@@ -164,6 +171,7 @@ MODELS = (
         paper="Goerttler, Wang, Eldele, Wu and He, Biomedical Signal Processing and Control 2026, arXiv:2501.02949",
         published_channels=("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental"),
         published_recipe="msa_cnn",
+        verified=True,
     ),
     ModelInfo(
         name="msa_cnn_large",
@@ -173,6 +181,7 @@ MODELS = (
         paper="Goerttler, Wang, Eldele, Wu and He, Biomedical Signal Processing and Control 2026, arXiv:2501.02949",
         published_channels=("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental"),
         published_recipe="msa_cnn",
+        verified=True,
     ),
     ModelInfo(
         name="attn_sleep",
@@ -182,6 +191,7 @@ MODELS = (
         paper="Eldele, Chen, Liu, Wu, Kwoh, Li and Guan, IEEE TNSRE 2021",
         published_channels=("EEG Fpz-Cz",),
         published_recipe="attn_sleep",
+        verified=True,
         supported_channels=(1,),
     ),
     ModelInfo(
@@ -192,6 +202,7 @@ MODELS = (
         paper="Zheng, Luo, Zou, Zhang and Li, Frontiers in Neuroscience 2022",
         published_channels=("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental"),
         published_recipe="mma_sleepnet",
+        verified=True,
         supported_channels=(4,),
     ),
     ModelInfo(
@@ -202,6 +213,7 @@ MODELS = (
         paper="Supratak, Dong, Wu and Guo, IEEE TNSRE 2017, arXiv:1703.04046",
         published_channels=("EEG Fpz-Cz",),
         published_recipe=None,
+        verified=True,
         supported_channels=(1,),
     ),
     ModelInfo(
@@ -212,6 +224,7 @@ MODELS = (
         paper="Supratak and Guo, EMBC 2020",
         published_channels=("EEG Fpz-Cz",),
         published_recipe="tiny_sleepnet",
+        verified=True,
         sequence_length=20,
         inference="night",
     ),
@@ -223,6 +236,7 @@ MODELS = (
         paper="Supratak, Dong, Wu and Guo, IEEE TNSRE 2017, arXiv:1703.04046",
         published_channels=("EEG Fpz-Cz",),
         published_recipe="deep_sleepnet",
+        verified=True,
         supported_channels=(1,),
         sequence_length=25,
         inference="windows",
@@ -235,6 +249,7 @@ MODELS = (
         paper="Liu, Wei and Zhang, 2026, github.com/guisongliu/Nano-SleepNet",
         published_channels=("EEG Fpz-Cz",),
         published_recipe=None,
+        verified=True,
         supported_channels=(1,),
         sequence_length=10,
         inference="windows",
@@ -247,6 +262,7 @@ MODELS = (
         paper="Phan, Andreotti, Cooray, Chén and De Vos, IEEE TNSRE 2019, arXiv:1809.10932",
         published_channels=("EEG Fpz-Cz",),
         published_recipe="seq_sleepnet",
+        verified=False,
         sequence_length=20,
         inference="windows",
     ),
@@ -258,6 +274,7 @@ MODELS = (
         paper="Perslev, Jensen, Darkner, Jennum and Igel, NeurIPS 2019, arXiv:1910.11162",
         published_channels=("EEG Fpz-Cz",),
         published_recipe=None,
+        verified=True,
         sequence_length=35,
         inference="night",
     ),
@@ -269,6 +286,7 @@ MODELS = (
         paper="Perslev, Darkner, Kempfner, Nikolic, Jennum and Igel, npj Digital Medicine 2021",
         published_channels=("EEG Fpz-Cz", "EOG horizontal"),
         published_recipe=None,
+        verified=True,
         sequence_length=35,
         inference="night",
     ),
@@ -280,8 +298,8 @@ MODELS = (
         paper="none; features in the manner of Vallat and Walker, eLife 2021",
         published_channels=("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental"),
         published_recipe=None,
-        kind="estimator",
         verified=False,
+        kind="estimator",
     ),
 )
 

@@ -4,10 +4,11 @@ Paper: Phan, Andreotti, Cooray, Chén and De Vos, "SeqSleepNet: End-to-End Hiera
 Sequence-to-Sequence Automatic Sleep Staging", IEEE TNSRE 2019, arXiv:1809.10932. Trained on sequences of 20 epochs.
 Published size: about 0.14M parameters.
 
-Verified: 125,221 parameters for one channel and five classes, which is what the layers' sizes add up to, and 30.0M
-multiply-accumulates per 20 epochs as in an independent build. That count leaves out the products of attention, with
-which it is 30.1M; neither includes Fourier transforms. Another build has 141,893 parameters, which two channels,
-141,637, and a norm over the 128 features of an epoch, 256, would explain.
+After the description: 125,221 parameters for one channel and five classes, which is what the sizes of the described
+layers add up to, but neither the published size nor the 141,893 of an independent build; two channels, 141,637, and a
+norm over the 128 features of an epoch, 256, would explain those. The multiply-accumulates per 20 epochs, 30.0M, are
+those of an independent build. That count leaves out the products of attention, with which it is 30.1M; neither includes
+Fourier transforms.
 
 Where the paper leaves something open or this file departs from it:
 

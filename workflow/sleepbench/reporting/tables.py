@@ -17,6 +17,7 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation import metrics
 from sleepbench.evaluation.claims import Claim, evaluate_claims, load_claims
 from sleepbench.files import read_json, replacing, write_text
+from sleepbench.models import describe
 from sleepbench.profiling.conventions import counts_per_epoch
 from sleepbench.stages import STAGES
 
@@ -322,7 +323,8 @@ def profiled_here(profile: dict) -> str:
     """The source of counts and latency: how many passes were timed where, and of what."""
     latency, length = profile["latency"], profile["operations"]["length"]
     passes = f"{latency['runs']} passes" + (f" of sequences of {length} epochs" if length > 1 else "")
-    return f"counted and timed here ({passes}), on {latency['hardware']} with torch {latency['torch']}"
+    size = "" if describe(profile["model"]).verified else "; after the description: its size is held against no other"
+    return f"counted and timed here ({passes}), on {latency['hardware']} with torch {latency['torch']}{size}"
 
 
 # ----------------------------------------------------------------------------------------------------------- rendering
@@ -496,7 +498,8 @@ COMPLEXITY_CAPTION = (
     "median, width of the interquartile range (IQR), 99th percentile (p99) over 400 passes, or over as many as 20 s "
     "hold, but at least 50; the notes say how many. A sequence model's operations and latency are those of one "
     "training sequence, divided by its length. Counts and latency depend on the network and its input, not on the "
-    f"data. Models that are no networks are left out. {DASH} in a measured row: the convention lacks a rule for an "
+    "data. Parameters equal those published or of an independent build, unless a note says 'after the description'. "
+    f"Models that are no networks are left out. {DASH} in a measured row: the convention lacks a rule for an "
     "operator of the network, or (TF, graph) no part of the network is applied to each channel."
 )
 
