@@ -38,6 +38,8 @@ if [ -e "$venv" ] && [ "$made_for" != "$flavour $version" ]; then
     [ -f "$venv/pyvenv.cfg" ] || fail "'$venv' exists and is no virtual environment: move it away, or name another as VENV=..."
     rm -rf "$venv"
 fi
+[ "$flavour" = gpu ] || ! command -v nvidia-smi >/dev/null ||
+    echo "This machine has a GPU; the CPU build does not use it: make setup GPU=1 installs the CUDA build."
 rm -f "$venv/set-up"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 pip="$venv/bin/python -m pip --disable-pip-version-check --quiet"

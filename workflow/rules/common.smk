@@ -1,7 +1,6 @@
 import functools
 import itertools
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from sleepbench.config import (
 from sleepbench.data.recordings import first_subjects, read_recordings
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import sha256_of_file, sha256_of_json
+from sleepbench.gpu import takes_gpu
 from sleepbench.models import describe, model_names
 from sleepbench.protocols.folds import FoldSettings
 from sleepbench.provenance import POSTPROCESSING, PREPARATION, TRAINING, code_sha256
@@ -38,6 +38,7 @@ except BenchmarkError as error:
     raise WorkflowError(str(error)) from None
 
 ENVIRONMENT = "../../envs/environment.yaml"
+USES_GPU = takes_gpu(config)
 PUBLISHED = "workflow/resources/published_results.csv"
 PUBLISHED_SIZES = "workflow/resources/published_sizes.csv"
 CLAIMS = "workflow/resources/claims.yaml"
@@ -160,7 +161,7 @@ def fold_groups(dataset, k):
         return [str(fold) for fold in DATASETS[dataset].only_folds]
     size = config["training"]["folds_per_job"]
     if size == "auto":
-        size = k if uses_gpu() else 1
+        size = k if USES_GPU else 1
     bounds = [(first, min(first + size, k) - 1) for first in range(0, k, size)]
     return [str(first) if first == last else f"{first}-{last}" for first, last in bounds]
 
@@ -269,11 +270,6 @@ def predictions(dataset, protocol):
 def resources_sha256(*paths):
     """Hash of committed files whose time stamps say nothing: that of the checkout."""
     return sha256_of_json([sha256_of_file(Path(workflow.basedir) / path) for path in paths])
-
-
-def uses_gpu():
-    """Whether training jobs take the GPU, told without importing torch."""
-    return config["training"]["device"] != "cpu" and shutil.which("nvidia-smi") is not None
 
 
 def experiment(dataset):

@@ -15,7 +15,7 @@ rule smooth:
         ENVIRONMENT
     threads: config["training"]["threads"]
     resources:
-        gpu=int(uses_gpu()),
+        gpu=int(USES_GPU),
     params:
         training=f"{TRAININGS}/fold-{{fold}}",
         simulated=lambda w: DATASETS[w.dataset].simulated,

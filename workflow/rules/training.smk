@@ -39,7 +39,7 @@ rule train:
         ENVIRONMENT
     threads: config["training"]["threads"]
     resources:
-        gpu=int(uses_gpu()),
+        gpu=int(USES_GPU),
     params:
         folds=folds_of_job,
         channels=lambda w: config["channels"][w.channels],

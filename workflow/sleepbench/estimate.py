@@ -44,6 +44,7 @@ from sleepbench.data.simulation import simulate_recording, simulated_stages
 from sleepbench.data.totals import read_known_epochs, read_known_totals
 from sleepbench.errors import BenchmarkError
 from sleepbench.files import read_json
+from sleepbench.gpu import CPU_BUILD, is_gpu_idle, takes_gpu
 from sleepbench.models import describe
 from sleepbench.protocols.folds import FoldSettings, make_folds
 from sleepbench.provenance import PREPARATION, TRAINING, code_sha256
@@ -217,11 +218,6 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def takes_gpu(config: dict) -> bool:
-    """Whether trainings go to a GPU, one at a time, as the workflow decides it."""
-    return config["training"]["device"] != "cpu" and shutil.which("nvidia-smi") is not None
-
-
 def time_stages(config: dict, dataset: str, trainings: Sequence[PlannedTraining], places: int) -> dict[Stage, "Rates"]:
     """Time each stage of some trainings, `places` processes side by side."""
     from sleepbench.timed_steps import Work, time_side_by_side  # starts PyTorch, which a finished run does without
@@ -377,6 +373,8 @@ def estimate_dataset(config: dict, dataset: str) -> None:
         return
     cores, gpu = n_cores(), takes_gpu(config)
     places = 1 if gpu else max(1, cores // config["training"]["threads"])
+    if is_gpu_idle(config):
+        print(CPU_BUILD)
     print(f"Timing some steps of what {dataset} asks for, to say what it takes here ...", flush=True)
     home = Path("results/data", of.source)
     unprepared = [r.id for r in recordings if not (home / "prepared" / f"{r.id}.json").exists()]

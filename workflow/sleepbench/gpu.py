@@ -1,0 +1,33 @@
+"""Whether trainings go to a GPU, told without importing PyTorch, which takes seconds."""
+
+import importlib.util
+import os
+import runpy
+import shutil
+from pathlib import Path
+
+CPU_BUILD = (
+    "This machine has a GPU, but PyTorch is installed without CUDA, so that trainings run on the CPU: "
+    "make setup GPU=1 installs its CUDA build."
+)
+
+
+def takes_gpu(config: dict) -> bool:
+    """Whether trainings go to a GPU, one job at a time: there is one, and PyTorch is built for it."""
+    return config["training"]["device"] != "cpu" and has_gpu() and is_built_for_cuda()
+
+
+def is_gpu_idle(config: dict) -> bool:
+    """Whether there is a GPU that trainings would take if PyTorch were built for it; `CPU_BUILD` says so."""
+    return config["training"]["device"] == "auto" and has_gpu() and not is_built_for_cuda()
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver is here, whose GPUs are not hidden."""
+    return shutil.which("nvidia-smi") is not None and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1")
+
+
+def is_built_for_cuda() -> bool:
+    """Whether the PyTorch beside this package has CUDA; true where there is none, as jobs then have their own."""
+    torch = importlib.util.find_spec("torch")
+    return torch is None or runpy.run_path(str(Path(torch.origin).with_name("version.py")))["cuda"] is not None
