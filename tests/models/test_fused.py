@@ -1,4 +1,5 @@
 import shutil
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -82,6 +83,17 @@ def test_single_precision_survives_an_offset(offset):
     x, kernel, bias, gamma, beta = (tensor.float() for tensor in (x, kernel, bias, gamma, beta))
     found = conv_norm_relu_pool(x, kernel, bias, batch_norm(gamma, beta), training=True)
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("is_kernel", [pytest.param(True, marks=needs_compiler), False])
+def test_flat_signals_have_no_negative_variance(is_kernel):
+    kernel, one, zero = torch.tensor([[[[0.0, 1.0, 0.0]]]]), torch.ones(1, 1), torch.zeros(1, 1)
+    with nullcontext() if is_kernel else switched_off():
+        for offset in torch.linspace(100, 5000, 50):
+            norm = batch_norm(one, zero)
+            output = conv_norm_relu_pool(torch.full((1, 1, 3, 377), offset.item()), kernel, zero, norm, training=True)
+            assert output.isfinite().all()
+            assert norm.running_var >= 0.9 - 1e-6  # of 1, and a tenth of none
 
 
 def test_pointwise_is_a_convolution_of_one_sample():

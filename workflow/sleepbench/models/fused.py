@@ -128,6 +128,7 @@ class _ConvNormReluPool(torch.autograd.Function):
             sums, squares = sums * counted[:, None, None], squares * counted[:, None, None]
         mean = sums.sum((1, 3), dtype=torch.float64) / n
         variance = squares.sum((1, 3), dtype=torch.float64) / n - mean * mean
+        variance = variance.clamp(min=0)  # less by rounding, where signals hardly vary
         inverse = torch.rsqrt(variance + epsilon)
         mean, variance, inverse = mean.to(x.dtype), variance.to(x.dtype), inverse.to(x.dtype)
         if time % 2:

@@ -369,7 +369,8 @@ void forward(const Layer *l) {
         for (int64_t o = 0; o < l->n_outputs; o++) {
             const int64_t at = f * l->n_outputs + o;
             float *c = constants_of(l, f, o);
-            const double mean = total(l, f, o, 0) / n, variance = total(l, f, o, 1) / n - mean * mean;
+            const double mean = total(l, f, o, 0) / n, difference = total(l, f, o, 1) / n - mean * mean;
+            const double variance = difference < 0 ? 0 : difference; /* by rounding, where signals hardly vary */
             const double inverse = 1 / __builtin_sqrt(variance + l->epsilon);
             const double scale = __builtin_fabs(l->gamma[at]) * inverse;
             c[MEAN] = mean, c[INVERSE] = inverse, c[SCALE] = scale, c[SHIFT] = l->beta[at] - scale * mean;
