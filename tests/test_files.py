@@ -108,3 +108,24 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path):
         order.append("first ends")
     thread.join(10)
     assert order == ["waits", "first ends", "second"] and not lock.exists()
+
+
+def test_two_that_write_one_file_write_it_one_after_the_other(tmp_path):
+    """A job that outlived its Snakemake, and the one that was started after it."""
+    path, order = tmp_path / "a.txt", []
+
+    def second():
+        with replacing(path) as temporary:
+            order.append("second")
+            temporary.write_text("second")
+
+    with replacing(path) as temporary:
+        temporary.write_text("fir")
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.2)
+        assert not order and not path.exists()
+        temporary.write_text("first")
+    thread.join(10)
+    assert order == ["second"] and path.read_text() == "second"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]

@@ -19,11 +19,12 @@ rule slow:
 """
 
 
-def test_a_process_that_runs_snakemake_there_is_found_however_it_was_started(tmp_path):
+@pytest.mark.parametrize("options", [[], ["-u"], ["-W", "ignore", "-u"]])
+def test_a_process_that_runs_snakemake_there_is_found_however_it_was_started(tmp_path, options):
     script = tmp_path / "snakemake"  # goes by the name, in that directory
     script.write_text("import time; print('up', flush=True); time.sleep(60)")
     assert running_there(tmp_path) is None
-    process = subprocess.Popen([sys.executable, "snakemake"], cwd=tmp_path, stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, *options, "snakemake"], cwd=tmp_path, stdout=subprocess.PIPE)
     try:
         process.stdout.readline()
         assert running_there(tmp_path) == process.pid
@@ -47,6 +48,7 @@ def test_the_message_names_the_process_and_when_it_began(tmp_path):
     message = in_use(tmp_path, os.getpid())
     assert f"{tmp_path} is in use by process {os.getpid()}, started 2" in message
     assert f"kill -INT {os.getpid()}" in message
+    assert "has just started" in in_use(tmp_path, 0) and "kill" not in in_use(tmp_path, 0)  # signals go to a group of 0
 
 
 @pytest.fixture

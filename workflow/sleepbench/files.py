@@ -19,16 +19,17 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there on success, remove it on any failure.
 
-    The temporary name is always the same, so that what a killed process left there is overwritten by the next.
+    The temporary name is always the same, so that what a killed process left there is overwritten by the next. Two
+    processes write one after the other: a job that outlived its Snakemake may be at it when its successor is.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with alone(path.with_name(f".{path.name}.lock"), lambda: None):
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def alone(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = _locked(path, on_wait)
-    while not path.exists() or path.stat().st_ino != os.fstat(file).st_ino:  # removed by the one that had it before
+    while not _is_there(path, file):  # removed by the one that had it before
         os.close(file)
         file = _locked(path, on_wait)
     try:
@@ -47,6 +48,13 @@ def alone(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(file)
+
+
+def _is_there(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
 
 
 def _locked(path: Path, on_wait: Callable[[], None]) -> int:

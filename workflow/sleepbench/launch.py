@@ -23,6 +23,8 @@ DRY_RUN = {"-n", "--dry-run", "--dryrun"}
 def hold(directory: Path) -> int | None:
     """Lock the directory for this process and what it becomes; the id of the process that has it, or else None.
 
+    The id is 0 where that process has not written its own yet.
+
     The file stays open through `os.execv`, and Snakemake closes it in the jobs it starts: these may outlive it.
     """
     path = directory / HELD
@@ -55,7 +57,8 @@ def running_there(directory: Path) -> int | None:
 
 def _runs_snakemake(process: psutil.Process, directory: Path) -> bool:
     try:
-        names = [Path(argument).name for argument in process.cmdline()[:3]]
+        # Of "snakemake ..." or "python -u -m snakemake ...", with options of Python's in between.
+        names = [Path(argument).name for argument in process.cmdline() if not argument.startswith("-")][:3]
         return process.pid != os.getpid() and "snakemake" in names and Path(process.cwd()) == directory
     except psutil.Error:
         return False  # ended meanwhile, or another user's
@@ -63,6 +66,10 @@ def _runs_snakemake(process: psutil.Process, directory: Path) -> bool:
 
 def in_use(directory: Path, pid: int) -> str:
     """What is said instead of starting beside another run."""
+    if not pid:
+        return (
+            f"Error: {directory} is in use by another make or snakemake that has just started. Wait until it has ended."
+        )
     try:
         started = f"{datetime.datetime.fromtimestamp(psutil.Process(pid).create_time()):%Y-%m-%d %H:%M:%S}"
     except (psutil.Error, ValueError):
