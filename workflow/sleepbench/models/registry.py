@@ -212,7 +212,7 @@ MODELS = (
         architecture="DeepSleepNetCNN",
         paper="Supratak, Dong, Wu and Guo, IEEE TNSRE 2017, arXiv:1703.04046",
         published_channels=("EEG Fpz-Cz",),
-        published_recipe=None,
+        published_recipe="deep_sleepnet_cnn",
         verified=True,
         supported_channels=(1,),
     ),
