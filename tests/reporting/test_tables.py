@@ -305,6 +305,22 @@ def test_trainings_that_ended_early_are_counted_in_the_note(simulated):
         assert said in tables.main_results_note(row) and row.training_epochs == 8
 
 
+def test_a_model_that_is_fitted_in_one_go_has_no_training_epochs(simulated):
+    runs = tables.read_runs(simulated)
+    for column, value in (("model", "band_power"), ("title", "Band power"), ("trained_epochs", 1)):
+        runs.loc[runs.protocol == "clean", column] = value
+    table = tables.main_results(runs, pd.read_csv(PUBLISHED), "simulated", True)
+    row = table[(table.protocol == "clean") & (table.mark == "measured")].iloc[0]
+    assert ", fitted in one go, nothing of the recipe applies, " in tables.main_results_note(row)
+    assert row[list(tables.TRAINED)].isna().all()
+
+
+def test_complexity_says_which_sizes_are_not_verified():
+    profiles = [{**PROFILE, "model": name} for name in ("ulw_sleepnet", "seq_sleepnet")]
+    said = ["after the description" in source for source in tables.complexity(profiles, []).source]
+    assert said == [False, True]
+
+
 def test_complexity_of_a_network_without_a_tensorflow_count():
     profile = {**PROFILE, "operations": {**PROFILE["operations"], "flops_tensorflow": None}}
     table = tables.complexity([profile], load_claims(CLAIMS))

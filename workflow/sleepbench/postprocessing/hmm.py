@@ -1,10 +1,10 @@
 """Smoothing a night's predictions: a filter over the probabilities, then a hidden Markov model over the stages.
 
-The post-processing that MobileSleepNet (https://github.com/dongdongzhou1017/MobileSleepNet) adds to ULW-SleepNet: the
-stage probabilities are smoothed by a Savitzky-Golay filter, and a hidden Markov model, whose states are the scored
-stages and whose observations are the predicted ones, is decoded by Viterbi's algorithm. MobileSleepNet decodes a whole
-test fold as if it were one night; here everything stays within a segment, an unbroken run of epochs of one recording,
-as `sleepbench.training.sequences.segments` cuts them: no recording and no removed epoch is ever crossed.
+The post-processing that MobileSleepNet (https://github.com/dongdongzhou1017/MobileSleepNet) adds to ULW-SleepNet on one
+channel: the stage probabilities are smoothed by a Savitzky-Golay filter, and a hidden Markov model, whose states are
+the scored stages and whose observations are the predicted ones, is decoded by Viterbi's algorithm. MobileSleepNet
+decodes a whole test fold as if it were one night; here everything stays within a segment, an unbroken run of epochs of
+one recording, as `sleepbench.training.sequences.segments` cuts them: no recording and no removed epoch is ever crossed.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ POLYNOMIAL_ORDER = 2
 """Of the Savitzky-Golay filter, in epochs."""
 
 PSEUDOCOUNT = 1.0
-"""Added to every count (Laplace): no probability is 0, and those of a stage that is not in training are equal."""
+"""Added here to every count (Laplace): no probability is 0, and those of a stage that is not in training are equal."""
 
 
 @dataclass(frozen=True)

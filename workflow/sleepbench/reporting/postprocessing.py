@@ -189,11 +189,14 @@ LAYOUT = Layout(
 )
 CAPTION = (
     "The predictions of each network as they are, which every other table and figure shows, and smoothed by the "
-    "post-processing of MobileSleepNet, which nothing else shows. Smoothed: the stage probabilities by a "
-    "Savitzky-Golay filter (window of 5 epochs, order 2), then the stages by a hidden Markov model of 5 states, "
+    "post-processing of MobileSleepNet, which nothing else shows. MobileSleepNet is ULW-SleepNet on one EEG derivation "
+    "(input fpz) with it; rows of other inputs and models are smoothed alike, and are not that network. Smoothed: "
+    "the stage probabilities by a Savitzky-Golay filter (window of 5 epochs, order 2), then the stages by a hidden "
+    "Markov model of 5 states, "
     "decoded by Viterbi's algorithm for each unbroken run of epochs of a recording by itself. Its initial and "
     "transition probabilities are from the scored stages of the fold's training recordings, its emissions from the "
-    "network's own predictions of these, filtered alike, with 1 added to every count; test recordings decide nothing. "
+    "network's own predictions of these, filtered alike. Here 1 is added to every count, so that no probability is 0; "
+    "test recordings decide nothing. "
     "Accuracy (acc.) and macro-F1 (MF1) in percent, and Cohen's kappa; changes in percentage points and in kappa. "
     f"{POOLED_IS} {MACRO_F1_IS} {INTERVALS_ARE} A resample takes the same subjects plain and smoothed. {UNDEFINED_IS} "
     f"{SOURCE_IS}"

@@ -140,10 +140,13 @@ def _facts(run: dict, record: dict) -> dict[str, str]:
         "Device": environment["device"],
         "Engine": _engine(environment),
         "Threads": environment["threads"],
+        "Remarks": "; ".join(record.get("remarks", [])) or "none",
         "sleepbench": environment["sleepbench"],
         "Python": environment["python"],
         "PyTorch": environment["torch"],
         "NumPy": environment["numpy"],
+        "SciPy": environment.get("scipy", "not recorded"),
+        "scikit-learn": environment.get("scikit_learn", "not recorded"),
         "Platform": environment["platform"],
     }
     return {name: str(value) for name, value in facts.items()}

@@ -17,7 +17,7 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.evaluation import metrics
 from sleepbench.evaluation.claims import Claim, evaluate_claims, load_claims
 from sleepbench.files import read_json, replacing, write_text
-from sleepbench.models import describe
+from sleepbench.models import describe, model_names
 from sleepbench.profiling.conventions import counts_per_epoch
 from sleepbench.stages import STAGES
 
@@ -138,6 +138,9 @@ def title(dataset: str, simulated: bool, text: str) -> str:
 
 
 TRAINED = ("training_epochs", "fewest_trained", "most_trained")
+FITTED_IN_ONE_GO = frozenset(name for name in model_names() if describe(name).kind == "estimator")
+AFTER_THE_DESCRIPTION = frozenset(name for name in model_names() if not describe(name).verified)
+"""Models whose size equals neither a published one nor that of an independent build."""
 
 
 def main_results(runs: pd.DataFrame, published: pd.DataFrame, dataset: str, simulated: bool) -> pd.DataFrame:
@@ -154,8 +157,8 @@ def main_results(runs: pd.DataFrame, published: pd.DataFrame, dataset: str, simu
     folds, each fold's accuracy being its mean over seeds; `accuracy_sd_of_seeds` is of the seeds' means over folds. The
     other metrics are pooled: of the sum of all confusion matrices. `macro_f1_stages` is the number of stages that the
     macro-F1 averages (see `metrics.macro_f1`). `training_epochs` are those of the recipe; a patience ends a training
-    early: `fewest_trained` and `most_trained` are of the trainings as they were. In published rows metrics are as
-    published.
+    early: `fewest_trained` and `most_trained` are of the trainings as they were. All three are absent for a model that
+    is fitted in one go. In published rows metrics are as published.
     """
     runs = complete_runs(runs, dataset, simulated)
     rows = []
@@ -203,14 +206,20 @@ def _measured_row(runs: pd.DataFrame, data: str) -> dict:
         "recipe": first.recipe,
         "folds": f"{runs.fold.nunique()} of {first.folds}",
         "seeds": runs.seed.nunique(),
-        "training_epochs": first.training_epochs,
-        "fewest_trained": runs.trained_epochs.min(),
-        "most_trained": runs.trained_epochs.max(),
+        **_trained_epochs(runs),
         **scores(runs.fold, runs.seed.to_numpy(), confusions(runs)),
         "mark": "measured",
         "source": measured_here(list(runs.run_key)),
         "run_keys": " ".join(runs.run_key),
     }
+
+
+def _trained_epochs(runs: pd.DataFrame) -> dict[str, int]:
+    """The recipe's training epochs, and the fewest and most there were; nothing of a model that is fitted in one go."""
+    if runs.model.iloc[0] in FITTED_IN_ONE_GO:
+        return {}
+    trained = runs.trained_epochs
+    return dict(zip(TRAINED, (runs.training_epochs.iloc[0], trained.min(), trained.max()), strict=True))
 
 
 def measured_here(run_keys: list[str]) -> str:
@@ -323,7 +332,11 @@ def profiled_here(profile: dict) -> str:
     """The source of counts and latency: how many passes were timed where, and of what."""
     latency, length = profile["latency"], profile["operations"]["length"]
     passes = f"{latency['runs']} passes" + (f" of sequences of {length} epochs" if length > 1 else "")
-    size = "" if describe(profile["model"]).verified else "; after the description: its size is held against no other"
+    size = (
+        "; after the description: its size equals no published or independent one"
+        if profile["model"] in AFTER_THE_DESCRIPTION
+        else ""
+    )
     return f"counted and timed here ({passes}), on {latency['hardware']} with torch {latency['torch']}{size}"
 
 
@@ -405,9 +418,11 @@ def fewer_stages(row: pd.Series) -> str:
 def trained(row: pd.Series) -> str:
     """The training epochs of a row's recipe, and how many there were where some trainings ended before."""
     most, fewest, reached = (row[name] for name in TRAINED)
+    if pd.isna(most):
+        return "fitted in one go, nothing of the recipe applies"
     if fewest == most:
-        return f"{most:.0f}"
-    return f"{fewest:.0f}{f' to {reached:.0f}' if reached > fewest else ''} of at most {most:.0f}"
+        return f"{most:.0f} training epochs"
+    return f"{fewest:.0f}{f' to {reached:.0f}' if reached > fewest else ''} of at most {most:.0f} training epochs"
 
 
 def main_results_note(row: pd.Series) -> str:
@@ -417,7 +432,7 @@ def main_results_note(row: pd.Series) -> str:
         over_seeds = shown(row["accuracy_sd_of_seeds"], ".2f")
         sd = "" if over_seeds == DASH else f" (standard deviation of the accuracy over seeds {over_seeds})"
         return (
-            f"{row['source']}; folds {row['folds']}, {seeds}{sd}, {trained(row)} training epochs, "
+            f"{row['source']}; folds {row['folds']}, {seeds}{sd}, {trained(row)}, "
             f"{row['n_epochs']:,.0f} test epochs{fewer_stages(row)}"
         )
     if row["mark"] == "reference":
@@ -449,6 +464,8 @@ MAIN_RESULTS_CAPTION = (
     "Input: the set of channels. By fold: mean ± standard deviation of the fold accuracies in percent. Acc. "
     "(accuracy), MF1 (macro-F1), the F1 of each stage W to REM, in percent, and Cohen's kappa are pooled: computed "
     f"from the sum of the confusion matrices of all folds; with several seeds, the mean over seeds. {MACRO_F1_IS} "
+    "A recipe says how a network is trained; which training epoch is reported is the protocol's choice for all, also "
+    "where the recipe's paper reports another. "
     "Source: measured here; published by the model's authors; or secondary, reported by others. The last two join "
     "folds and average stages as their source does."
 )
