@@ -239,7 +239,7 @@ def test_models_by_the_recipes_of_their_papers_are_compared_as_published(tmp_pat
     assert table.first_recipe.tolist() == [recipe_of[title] for title in table["first"]]
     assert table.second_recipe.tolist() == [recipe_of[title] for title in table.second]
     text = render(tmp_path, directory)["comparisons"]
-    assert ("recipe published (released and " in text) == ("published" in families)
+    assert ("recipes released and " in text) == ("published" in families)
 
 
 def test_models_of_one_recipe_are_not_compared_again_as_published() -> None:

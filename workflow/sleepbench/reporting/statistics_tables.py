@@ -339,20 +339,21 @@ def comparisons_table(comparisons: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparisons_note(row: pd.Series) -> str:
-    """Input, recipe or that of either model, subjects, and how small the p values can get."""
+    """The recipe of either model where that is its own, subjects, and how small the p values can get."""
     first, second = (row[name] for name in RECIPES)
-    own = "" if first == second == row["recipe"] else f" ({first} and {second})"
+    own = "" if first == second == row["recipe"] else f"recipes {first} and {second}; "
     used = ", ".join(
         f"{short} {row[f'{name}_n_subjects'] - row[f'{name}_n_zero']:.0f} (p cannot fall below "
         f"{row[f'{name}_smallest_p']:.2g})"
         for name, short in COMPARED.items()
     )
-    return f"{inputs(row)}{own}; {counted(row['accuracy_n_subjects'], 'subject')}; differences other than zero: {used}"
+    return f"{own}{counted(row['accuracy_n_subjects'], 'subject')}; differences other than zero: {used}"
 
 
 COMPARISONS = Layout(
     columns=(
         PROTOCOL,
+        Column("Input, recipe", lambda row: f"{row['channels']}, {row['recipe']}", "left"),
         Column("First", text("first"), "left"),
         Column("Second", text("second"), "left"),
         *(
