@@ -200,7 +200,7 @@ def _check_checksum(path: Path, expected: str) -> None:
     if found != expected:
         raise BenchmarkError(
             f"{path}: its SHA-256 is {found}, expected {expected} ({path.stat().st_size} bytes); "
-            "move it away and fetch it again"
+            "make verify-data DATASET=<dataset> says how to get the right one"
         )
 
 
