@@ -8,16 +8,17 @@ import pytest
 import torch
 from synthetic_night import CHANNELS, write_night
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sleepbench.data.preparation import load_prepared
 from sleepbench.errors import BenchmarkError
-from sleepbench.models import create_model, describe
+from sleepbench.models import create_model, describe, fused_kernel
 from sleepbench.training import job, loop
 from sleepbench.training.data import EpochSet, epoch_set
 from sleepbench.training.recipes import Recipe
-from sleepbench.training.stack import Stack, _sizes, is_stackable, train_stack
+from sleepbench.training.stack import Stack, _sizes, cross_entropies, is_stackable, train_stack
 from sleepbench.training.timing import Timing
 
 ULW = describe("ulw_sleepnet")
@@ -194,6 +195,14 @@ def test_a_name_of_everything_that_a_step_changes(folds):
     assert all(torch.equal(one, other) for one, other in zip(first, after_a_step(), strict=True))
 
 
+def fill_tables(stack):
+    """Make a stack ready for the first step of a training epoch; the batches of each fold."""
+    batches = [sampler.draw(shuffling) for sampler, shuffling in zip(stack.samplers, stack.shuffling, strict=True)]
+    stack._fill_tables(batches, _sizes(batches), stack._rates(batches))
+    stack.model.train()
+    return batches
+
+
 class Devices(TorchDispatchMode):
     """Notes every operation with a tensor that is not on the device "meta"."""
 
@@ -214,14 +223,54 @@ class Devices(TorchDispatchMode):
 def test_a_step_can_be_captured_on_a_gpu(folds, masked):
     """It stays on the device and reads nothing back: on the device "meta", where no tensor has values, both raise."""
     stack = Stack(fresh(dropout=True).to("meta"), recipe_of(COMMON | {"amsgrad": True}), folds, 5, ULW, Timing())
-    batches = [sampler.draw(shuffling) for sampler, shuffling in zip(stack.samplers, stack.shuffling, strict=True)]
-    stack._fill_tables(batches, _sizes(batches), stack._rates(batches))
-    stack.model.train()
+    fill_tables(stack)
     with Devices() as devices:
         stack._step(masked)
     assert devices.seen > 100 and not devices.elsewhere
     with pytest.raises((RuntimeError, NotImplementedError)):
         stack.at.item()
+
+
+READ_BACK = {"masked_select", "nonzero", "item", "_local_scalar_dense", "_to_cpu", "equal", "unique_dim", "is_nonzero"}
+"""Operators that wait for a GPU, as the shape of what they give, or what the program does next, depends on values."""
+
+
+def operators_of(stack, masked):
+    """Names of all operators that a step runs on the CPU, those within others too."""
+    fill_tables(stack)
+    with fused_kernel.switched_off(), profile(activities=[ProfilerActivity.CPU]) as profiled:
+        stack._step(masked)
+    names = {event.key for event in profiled.key_averages()}
+    return {name.removeprefix("aten::") for name in names if name.startswith("aten::")}
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("settings", [COMMON, RELEASED], ids=["common", "released"])
+def test_no_operator_of_a_step_reads_values_back(folds, settings, masked):
+    """Those of a device "meta" are not all that others have: PyTorch's losses ask for the values elsewhere."""
+    found = operators_of(Stack(fresh(dropout=True), recipe_of(settings), folds, 5, ULW, Timing()), masked)
+    assert len(found) > 30 and {"bmm", "_log_softmax"} <= found
+    assert not found & READ_BACK and not any(name.startswith(("unique", "_unique")) for name in found)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_losses_and_their_gradients_are_those_of_pytorch(smoothing, is_weighted):
+    torch.manual_seed(0)
+    logits = (4 * torch.randn(3, 7, 5, dtype=torch.float64)).requires_grad_()
+    labels = torch.randint(0, 5, (3, 7))
+    labels[1, 4:] = labels[2, 1:] = loop.IGNORED
+    weights = 1 + torch.rand(3, 5, dtype=torch.float64) if is_weighted else torch.ones(3, 5, dtype=torch.float64)
+    expected = torch.stack(
+        [
+            nn.CrossEntropyLoss(weights[i] if is_weighted else None, label_smoothing=smoothing)(logits[i], labels[i])
+            for i in range(3)
+        ]
+    )
+    found = cross_entropies(logits, labels, weights, smoothing)
+    assert torch.allclose(found, expected, rtol=1e-14, atol=0)
+    (of_found,), (of_expected,) = (torch.autograd.grad(losses.sum(), logits) for losses in (found, expected))
+    assert torch.allclose(of_found, of_expected, rtol=0, atol=1e-15)
 
 
 @pytest.fixture

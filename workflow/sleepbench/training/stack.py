@@ -26,11 +26,10 @@ from sleepbench.training.loop import (
     Progress,
     Training,
     check_loss,
-    cross_entropy_of,
     sampler_of,
     scores,
 )
-from sleepbench.training.recipes import Recipe, learning_rate_at
+from sleepbench.training.recipes import Recipe, class_weights_of, learning_rate_at
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 GPU_INFERENCE_BATCH = 128  # of each fold
@@ -122,7 +121,10 @@ class Stack:
         self.networks = leaves | statistics | counters
         self.leaves = list(leaves.values())
         self.adam = _Adam(self.parameters, recipe)
-        self.cross_entropy = [cross_entropy_of(recipe, fold["train"].stage, self.parameters) for fold in sets]
+        weights = [class_weights_of(recipe, fold["train"].stage) for fold in sets]
+        self.class_weights = self.parameters.new_tensor(
+            np.array([np.ones(len(STAGES)) if w is None else w for w in weights])
+        )
 
         self.samplers = [sampler_of(recipe, fold["train"], info) for fold in sets]
         self.shuffling = [torch.Generator().manual_seed(seed) for _ in sets]
@@ -214,7 +216,7 @@ class Stack:
         index, labels, rates = (self.tables[name].index_select(0, self.at)[0] for name in ("index", "labels", "rates"))
         counted = labels != IGNORED if masked else None
         logits = self.model.forward_folds(self.networks, self.signals[index], counted)
-        losses = torch.stack([loss(*own) for loss, *own in zip(self.cross_entropy, logits, labels, strict=True)])
+        losses = cross_entropies(logits, labels, self.class_weights, self.recipe.label_smoothing)
         gradients = torch.autograd.grad(losses.sum(), self.leaves, materialize_grads=True)
         with torch.no_grad():
             gradient = torch.cat([part.flatten(1) for part in gradients], dim=1)
@@ -355,6 +357,23 @@ class _Adam:
         parameters = self.parameters - rate / correction1 * new["first"] / divisor
         for tensor, changed in ((self.parameters, parameters), *((self.state[name], new[name]) for name in new)):
             tensor.copy_(changed if active is None else torch.where(active, changed, tensor))
+
+
+def cross_entropies(logits: Tensor, labels: Tensor, class_weights: Tensor, smoothing: float) -> Tensor:
+    """What `nn.CrossEntropyLoss` gives for each fold, (n_folds,): means over the epochs that are not `IGNORED`.
+
+    `logits` are (n_folds, n, n_classes), `labels` (n_folds, n), `class_weights` (n_folds, n_classes). PyTorch's own
+    picks out the epochs that count, so that the shape of what it computes depends on values: no CUDA graph can hold it.
+    """
+    n_classes = logits.shape[-1]
+    counted = (labels != IGNORED).unsqueeze(-1)
+    is_label = labels.unsqueeze(-1) == torch.arange(n_classes, device=labels.device)
+    weights = class_weights.unsqueeze(1)
+    of_label = is_label * weights
+    target = of_label
+    if smoothing:
+        target = (1 - smoothing) * of_label + smoothing / n_classes * (counted * weights)
+    return -(target * logits.log_softmax(dim=-1)).sum((1, 2)) / of_label.sum((1, 2))
 
 
 def _stacked(tensors: Mapping[str, Tensor], n_folds: int) -> tuple[Tensor, dict[str, Tensor]]:
