@@ -18,7 +18,7 @@ from sleepbench.models import create_model, describe, fused_kernel
 from sleepbench.training import job, loop
 from sleepbench.training.data import EpochSet, epoch_set
 from sleepbench.training.recipes import Recipe
-from sleepbench.training.stack import Stack, _sizes, cross_entropies, is_stackable, train_stack
+from sleepbench.training.stack import Stack, _Adam, _sizes, cross_entropies, is_stackable, train_stack
 from sleepbench.training.timing import Timing
 
 ULW = describe("ulw_sleepnet")
@@ -271,6 +271,22 @@ def test_losses_and_their_gradients_are_those_of_pytorch(smoothing, is_weighted)
     assert torch.allclose(found, expected, rtol=1e-14, atol=0)
     (of_found,), (of_expected,) = (torch.autograd.grad(losses.sum(), logits) for losses in (found, expected))
     assert torch.allclose(of_found, of_expected, rtol=0, atol=1e-15)
+
+
+def test_adam_is_as_exact_as_that_of_pytorch_in_float32():
+    """Its bias correction above all, which is a small difference at first."""
+    torch.manual_seed(0)
+    gradients, rates = 10 * torch.randn(5, 2, 50), torch.full((2, 1), 1e-3, dtype=torch.float64)
+    parameters = torch.zeros(2, 50)
+    adam = _Adam(parameters, recipe_of(RELEASED))
+    theirs = nn.Parameter(torch.zeros(2, 50))
+    optimizer = torch.optim.Adam([theirs], lr=1e-3, eps=1e-7, amsgrad=True)
+    for gradient in gradients:
+        before = parameters.clone(), theirs.detach().clone()
+        adam.step(gradient, rates, None)
+        theirs.grad = gradient.clone()
+        optimizer.step()
+        assert torch.allclose(parameters - before[0], theirs.detach() - before[1], rtol=2e-6, atol=1e-9)
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ class Stack:
         contents = {
             "index": torch.from_numpy(index),
             "labels": torch.from_numpy(labels),
-            "rates": torch.from_numpy(rates).to(self.parameters.dtype),
+            "rates": torch.from_numpy(rates),
             "losses": torch.zeros(sizes.shape, dtype=self.parameters.dtype),
             "step": torch.arange(len(sizes)).unsqueeze(1),
         }
@@ -331,10 +331,11 @@ class _Adam:
         self.parameters, self.recipe = parameters, recipe
         names = ("first", "second", "largest") if recipe.amsgrad else ("first", "second")
         self.state = {name: torch.zeros_like(parameters) for name in names}
-        self.state["steps"] = parameters.new_zeros(len(parameters), 1)
+        # Double, as are PyTorch's: in single precision 1 - 0.999 is wrong by some 1e-5 of it.
+        self.state["steps"] = parameters.new_zeros(len(parameters), 1, dtype=torch.float64)
 
     def step(self, gradient: Tensor, rate: Tensor, active: Tensor | None) -> None:
-        """Change the rows by their gradients (n_rows, n) at their rates (n_rows, 1).
+        """Change the rows by their gradients (n_rows, n) at their rates (n_rows, 1), float64.
 
         Rows that are not `active`, bool (n_rows, 1), stay as they are, whatever their gradient; None: all are.
         """
@@ -353,8 +354,8 @@ class _Adam:
         if recipe.amsgrad:
             divisor = new["largest"] = torch.maximum(self.state["largest"], new["second"])
         correction1, correction2 = 1 - beta1 ** new["steps"], 1 - beta2 ** new["steps"]
-        divisor = divisor.sqrt() / correction2.sqrt() + recipe.epsilon
-        parameters = self.parameters - rate / correction1 * new["first"] / divisor
+        size, root = (rate / correction1).to(gradient.dtype), correction2.sqrt().to(gradient.dtype)
+        parameters = self.parameters - size * new["first"] / (divisor.sqrt() / root + recipe.epsilon)
         for tensor, changed in ((self.parameters, parameters), *((self.state[name], new[name]) for name in new)):
             tensor.copy_(changed if active is None else torch.where(active, changed, tensor))
 
