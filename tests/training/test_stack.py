@@ -1,6 +1,7 @@
 """A stack of folds against the folds trained alone."""
 
-from contextlib import contextmanager, nullcontext
+import itertools
+from copy import copy
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,9 @@ from sleepbench.errors import BenchmarkError
 from sleepbench.models import create_model, describe, fused_kernel
 from sleepbench.training import job, loop
 from sleepbench.training.data import EpochSet, epoch_set
+from sleepbench.training.memory import is_out_of_memory
 from sleepbench.training.recipes import Recipe
-from sleepbench.training.stack import Stack, _Adam, _sizes, cross_entropies, is_stackable, train_stack
+from sleepbench.training.stack import WARM_UP_STEPS, Stack, _Adam, _sizes, cross_entropies, is_stackable, train_stack
 from sleepbench.training.timing import Timing
 
 ULW = describe("ulw_sleepnet")
@@ -289,6 +291,50 @@ def test_adam_is_as_exact_as_that_of_pytorch_in_float32():
         assert torch.allclose(parameters - before[0], theirs.detach() - before[1], rtol=2e-6, atol=1e-9)
 
 
+class Stream:
+    """Stands in for torch.cuda.Stream, which does nothing here but be the current one."""
+
+    default = current = None
+
+    def __init__(self, device=None):
+        pass
+
+    def wait_stream(self, other):
+        assert isinstance(other, Stream)
+
+
+class OnStream:
+    """torch.cuda.stream: the stream that was the current one before is so again only when this is left."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __enter__(self):
+        self.before, Stream.current = Stream.current, self.stream
+
+    def __exit__(self, *of_error):
+        Stream.current = self.before
+
+
+class Capture:
+    """torch.cuda.graph: like the real one, it does not leave its stream when the end of a capture fails."""
+
+    failing_at_begin = failing_at_end = None
+
+    def __init__(self, graph, stream=None):
+        self.stream = OnStream(stream or Stream())
+
+    def __enter__(self):
+        self.stream.__enter__()
+        if Capture.failing_at_begin:
+            raise copy(Capture.failing_at_begin)
+
+    def __exit__(self, *of_error):
+        if Capture.failing_at_end:
+            raise copy(Capture.failing_at_end)
+        self.stream.__exit__(*of_error)
+
+
 @pytest.fixture
 def pretended_graphs(monkeypatch):
     """torch.cuda's part in a capture: a graph whose replay is the step, and streams that do nothing."""
@@ -301,44 +347,94 @@ def pretended_graphs(monkeypatch):
             Graph.replayed += 1
             self.stacks[0]._step(masked)
 
-    class Stream(nullcontext):
-        def wait_stream(self, other):
-            pass
-
-    names = {"CUDAGraph": Graph, "Stream": Stream, "current_stream": Stream, "stream": nullcontext}
-    names |= {"graph": nullcontext, "get_rng_state": lambda device: torch.get_rng_state()}
+    default = Stream()
+    monkeypatch.setattr(Stream, "current", default)
+    monkeypatch.setattr(Stream, "default", default)
+    names = {
+        "CUDAGraph": Graph,
+        "Stream": Stream,
+        "current_stream": lambda device=None: Stream.current,
+        "stream": OnStream,
+    }
+    names |= {"graph": Capture, "get_rng_state": lambda device: torch.get_rng_state()}
     names |= {"set_rng_state": lambda state, device: torch.set_rng_state(state)}
     for name, stand_in in names.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)
     return Graph
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_capture_leaves_everything_as_it_was(folds, pretended_graphs, monkeypatch, fails):
+def failing(monkeypatch, stack, in_step=None, **errors):
+    """Let a capture fail: `at_begin`, `at_end`, or in the step that is captured."""
+    for where, error in errors.items():
+        monkeypatch.setattr(Capture, f"failing_{where}", error)
+    plain, steps = stack._step, itertools.count()
+
+    def step(masked):
+        if in_step and next(steps) == WARM_UP_STEPS:
+            raise copy(in_step)
+        plain(masked)
+
+    stack._step = step
+
+
+REFUSED = RuntimeError("operation not permitted when stream is capturing\nmore")
+INVALID = RuntimeError("operation failed due to a previous error during capture")
+
+
+@pytest.mark.parametrize(
+    ("errors", "reason"),
+    [
+        pytest.param({}, None, id="succeeds"),
+        pytest.param({"at_begin": REFUSED}, REFUSED, id="does not begin"),
+        pytest.param({"in_step": REFUSED}, REFUSED, id="fails in the step"),
+        pytest.param({"in_step": REFUSED, "at_end": INVALID}, INVALID, id="fails in the step and so at its end"),
+        pytest.param({"at_end": torch.AcceleratorError("invalid")}, "invalid", id="fails at its end"),
+        pytest.param({"at_end": RuntimeError()}, "RuntimeError", id="fails without a word"),
+    ],
+)
+def test_a_capture_leaves_everything_as_it_was(folds, pretended_graphs, monkeypatch, errors, reason):
     """The warm-up steps before it do not count, whether it succeeds or not."""
 
     def rows(is_captured):
         lines = []
-        stack = Stack(fresh(dropout=True), recipe_of(RELEASED), folds, 5, ULW, Timing(), lines.append)
+        stack = Stack(fresh(dropout=True), recipe_of(RELEASED), folds[1:], 5, ULW, Timing(), lines.append)
         stack.is_captured = is_captured
         pretended_graphs.stacks[:] = [stack]
+        if is_captured:
+            failing(monkeypatch, stack, **errors)
         return [stack.training_epoch() for _ in range(2)], stack.parameters.clone(), lines
 
-    expected = rows(False)
-    if fails:
-
-        @contextmanager
-        def refused(graph):
-            raise RuntimeError("operation not permitted when stream is capturing\nmore")
-            yield
-
-        monkeypatch.setattr(torch.cuda, "graph", refused)
-    found = rows(True)
+    expected, found = rows(False), rows(True)
     assert found[0] == expected[0] and torch.equal(found[1], expected[1])
-    assert pretended_graphs.replayed == (0 if fails else 18)
-    assert len(found[2]) == fails
-    if fails:
-        assert "no CUDA graph (operation not permitted when stream is capturing): steps are launched" in found[2][0]
+    assert Stream.current is Stream.default
+    assert pretended_graphs.replayed == (0 if reason else 16)
+    assert len(found[2]) == bool(reason)
+    if reason:
+        assert f"no CUDA graph ({str(reason).splitlines()[0]}): steps are launched" in found[2][0]
+
+
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB")
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        {"in_step": OUT_OF_MEMORY},
+        {"in_step": OUT_OF_MEMORY, "at_end": INVALID},
+        {"at_begin": torch.AcceleratorError("CUDA error: out of memory")},
+        {"in_step": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")},
+    ],
+)
+def test_a_capture_without_memory_is_not_one_that_is_refused(folds, pretended_graphs, monkeypatch, errors):
+    """Steps launched one by one would need as much."""
+    recipe, lines = recipe_of(RELEASED), []
+    stack = Stack(fresh(), recipe, folds[1:], 5, ULW, Timing(), lines.append)
+    stack.is_captured = True
+    failing(monkeypatch, stack, **errors)
+    without = pytest.raises(BenchmarkError, match="has too little memory for batches of 8")
+    with without, job._memory_explained(recipe, 10, torch.device("cpu")):
+        stack.training_epoch()
+    assert not lines and Stream.current is Stream.default
 
 
 def test_a_gpu_without_memory_says_what_to_lower(monkeypatch):
@@ -351,3 +447,23 @@ def test_a_gpu_without_memory_says_what_to_lower(monkeypatch):
     alone = pytest.raises(BenchmarkError, match="leave the GPU to this job alone")
     with alone, job._memory_explained(recipe, 1, torch.device("cpu")):
         raise torch.OutOfMemoryError
+    with pytest.raises(RuntimeError, match="another"), job._memory_explained(recipe, 1, torch.device("cpu")):
+        raise RuntimeError("another")
+
+
+def test_a_lack_of_memory_is_seen_however_it_is_said():
+    def raised(error, cause=None, handled=None):
+        try:
+            try:
+                raise handled or ValueError
+            except (ValueError, RuntimeError):
+                raise error from cause
+        except RuntimeError as caught:
+            return caught
+
+    assert is_out_of_memory(raised(torch.OutOfMemoryError()))
+    assert is_out_of_memory(raised(torch.AcceleratorError("CUDA error: out of memory\nmore")))
+    assert is_out_of_memory(raised(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling")))
+    assert is_out_of_memory(raised(RuntimeError("invalid"), handled=torch.OutOfMemoryError()))
+    assert is_out_of_memory(raised(RuntimeError("invalid"), cause=torch.OutOfMemoryError()))
+    assert not is_out_of_memory(raised(RuntimeError("invalid"), cause=KeyError("other")))

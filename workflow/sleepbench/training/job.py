@@ -31,6 +31,7 @@ from sleepbench.training.checkpoints import Checkpoint
 from sleepbench.training.data import EpochSet, epoch_set
 from sleepbench.training.engines import arrangement_of
 from sleepbench.training.loop import Estimator, Training, predict_probabilities, train, use_device
+from sleepbench.training.memory import is_out_of_memory
 from sleepbench.training.recipes import Recipe
 from sleepbench.training.runs import is_finished, run_key, training_key, training_settings
 from sleepbench.training.stack import is_stackable, train_stack
@@ -161,7 +162,9 @@ def _memory_explained(recipe: Recipe, n_folds: int, device: torch.device) -> Ite
     """A GPU's out-of-memory says what was asked of it, and what to lower; nothing is lowered for the user."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         fewer = (
             f"set training.folds_per_job below {n_folds}, which leaves the folds and their recipe as they are; or"
             if n_folds > 1

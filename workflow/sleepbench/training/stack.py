@@ -29,6 +29,7 @@ from sleepbench.training.loop import (
     sampler_of,
     scores,
 )
+from sleepbench.training.memory import is_out_of_memory
 from sleepbench.training.recipes import Recipe, class_weights_of, learning_rate_at
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
@@ -229,24 +230,25 @@ class Stack:
     def _capture(self, masked: bool) -> None:
         """Make a CUDA graph of the step, and leave everything as it was; without one, steps are run as on a CPU."""
         before, drawing = [tensor.clone() for tensor in self._tensors()], torch.cuda.get_rng_state(self.device)
-        graph = torch.cuda.CUDAGraph()
+        graph, stream, current = torch.cuda.CUDAGraph(), torch.cuda.Stream(), torch.cuda.current_stream()
+        stream.wait_stream(current)
         try:
-            self.at.zero_()
-            stream = torch.cuda.Stream(self.device)
-            stream.wait_stream(torch.cuda.current_stream(self.device))
+            # torch.cuda.graph leaves its stream only if the capture ends well; this block does in any case.
             with torch.cuda.stream(stream):
+                self.at.zero_()
                 for _ in range(min(WARM_UP_STEPS, len(self.tables["index"]))):
                     self._step(masked)
-            torch.cuda.current_stream(self.device).wait_stream(stream)
-            self.at.zero_()
-            with torch.cuda.graph(graph):
-                self._step(masked)
+                self.at.zero_()
+                with torch.cuda.graph(graph, stream=stream):
+                    self._step(masked)
             self.graphs[masked] = graph
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             self.is_captured = False
-            self.report(f"Warning: no CUDA graph ({str(error).splitlines()[0]}): steps are launched one by one, slower")
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            self.report(f"Warning: no CUDA graph ({reason}): steps are launched one by one, slower")
+        current.wait_stream(stream)
         for tensor, old in zip(self._tensors(), before, strict=True):
             tensor.copy_(old)
         torch.cuda.set_rng_state(drawing, self.device)
