@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from threading import BrokenBarrierError
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from sleepbench.estimate import (
     stages_of,
 )
 from sleepbench.timed_steps import Rates, Work, time_side_by_side, time_work
+from sleepbench.training.stack import Stack
 
 ROOT = Path(__file__).parents[1]
 ULW = Network("ulw_sleepnet", "four", "released")
@@ -156,6 +158,40 @@ def test_folds_that_train_as_one_stack_are_timed_as_one(config, monkeypatch):
     work = Work("ulw_sleepnet", 1, "common", config["recipes"]["common"], n_folds=3)
     rates = time_work(work, 1, "fast", "cpu", 0.02, 1.5)
     assert 0 < rates.train_s < 1 and 0 < rates.evaluate_s < 1 and rates.start_s == 0.5
+
+
+def test_what_a_stack_does_once_is_not_taken_for_its_steps(config, monkeypatch):
+    """On a clock by which CUDA graphs take 30 s to capture, the first evaluation 5 s more, and a step 1/16 s."""
+    clock, replays = SimpleNamespace(now=0.0), []
+
+    def spend(seconds):
+        clock.now += seconds
+
+    def replay():
+        replays[-1] += 1
+        spend(1 / 16)
+
+    def capture(stack, masked):
+        replays.append(0)
+        spend(30)
+        stack.graphs[masked] = SimpleNamespace(replay=replay)
+
+    def evaluate(stack, name):
+        spend(sum(map(len, stack.positions[name])) / 1024 + (5 if stack.completed == 1 else 0))
+        return [{"loss": 1.0, "accuracy": 0.5} for _ in stack.sets]
+
+    monkeypatch.setattr("sleepbench.timed_steps.NIGHT", 48)
+    monkeypatch.setattr("sleepbench.training.stack.DEVICES", ("cpu",))
+    pretended = SimpleNamespace(monotonic=lambda: clock.now, time=lambda: clock.now)
+    monkeypatch.setattr("sleepbench.training.timing.time", pretended)
+    monkeypatch.setattr(Stack, "is_captured", property(lambda stack: True, lambda stack, value: None), raising=False)
+    monkeypatch.setattr(Stack, "_capture", capture)
+    monkeypatch.setattr(Stack, "evaluate", evaluate)
+    recipe = config["recipes"]["common"]
+    rates = time_work(Work("ulw_sleepnet", 1, "common", recipe, n_folds=3), 1, "fast", "cpu", 1.0, 1.5)
+    assert rates.train_s == pytest.approx(1 / 16 / (3 * recipe["batch_size"]))
+    assert rates.evaluate_s == pytest.approx(1 / 1024)
+    assert [n / 2 for n in replays] == [1, 2, 16]  # each once to warm up, then timed: the last for a second
 
 
 def test_folds_of_a_job_are_those_of_the_workflow(config, monkeypatch):
