@@ -14,6 +14,7 @@ from sleepbench.training import loop
 from sleepbench.training.data import epoch_set
 from sleepbench.training.loop import evaluate, predict_probabilities, train
 from sleepbench.training.recipes import Recipe, learning_rate_at
+from sleepbench.training.sequences import Sampler
 
 PLAIN = {"learning_rate": 1e-2, "schedule": "constant", "batch_size": 10, "training_epochs": 3}
 
@@ -104,6 +105,21 @@ def test_cycles_of_a_model_of_sequences_end_where_the_learning_rate_jumps(sets, 
     assert len(set(np.diff(steps_done))) > 1
     last_jump = max(step for step in range(1, len(rates)) if rates[step] > rates[step - 1])
     assert training.selected["cycle_end"] == sum(done <= last_jump for done in steps_done)
+
+
+@pytest.mark.parametrize(
+    ("name", "balanced", "draws"), [("of_epochs", 0, 1), ("of_epochs", 1, 1), ("of_windows", 0, 9)]
+)
+def test_batches_are_drawn_ahead_only_where_their_number_varies(sets, monkeypatch, name, balanced, draws):
+    cycles = {"schedule": "cosine_restarts", "first_cycle_steps": 7, "cycle_multiplier": 2, "training_epochs": 9}
+    recipe = Recipe.from_config("r", PLAIN | cycles | {"balanced_sampling": bool(balanced)})
+    sampler, plain, numbers = loop.sampler_of(recipe, sets["train"], describe(name)), Sampler.draw, []
+    shuffling = torch.Generator().manual_seed(3)
+    expected = np.cumsum([len(sampler.draw(shuffling)) for _ in range(9)])
+    monkeypatch.setattr(Sampler, "draw", lambda *a: numbers.append(plain(*a)) or numbers[-1])
+    found = loop.training_epochs_before_cycle_ends(recipe, sampler, 3)
+    assert len(numbers) == draws
+    assert found == {sum(expected <= steps) for steps in (7, 21, 49, 105) if expected[0] <= steps <= expected[-1]}
 
 
 def test_every_epoch_of_a_sequence_counts_once_in_loss_and_accuracy(sets):

@@ -250,11 +250,12 @@ def sampler_of(recipe: Recipe, epochs: EpochSet, info: ModelInfo) -> Sampler:
 
 
 def training_epochs_before_cycle_ends(recipe: Recipe, sampler: Sampler, seed: int) -> frozenset[int]:
-    """What "cycle_end" selects among. Drawn ahead: training epochs of sequences vary in their number of batches."""
+    """What "cycle_end" selects among; training epochs that vary in their number of batches are drawn ahead."""
     if recipe.schedule != "cosine_restarts":
         return frozenset()
-    shuffling = torch.Generator().manual_seed(seed)
-    steps_done = list(accumulate(len(sampler.draw(shuffling)) for _ in range(recipe.training_epochs)))
+    shuffling, n = torch.Generator().manual_seed(seed), recipe.training_epochs
+    n_batches = [len(sampler.draw(shuffling)) for _ in range(n if sampler.varies else 1)]
+    steps_done = list(accumulate(n_batches if sampler.varies else n_batches * n))
     return epochs_before_cycle_ends(cycle_ends(recipe, steps_done[-1]), steps_done)
 
 

@@ -80,6 +80,11 @@ class Sampler:
     length: int | None
     balanced: bool
 
+    @property
+    def varies(self) -> bool:
+        """Whether the number of batches differs between training epochs: as sequences are cut anew, theirs does."""
+        return self.length is not None
+
     def draw(self, generator: torch.Generator) -> list[Batch]:
         """The batches of one training epoch."""
         drawn = self._single_epochs(generator) if self.length is None else self._sequences(generator)
