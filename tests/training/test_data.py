@@ -50,6 +50,15 @@ def test_any_channels_of_any_epochs_are_those_of_the_files(tmp_path, channels):
     batch = epochs.signals(asked)
     assert batch.dtype == np.float32 and batch.flags.c_contiguous and type(batch) is np.ndarray
     assert (batch == signals[recording[asked], row[asked]][:, :, channels]).all()
+    for rows in ([2, 3, 4, 5], [0, 1, 6], [3], []):
+        kept = epochs.stored(1, np.array(rows, int))
+        assert (kept == signals[1, rows][:, channels]).all() and type(kept) is np.ndarray
+
+
+def test_what_is_stored_side_by_side_is_not_copied(nights):
+    night = load_prepared(nights["SC4001"])
+    epochs = epoch_set([night], CHANNELS, "standard")
+    assert np.shares_memory(epochs.stored(0, np.arange(3, 20)), night.signals)
 
 
 def test_no_recordings_make_an_empty_set():

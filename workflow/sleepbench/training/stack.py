@@ -9,7 +9,9 @@ fold; where a fold's batch is smaller, or it has none left, the epochs that fill
 a batch is not changed by the step. On a GPU the step is replayed as a CUDA graph.
 """
 
+import functools
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -393,19 +395,18 @@ def _load(sets: Iterable[dict[str, EpochSet]], like: Tensor) -> tuple[Tensor, Ca
     They are of the type of `like`, on its device.
     """
     every = [epochs for fold in sets for epochs in fold.values() if len(epochs)]
-    rows, recordings = {}, {}
+    rows, stored = {}, {}
     for epochs in every:
         for i, prepared in enumerate(epochs.recordings):
             rows[prepared.id] = np.union1d(rows.get(prepared.id, []), epochs.row[epochs.recording == i]).astype(int)
-            recordings[prepared.id] = prepared
+            stored[prepared.id] = functools.partial(epochs.stored, i)
     bounds = np.cumsum([0, *map(len, rows.values())])
     start = dict(zip(rows, bounds[:-1].tolist(), strict=True))
-    channels = every[0].channels
-    signals = like.new_empty(bounds[-1], len(channels), SAMPLES_PER_EPOCH)
-    for id, own in rows.items():
-        zeros = np.zeros(len(own), np.int64)
-        of_recording = EpochSet((recordings[id],), channels, recording=zeros, row=own, stage=zeros)
-        signals[start[id] : start[id] + len(own)] = torch.from_numpy(of_recording.signals(np.arange(len(own))))
+    signals = like.new_empty(bounds[-1], len(every[0].channels), SAMPLES_PER_EPOCH)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # is only read
+        for id, own in rows.items():
+            signals[start[id] : start[id] + len(own)] = torch.from_numpy(stored[id](own))
 
     def position_of(epochs: EpochSet) -> np.ndarray:
         position = np.empty(len(epochs), np.int64)
