@@ -19,7 +19,7 @@ from sleepbench.models import create_model, describe, fused_kernel
 from sleepbench.training import job, loop
 from sleepbench.training.data import EpochSet, epoch_set
 from sleepbench.training.memory import is_out_of_memory
-from sleepbench.training.recipes import Recipe
+from sleepbench.training.recipes import Recipe, learning_rate_at
 from sleepbench.training.stack import WARM_UP_STEPS, Stack, _Adam, _sizes, cross_entropies, is_stackable, train_stack
 from sleepbench.training.timing import Timing
 
@@ -111,6 +111,58 @@ def test_losses_agree_in_float32(folds):
         expected, found = ([row["train_loss"] for row in training.history] for training in (one, other))
         assert found[0] == pytest.approx(expected[0], abs=1e-4)
         assert found == pytest.approx(expected, abs=2e-3)
+
+
+def plain_steps(fold, recipe, batches, dtype=torch.float32):
+    """Of one network in the reference arrangement: the loss of each batch, and the gradient (n,) of the last."""
+    model, losses = fresh(dtype).train(), []
+    optimizer = torch.optim.Adam(model.parameters(), eps=recipe.epsilon, amsgrad=recipe.amsgrad)
+    for step, batch in enumerate(batches):
+        optimizer.param_groups[0]["lr"] = learning_rate_at(recipe, step)
+        optimizer.zero_grad()
+        stage = torch.from_numpy(fold["train"].stage[batch.epochs])
+        signals = torch.from_numpy(fold["train"].signals(batch.epochs)).to(dtype)
+        loss = nn.functional.cross_entropy(model(signals), stage)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+
+SEVENS = recipe_of(RELEASED | {"batch_size": 7})
+"""72, 61 and 37 epochs are 11, 9 and 6 batches: from the sixth step on not all folds have a whole one."""
+
+
+def test_losses_of_ten_steps_agree_in_float32_as_a_gpu_arranges_them(folds):
+    stack, masked = Stack(fresh(), SEVENS, folds, 5, ULW, Timing()), []
+    plain, batches = stack._step, fill_tables(stack)
+    stack._step = lambda is_masked: masked.append(is_masked) or plain(is_masked)
+    for generator in stack.shuffling:
+        generator.manual_seed(5)
+    with fused_kernel.switched_off():
+        stack.training_epoch()
+    assert masked == 5 * [False] + 6 * [True]
+    for i, own in enumerate(batches):
+        found = stack.tables["losses"][: len(own), i].tolist()[:10]
+        assert found == pytest.approx(plain_steps(folds[i], SEVENS, own[:10])[0], abs=1e-4)
+
+
+@pytest.mark.parametrize(("step", "sizes"), [(0, [7, 7, 7]), (5, [7, 7, 2])])
+def test_gradients_of_a_step_agree_in_float32_as_a_gpu_arranges_them(folds, step, sizes):
+    """With exact ones: by rounding alone either arrangement may take another of two values for the larger."""
+    stack, gradients = Stack(fresh(), SEVENS, folds, 5, ULW, Timing()), []
+    batches = fill_tables(stack)
+    assert [len(own[step].epochs) for own in batches] == sizes
+    stack.at.fill_(step)
+    stack.adam.step = lambda gradient, rate, active: gradients.append(gradient)
+    with fused_kernel.switched_off():
+        stack._step(masked=min(sizes) < 7)
+    # The bias of a convolution that feeds a batch norm has no gradient but rounding.
+    is_none, named = ("main1.pointwise.bias", "main2.pointwise.bias"), fresh().named_parameters()
+    compared = torch.cat([torch.full((p.numel(),), not name.endswith(is_none)) for name, p in named])
+    for i, own in enumerate(batches):
+        expected = plain_steps(folds[i], SEVENS, own[step : step + 1], torch.float64)[1]
+        assert (gradients[0][i] - expected)[compared].abs().max() < 1e-4 * expected.abs().max()
 
 
 def test_nothing_is_validated_where_no_fold_has_validation_subjects(folds):
