@@ -306,6 +306,35 @@ def test_a_stack_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, nigh
         assert contents(tmp_path / "killed" / fold) == contents(tmp_path / "whole" / fold)
 
 
+def test_a_stack_killed_between_its_finished_folds_trains_none_again(folds, nights, tmp_path):
+    """Folds are put in their places one by one; here it is killed after the first, and again after the second."""
+    whole, killed = (arguments(folds, nights, tmp_path / name) | {"folds": [0, 1, 2]} for name in ("whole", "killed"))
+    in_a_process(whole, stacks=True)
+    homes = [tmp_path / "killed" / f"fold-{fold}" for fold in range(3)]
+    of_a_fold = len(read_json(tmp_path / "whole" / "fold-0" / "training.json")["runs"]) + 1  # metrics and a record
+    in_a_process(killed, kill_at=("replace", RECIPE["training_epochs"] + 3 * of_a_fold + 2), stacks=True)
+    for there, kill_at in ((1, ("replace", 2 * of_a_fold + 2)), (2, None)):
+        assert [home.exists() for home in homes] == [True, there == 2, False]
+        before = {path: path.stat().st_mtime_ns for home in homes for path in home.rglob("*")}
+        output = in_a_process(killed, kill_at, stacks=True)
+        assert "goes on after training epoch 3," in output and "training epoch 1/3" not in output
+        assert output.count("finished before") == there
+        assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert not list((tmp_path / "killed").glob(".*"))
+    for home in homes:
+        assert contents(home) == contents(tmp_path / "whole" / home.name)
+        assert read_json(home / "training.json")["environment"]["stacked_folds"] == [0, 1, 2]
+
+
+def test_a_checkpoint_of_other_folds_is_no_use_to_those_that_are_left(folds, nights, tmp_path):
+    out = arguments(folds, nights, tmp_path / "out")
+    in_a_process(out | {"folds": [0, 1, 2]}, kill_at=("lap", 12), stacks=True)
+    in_a_process(out | {"folds": [1], "code_sha256": "d"})
+    output = in_a_process(out | {"folds": [0, 1, 2], "code_sha256": "d"}, stacks=True)
+    assert "fold 1: finished before" in output and "2 folds as one stack" in output and "goes on" not in output
+    assert not list((tmp_path / "out").glob(".*"))
+
+
 def test_missing_gpu_is_an_error_that_says_what_to_set(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BenchmarkError, match=r"training\.device is 'cuda', but torch finds no GPU"):

@@ -81,9 +81,10 @@ def train_group(
             }
             for fold in folds
         }
-        waiting = _unfinished(document, records, directory, prepared)
-        started = psutil.Process().create_time()
         together = receipt.with_name(f".{receipt.stem}.checkpoint")
+        to_train = _to_train(records, directory, together, use)
+        waiting = _folds(document, {fold: records[fold] for fold in to_train}, directory, prepared)
+        started = psutil.Process().create_time()
         if len(waiting) > 1 and is_stackable(info, of_recipe, engine, use.device):
             with _memory_explained(of_recipe, len(waiting), use.device):
                 _train_stack(waiting, of_recipe, info, use, together, Timing(started))
@@ -117,25 +118,38 @@ class _Fold:
     sets: dict[str, EpochSet]
 
 
-def _unfinished(
-    document: dict, records: dict[int, dict], directory: Path, prepared: Callable[[str], Path]
-) -> list[_Fold]:
-    """The folds that are not there yet; `records` has what is known of each before it is trained."""
-    recording = functools.cache(lambda id: load_prepared(prepared(id)))
-    unfinished = []
+def _to_train(records: dict[int, dict], directory: Path, together: Path, use: _Use) -> list[int]:
+    """The folds that are not there yet; `records` has what is known of each before it is trained.
+
+    All of them where a stack of all was killed as it put one after the other in its place: its checkpoint, at
+    `together`, is no use to a stack of fewer. What is there is left as it is.
+    """
+    waiting = []
     for number, record in records.items():
-        settings, target = record["settings"], _directory_of(directory, number)
-        if is_finished(target, settings, record["code_sha256"]):
+        target = _directory_of(directory, number)
+        if is_finished(target, record["settings"], record["code_sha256"]):
             print(f"fold {number}: finished before with the same settings and code, kept", flush=True)
             _checkpoint_path(target).unlink(missing_ok=True)  # of a process killed between the two
-            continue
-        split = folds_of(document)[number]
+        else:
+            waiting.append(number)
+    is_cut_short = 0 < len(waiting) < len(records)
+    if is_cut_short and Checkpoint(together, _identity(list(records.values()), use), lambda line: None).load():
+        return list(records)
+    return waiting
+
+
+def _folds(document: dict, records: dict[int, dict], directory: Path, prepared: Callable[[str], Path]) -> list[_Fold]:
+    """The folds that `records` are of, with their epochs."""
+    recording = functools.cache(lambda id: load_prepared(prepared(id)))
+    folds = []
+    for number, record in records.items():
+        settings, split = record["settings"], folds_of(document)[number]
         sets = {
             name: epoch_set([recording(id) for id in ids], settings["channels"], settings["window"])
             for name, ids in (("train", split.train), ("validation", split.validation), ("test", split.test))
         }
-        unfinished.append(_Fold(number, target, record, sets))
-    return unfinished
+        folds.append(_Fold(number, _directory_of(directory, number), record, sets))
+    return folds
 
 
 def _directory_of(directory: Path, fold: int) -> Path:
@@ -179,7 +193,7 @@ def _memory_explained(recipe: Recipe, n_folds: int, device: torch.device) -> Ite
 
 def _train_alone(fold: _Fold, recipe: Recipe, info: ModelInfo, use: _Use, timing: Timing) -> None:
     settings = fold.record["settings"]
-    checkpoint = Checkpoint(_checkpoint_path(fold.target), _identity([fold], use), _say)
+    checkpoint = Checkpoint(_checkpoint_path(fold.target), _identity([fold.record], use), _say)
     print(f"fold {fold.number}: {_counts(fold)} epochs, on {use.device}", flush=True)
     model = _fresh_model(info, settings, use)
     if info.kind == "network":
@@ -198,7 +212,7 @@ def _train_alone(fold: _Fold, recipe: Recipe, info: ModelInfo, use: _Use, timing
 def _train_stack(
     folds: list[_Fold], recipe: Recipe, info: ModelInfo, use: _Use, checkpoint_path: Path, timing: Timing
 ) -> None:
-    checkpoint = Checkpoint(checkpoint_path, _identity(folds, use), _say)
+    checkpoint = Checkpoint(checkpoint_path, _identity([fold.record for fold in folds], use), _say)
     for fold in folds:
         print(f"fold {fold.number}: {_counts(fold)} epochs", flush=True)
     print(f"{len(folds)} folds as one stack, on {use.device}", flush=True)
@@ -225,12 +239,12 @@ def _counts(fold: _Fold) -> str:
     return ", ".join(f"{name} {len(epochs)}" for name, epochs in fold.sets.items())
 
 
-def _identity(folds: list[_Fold], use: _Use) -> dict:
-    """What a training must share with a checkpoint to end with the same bytes."""
+def _identity(records: list[dict], use: _Use) -> dict:
+    """What a training of the folds that `records` are of must share with a checkpoint to end with the same bytes."""
     here = {"device": use.device.type, "threads": use.threads, "engine": use.engine, "arrangement": use.arrangement}
     here["torch"] = str(torch.__version__)
-    settings = [fold.record["settings"] for fold in folds]
-    return {"settings": sha256_of_json(settings), "code_sha256": folds[0].record["code_sha256"], **here}
+    settings = [record["settings"] for record in records]
+    return {"settings": sha256_of_json(settings), "code_sha256": records[0]["code_sha256"], **here}
 
 
 def _write_folds(
@@ -240,10 +254,16 @@ def _write_folds(
     environment: dict,
     spent: dict,
 ) -> None:
-    """Put finished folds in their places, whole; `predict` gives a test set's probabilities for a state_dict."""
+    """Put finished folds in their places, whole; `predict` gives a test set's probabilities for a state_dict.
+
+    What a process that was killed had put in its place already is left as it is.
+    """
     partial = {fold.number: fold.target.with_name(f".{fold.target.name}.partial") for fold in folds}
     try:
         for fold, training, own in zip(folds, trainings, predict, strict=True):
+            if is_finished(fold.target, fold.record["settings"], fold.record["code_sha256"]):
+                del partial[fold.number]
+                continue
             record = fold.record | {
                 "n_epochs": {name: len(epochs) for name, epochs in fold.sets.items()},
                 "environment": environment,
@@ -253,8 +273,9 @@ def _write_folds(
             shutil.rmtree(partial[fold.number], ignore_errors=True)  # of a process that was killed
             _write_files(partial[fold.number], record, training, own, fold.sets["test"])
         for fold in folds:
-            shutil.rmtree(fold.target, ignore_errors=True)
-            partial[fold.number].replace(fold.target)
+            if fold.number in partial:
+                shutil.rmtree(fold.target, ignore_errors=True)
+                partial[fold.number].replace(fold.target)
     finally:
         for directory in partial.values():
             shutil.rmtree(directory, ignore_errors=True)
