@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from sleepbench.models import create_model, describe
+from sleepbench.models import create_model, describe, fused
 from sleepbench.models.fused import arrangement
 from sleepbench.training.engines import ENGINES, arrangement_of, forward_of
 
@@ -43,6 +43,21 @@ def test_engines_agree_in_float64_over_fifty_steps():
         if not name.endswith(NO_GRADIENT):
             assert torch.allclose(value, reference_state[name], rtol=0, atol=1e-6), name
     assert fast[-1] != fast[0]
+
+
+@pytest.mark.parametrize("n_samples", [3000, 2998, 2999, 3001, 5])
+def test_gradients_are_the_same_with_the_operators_that_a_gpu_is_given(monkeypatch, n_samples):
+    x, stage = torch.randn(3, 2, n_samples, dtype=torch.float64), torch.tensor([0, 3, 1])
+
+    def gradients(engine):
+        model = without_dropout(torch.float64)
+        nn.functional.cross_entropy(forward_of(model, engine)(x), stage).backward()
+        return {name: p.grad for name, p in model.named_parameters() if not name.endswith(NO_GRADIENT)}
+
+    expected = gradients("reference")
+    monkeypatch.setattr(fused, "_is_held_up_by_memory", lambda x: True)
+    for name, gradient in gradients("fast").items():
+        assert torch.allclose(gradient, expected[name], rtol=1e-9, atol=1e-11), name
 
 
 def test_losses_agree_in_float32():

@@ -135,7 +135,7 @@ class _ConvNormReluPool(torch.autograd.Function):
             rows[:, 1, ..., -1] = -torch.inf
         larger = torch.maximum(rows[:, 0], rows[:, 1])
         scale = gamma.abs() * inverse
-        pooled = (larger * _spread(scale)).add_(_spread(beta - scale * mean)).relu_()
+        pooled = _affine(larger, _spread(scale), _spread(beta - scale * mean)).relu_()
         ctx.save_for_backward(patches, matrix, rows, larger, pooled, mean, inverse, scale, sign, counted)
         ctx.time, ctx.n = time, n
         mean = mean * sign
@@ -147,19 +147,16 @@ class _ConvNormReluPool(torch.autograd.Function):
         patches, matrix, rows, larger, pooled, mean, inverse, scale, sign, counted = ctx.saved_tensors
         n_folds, _, n_outputs, n_signals, half = rows.shape
         n = ctx.n if counted is None else ctx.n.to(rows.dtype)
-        gradient = gradient * (pooled > 0)
+        gradient = torch.ops.aten.threshold_backward(gradient, pooled, 0)
         of_beta = gradient.sum((-2, -1))
         of_gamma = (torch.linalg.vecdot(gradient, larger).sum(-1) - of_beta * mean) * inverse
         # The norm takes from a gradient its mean and its projection on the standardised values: slope * row + level.
         slope = -scale * inverse * of_gamma / n
         level = -scale * of_beta / n - slope * mean
-        gradient.mul_(_spread(scale))
-        of_even = gradient * (rows[:, 0] >= rows[:, 1])  # a tie goes to the first, as in PyTorch's pooling
+        is_even = rows[:, 0] >= rows[:, 1]  # a tie goes to the first, as in PyTorch's pooling
         if ctx.time % 2:
             rows[:, 1, ..., -1] = 0
-        of_rows = torch.empty_like(rows)
-        torch.mul(rows[:, 0], _spread(slope), out=of_rows[:, 0]).add_(of_even).add_(_spread(level))
-        torch.mul(rows[:, 1], _spread(slope), out=of_rows[:, 1]).add_(gradient.sub_(of_even)).add_(_spread(level))
+        of_rows = _gradient_of_rows(rows, gradient, is_even, _spread(scale), _spread(slope), _spread(level))
         if ctx.time % 2:
             of_rows[:, 1, ..., -1] = 0
         if counted is not None:  # the norm's statistics do not depend on the others
@@ -171,18 +168,52 @@ class _ConvNormReluPool(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             of_patches = torch.bmm(matrix.mT, of_rows).view(n_folds, 4, -1, n_signals, half)
             before, even, odd, after = of_patches.unbind(1)
-            even[..., 1:] += after[..., :-1]
-            odd[..., :-1] += before[..., 1:]
             of_x = gradient.new_empty(*even.shape[:-1], ctx.time)
-            of_x[..., 0::2], of_x[..., 1::2] = even, odd[..., : ctx.time // 2]
+            of_x[..., 0] = even[..., 0]
+            torch.add(even[..., 1:], after[..., :-1], out=of_x[..., 2::2])
+            torch.add(odd[..., :-1], before[..., 1:], out=of_x[..., 1 : 2 * half - 1 : 2])
+            if ctx.time % 2 == 0:
+                of_x[..., -1] = odd[..., -1]
         return of_x, of_kernel, of_gamma * sign, of_beta, None, None
+
+
+def _is_held_up_by_memory(x: Tensor) -> bool:
+    """Whether a pass over the values costs more than what is done in it: on a GPU.
+
+    On a CPU some operators that do more in a pass are not vectorised, and take three times as long.
+    """
+    return x.device.type != "cpu"
+
+
+def _affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """x * scale + shift, in memory of its own."""
+    return torch.addcmul(shift, x, scale) if _is_held_up_by_memory(x) else (x * scale).add_(shift)
+
+
+def _gradient_of_rows(
+    rows: Tensor, gradient: Tensor, is_even: Tensor, scale: Tensor, slope: Tensor, level: Tensor
+) -> Tensor:
+    """rows * slope + level, and gradient * scale in the even rows where `is_even`, else in the odd ones.
+
+    `rows` are (n_folds, 2, n_outputs, n_signals, half); the others lack the second axis, and `gradient` is overwritten.
+    """
+    found = torch.empty_like(rows)
+    if _is_held_up_by_memory(rows):
+        gradient = _affine(gradient, scale, level)
+        torch.where(is_even, gradient, level, out=found[:, 0])
+        torch.where(is_even, level, gradient, out=found[:, 1])
+        return found.addcmul_(rows, slope.unsqueeze(1))
+    of_even = gradient.mul_(scale) * is_even
+    torch.mul(rows[:, 0], slope, out=found[:, 0]).add_(of_even).add_(level)
+    torch.mul(rows[:, 1], slope, out=found[:, 1]).add_(gradient.sub_(of_even)).add_(level)
+    return found
 
 
 def _sums_of_squares(rows: Tensor) -> Tensor:
     """Over the last axis, without a copy of the squares."""
-    if rows.device.type == "cpu":
-        return torch.linalg.vecdot(rows, rows)
-    return torch.linalg.vector_norm(rows, dim=-1).square()  # vecdot would be thousands of small matrix products
+    if _is_held_up_by_memory(rows):
+        return torch.linalg.vector_norm(rows, dim=-1).square()  # vecdot would be thousands of small matrix products
+    return torch.linalg.vecdot(rows, rows)
 
 
 def _n_values(x: Tensor, counted: Tensor | None) -> int | Tensor:
