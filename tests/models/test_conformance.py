@@ -8,6 +8,7 @@ independent build, or by hand; full or as printed. Macs are of an epoch or of a 
 import importlib
 import inspect
 import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,30 @@ SIZES = pd.read_csv(Path(__file__).parents[1] / "reference" / "model_sizes.csv",
 STEPS = 400
 SLEEP_EDF_CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental")
 
+
+def numbers_of_channels(name: str) -> list[int]:
+    """The smallest and the largest that a model supports, and that of its paper: the code may branch on it."""
+    info = models.describe(name)
+    return sorted({min(info.supported_channels), len(info.published_channels), max(info.supported_channels)})
+
+
+def on_channels(names: Sequence[str]) -> pytest.MarkDecorator:
+    """A test's arguments `name` and `n_channels`, as in `msa_cnn_small-1`."""
+    cases = [(name, n_channels) for name in names for n_channels in numbers_of_channels(name)]
+    return pytest.mark.parametrize(("name", "n_channels"), cases)
+
+
+def run(check: Callable[..., None], name: str) -> None:
+    """`check` of this module on one model, on each of its numbers of channels where the check takes them."""
+    if "n_channels" not in inspect.signature(check).parameters:
+        return check(name)
+    for n_channels in numbers_of_channels(name):
+        check(name, n_channels)
+
+
 every_model = pytest.mark.parametrize("name", models.model_names())
 every_network = pytest.mark.parametrize("name", NETWORKS)
+every_network_on_channels = on_channels(NETWORKS)
 every_sequence_network = pytest.mark.parametrize("name", SEQUENCE_NETWORKS)
 
 
@@ -78,13 +101,13 @@ def microvolts(name: str, n: int, length: int = 4, n_channels: int | None = None
     return 30 * torch.randn(*axes, n_channels or len(info.published_channels), 3000, generator=generator)
 
 
-def windows_to_learn(name: str) -> tuple[Tensor, Tensor]:
+def windows_to_learn(name: str, n_channels: int | None = None) -> tuple[Tensor, Tensor]:
     """64 windows of 30 s and their stages, which differ in the frequency of a wave; sequences have 8 of them."""
     info = models.describe(name)
     generator = torch.Generator().manual_seed(0)
     stages = torch.arange(64)[torch.randperm(64, generator=generator)] % 5
     hertz = torch.tensor([1.0, 3.0, 7.0, 13.0, 20.0])[stages][:, None, None]
-    shape = (64, len(info.published_channels))
+    shape = (64, n_channels or len(info.published_channels))
     phases = 2 * torch.pi * torch.rand(*shape, 1, generator=generator)
     waves = 40 * torch.sin(2 * torch.pi * hertz * torch.arange(3000) / 100 + phases)
     signals = waves + 10 * torch.randn(*shape, 3000, generator=generator)
@@ -184,10 +207,10 @@ def test_epochs_of_a_sequence_know_each_other(name):
         assert not torch.allclose(model(signals)[:, 1:], model(other_first)[:, 1:], rtol=1e-4, atol=1e-6)
 
 
-@every_network
-def test_output_does_not_depend_on_the_rest_of_the_batch(name):
-    signals = microvolts(name, 4)
-    model = settled(network(name), signals)
+@every_network_on_channels
+def test_output_does_not_depend_on_the_rest_of_the_batch(name, n_channels):
+    signals = microvolts(name, 4, n_channels=n_channels)
+    model = settled(network(name, n_channels), signals)
     with torch.inference_mode():
         together = model(signals)
         alone = torch.cat([model(item[None]) for item in signals])
@@ -197,11 +220,11 @@ def test_output_does_not_depend_on_the_rest_of_the_batch(name):
     assert_close(in_other_company, together[:1], rtol=0, atol=tolerance)
 
 
-@every_network
-def test_output_is_logits(name):
+@every_network_on_channels
+def test_output_is_logits(name, n_channels):
     """Neither probabilities nor their logarithms: those would pass through a softmax once more in the loss."""
-    signals = microvolts(name, 4)
-    model = settled(network(name), signals)
+    signals = microvolts(name, 4, n_channels=n_channels)
+    model = settled(network(name, n_channels), signals)
     with torch.inference_mode():
         logits = model(signals).flatten(0, -2)
     assert logits.min() < 0 or logits.max() > 1
@@ -212,22 +235,22 @@ def test_output_is_logits(name):
 # ----------------------------------------------------------------------------------------------------------- training
 
 
-@every_network
-def test_every_parameter_gets_a_gradient(name):
+@every_network_on_channels
+def test_every_parameter_gets_a_gradient(name, n_channels):
     """In evaluation mode, where a bias before a batch norm has a gradient that is not taken away by the norm."""
-    signals, stages = windows_to_learn(name)
+    signals, stages = windows_to_learn(name, n_channels)
     signals, stages = signals[: len(signals) // 4], stages[: len(stages) // 4]
-    model = settled(network(name, dropout=False), signals)
+    model = settled(network(name, n_channels, dropout=False), signals)
     loss_of(model(signals), stages).backward()
     without = {key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()}
     assert without == set(getattr(model, "parameters_without_gradient", ()))
 
 
-@every_network
-def test_fits_64_windows(name):
+@every_network_on_channels
+def test_fits_64_windows(name, n_channels):
     """Each is put right, in evaluation mode and without dropout, within 400 steps on a quarter of the windows."""
-    signals, stages = windows_to_learn(name)
-    model = network(name, dropout=False)
+    signals, stages = windows_to_learn(name, n_channels)
+    model = network(name, n_channels, dropout=False)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     wrong = stages.numel()
     for _ in range(STEPS // 4):
@@ -243,7 +266,7 @@ def test_fits_64_windows(name):
                 wrong = int((settled(model, signals)(signals).argmax(dim=-1) != stages).sum())
         if wrong == 0:
             return
-    pytest.fail(f"{name}: {seen_wrong} of 64 windows are wrong after {STEPS} steps; in evaluation mode {wrong}")
+    pytest.fail(f"{seen_wrong} of 64 windows are wrong after {STEPS} steps; in evaluation mode {wrong}")
 
 
 @every_network
@@ -253,10 +276,9 @@ def test_weights_follow_from_the_seed(name):
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
-def test_estimators_learn_and_tell_probabilities(name):
-    signals, stages = (tensor.numpy() for tensor in windows_to_learn(name))
-    n_channels = len(models.describe(name).published_channels)
+@on_channels(ESTIMATORS)
+def test_estimators_learn_and_tell_probabilities(name, n_channels):
+    signals, stages = (tensor.numpy() for tensor in windows_to_learn(name, n_channels))
     first, again = (
         models.create_model(name, n_channels).fit(signals.__getitem__, stages, seed=7).predict_proba(signals)
         for _ in range(2)
@@ -270,10 +292,10 @@ def test_estimators_learn_and_tell_probabilities(name):
 # -------------------------------------------------------------------------------------------------- saving, exporting
 
 
-@every_network
-def test_saves_and_loads(name):
-    signals = microvolts(name, 2, length=3)
-    saved, loaded = settled(network(name), signals), network(name, seed=1).eval()
+@every_network_on_channels
+def test_saves_and_loads(name, n_channels):
+    signals = microvolts(name, 2, length=3, n_channels=n_channels)
+    saved, loaded = settled(network(name, n_channels), signals), network(name, n_channels, seed=1).eval()
     file = io.BytesIO()
     torch.save(saved.state_dict(), file)
     file.seek(0)
@@ -282,20 +304,20 @@ def test_saves_and_loads(name):
         assert torch.equal(loaded(signals), saved(signals))
 
 
-@every_network
-def test_exports(name):
-    signals = microvolts(name, 2, length=3)
-    model = settled(network(name), signals)
+@every_network_on_channels
+def test_exports(name, n_channels):
+    signals = microvolts(name, 2, length=3, n_channels=n_channels)
+    model = settled(network(name, n_channels), signals)
     with torch.no_grad():
         expected = model(signals)
         exported = torch.export.export(model, (signals,)).module()(signals)
     assert_close(exported, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if hasattr(architecture(name), "forward_fast")])
-def test_fast_forward_gives_the_same(name):
-    signals = microvolts(name, 4)
-    model = settled(network(name, dropout=False), signals)
+@on_channels([name for name in NETWORKS if hasattr(architecture(name), "forward_fast")])
+def test_fast_forward_gives_the_same(name, n_channels):
+    signals = microvolts(name, 4, n_channels=n_channels)
+    model = settled(network(name, n_channels, dropout=False), signals)
     for training in (False, True):
         model.train(training)
         with torch.no_grad():

@@ -56,7 +56,7 @@ def test_example_is_ten_lines(examples):
 def test_example_conforms(added):
     assert added in sleepbench.models.model_names()
     for check in CHECKS:
-        check(added)
+        conformance.run(check, added)
 
 
 def test_page_names_files_that_exist():
