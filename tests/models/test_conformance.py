@@ -102,7 +102,10 @@ def microvolts(name: str, n: int, length: int = 4, n_channels: int | None = None
 
 
 def windows_to_learn(name: str, n_channels: int | None = None) -> tuple[Tensor, Tensor]:
-    """64 windows of 30 s and their stages, which differ in the frequency of a wave; sequences have 8 of them."""
+    """64 windows of 30 s and their stages, told apart by the frequency of a wave in noise; sequences have 8 of them.
+
+    Five kinds, not 64 windows to be learnt by heart: stages drawn at random take most networks many times the steps.
+    """
     info = models.describe(name)
     generator = torch.Generator().manual_seed(0)
     stages = torch.arange(64)[torch.randperm(64, generator=generator)] % 5
@@ -248,7 +251,7 @@ def test_every_parameter_gets_a_gradient(name, n_channels):
 
 @every_network_on_channels
 def test_fits_64_windows(name, n_channels):
-    """Each is put right, in evaluation mode and without dropout, within 400 steps on a quarter of the windows."""
+    """All are classified right, in evaluation mode and without dropout, within 400 steps on a quarter of them."""
     signals, stages = windows_to_learn(name, n_channels)
     model = network(name, n_channels, dropout=False)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
