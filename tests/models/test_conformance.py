@@ -29,6 +29,8 @@ SEQUENCE_NETWORKS = [name for name in NETWORKS if models.describe(name).sequence
 ESTIMATORS = [name for name in models.model_names() if models.describe(name).kind == "estimator"]
 SIZES = pd.read_csv(Path(__file__).parents[1] / "reference" / "model_sizes.csv", dtype={"parameters": str, "macs": str})
 STEPS = 400
+ROUNDING = 1e-9
+"""Of a gradient in float64, relative to the network's largest: what a norm takes away leaves about 1e-14."""
 SLEEP_EDF_CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental")
 
 
@@ -238,15 +240,37 @@ def test_output_is_logits(name, n_channels):
 # ----------------------------------------------------------------------------------------------------------- training
 
 
+def quarter_to_learn(name: str, n_channels: int) -> tuple[Tensor, Tensor]:
+    """16 of the windows."""
+    signals, stages = windows_to_learn(name, n_channels)
+    return signals[: len(signals) // 4], stages[: len(stages) // 4]
+
+
 @every_network_on_channels
 def test_every_parameter_gets_a_gradient(name, n_channels):
     """In evaluation mode, where a bias before a batch norm has a gradient that is not taken away by the norm."""
-    signals, stages = windows_to_learn(name, n_channels)
-    signals, stages = signals[: len(signals) // 4], stages[: len(stages) // 4]
+    signals, stages = quarter_to_learn(name, n_channels)
     model = settled(network(name, n_channels, dropout=False), signals)
     loss_of(model(signals), stages).backward()
     without = {key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()}
     assert without == set(getattr(model, "parameters_without_gradient", ()))
+
+
+@every_network_on_channels
+def test_every_other_parameter_gets_a_gradient_in_training(name, n_channels):
+    """Without one are those without any, and those named by their endings: what a batch norm takes away."""
+    signals, stages = quarter_to_learn(name, n_channels)
+    model = network(name, n_channels, dropout=False).double().train()
+    loss_of(model(signals.double()), stages).backward()
+    largest = {
+        key: 0.0 if parameter.grad is None else parameter.grad.abs().max().item()
+        for key, parameter in model.named_parameters()
+    }
+    without = {key for key, gradient in largest.items() if gradient < ROUNDING * max(largest.values())}
+    endings = tuple(getattr(model, "parameters_without_gradient_in_training", ()))
+    taken_away = {key for key in largest if key.endswith(endings)}
+    assert without == taken_away | set(getattr(model, "parameters_without_gradient", ()))
+    assert all(any(key.endswith(ending) for key in taken_away) for ending in endings), "an ending is of no parameter"
 
 
 @every_network_on_channels

@@ -16,7 +16,8 @@ from sleepbench.models import ModelInfo, registry
 class Sound(nn.Module):
     def __init__(self, n_channels, n_classes=5):
         super().__init__()
-        self.features = nn.Sequential(nn.Conv1d(n_channels, 32, 100, stride=20), nn.BatchNorm1d(32), nn.ReLU())
+        convolution = nn.Conv1d(n_channels, 32, 100, stride=20, bias=False)
+        self.features = nn.Sequential(convolution, nn.BatchNorm1d(32), nn.ReLU())
         self.classifier = nn.Linear(32, n_classes)
 
     def forward(self, x):
@@ -64,6 +65,12 @@ class Unused(Sound):
 class Detached(Sound):
     def forward(self, x):
         return self.classifier(self.features(x).mean(dim=-1).detach())
+
+
+class BiasBeforeNorm(Sound):
+    def __init__(self, n_channels, n_classes=5):
+        super().__init__(n_channels, n_classes)
+        self.features[0].bias = nn.Parameter(torch.zeros(32))
 
 
 class DetachedWithFour(Sound):
@@ -158,6 +165,10 @@ def registered(monkeypatch):
     return register
 
 
+GRADIENT_CHECKS = (
+    conformance.test_every_parameter_gets_a_gradient,
+    conformance.test_every_other_parameter_gets_a_gradient_in_training,
+)
 FAULTS = [
     (conformance.test_shapes, FiveClasses),
     (conformance.test_shapes, LastOnly),
@@ -172,6 +183,8 @@ FAULTS = [
     (conformance.test_every_parameter_gets_a_gradient, Unused),
     (conformance.test_every_parameter_gets_a_gradient, Detached),
     (conformance.test_every_parameter_gets_a_gradient, DetachedWithFour),
+    (conformance.test_every_other_parameter_gets_a_gradient_in_training, BiasBeforeNorm),
+    (conformance.test_every_other_parameter_gets_a_gradient_in_training, Unused),
     (conformance.test_fits_64_windows, Blind),
     (conformance.test_fits_64_windows, OtherStatisticsInEvaluation),
     (conformance.test_weights_follow_from_the_seed, Unseeded),
@@ -207,21 +220,34 @@ def test_size_must_be_in_the_table_and_be_met(registered, monkeypatch):
         monkeypatch.setattr(conformance, "SIZES", pd.DataFrame([row], columns=conformance.SIZES.columns))
         conformance.test_size_is_known(name)
 
-    parameters, macs = 3200 + 32 + 64 + 165, 146 * 3200 + 160  # convolution, batch norm, classifier; 146 steps
+    parameters, macs = 3200 + 64 + 165, 146 * 3200 + 160  # convolution, batch norm, classifier; 146 steps
     check(str(parameters), str(macs))
-    check("3.5K", "467.4K")
+    check("3.4K", "467.4K")
     for wrong in ((str(parameters + 1), str(macs)), (str(parameters), str(macs - 1)), (str(parameters), "467.3K")):
         with pytest.raises(AssertionError, match="expected"):
             check(*wrong)
 
 
 def test_named_parameters_may_lack_a_gradient(registered, monkeypatch):
-    check = conformance.test_every_parameter_gets_a_gradient
     monkeypatch.setattr(Unused, "parameters_without_gradient", ("other.weight", "other.bias"), raising=False)
-    conformance.run(check, registered(Unused))
-    monkeypatch.setattr(Unused, "parameters_without_gradient", ("classifier.bias", "other.weight", "other.bias"))
-    with pytest.raises(AssertionError):
+    for check in GRADIENT_CHECKS:
         conformance.run(check, registered(Unused))
+    monkeypatch.setattr(Unused, "parameters_without_gradient", ("classifier.bias", "other.weight", "other.bias"))
+    for check in GRADIENT_CHECKS:
+        with pytest.raises(AssertionError):
+            conformance.run(check, registered(Unused))
+
+
+def test_exactly_what_a_norm_takes_away_must_be_named(registered, monkeypatch):
+    def check(*named):
+        monkeypatch.setattr(BiasBeforeNorm, "parameters_without_gradient_in_training", named, raising=False)
+        conformance.run(GRADIENT_CHECKS[1], registered(BiasBeforeNorm))
+
+    check("features.0.bias")
+    check("0.bias")
+    for gets_one_or_is_not_there in ("classifier.bias", "features.9.bias"):
+        with pytest.raises(AssertionError):
+            check("features.0.bias", gets_one_or_is_not_there)
 
 
 def test_only_supported_channels_are_built(registered, monkeypatch):

@@ -21,6 +21,7 @@ CHECKS = [
     conformance.test_output_does_not_depend_on_the_rest_of_the_batch,
     conformance.test_output_is_logits,
     conformance.test_every_parameter_gets_a_gradient,
+    conformance.test_every_other_parameter_gets_a_gradient_in_training,
     conformance.test_fits_64_windows,
     conformance.test_weights_follow_from_the_seed,
     conformance.test_saves_and_loads,

@@ -7,6 +7,9 @@ Published size: none is known here. Verified: 509,825 parameters for one channel
 build. That build's 63.43M multiply-accumulates are met without the products of attention; with those, 288,000, there
 are 63.72M.
 
+The biases of the recalibration's pointwise convolutions, 60, get no gradient in training: the batch norm behind each
+takes them away.
+
 Where the released program, whose dimensions these are, does more than act, or where the paper leaves something open:
 
 - It makes one causal convolution too many in each attention and one layer norm too many in each encoder layer,
@@ -138,6 +141,8 @@ def _split_heads(x: Tensor) -> Tensor:
 
 class AttnSleep(nn.Module):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
+
+    parameters_without_gradient_in_training = ("recalibration.main.0.bias", "recalibration.main.3.bias")
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()

@@ -6,6 +6,9 @@ brain-computer interfaces", Journal of Neural Engineering 2018; EEGNet-8,2. It w
 Published size: none is known here. Verified: parameters and multiply-accumulates equal those of an independent build
 with the defaults of braindecode 1.8; for five classes 8,565 and 1.976M with one channel, 8,613 and 6.730M with four.
 
+The first batch norm's offsets, 8, get no gradient in training: the spatial filter passes them on as constants, which
+the batch norm behind it takes away.
+
 What those defaults settle, and what was decided here:
 
 - The temporal filters have 64 samples, 0.64 s at 100 Hz; the paper's have half a second. Convolutions pad by half
@@ -51,6 +54,8 @@ class SpatialConv(nn.Conv2d):
 
 class EEGNet(nn.Module):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
+
+    parameters_without_gradient_in_training = ("features.1.bias",)
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()

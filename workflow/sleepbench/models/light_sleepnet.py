@@ -8,6 +8,8 @@ Published size: 43.08K parameters, 45.76M FLOPs. Verified: the parameters, for f
 batch norm, as in an independent build, and the multiply-accumulates its 44.66M. The published parameters leave out
 batch norm; the published FLOPs are 2 % above the multiply-accumulates, each counted once.
 
+The convolutions' biases, 448, get no gradient in training: the batch norm behind each takes them away.
+
 What the description leaves open and how it was decided; the first is the reading that meets the multiply-accumulates:
 
 - The epoch gets four zeros at either end. All convolutions then pad as TensorFlow's "SAME", which for an even kernel
@@ -39,6 +41,8 @@ def _convolution(n_inputs: int, n_outputs: int, stride: int = 1, groups: int = 1
 
 class LightSleepNet(nn.Module):
     """(batch, 1, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
+
+    parameters_without_gradient_in_training = (".1.bias",)  # all convolutions'; a norm's name ends in ".2.bias"
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()

@@ -7,6 +7,9 @@ EOG, one of EMG.
 Published size: none is known here. Verified: 1,604,229 parameters and 67.8M multiply-accumulates for five classes, as
 in an independent build.
 
+The biases of the modalities' pointwise convolutions, 8, get no gradient in training: the batch norm behind each takes
+them away.
+
 What the description leaves open and how it was decided; the first two are the reading that meets the parameters:
 
 - Every convolution of the branches is without bias and followed by batch norm, then LeakyReLU (PyTorch's slope).
@@ -100,6 +103,8 @@ class ModalityRecalibration(nn.Module):
 
 class MMASleepNet(nn.Module):
     """(batch, 4, 3000) microvolts at 100 Hz, channels EEG, EEG, EOG, EMG -> logits (batch, n_classes)."""
+
+    parameters_without_gradient_in_training = ("recalibration.main.0.bias", "recalibration.main.3.bias")
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()

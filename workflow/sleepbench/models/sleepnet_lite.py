@@ -7,6 +7,9 @@ recipe.
 Published size: 41.67K parameters. Verified: the parameters, for five classes, are 41,669 and 1,536 more of batch norm,
 as in an independent build, and the multiply-accumulates its 13.91M. The published parameters leave out batch norm.
 
+The convolutions' biases and, of the norms behind depthwise convolutions, the offsets, 1,024 in all, get no gradient in
+training: the batch norm behind each takes them away, as no activation stands between.
+
 What the description leaves open and how it was decided; the first two are the reading that meets the counts:
 
 - Every convolution has a bias and is followed by batch norm.
@@ -38,6 +41,9 @@ def _depthwise(n_filters: int, kernel_size: int) -> nn.Sequential:
 
 class SleepNetLite(nn.Module):
     """(batch, 1, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
+
+    # Those of all convolutions, and of the norms behind depthwise ones.
+    parameters_without_gradient_in_training = (".0.bias", "scale.0.1.bias", "residual.1.1.bias")
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()

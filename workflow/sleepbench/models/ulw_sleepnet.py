@@ -8,6 +8,8 @@ Published size: 13.3K parameters, 7.89M FLOPs [P]. They fit four channels only: 
 multiply-accumulates [V]; 7.89M is the TensorFlow profiler's count without AddV2 [V]. The four are EEG Fpz-Cz,
 EEG Pz-Oz, EOG horizontal and EMG submental [I, from a line the released preparation script has commented out].
 
+The 112 biases of the main paths' convolutions get no gradient in training: the batch norm behind each takes them away.
+
 Where the released code, which this file follows, says more than the paper's abstract or something else:
 
 - An L2 penalty of 1e-3 on the kernels is written down but never reaches the loss [V]; there is none here.
@@ -30,6 +32,9 @@ from sleepbench.stages import STAGES
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 1 - 0.99**2
 """Weight of the batch in PyTorch's running statistics: Keras momentum 0.99, applied twice a step."""
+
+BIASES_BEFORE_NORM = ("main1.pointwise.bias", "main2.pointwise.bias")
+"""Endings of the names in every block."""
 
 
 class SeparableConv(nn.Module):
@@ -77,6 +82,7 @@ class ULWSleepNet(nn.Module):
     Trainable parameters: 5,145 + 2,048 per channel, for five classes.
     """
 
+    parameters_without_gradient_in_training = BIASES_BEFORE_NORM
     time_distributed = ("block1", "block2", "block3")  # what the released network applies to each channel
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):

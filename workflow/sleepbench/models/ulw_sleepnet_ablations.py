@@ -1,8 +1,9 @@
 """ULW-SleepNet with one part changed: what each part of the design is worth.
 
 Paper: Wang, Zhou, Xu, Cong, Al-Sa'd and Raitoharju, "ULW-SleepNet", ICASSP 2026, arXiv:2602.23852. After the
-description: the paper credits the parts, but no variant is published as a network. All else is as in `ulw_sleepnet`:
-the other layers, batch norm's momentum, dropout, Glorot-uniform kernels and zero biases.
+description: the paper credits the parts, but publishes no variant as a network, and no size of one. All else is as in
+`ulw_sleepnet`: the other layers, batch norm's momentum, dropout, Glorot-uniform kernels and zero biases. As there, the
+biases of the main paths' convolutions get no gradient in training: the batch norm behind each takes them away.
 
 | for five classes | parameters, four channels | multiply-accumulates, four channels |
 |---|---|---|
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sleepbench.models.ulw_sleepnet import DSSCBlock, _initialize_as_keras
+from sleepbench.models.ulw_sleepnet import BIASES_BEFORE_NORM, DSSCBlock, _initialize_as_keras
 from sleepbench.stages import STAGES
 
 N_FEATURES = 32
@@ -65,6 +66,7 @@ def _classifier(n_features: int, n_classes: int) -> nn.Sequential:
 class OtherBlocks(nn.Module):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes); ULW-SleepNet made of `block`."""
 
+    parameters_without_gradient_in_training = BIASES_BEFORE_NORM
     block = DSSCBlock
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
@@ -79,19 +81,22 @@ class OtherBlocks(nn.Module):
 
 
 class ULWNoSkip(OtherBlocks):
-    """No shortcut beside the convolutions."""
+    """No shortcut beside the convolutions: (batch, n_channels, 3000) microvolts -> logits (batch, n_classes)."""
 
     block = BlockWithoutSkip
 
 
 class ULWDenseConvs(OtherBlocks):
-    """Dense convolutions in place of depthwise separable ones."""
+    """Dense convolutions for depthwise separable ones: (batch, n_channels, 3000) -> logits (batch, n_classes)."""
 
+    parameters_without_gradient_in_training = ("main1.bias", "main2.bias")
     block = DenseBlock
 
 
 class ULWUnshared(nn.Module):
     """Blocks of its own for every channel: (batch, n_channels, 3000) microvolts -> logits (batch, n_classes)."""
+
+    parameters_without_gradient_in_training = BIASES_BEFORE_NORM
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()
@@ -106,6 +111,8 @@ class ULWUnshared(nn.Module):
 
 class ULWFlatten(nn.Module):
     """All steps, not their mean, enter the dense layers: (batch, n_channels, 3000) -> logits (batch, n_classes)."""
+
+    parameters_without_gradient_in_training = BIASES_BEFORE_NORM
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()
