@@ -20,7 +20,7 @@ from sleepbench.training import job, loop
 from sleepbench.training.data import EpochSet, epoch_set
 from sleepbench.training.memory import is_out_of_memory
 from sleepbench.training.recipes import Recipe, learning_rate_at
-from sleepbench.training.stack import WARM_UP_STEPS, Stack, _Adam, _sizes, cross_entropies, is_stackable, train_stack
+from sleepbench.training.stack import WARM_UP_STEPS, Stack, _Adam, cross_entropies, is_stackable, train_stack
 from sleepbench.training.timing import Timing
 
 ULW = describe("ulw_sleepnet")
@@ -143,8 +143,8 @@ def as_on_a_gpu(monkeypatch):
 
 def test_losses_of_ten_steps_agree_in_float32_as_a_gpu_arranges_them(folds, as_on_a_gpu):
     stack, masked = Stack(fresh(), SEVENS, folds, 5, ULW, Timing()), []
-    plain, batches = stack._step, fill_tables(stack)
-    stack._step = lambda is_masked: masked.append(is_masked) or plain(is_masked)
+    plain, (batches, *_) = stack.step, stack.draw()
+    stack.step = lambda is_masked: masked.append(is_masked) or plain(is_masked)
     for generator in stack.shuffling:
         generator.manual_seed(5)
     stack.training_epoch()
@@ -158,11 +158,11 @@ def test_losses_of_ten_steps_agree_in_float32_as_a_gpu_arranges_them(folds, as_o
 def test_gradients_of_a_step_agree_in_float32_as_a_gpu_arranges_them(folds, as_on_a_gpu, step, sizes):
     """With exact ones: by rounding alone either arrangement may take another of two values for the larger."""
     stack, gradients = Stack(fresh(), SEVENS, folds, 5, ULW, Timing()), []
-    batches = fill_tables(stack)
+    batches, *_ = stack.draw()
     assert [len(own[step].epochs) for own in batches] == sizes
     stack.at.fill_(step)
     stack.adam.step = lambda gradient, rate, active: gradients.append(gradient)
-    stack._step(masked=min(sizes) < 7)
+    stack.step(masked=min(sizes) < 7)
     # The bias of a convolution that feeds a batch norm has no gradient but rounding.
     is_none, named = ("main1.pointwise.bias", "main2.pointwise.bias"), fresh().named_parameters()
     compared = torch.cat([torch.full((p.numel(),), not name.endswith(is_none)) for name, p in named])
@@ -181,7 +181,7 @@ def test_nothing_is_validated_where_no_fold_has_validation_subjects(folds):
 def test_one_step_of_a_fold_without_a_batch_changes_nothing_of_it(folds):
     """In the last steps of a training epoch only the largest fold still has batches."""
     stack = Stack(fresh(), recipe_of(RELEASED | {"training_epochs": 1}), folds, 5, ULW, Timing())
-    steps, plain = [], stack._step
+    steps, plain = [], stack.step
 
     def watched(masked):
         before = [tensor.clone() for tensor in (stack.parameters, stack.statistics, stack.counters)]
@@ -191,7 +191,7 @@ def test_one_step_of_a_fold_without_a_batch_changes_nothing_of_it(folds):
         pairs = list(zip(before, after, strict=True))
         steps.append([[not torch.equal(b[fold], a[fold]) for b, a in pairs] for fold in range(3)])
 
-    stack._step = watched
+    stack.step = watched
     stack.training_epoch()
     assert len(steps) == 9  # 72 epochs in batches of 8; the others have 61 and 37
     changed = np.array(steps)
@@ -247,20 +247,12 @@ def test_a_name_of_everything_that_a_step_changes(folds):
         torch.set_rng_state(drawing)
         stack.model.train()
         stack.at.zero_()
-        stack._step(masked=False)
+        stack.step(masked=False)
         return [tensor.nan_to_num() for tensor in stack._tensors()]  # the loss of a fold without a batch
 
     first = after_a_step()
-    stack._step(masked=True)
+    stack.step(masked=True)
     assert all(torch.equal(one, other) for one, other in zip(first, after_a_step(), strict=True))
-
-
-def fill_tables(stack):
-    """Make a stack ready for the first step of a training epoch; the batches of each fold."""
-    batches = [sampler.draw(shuffling) for sampler, shuffling in zip(stack.samplers, stack.shuffling, strict=True)]
-    stack._fill_tables(batches, _sizes(batches), stack._rates(batches))
-    stack.model.train()
-    return batches
 
 
 class Devices(TorchDispatchMode):
@@ -283,9 +275,9 @@ class Devices(TorchDispatchMode):
 def test_a_step_can_be_captured_on_a_gpu(folds, masked):
     """It stays on the device and reads nothing back: on the device "meta", where no tensor has values, both raise."""
     stack = Stack(fresh(dropout=True).to("meta"), recipe_of(COMMON | {"amsgrad": True}), folds, 5, ULW, Timing())
-    fill_tables(stack)
+    stack.draw()
     with Devices() as devices:
-        stack._step(masked)
+        stack.step(masked)
     assert devices.seen > 100 and not devices.elsewhere
     with pytest.raises((RuntimeError, NotImplementedError)):
         stack.at.item()
@@ -297,9 +289,9 @@ READ_BACK = {"masked_select", "nonzero", "item", "_local_scalar_dense", "_to_cpu
 
 def operators_of(stack, masked):
     """Names of all operators that a step runs on the CPU, those within others too."""
-    fill_tables(stack)
+    stack.draw()
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        stack._step(masked)
+        stack.step(masked)
     names = {event.key for event in profiled.key_averages()}
     return {name.removeprefix("aten::") for name in names if name.startswith("aten::")}
 
@@ -403,7 +395,7 @@ def pretended_graphs(monkeypatch):
         def replay(self):
             (masked,) = (masked for masked, graph in self.stacks[0].graphs.items() if graph is self)
             Graph.replayed += 1
-            self.stacks[0]._step(masked)
+            self.stacks[0].step(masked)
 
     default = Stream()
     monkeypatch.setattr(Stream, "current", default)
@@ -425,14 +417,14 @@ def failing(monkeypatch, stack, in_step=None, **errors):
     """Let a capture fail: `at_begin`, `at_end`, or in the step that is captured."""
     for where, error in errors.items():
         monkeypatch.setattr(Capture, f"failing_{where}", error)
-    plain, steps = stack._step, itertools.count()
+    plain, steps = stack.step, itertools.count()
 
     def step(masked):
         if in_step and next(steps) == WARM_UP_STEPS:
             raise copy(in_step)
         plain(masked)
 
-    stack._step = step
+    stack.step = step
 
 
 REFUSED = RuntimeError("operation not permitted when stream is capturing\nmore")

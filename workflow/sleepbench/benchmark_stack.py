@@ -1,5 +1,7 @@
 """Optimizer steps a second of ten folds as one stack, and of one fold, in turn; and what `released` takes at that rate.
 
+Of the stack also the bytes that a step passes over: a GPU is held up by its memory.
+
 python -m sleepbench.benchmark_stack [--folds 10] [--seconds 60] [--device auto] [--threads 1]
 
 On a GPU this is how folds are trained. A CPU, where they are trained one by one, can be asked as well.
@@ -12,6 +14,9 @@ import time
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from sleepbench.config import Network, load, recipe_settings
 from sleepbench.estimate import epochs_of_recordings, planned_trainings, recordings_of
@@ -54,6 +59,50 @@ def measure(stacks: Sequence[Stack], seconds: float) -> list[list[float]]:
                 own.append(len(stack.tables["losses"]) / (time.monotonic() - began))
         started = min(started, time.monotonic())
     return rates
+
+
+OVERWRITES = {f"aten::{name}" for name in ("copy_", "zero_", "fill_", "bernoulli_")}
+"""Operators that change their first argument without reading it."""
+
+
+class Traffic(TorchDispatchMode):
+    """Counts the operators that do something, and the bytes that they read and write."""
+
+    def __init__(self):
+        super().__init__()
+        self.n_operators = self.n_bytes = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        outputs = operation(*args, **(kwargs or {}))
+        name = operation._schema.name
+        if "empty" not in name and not _is_view(operation, args, outputs):
+            read = args[1:] if name in OVERWRITES else args  # tensors to be written to (out) have a keyword
+            self.n_operators += 1
+            self.n_bytes += sum(_n_bytes(leaf) for leaf in tree_leaves((read, outputs)) if isinstance(leaf, Tensor))
+        return outputs
+
+
+def _is_view(operation: torch._ops.OpOverload, args: tuple, outputs: object) -> bool:
+    """Whether an operator only looks at its input in another way, whatever it is called."""
+    if operation.is_view or not isinstance(outputs, Tensor) or operation._schema.is_mutable:
+        return operation.is_view
+    storages = {leaf.untyped_storage()._cdata for leaf in tree_leaves(args) if isinstance(leaf, Tensor)}
+    return outputs.untyped_storage()._cdata in storages
+
+
+def _n_bytes(tensor: Tensor) -> int:
+    """Of its numbers, each once where an axis repeats them."""
+    sizes = (size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride)
+    return math.prod(sizes) * tensor.element_size()
+
+
+def traffic(config: dict, n_channels: int, n_folds: int) -> Traffic:
+    """The operators of a step of a stack as a GPU runs it: on the device "meta", where nothing is computed."""
+    stack = make_stack(config, n_channels, n_folds, torch.device("meta"), steps=1)
+    stack.draw()
+    with Traffic() as counted:
+        stack.step(masked=False)
+    return counted
 
 
 def evaluation_rate(stack: Stack) -> float:
@@ -104,6 +153,12 @@ def main(arguments: Sequence[str]) -> int:
                 f"{n:>3} fold(s): {rate:8.1f} steps a second (median), {rate * n * batch:9.0f} epochs trained and "
                 f"{evaluation_rate(stack):9.0f} classified a second"
             )
+        passes = traffic(config, n_channels, options.folds)
+        print(
+            f"A step of {options.folds} folds as a GPU takes it: {passes.n_operators} operators, which read and write "
+            f"{passes.n_bytes / 1e9:.2f} GB, {passes.n_bytes / (options.folds * batch) / 1e6:.1f} MB an epoch"
+            + (f"; here {passes.n_bytes * rates[0] / 1e9:.0f} GB a second" if device.type == "cuda" else "")
+        )
         print(f"As one stack the folds train {options.folds * rates[0] / rates[1]:.1f} times as fast as one by one.")
         for dataset in EXTRAPOLATED:
             n = steps_of(config, dataset)

@@ -33,6 +33,7 @@ from sleepbench.training.loop import (
 )
 from sleepbench.training.memory import is_out_of_memory
 from sleepbench.training.recipes import Recipe, class_weights_of, learning_rate_at
+from sleepbench.training.sequences import Batch
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 GPU_INFERENCE_BATCH = 128  # of each fold
@@ -145,13 +146,7 @@ class Stack:
     def training_epoch(self) -> list[dict]:
         """Train every fold for one pass over its training set; what is known of each from the training itself."""
         self.timing.start()
-        batches = [sampler.draw(shuffling) for sampler, shuffling in zip(self.samplers, self.shuffling, strict=True)]
-        sizes = _sizes(batches)
-        rates = self._rates(batches)
-        self._fill_tables(batches, sizes, rates)
-        self.model.train()
-        self.at.zero_()
-        self.hits.zero_()
+        batches, sizes, rates = self.draw()
         self.timing.lap(WAITING)
         for step, is_whole in enumerate((sizes == self.tables["index"].shape[2]).all(axis=1)):
             self._run_step(masked=not is_whole)
@@ -174,6 +169,19 @@ class Stack:
             check_loss(row)
             rows.append(row)
         return rows
+
+    def draw(self) -> tuple[list[list[Batch]], np.ndarray, np.ndarray]:
+        """Make ready for the first step of a training epoch: batches of each fold, their sizes and learning rates.
+
+        Both arrays are (n_steps, n_folds), 0 where a fold has no batch.
+        """
+        batches = [sampler.draw(shuffling) for sampler, shuffling in zip(self.samplers, self.shuffling, strict=True)]
+        sizes, rates = _sizes(batches), self._rates(batches)
+        self._fill_tables(batches, sizes, rates)
+        self.model.train()
+        self.at.zero_()
+        self.hits.zero_()
+        return batches, sizes, rates
 
     def _rates(self, batches: Sequence[Sequence]) -> np.ndarray:
         """Learning rates (n_steps, n_folds); where a fold has no batch, 0."""
@@ -212,9 +220,9 @@ class Stack:
         if self.is_captured:
             self.graphs[masked].replay()
         else:
-            self._step(masked)
+            self.step(masked)
 
-    def _step(self, masked: bool) -> None:
+    def step(self, masked: bool) -> None:
         """One optimizer step of every fold; `masked` when not all folds have a whole batch."""
         index, labels, rates = (self.tables[name].index_select(0, self.at)[0] for name in ("index", "labels", "rates"))
         counted = labels != IGNORED if masked else None
@@ -239,10 +247,10 @@ class Stack:
             with torch.cuda.stream(stream):
                 self.at.zero_()
                 for _ in range(min(WARM_UP_STEPS, len(self.tables["index"]))):
-                    self._step(masked)
+                    self.step(masked)
                 self.at.zero_()
                 with torch.cuda.graph(graph, stream=stream):
-                    self._step(masked)
+                    self.step(masked)
             self.graphs[masked] = graph
         except RuntimeError as error:
             if is_out_of_memory(error):
