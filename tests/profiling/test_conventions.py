@@ -92,6 +92,10 @@ def test_conventions_are_counted():
     assert set(CONVENTIONS) < set(count_operations(create_model("ulw_sleepnet", 1), 1))
 
 
+OF_ANOTHER_SIZE = {"seq_sleepnet", "u_sleep"}
+"""Networks whose sources print more parameters; the remarks say why."""
+
+
 @pytest.mark.parametrize("row", [*PUBLISHED.itertuples()], ids=lambda row: row.model)
 def test_published_sizes(row):
     assert row.model in model_names()
@@ -99,6 +103,7 @@ def test_published_sizes(row):
     assert bool(row.flops) == bool(row.unit_printed)
     n_channels = int(row.n_channels)
     counts = count_operations(create_model(row.model, n_channels), n_channels, describe(row.model).sequence_length)
-    assert agrees(counts["parameters"] - BATCH_NORM.get(row.model, 0), row.parameters)
+    assert agrees(counts["parameters"] - BATCH_NORM.get(row.model, 0), row.parameters) != (row.model in OF_ANOTHER_SIZE)
+    assert row.remark or row.model not in OF_ANOTHER_SIZE
     if row.flops:
         assert explain(counts, row.flops) == EXPLAINED[row.model]
