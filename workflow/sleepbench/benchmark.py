@@ -21,6 +21,8 @@ SPLIT = (
     f"{TRAIN} and {EVALUATE} are the same jobs: their time is divided by what each training recorded of its own time; "
     f"start-up and writing are in {TRAIN}."
 )
+OF_ALL_DATASETS = "profile"
+SHARED = f"{OF_ALL_DATASETS} is of all datasets: a network is profiled once for all of them."
 PEAK = re.compile(r"^peak memory (\d+) MB$", re.MULTILINE)
 
 
@@ -89,11 +91,11 @@ def benchmark_table(source: str, dataset: str) -> pd.DataFrame:
         "prepare": read_benchmarks(data, "prepare-*.tsv"),
         **train_and_evaluate(read_benchmarks(BENCHMARKS / dataset, "trainings/**/group-*.tsv")),
         "smooth": read_benchmarks(BENCHMARKS / dataset, "postprocessed/**/fold-*.tsv"),
-        "profile": read_benchmarks(BENCHMARKS, "profile/*.tsv"),
+        OF_ALL_DATASETS: read_benchmarks(BENCHMARKS, "profile/*.tsv"),
         "report": read_benchmarks(BENCHMARKS / dataset, "*.tsv"),
     }
     table = summarise(kinds)
-    if table.empty:
+    if table.empty or set(table.job) == {OF_ALL_DATASETS}:
         raise BenchmarkError(f"{BENCHMARKS}: no job of {dataset} has been run here; run `make demo` or `make prepare`")
     return table
 
@@ -106,6 +108,8 @@ def main(name: str) -> None:
     print(table.to_string(index=False, float_format="{:.1f}".format))
     if EVALUATE in set(table.job):
         print(SPLIT)
+    if OF_ALL_DATASETS in set(table.job):
+        print(SHARED)
     raw = Path("results/data", dataset.source, "raw") if dataset.simulation else data_directory(config)
     for what, path in (("EDF files", raw), ("prepared", Path("results/data", dataset.source, "prepared"))):
         if path.exists():
