@@ -38,7 +38,7 @@ if [ -e "$venv" ] && [ "$made_for" != "$flavour $version" ]; then
     [ -f "$venv/pyvenv.cfg" ] || fail "'$venv' exists and is no virtual environment: move it away, or name another as VENV=..."
     rm -rf "$venv"
 fi
-[ "$flavour" = gpu ] || ! command -v nvidia-smi >/dev/null ||
+[ "$flavour" = gpu ] || [ -n "$gpu" ] || ! ls /dev/nvidia[0-9]* >/dev/null 2>&1 ||
     echo "This machine has a GPU; the CPU build does not use it: make setup GPU=1 installs the CUDA build."
 rm -f "$venv/set-up"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"

@@ -110,7 +110,7 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path):
     assert order == ["waits", "first ends", "second"] and not lock.exists()
 
 
-def test_two_that_write_one_file_write_it_one_after_the_other(tmp_path):
+def test_two_that_write_one_file_write_it_one_after_the_other(tmp_path, capsys):
     """A job that outlived its Snakemake, and the one that was started after it."""
     path, order = tmp_path / "a.txt", []
 
@@ -123,7 +123,13 @@ def test_two_that_write_one_file_write_it_one_after_the_other(tmp_path):
         temporary.write_text("fir")
         thread = threading.Thread(target=second)
         thread.start()
-        thread.join(0.2)
+        said = ""
+        for _ in range(1000):
+            said += capsys.readouterr().err
+            if said:
+                break
+            time.sleep(0.01)
+        assert f"waiting for another process to write {path}" in said
         assert not order and not path.exists()
         temporary.write_text("first")
     thread.join(10)

@@ -1,9 +1,7 @@
 """Where trainings go, on machines with and without a GPU, and with either build of PyTorch."""
 
 import importlib.util
-import shutil
 import stat
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,9 +19,9 @@ def machine(tmp_path, monkeypatch):
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         if visible is not None:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        monkeypatch.setattr(gpu, "DEVICES", tmp_path)
         if has_gpu:
-            (tmp_path / "nvidia-smi").touch()
-            (tmp_path / "nvidia-smi").chmod(stat.S_IRWXU)
+            (tmp_path / "nvidia0").touch()
         (tmp_path / "version.py").write_text(f"from typing import Optional\ncuda: Optional[str] = {cuda!r}\n")
         found = SimpleNamespace(origin=str(tmp_path / "__init__.py")) if has_torch else None
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
@@ -41,8 +39,21 @@ def test_trainings_take_a_gpu_that_is_there(machine, device):
     assert gpu.takes_gpu(config(device)) and not gpu.is_gpu_idle(config(device))
     machine(has_gpu=True, visible="0")
     assert gpu.takes_gpu(config(device))
-    machine(has_gpu=True, has_torch=False)  # of conda: jobs have an environment of their own
-    assert gpu.takes_gpu(config(device))
+
+
+def test_without_pytorch_nothing_is_known_of_a_gpu(machine):
+    machine(has_gpu=True, has_torch=False)
+    assert not gpu.takes_gpu(config())
+
+
+def test_tools_of_a_driver_are_no_gpu_but_in_windows_linux(machine, tmp_path):
+    machine(has_gpu=False)
+    (tmp_path / "nvidia-smi").touch()
+    (tmp_path / "nvidia-smi").chmod(stat.S_IRWXU)
+    (tmp_path / "nvidiactl").touch()
+    assert not gpu.takes_gpu(config())
+    (tmp_path / "dxg").touch()
+    assert gpu.takes_gpu(config())
 
 
 def test_pytorch_for_the_cpu_leaves_a_gpu_idle_and_jobs_side_by_side(machine):
@@ -59,10 +70,10 @@ def test_a_hidden_gpu_is_none(machine, visible):
 
 
 def test_without_gpu_or_told_so_trainings_stay_on_the_cpu(machine):
+    machine(has_gpu=False)
+    assert not gpu.takes_gpu(config())
     machine(has_gpu=True)
     assert not gpu.takes_gpu(config("cpu"))
-    Path(shutil.which("nvidia-smi")).unlink()
-    assert not gpu.takes_gpu(config())
 
 
 def test_the_installed_build_is_recognised():

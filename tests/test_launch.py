@@ -35,6 +35,16 @@ def test_a_process_that_runs_snakemake_there_is_found_however_it_was_started(tmp
     assert running_there(tmp_path) is None
 
 
+def test_a_process_that_only_names_snakemake_is_none(tmp_path):
+    (tmp_path / "snakemake").touch()
+    process = subprocess.Popen(["tail", "-f", "snakemake"], cwd=tmp_path)
+    try:
+        assert running_there(tmp_path) is None
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_locks_of_snakemake_are_seen(tmp_path):
     locks = tmp_path / ".snakemake" / "locks"
     assert not has_locks(tmp_path)

@@ -326,6 +326,14 @@ def test_a_stack_killed_between_its_finished_folds_trains_none_again(folds, nigh
         assert read_json(home / "training.json")["environment"]["stacked_folds"] == [0, 1, 2]
 
 
+def test_a_stack_killed_as_it_trained_leaves_out_what_was_finished_meanwhile(folds, nights, tmp_path):
+    out = arguments(folds, nights, tmp_path / "out")
+    in_a_process(out | {"folds": [0, 1, 2]}, kill_at=("lap", 12), stacks=True)
+    in_a_process(out | {"folds": [1], "receipt": str(tmp_path / "out" / "other.json")})
+    output = in_a_process(out | {"folds": [0, 1, 2]}, stacks=True)
+    assert "fold 1: finished before" in output and "2 folds as one stack" in output and "goes on" not in output
+
+
 def test_a_checkpoint_of_other_folds_is_no_use_to_those_that_are_left(folds, nights, tmp_path):
     out = arguments(folds, nights, tmp_path / "out")
     in_a_process(out | {"folds": [0, 1, 2]}, kill_at=("lap", 12), stacks=True)

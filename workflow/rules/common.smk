@@ -38,7 +38,8 @@ except BenchmarkError as error:
     raise WorkflowError(str(error)) from None
 
 ENVIRONMENT = "../../envs/environment.yaml"
-USES_GPU = takes_gpu(config)
+# envs/environment.yaml has PyTorch's CPU build.
+USES_GPU = takes_gpu(config) and not workflow.deployment_settings.deployment_method
 PUBLISHED = "workflow/resources/published_results.csv"
 PUBLISHED_SIZES = "workflow/resources/published_sizes.csv"
 CLAIMS = "workflow/resources/claims.yaml"

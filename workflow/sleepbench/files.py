@@ -2,9 +2,11 @@
 
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +22,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there on success, remove it on any failure.
 
     The temporary name is always the same, so that what a killed process left there is overwritten by the next. Two
-    processes write one after the other: a job that outlived its Snakemake may be at it when its successor is.
+    processes write one after the other, the second says that it waits: a job that outlived its Snakemake may be at it
+    when its successor is. Within itself, for one path, it would wait forever.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    with alone(path.with_name(f".{path.name}.lock"), lambda: None):
+    waits = functools.partial(print, f"waiting for another process to write {path}", file=sys.stderr, flush=True)
+    with alone(path.with_name(f".{path.name}.lock"), waits):
         try:
             yield temporary
             temporary.replace(path)

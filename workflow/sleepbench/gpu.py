@@ -6,6 +6,7 @@ import runpy
 import shutil
 from pathlib import Path
 
+DEVICES = Path("/dev")
 CPU_BUILD = (
     "This machine has a GPU, but PyTorch is installed without CUDA, so that trainings run on the CPU: "
     "make setup GPU=1 installs its CUDA build."
@@ -23,11 +24,15 @@ def is_gpu_idle(config: dict) -> bool:
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA driver is here, whose GPUs are not hidden."""
-    return shutil.which("nvidia-smi") is not None and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1")
+    """Whether there is an NVIDIA GPU that processes may use, and that CUDA_VISIBLE_DEVICES does not hide."""
+    # A driver's tools may lie where no device is, as on a login node. In Windows' Linux the device has another name.
+    is_there = any(DEVICES.glob("nvidia[0-9]*")) or (
+        (DEVICES / "dxg").exists() and shutil.which("nvidia-smi") is not None
+    )
+    return is_there and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1")
 
 
 def is_built_for_cuda() -> bool:
-    """Whether the PyTorch beside this package has CUDA; true where there is none, as jobs then have their own."""
+    """Whether the PyTorch beside this package has CUDA."""
     torch = importlib.util.find_spec("torch")
-    return torch is None or runpy.run_path(str(Path(torch.origin).with_name("version.py")))["cuda"] is not None
+    return torch is not None and runpy.run_path(str(Path(torch.origin).with_name("version.py")))["cuda"] is not None

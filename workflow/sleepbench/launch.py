@@ -57,9 +57,10 @@ def running_there(directory: Path) -> int | None:
 
 def _runs_snakemake(process: psutil.Process, directory: Path) -> bool:
     try:
-        # Of "snakemake ..." or "python -u -m snakemake ...", with options of Python's in between.
-        names = [Path(argument).name for argument in process.cmdline() if not argument.startswith("-")][:3]
-        return process.pid != os.getpid() and "snakemake" in names and Path(process.cwd()) == directory
+        # "python -u -m snakemake ...", or a script of that name: behind Python and what its options take.
+        names = [Path(argument).name for argument in process.cmdline() if not argument.startswith("-")]
+        is_snakemake = names[:1] == ["snakemake"] or ("snakemake" in names[1:3] and names[0].startswith("python"))
+        return process.pid != os.getpid() and is_snakemake and Path(process.cwd()) == directory
     except psutil.Error:
         return False  # ended meanwhile, or another user's
 

@@ -189,8 +189,8 @@ LAYOUT = Layout(
 )
 CAPTION = (
     "The predictions of each network as they are, which every other table and figure shows, and smoothed by the "
-    "post-processing of MobileSleepNet, which nothing else shows. MobileSleepNet is ULW-SleepNet on one EEG derivation "
-    "(input fpz) with it; rows of other inputs and models are smoothed alike, and are not that network. Smoothed: "
+    "post-processing of MobileSleepNet, which nothing else shows. MobileSleepNet has it behind ULW-SleepNet "
+    "on one EEG derivation (here input fpz, trained by the row's recipe); other rows are smoothed alike. Smoothed: "
     "the stage probabilities by a Savitzky-Golay filter (window of 5 epochs, order 2), then the stages by a hidden "
     "Markov model of 5 states, "
     "decoded by Viterbi's algorithm for each unbroken run of epochs of a recording by itself. Its initial and "

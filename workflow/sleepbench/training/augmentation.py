@@ -6,9 +6,10 @@ import numpy as np
 
 
 def roll_10(signals: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Each sequence, or single epoch, shifted in time by up to a tenth of an epoch, as TinySleepNet (EMBC 2020) does.
+    """Each sequence, or single epoch, shifted in time by up to a tenth of an epoch, after TinySleepNet (EMBC 2020).
 
-    All channels move together; what leaves at one end comes back at the other.
+    All channels move together; what leaves at one end comes back at the other. `models.tiny_sleepnet` says what its
+    program does instead.
 
     signals : (n, n_channels, 3000) or (n, length, n_channels, 3000)
     """

@@ -41,9 +41,9 @@ class EpochSet:
         return batch.reshape(*indices.shape, *batch.shape[1:])
 
     def stored(self, recording: int, rows: np.ndarray) -> np.ndarray:
-        """The same of ascending rows of one recording, (n, n_channels, 3000): where they lie side by side, no copy.
+        """Signals in microvolts of some `rows` of a recording, float32 (n, n_channels, 3000), as they lie in memory.
 
-        Not to be written to.
+        The rows ascend and none comes twice. Where they are side by side nothing is copied: not to be written to.
         """
         array = self._arrays[recording]
         is_run = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows)

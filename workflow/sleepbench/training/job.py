@@ -121,8 +121,8 @@ class _Fold:
 def _to_train(records: dict[int, dict], directory: Path, together: Path, use: _Use) -> list[int]:
     """The folds that are not there yet; `records` has what is known of each before it is trained.
 
-    All of them where a stack of all was killed as it put one after the other in its place: its checkpoint, at
-    `together`, is no use to a stack of fewer. What is there is left as it is.
+    All of them where a stack of all was trained and killed as it put one after the other in its place: its checkpoint,
+    at `together`, is no use to a stack of fewer. What is there is left as it is.
     """
     waiting = []
     for number, record in records.items():
@@ -132,10 +132,14 @@ def _to_train(records: dict[int, dict], directory: Path, together: Path, use: _U
             _checkpoint_path(target).unlink(missing_ok=True)  # of a process killed between the two
         else:
             waiting.append(number)
-    is_cut_short = 0 < len(waiting) < len(records)
-    if is_cut_short and Checkpoint(together, _identity(list(records.values()), use), lambda line: None).load():
-        return list(records)
-    return waiting
+    return list(records) if 0 < len(waiting) < len(records) and _is_trained(records, together, use) else waiting
+
+
+def _is_trained(records: dict[int, dict], together: Path, use: _Use) -> bool:
+    """Whether a checkpoint is of a stack of all these folds that has had all its training epochs."""
+    kept = Checkpoint(together, _identity(list(records.values()), use), lambda line: None).load()
+    wanted = next(iter(records.values()))["settings"]["recipe"]["training_epochs"]
+    return bool(kept) and kept["stack"]["completed"] == wanted
 
 
 def _folds(document: dict, records: dict[int, dict], directory: Path, prepared: Callable[[str], Path]) -> list[_Fold]:

@@ -254,8 +254,11 @@ def training_epochs_before_cycle_ends(recipe: Recipe, sampler: Sampler, seed: in
     if recipe.schedule != "cosine_restarts":
         return frozenset()
     shuffling, n = torch.Generator().manual_seed(seed), recipe.training_epochs
-    n_batches = [len(sampler.draw(shuffling)) for _ in range(n if sampler.varies else 1)]
-    steps_done = list(accumulate(n_batches if sampler.varies else n_batches * n))
+    if sampler.varies:
+        n_batches = [len(sampler.draw(shuffling)) for _ in range(n)]
+    else:
+        n_batches = [len(sampler.draw(shuffling))] * n
+    steps_done = list(accumulate(n_batches))
     return epochs_before_cycle_ends(cycle_ends(recipe, steps_done[-1]), steps_done)
 
 

@@ -238,7 +238,10 @@ class Stack:
             self.at += 1
 
     def _capture(self, masked: bool) -> None:
-        """Make a CUDA graph of the step, and leave everything as it was; without one, steps are run as on a CPU."""
+        """Make a CUDA graph of the step, and leave everything as it was; without one, steps are run as on a CPU.
+
+        Memory that PyTorch had set aside for a graph whose capture failed may stay taken until the process ends.
+        """
         before, drawing = [tensor.clone() for tensor in self._tensors()], torch.cuda.get_rng_state(self.device)
         graph, stream, current = torch.cuda.CUDAGraph(), torch.cuda.Stream(), torch.cuda.current_stream()
         stream.wait_stream(current)
