@@ -291,7 +291,7 @@ def test_models_without_a_stacked_form_train_fold_by_fold(folds, nights, tmp_pat
     assert (tmp_path / "out" / "fold-1" / "training.json").exists()
 
 
-def test_a_stack_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, nights, tmp_path):
+def test_a_stack_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, nights, tmp_path, in_a_process):
     recipe = {**RECIPE, "training_epochs": 5}
     whole, killed = (
         arguments(folds, nights, tmp_path / name, recipe=recipe) | {"folds": [0, 1, 2]} for name in ("whole", "killed")
@@ -306,7 +306,7 @@ def test_a_stack_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, nigh
         assert contents(tmp_path / "killed" / fold) == contents(tmp_path / "whole" / fold)
 
 
-def test_a_stack_killed_between_its_finished_folds_trains_none_again(folds, nights, tmp_path):
+def test_a_stack_killed_between_its_finished_folds_trains_none_again(folds, nights, tmp_path, in_a_process):
     """Folds are put in their places one by one; here it is killed after the first, and again after the second."""
     whole, killed = (arguments(folds, nights, tmp_path / name) | {"folds": [0, 1, 2]} for name in ("whole", "killed"))
     in_a_process(whole, stacks=True)
@@ -326,7 +326,7 @@ def test_a_stack_killed_between_its_finished_folds_trains_none_again(folds, nigh
         assert read_json(home / "training.json")["environment"]["stacked_folds"] == [0, 1, 2]
 
 
-def test_a_stack_killed_as_it_trained_leaves_out_what_was_finished_meanwhile(folds, nights, tmp_path):
+def test_a_stack_killed_as_it_trained_leaves_out_what_was_finished_meanwhile(folds, nights, tmp_path, in_a_process):
     out = arguments(folds, nights, tmp_path / "out")
     in_a_process(out | {"folds": [0, 1, 2]}, kill_at=("lap", 12), stacks=True)
     in_a_process(out | {"folds": [1], "receipt": str(tmp_path / "out" / "other.json")})
@@ -334,7 +334,7 @@ def test_a_stack_killed_as_it_trained_leaves_out_what_was_finished_meanwhile(fol
     assert "fold 1: finished before" in output and "2 folds as one stack" in output and "goes on" not in output
 
 
-def test_a_checkpoint_of_other_folds_is_no_use_to_those_that_are_left(folds, nights, tmp_path):
+def test_a_checkpoint_of_other_folds_is_no_use_to_those_that_are_left(folds, nights, tmp_path, in_a_process):
     out = arguments(folds, nights, tmp_path / "out")
     in_a_process(out | {"folds": [0, 1, 2]}, kill_at=("lap", 12), stacks=True)
     in_a_process(out | {"folds": [1], "code_sha256": "d"})
@@ -349,17 +349,13 @@ def test_missing_gpu_is_an_error_that_says_what_to_set(monkeypatch):
         use_device("cuda", 1)
 
 
-KILLED = """
-import itertools, json, os, signal, sys
+TRAININGS = """
+import itertools, json, os, signal, sys, traceback
+import pyarrow.parquet, torch._dynamo  # which are imported when they are first used
 from pathlib import Path
 from types import SimpleNamespace
 from sleepbench.training import stack, timing
 from sleepbench.training.job import train_group
-
-arguments = json.loads(sys.stdin.read())
-nights, kill_at = arguments.pop("nights"), arguments.pop("kill_at")
-if arguments.pop("stacks"):
-    stack.DEVICES = ("cpu",)
 
 def killing_at(n, function):
     calls = itertools.count(1)
@@ -369,16 +365,61 @@ def killing_at(n, function):
         return function(*args, **kwargs)
     return replacement
 
-if kill_at:
-    what, n = kill_at
-    of = {"lap": timing.Timing, "replace": Path}[what]
-    setattr(of, what, killing_at(n, getattr(of, what)))
-ticks = itertools.count()
-timing.time = SimpleNamespace(monotonic=lambda: next(ticks), time=lambda: 0.0)
-for name in ("folds_path", "directory", "receipt"):
-    arguments[name] = Path(arguments[name])
-train_group(prepared=lambda id: Path(nights[id]), **arguments)
+def train(nights, kill_at, stacks, environment, **arguments):
+    os.environ.update(environment)
+    if stacks:
+        stack.DEVICES = ("cpu",)
+    if kill_at:
+        what, n = kill_at
+        of = {"lap": timing.Timing, "replace": Path}[what]
+        setattr(of, what, killing_at(n, getattr(of, what)))
+    ticks = itertools.count()
+    timing.time = SimpleNamespace(monotonic=lambda: next(ticks), time=lambda: 0.0)
+    for name in ("folds_path", "directory", "receipt"):
+        arguments[name] = Path(arguments[name])
+    train_group(prepared=lambda id: Path(nights[id]), **arguments)
+
+for line in sys.stdin:
+    request = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(request.pop("output"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        try:
+            train(**request)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def in_a_process(tmp_path_factory):
+    """A function that runs a training whose clock goes on by a second whenever it is read, and gives its output.
+
+    kill_at : SIGKILL comes in the middle: when the clock is stopped ("lap") or a file is put in its place ("replace")
+        for the n-th time
+
+    Each training is a process of its own, forked from one that has imported PyTorch, which takes seconds.
+    """
+    path = tmp_path_factory.mktemp("outputs") / "output.txt"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    server = subprocess.Popen(
+        [sys.executable, "-c", TRAININGS],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+
+    def run(settings: dict, kill_at: tuple[str, int] | None = None, stacks: bool = False, **environment: str) -> str:
+        request = {"kill_at": kill_at, "stacks": stacks, "environment": environment, "output": str(path)}
+        server.stdin.write(json.dumps(settings | request) + "\n")
+        server.stdin.flush()
+        assert int(server.stdout.readline()) == (-signal.SIGKILL if kill_at else 0)
+        return path.read_text()
+
+    yield run
+    server.stdin.close()
+    assert server.wait() == 0
 
 
 def arguments(folds, nights, directory, **changes):
@@ -390,21 +431,6 @@ def arguments(folds, nights, directory, **changes):
         "provenance": {"simulated": True},
         **(settings | changes),
     }
-
-
-def in_a_process(settings: dict, kill_at: tuple[str, int] | None = None, stacks: bool = False) -> str:
-    """Run a training, whose clock goes on by a second whenever it is read. Its output.
-
-    kill_at : SIGKILL comes in the middle: when the clock is stopped ("lap") or a file is put in its place ("replace")
-        for the n-th time
-    """
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED],
-        input=json.dumps(settings | {"stacks": stacks, "kill_at": kill_at}),
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
-    assert process.returncode == (-signal.SIGKILL if kill_at else 0)
-    return process.stdout
 
 
 def contents(fold: Path) -> dict[str, bytes]:
@@ -426,7 +452,9 @@ def contents(fold: Path) -> dict[str, bytes]:
         pytest.param([("replace", 8)], [None, 7], id="while results are written"),
     ],
 )
-def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, nights, tmp_path, kills, goes_on_after):
+def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(
+    folds, nights, tmp_path, kills, goes_on_after, in_a_process
+):
     recipe = {"recipe": {**RECIPE, "training_epochs": 7, "augmentation": ["roll_10"]}}
     in_a_process(arguments(folds, nights, tmp_path / "whole", **recipe))
     settings = arguments(folds, nights, tmp_path / "killed", **recipe)
@@ -446,19 +474,18 @@ def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, n
 
 
 @pytest.mark.parametrize("change", [{"code_sha256": "d"}, {"seed": 8}, {"threads": 2}, {"engine": "reference"}])
-def test_a_checkpoint_of_something_else_is_no_use(folds, nights, tmp_path, change):
+def test_a_checkpoint_of_something_else_is_no_use(folds, nights, tmp_path, change, in_a_process):
     in_a_process(arguments(folds, nights, tmp_path / "out"), kill_at=("lap", 15))
     output = in_a_process(arguments(folds, nights, tmp_path / "out", **change))
     assert "is of other settings, code, device, engine or threads: the training starts anew" in output
     assert "training epoch 1/3" in output and not (tmp_path / "out" / ".fold-0.checkpoint").exists()
 
 
-def test_a_checkpoint_of_the_kernel_is_no_use_to_pytorch(folds, nights, tmp_path, monkeypatch):
+def test_a_checkpoint_of_the_kernel_is_no_use_to_pytorch(folds, nights, tmp_path, in_a_process):
     if arrangement() == "PyTorch":
         pytest.skip("there is no C compiler")
     in_a_process(arguments(folds, nights, tmp_path / "out"), kill_at=("lap", 15))
-    monkeypatch.setenv("CC", "false")
-    output = in_a_process(arguments(folds, nights, tmp_path / "out"))
+    output = in_a_process(arguments(folds, nights, tmp_path / "out"), CC="false")
     assert "the training starts anew" in output and "training epoch 1/3" in output
     assert read_json(tmp_path / "out/fold-0/training.json")["environment"]["arrangement"] == "PyTorch"
 
