@@ -6,13 +6,13 @@ GPU ?=
 SIMULATED = $(if $(filter simulated,$(DATASET)),simulated-20,$(DATASET))
 
 BIN = $(VENV)/bin
-SNAKEMAKE = $(BIN)/python -m sleepbench.launch
+SNAKEMAKE = $(BIN)/python -m sleepbench.cli.launch
 comma := ,
 # The trial has a protocol of its own.
 RUN = run={datasets: [$(DATASET)]$(if $(filter try-real,$(DATASET)),$(comma) protocols: [trial])}
 MODELS = $$($(BIN)/python -c 'from sleepbench.models import model_names; print(", ".join(model_names()))')
 RIVALS_RUN = run={datasets: [$(DATASET)], protocols: [clean], models: [$(MODELS)], channels: [fpz, two, three, four], recipes: [common, published]}
-ESTIMATE = $(BIN)/python -m sleepbench.estimate
+ESTIMATE = $(BIN)/python -m sleepbench.benchmarks.estimate
 NO_ESTIMATE = echo "Warning: no estimate could be made; the run goes on without one." >&2
 
 export PYTHONUNBUFFERED = 1
@@ -51,13 +51,13 @@ rivals: setup ## every model under the clean protocol, by one recipe and by its 
 	@cat results/$(DATASET)/summary.md
 
 rehearsal: setup ## `make paper DATASET=sleep-edf-20` against a local server with short simulated nights, 10 minutes
-	@$(BIN)/python -m sleepbench.rehearsal results/rehearsal "$(abspath $(VENV))"
+	@$(BIN)/python -m sleepbench.simulation.rehearsal results/rehearsal "$(abspath $(VENV))"
 
 data: setup ## fetch (or simulate) and verify the files of a DATASET; what is right is not fetched again
 	@$(SNAKEMAKE) data --forcerun fetch --config '$(RUN)'
 
 verify-data: setup ## hash again the files of a DATASET on disk; nothing is fetched or changed
-	@$(BIN)/python -m sleepbench.data.verify $(DATASET)
+	@$(BIN)/python -m sleepbench.signals.verify $(DATASET)
 
 prepare: setup ## prepare the recordings of a DATASET and hold them against the known totals
 	@$(SNAKEMAKE) prepared --config '$(RUN)'
@@ -70,39 +70,39 @@ realism: setup ## how near the simulated cohort comes to the real recordings (39
 
 verify: setup ## verdicts on the published claims from what has been run; fails when one is not reproduced
 	@$(SNAKEMAKE) profiles
-	@$(BIN)/python -m sleepbench.verdicts
+	@$(BIN)/python -m sleepbench.runs.verdicts
 
 tables: setup ## the main table's rows so far, each marked "n of k folds": also of an unfinished experiment
-	@$(BIN)/python -m sleepbench.unfinished $(DATASET)
+	@$(BIN)/python -m sleepbench.runs.progress $(DATASET)
 
 report: setup ## one HTML page of everything that was run, which opens offline
 	@$(SNAKEMAKE) results/$(DATASET)/report.html --config '$(RUN)'
 	@echo "results/$(DATASET)/report.html"
 
 export: setup ## results without weights as one small archive: DATASET=... [TO=file.zip]
-	@$(BIN)/python -m sleepbench.exchange export $(DATASET) $(TO)
+	@$(BIN)/python -m sleepbench.runs.archive export $(DATASET) $(TO)
 
 compare: setup ## row by row what differs from somebody's archive: DATASET=... WITH=archive.zip [CSV=file]
 	@[ -n "$(WITH)" ] || { echo "Name the archive: make compare DATASET=$(DATASET) WITH=archive.zip"; exit 2; }
-	@$(BIN)/python -m sleepbench.exchange compare $(DATASET) "$(WITH)" $(if $(CSV),--csv "$(CSV)")
+	@$(BIN)/python -m sleepbench.runs.archive compare $(DATASET) "$(WITH)" $(if $(CSV),--csv "$(CSV)")
 
 trace: setup ## a table row back to its runs, files, EDF hashes: DATASET=... ROW="protocol=clean", "table=ladder row=2", a run key
-	@$(BIN)/python -m sleepbench.trace $(DATASET) $(ROW)
+	@$(BIN)/python -m sleepbench.runs.trace $(DATASET) $(ROW)
 
 folds: setup ## remake the committed folds of the real datasets, workflow/resources/folds
 	@$(BIN)/python -m sleepbench.protocols.published
 
 benchmark: setup ## time and memory of the jobs that were run for a DATASET, from Snakemake's benchmark files
-	@$(BIN)/python -m sleepbench.benchmark $(DATASET)
+	@$(BIN)/python -m sleepbench.benchmarks.jobs $(DATASET)
 
 benchmark-training: setup ## windows a second that both engines train and classify here, interleaved, 2 threads
-	@$(BIN)/python -m sleepbench.benchmark_training
+	@$(BIN)/python -m sleepbench.benchmarks.training
 
 benchmark-stack: setup ## steps a second of ten folds trained at once, as a GPU does, and what `released` takes at that rate
-	@$(BIN)/python -m sleepbench.benchmark_stack
+	@$(BIN)/python -m sleepbench.benchmarks.stack
 
 benchmark-memory: setup ## peak memory of training and of scoring a night, every model of sequences, 5 minutes
-	@$(BIN)/python -m sleepbench.benchmark_memory
+	@$(BIN)/python -m sleepbench.benchmarks.memory
 
 benchmark-reporting: setup ## time and memory of all tables, figures and reports of 1,600 made-up runs, 2 minutes
 	@$(BIN)/python tests/reporting/benchmark_reporting.py
@@ -116,13 +116,13 @@ test: setup lint ## lint, then the test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 fuzz: setup ## 20,000 damaged EDF and EDF+ files, 3 minutes
-	@$(BIN)/python tests/data/fuzz.py --cases 20000 --seed 1
+	@$(BIN)/python tests/signals/fuzz.py --cases 20000 --seed 1
 
 hostile-edf: setup ## remake docs/hostile-edf.md: what this pipeline, MNE, pyedflib and edfio do with hostile files
-	@$(BIN)/python tests/data/hostile_matrix.py
+	@$(BIN)/python tests/signals/hostile_matrix.py
 
 data-card: setup ## remake docs/data-card.md
-	@$(BIN)/python -m sleepbench.data.card
+	@$(BIN)/python tools/data_card.py
 
 lint: setup ## ruff, snakefmt, snakemake --lint
 	@$(BIN)/ruff check .
@@ -139,4 +139,4 @@ lock: ## remake envs/requirements.lock and environment.yaml from requirements.in
 	@envs/lock.sh "$(PYTHON)"
 
 clean: setup ## say what results hold and what they cost to remake; YES=1 deletes them
-	@$(BIN)/python -m sleepbench.clean $(if $(YES),--yes)
+	@$(BIN)/python -m sleepbench.runs.clean $(if $(YES),--yes)

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from sleepbench.evaluation.statistics import PROBABILITIES
-from sleepbench.stages import STAGES
+from sleepbench.core.stages import STAGES
+from sleepbench.evaluation.bootstrap import PROBABILITIES
 
 
 def cohort(n_subjects: int = 4, epochs_per_night: int = 60, skill: float = 2.0, seed: int = 0) -> pd.DataFrame:

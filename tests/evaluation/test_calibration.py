@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.evaluation.bootstrap import PROBABILITIES
 from sleepbench.evaluation.calibration import BINS, expected_calibration_error, reliability_table
-from sleepbench.evaluation.statistics import PROBABILITIES
 
 
 def slow_error(confidence: np.ndarray, right: np.ndarray, bins: int) -> float:

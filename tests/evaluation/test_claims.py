@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.evaluation import metrics
 from sleepbench.evaluation.claims import comparator_bounds, evaluate_claims, load_claims
 

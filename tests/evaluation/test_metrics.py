@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
+from sleepbench.core.stages import STAGES
 from sleepbench.evaluation import metrics
-from sleepbench.stages import STAGES
 
 codes = st.integers(0, 4)
 scorings = st.integers(1, 60).flatmap(

@@ -6,9 +6,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.stages import MOVEMENT, N1, N2, REM, STAGES, UNKNOWN, W
 from sleepbench.evaluation.sleep_measures import MEASURES, agreement, measures_per_night, night_measures, place_epochs
-from sleepbench.stages import MOVEMENT, N1, N2, REM, STAGES, UNKNOWN, W
 
 NAN = float("nan")
 

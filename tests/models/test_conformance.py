@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from sleepbench import models
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.profiling.conventions import agrees
 from sleepbench.profiling.operations import count_operations
 

@@ -9,7 +9,7 @@ import test_conformance as conformance
 import torch
 from torch import nn
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import ModelInfo, registry
 
 

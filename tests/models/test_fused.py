@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from sleepbench.models import create_model
-from sleepbench.models.fused import BatchNorm, arrangement, conv_norm_relu_pool, dropout, join, pointwise
-from sleepbench.models.fused_kernel import switched_off
+from sleepbench.models.kernels.fused import BatchNorm, arrangement, conv_norm_relu_pool, dropout, join, pointwise
+from sleepbench.models.kernels.fused_kernel import switched_off
 
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="there is no C compiler for the kernel"

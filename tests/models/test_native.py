@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from sleepbench.models import fused, fused_kernel, native
+from sleepbench.models.kernels import fused, fused_kernel, native
 
 SOURCE = "int answer(void) { return 42; }\n"
 
@@ -69,7 +69,7 @@ def test_cache_that_cannot_be_written_is_done_without(source, tmp_path):
 @needs_compiler
 def test_processes_that_compile_at_once_do_not_meet(source, tmp_path):
     code = (
-        "from pathlib import Path; from sleepbench.models import native; "
+        "from pathlib import Path; from sleepbench.models.kernels import native; "
         f"print(native.load(Path({str(source)!r})).answer())"
     )
     processes = [

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from sleepbench import models
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import registry
 
 
@@ -17,7 +17,7 @@ def test_names_and_titles_are_said_once():
 
 def test_registry_does_not_import_pytorch():
     program = (
-        "import sys; from sleepbench import models; from sleepbench.training import recipes\n"
+        "import sys; from sleepbench import models; from sleepbench.training import recipe\n"
         "for name in models.model_names(): models.describe(name), models.model_source(name)\n"
         "sys.exit('torch' in sys.modules)"
     )

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.models.ulw_sleepnet import ULWSleepNet, load_keras_weights
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "ulw_sleepnet_reference.npz"

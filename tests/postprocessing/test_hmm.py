@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sleepbench.core.stages import N1, N2, N3, REM, W
 from sleepbench.postprocessing.hmm import HiddenMarkovModel, decoded, estimate, filtered, viterbi
-from sleepbench.stages import N1, N2, N3, REM, W
 
 ANY_SEED = st.integers(0, 2**32 - 1)
 

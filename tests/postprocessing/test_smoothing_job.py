@@ -7,9 +7,9 @@ import torch
 from scipy.signal import savgol_filter
 from synthetic_night import CHANNELS, write_night
 
-from sleepbench.data.recordings import Recording
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import read_json, sha256_of_file, write_json
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json, sha256_of_file, write_json
+from sleepbench.datasets.recordings import Recording
 from sleepbench.models import create_model
 from sleepbench.postprocessing.hmm import HiddenMarkovModel, viterbi
 from sleepbench.postprocessing.job import smooth_run

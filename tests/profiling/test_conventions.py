@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe, model_names
 from sleepbench.profiling.conventions import CONVENTIONS, NONE, agrees, counts_per_epoch, explain, printed_range
 from sleepbench.profiling.operations import count_operations

@@ -4,7 +4,7 @@ import platform
 import pytest
 import torch
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.profiling.latency import measure_latency
 
 

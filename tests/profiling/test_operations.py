@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe, model_names
 from sleepbench.profiling.operations import count_operations
 

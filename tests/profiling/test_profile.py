@@ -1,7 +1,7 @@
 import pytest
 
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import read_json
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json
 from sleepbench.profiling import profile
 
 

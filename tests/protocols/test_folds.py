@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sleepbench.data.recordings import Recording, first_subjects, read_recordings
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import read_json
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json
+from sleepbench.datasets.recordings import Recording, first_subjects, read_recordings
 from sleepbench.protocols.audit import (
     audit_folds,
     audit_sentence,

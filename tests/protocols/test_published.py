@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sleepbench.data.recordings import read_recordings
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import read_json, write_json
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json, write_json
+from sleepbench.datasets.recordings import read_recordings
 from sleepbench.protocols.audit import write_fold_file
 from sleepbench.protocols.folds import FoldSettings, folds_of
 from sleepbench.protocols.published import PUBLISHED_FOLDS, RESOURCES, write_published_folds

@@ -25,14 +25,14 @@ import pandas as pd
 import yaml
 from synthetic import PROBABILITIES, PROFILE, file_hashes, history, scored_night, selected_epochs, write_quality
 
-from sleepbench.data.hypnogram import WAKE_MARGIN, select_window
-from sleepbench.data.recordings import Recording, first_subjects, read_recordings
-from sleepbench.data.totals import RECORDINGS
+from sleepbench.core.files import read_json, write_json
+from sleepbench.core.stages import N1, STAGES, W
+from sleepbench.datasets.recordings import Recording, first_subjects, read_recordings
 from sleepbench.evaluation import metrics
-from sleepbench.files import read_json, write_json
 from sleepbench.protocols.audit import audit_sentence, write_fold_file
 from sleepbench.protocols.folds import FoldSettings
-from sleepbench.stages import N1, STAGES, W
+from sleepbench.signals.hypnogram import WAKE_MARGIN, select_window
+from sleepbench.signals.totals import RECORDINGS
 
 REPOSITORY = Path(__file__).parents[2]
 PUBLISHED_SIZES = str(REPOSITORY / "workflow" / "resources" / "published_sizes.csv")
@@ -257,20 +257,20 @@ def run_step(inputs: Inputs, step: str) -> None:
     on = (inputs.dataset, True)
     kind, _, name = step.partition(" ")
     if kind == "table":
-        from sleepbench.reporting.statistics_tables import write_statistics_table
+        from sleepbench.reporting.tables.of_statistics import write_statistics_table
 
         write_statistics_table(name, str(inputs.statistics), *on, *inputs.table(name))
     elif kind == "figure":
         make_figure(inputs, name)
     elif kind == "statistics":
-        from sleepbench.reporting.statistics import compute_statistics
+        from sleepbench.reporting.statistics.compute import compute_statistics
 
         compute_statistics(
             *(inputs.runs, str(RECORDINGS), *on, CONFIG["ladder"], str(inputs.statistics)),
             *(inputs.folds, inputs.qualities),
         )
     elif kind == "audit":
-        from sleepbench.reporting.audit_table import write_audit
+        from sleepbench.reporting.tables.audit import write_audit
 
         document = str(inputs.root / "tables" / "audit.json")
         write_audit(PROTOCOLS, inputs.folds, inputs.totals, *on, *inputs.table("audit"), document)
@@ -279,7 +279,7 @@ def run_step(inputs: Inputs, step: str) -> None:
 
         quality_table(inputs.qualities, str(RECORDINGS), *on, *inputs.table("quality"))
     elif kind == "report":
-        from sleepbench.reporting.report import dataset_report
+        from sleepbench.reporting.page.report import dataset_report
 
         csvs, pngs = [inputs.table(name)[0] for name in TABLES], [inputs.figure(name)[0] for name in FIGURES]
         claims, output = inputs.table("claims")[0], inputs.root / "report.html"
@@ -291,7 +291,7 @@ def run_step(inputs: Inputs, step: str) -> None:
 
 def make_table(inputs: Inputs, name: str) -> None:
     """A table of the module `tables`, or the summary."""
-    from sleepbench.reporting import tables
+    from sleepbench.reporting.tables import main as tables
 
     on = (inputs.dataset, True)
     if name == "main_results":
@@ -299,7 +299,7 @@ def make_table(inputs: Inputs, name: str) -> None:
     elif name == "complexity":
         tables.write_complexity(inputs.profiles, CLAIMS, *on, *inputs.table(name))
     elif name == "published_sizes":
-        from sleepbench.reporting.published_sizes import write_published_sizes
+        from sleepbench.reporting.tables.published_sizes import write_published_sizes
 
         write_published_sizes(inputs.profiles, PUBLISHED_SIZES, *on, *inputs.table(name))
     elif name == "claims":
@@ -315,7 +315,7 @@ def make_table(inputs: Inputs, name: str) -> None:
 def make_figure(inputs: Inputs, name: str) -> None:
     on, outputs = (inputs.dataset, True), inputs.figure(name)
     if name in ("confusion", "night", "training_curves"):
-        from sleepbench.reporting import figures
+        from sleepbench.reporting.figures import of_runs as figures
 
         getattr(figures, f"{name}_figure")(inputs.runs, *on, *outputs)
     elif name == "hypnograms":
@@ -323,7 +323,7 @@ def make_figure(inputs: Inputs, name: str) -> None:
 
         hypnogram_wall(inputs.qualities, *on, *outputs)
     else:
-        from sleepbench.reporting import statistics_figures
+        from sleepbench.reporting.figures import of_statistics as statistics_figures
 
         of_figure = {
             "reliability": ("reliability", "intervals"),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sleepbench.files import read_json, sha256_of_file, write_json
-from sleepbench.reporting.tables import read_runs
+from sleepbench.core.files import read_json, sha256_of_file, write_json
+from sleepbench.reporting.tables.main import read_runs
 
 CORRECTED = 100
 """Epochs from the first that are smoothed to their scored stage, in every run."""

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sleepbench.data.hypnogram import WINDOWS, select_window
-from sleepbench.data.quality import NIGHT_STAGES
+from sleepbench.core.files import read_json, sha256_of_file, write_json
+from sleepbench.core.stages import STAGES
 from sleepbench.evaluation import metrics
-from sleepbench.files import read_json, sha256_of_file, write_json
-from sleepbench.stages import STAGES
+from sleepbench.signals.hypnogram import WINDOWS, select_window
+from sleepbench.signals.quality import NIGHT_STAGES
 
 PROBABILITIES = [f"p_{name}" for name in STAGES]
 SELECTION = {"released": "best_test", "subject_blocks": "last", "clean": "best_validation"}

@@ -5,15 +5,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sleepbench.data.recordings import read_recordings
-from sleepbench.data.totals import RECORDINGS
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import read_json, sha256_of_json, write_json
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json, sha256_of_json, write_json
+from sleepbench.core.stages import STAGES
+from sleepbench.datasets.recordings import read_recordings
 from sleepbench.protocols.audit import write_fold_file
 from sleepbench.protocols.folds import FoldSettings
-from sleepbench.reporting import tables
-from sleepbench.reporting.audit_table import write_audit
-from sleepbench.stages import STAGES
+from sleepbench.reporting.tables import main as tables
+from sleepbench.reporting.tables.audit import write_audit
+from sleepbench.signals.totals import RECORDINGS
 
 RELEASED = {
     "unit": "recording_block",

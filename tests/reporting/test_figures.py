@@ -10,9 +10,11 @@ from matplotlib.text import Text
 from PIL import Image
 from synthetic import make_runs, sign_again
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.evaluation import metrics
-from sleepbench.reporting import figures, style, tables
+from sleepbench.reporting.figures import of_runs as figures
+from sleepbench.reporting.figures import style
+from sleepbench.reporting.tables import main as tables
 
 WRITERS = {
     "confusion": figures.confusion_figure,

@@ -12,15 +12,15 @@ from test_audit_table import Audit
 from test_quality_figure import nights
 from test_statistics_files import LADDER, MODELS, make_folds
 
-from sleepbench.data.totals import RECORDINGS
-from sleepbench.files import write_json
-from sleepbench.reporting import tables
-from sleepbench.reporting.postprocessing import write_postprocessing
-from sleepbench.reporting.published_sizes import write_published_sizes
+from sleepbench.core.files import write_json
 from sleepbench.reporting.quality import quality_table
-from sleepbench.reporting.statistics import compute_statistics
-from sleepbench.reporting.statistics_tables import TABLES as STATISTICS_TABLES
-from sleepbench.reporting.statistics_tables import write_statistics_table
+from sleepbench.reporting.statistics.compute import compute_statistics
+from sleepbench.reporting.tables import main as tables
+from sleepbench.reporting.tables.of_statistics import TABLES as STATISTICS_TABLES
+from sleepbench.reporting.tables.of_statistics import write_statistics_table
+from sleepbench.reporting.tables.postprocessing import write_postprocessing
+from sleepbench.reporting.tables.published_sizes import write_published_sizes
+from sleepbench.signals.totals import RECORDINGS
 
 RESOURCES = Path(__file__).parents[2] / "workflow" / "resources"
 PUBLISHED, CLAIMS = RESOURCES / "published_results.csv", RESOURCES / "claims.yaml"

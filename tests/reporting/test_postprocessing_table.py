@@ -9,10 +9,12 @@ from sklearn import metrics as sk
 from smoothed import change, sign, write_smoothed
 from synthetic import make_runs
 
-from sleepbench.errors import BenchmarkError
-from sleepbench.evaluation.statistics import bootstrap_differences, subject_confusions
-from sleepbench.reporting import postprocessing, report, tables
-from sleepbench.reporting.tables import read_runs
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.evaluation.bootstrap import bootstrap_differences, subject_confusions
+from sleepbench.reporting.page import report
+from sleepbench.reporting.tables import main as tables
+from sleepbench.reporting.tables import postprocessing
+from sleepbench.reporting.tables.main import read_runs
 
 MODEL = "ulw_sleepnet"
 

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 from synthetic import PROFILE
 
-from sleepbench.files import write_json
+from sleepbench.core.files import write_json
 from sleepbench.profiling.conventions import NONE
-from sleepbench.reporting.published_sizes import LAYOUT, published_sizes, write_published_sizes
-from sleepbench.reporting.tables import SIMULATED, read_cells
+from sleepbench.reporting.tables.main import SIMULATED, read_cells
+from sleepbench.reporting.tables.published_sizes import LAYOUT, published_sizes, write_published_sizes
 
 SIZES = Path(__file__).parents[2] / "workflow" / "resources" / "published_sizes.csv"
 PRINTED = pd.read_csv(SIZES, dtype=str, keep_default_na=False)

@@ -10,15 +10,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sleepbench.data.hypnogram import WINDOWS, select_window
-from sleepbench.data.preparation import QUANTILES
-from sleepbench.data.quality import NIGHT_STAGES, read_qualities
-from sleepbench.data.recordings import read_recordings
-from sleepbench.data.totals import RECORDINGS
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import write_json
-from sleepbench.reporting import quality, style, tables
-from sleepbench.stages import STAGES
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import write_json
+from sleepbench.core.stages import STAGES
+from sleepbench.datasets.recordings import read_recordings
+from sleepbench.reporting import quality
+from sleepbench.reporting.figures import style
+from sleepbench.reporting.tables import main as tables
+from sleepbench.signals.hypnogram import WINDOWS, select_window
+from sleepbench.signals.prepare import QUANTILES
+from sleepbench.signals.quality import NIGHT_STAGES, read_qualities
+from sleepbench.signals.totals import RECORDINGS
 
 CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental")
 

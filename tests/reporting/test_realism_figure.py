@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sleepbench.data import realism as measurements
-from sleepbench.data.preparation import prepare_recording
-from sleepbench.data.simulation import simulate_cohort
-from sleepbench.reporting import realism, style, tables
+from sleepbench.reporting import realism
+from sleepbench.reporting.figures import style
+from sleepbench.reporting.tables import main as tables
+from sleepbench.signals.prepare import prepare_recording
+from sleepbench.simulation import realism as measurements
+from sleepbench.simulation.cohort import simulate_cohort
 
 CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal")
 

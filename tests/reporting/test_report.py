@@ -9,15 +9,18 @@ import pandas as pd
 import pytest
 from synthetic import PROFILE, make_runs
 
-from sleepbench.data.totals import RECORDINGS
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import read_json, sha256_of_json, write_json
-from sleepbench.reporting import audit_table, report, statistics_tables, tables
-from sleepbench.reporting.figures import confusion_figure
-from sleepbench.reporting.published_sizes import write_published_sizes
-from sleepbench.reporting.report import Line, ReportTable, dataset_report, known_figure, known_table, opening_lines
-from sleepbench.reporting.statistics import compute_statistics
-from sleepbench.stages import STAGES
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json, sha256_of_json, write_json
+from sleepbench.core.stages import STAGES
+from sleepbench.reporting.figures.of_runs import confusion_figure
+from sleepbench.reporting.page import report
+from sleepbench.reporting.page.report import Line, ReportTable, dataset_report, known_figure, known_table, opening_lines
+from sleepbench.reporting.statistics.compute import compute_statistics
+from sleepbench.reporting.tables import audit as audit_table
+from sleepbench.reporting.tables import main as tables
+from sleepbench.reporting.tables import of_statistics as statistics_tables
+from sleepbench.reporting.tables.published_sizes import write_published_sizes
+from sleepbench.signals.totals import RECORDINGS
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 PUBLISHED = WORKFLOW / "resources" / "published_results.csv"

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 from synthetic_statistics import CHANNELS, COSTS, NETWORKS, RUNGS, make_statistics
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.evaluation.claims import load_claims
 from sleepbench.evaluation.sleep_measures import MEASURES
-from sleepbench.reporting import statistics_figures as figures
-from sleepbench.reporting import style, tables
+from sleepbench.reporting.figures import of_statistics as figures
+from sleepbench.reporting.figures import style
+from sleepbench.reporting.tables import main as tables
 
 RESOURCES = Path(__file__).parents[2] / "workflow" / "resources"
 PUBLISHED, CLAIMS = str(RESOURCES / "published_results.csv"), str(RESOURCES / "claims.yaml")

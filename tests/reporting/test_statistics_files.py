@@ -9,15 +9,16 @@ import pytest
 from sklearn import metrics as sk
 from synthetic import PROBABILITIES, make_runs, sign_again, write_quality
 
-from sleepbench.data.hypnogram import select_window
-from sleepbench.data.totals import RECORDINGS
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json, sha256_of_json, write_json
+from sleepbench.core.stages import UNKNOWN
 from sleepbench.evaluation import metrics
 from sleepbench.evaluation.sleep_measures import measures_per_night
-from sleepbench.files import read_json, sha256_of_json, write_json
-from sleepbench.reporting import statistics, tables
-from sleepbench.reporting import statistics_tables as rendered
-from sleepbench.stages import UNKNOWN
+from sleepbench.reporting.statistics import compute as statistics
+from sleepbench.reporting.tables import main as tables
+from sleepbench.reporting.tables import of_statistics as rendered
+from sleepbench.signals.hypnogram import select_window
+from sleepbench.signals.totals import RECORDINGS
 
 LADDER = ("released", "subject_blocks", "not_run", "clean")
 MODELS = ("ULW-SleepNet", "TinySleepNet")

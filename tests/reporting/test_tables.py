@@ -8,10 +8,10 @@ import pytest
 from sklearn import metrics as sk
 from synthetic import PROFILE, make_runs
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.stages import STAGES
 from sleepbench.evaluation.claims import load_claims
-from sleepbench.reporting import tables
-from sleepbench.stages import STAGES
+from sleepbench.reporting.tables import main as tables
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 PUBLISHED = WORKFLOW / "resources" / "published_results.csv"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sleepbench.files import write_json
-from sleepbench.stages import SAMPLES_PER_EPOCH
+from sleepbench.core.files import write_json
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 
 CHANNELS = ("EEG Fpz-Cz", "EOG horizontal")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from synthetic_night import CHANNELS
 
-from sleepbench.data.preparation import load_prepared
-from sleepbench.errors import BenchmarkError
-from sleepbench.training.data import EpochSet, epoch_set
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.signals.prepare import load_prepared
+from sleepbench.training.epochs import EpochSet, epoch_set
 
 
 def test_epochs_come_from_the_window_in_order_with_the_asked_channels(nights):

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from sleepbench.models import create_model, describe, fused
-from sleepbench.models.fused import arrangement
+from sleepbench.models import create_model, describe
+from sleepbench.models.kernels import fused
+from sleepbench.models.kernels.fused import arrangement
 from sleepbench.training.engines import ENGINES, arrangement_of, forward_of
 
 NO_GRADIENT = ("main1.pointwise.bias", "main2.pointwise.bias")

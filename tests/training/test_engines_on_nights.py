@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from sleepbench.data.preparation import load_prepared, prepare_recording
-from sleepbench.data.simulation import simulate_cohort
 from sleepbench.models import create_model, describe
-from sleepbench.training.data import epoch_set
+from sleepbench.signals.prepare import load_prepared, prepare_recording
+from sleepbench.simulation.cohort import simulate_cohort
 from sleepbench.training.engines import ENGINES
+from sleepbench.training.epochs import epoch_set
 from sleepbench.training.loop import train
-from sleepbench.training.recipes import Recipe
+from sleepbench.training.recipe import Recipe
 
 CHANNELS = ["EEG Fpz-Cz"]
 FOLD = {"train": ["SC4001", "SC4011", "SC4021"], "validation": [], "test": ["SC4031"]}

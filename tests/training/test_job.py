@@ -15,18 +15,18 @@ import torch
 from fake_models import Centroids
 from synthetic_night import CHANNELS
 
-from sleepbench.data.recordings import Recording
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json, write_json
+from sleepbench.datasets.recordings import Recording
 from sleepbench.evaluation.metrics import confusion_matrix, summary
-from sleepbench.files import read_json, write_json
 from sleepbench.models import create_model
-from sleepbench.models.fused import arrangement
+from sleepbench.models.kernels.fused import arrangement
 from sleepbench.protocols.folds import FoldSettings, folds_document
 from sleepbench.training import stack, timing
 from sleepbench.training.estimators import from_state
 from sleepbench.training.job import train_group
+from sleepbench.training.keys import is_finished, run_key, training_key
 from sleepbench.training.loop import use_device
-from sleepbench.training.runs import is_finished, run_key, training_key
 
 RECIPE = {
     "optimizer": "adam",

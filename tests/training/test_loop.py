@@ -7,13 +7,13 @@ from fake_models import OfEpochs, OfSequences
 from synthetic_night import CHANNELS
 from torch import nn
 
-from sleepbench.data.preparation import load_prepared
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe
+from sleepbench.signals.prepare import load_prepared
 from sleepbench.training import loop
-from sleepbench.training.data import epoch_set
+from sleepbench.training.epochs import epoch_set
 from sleepbench.training.loop import evaluate, predict_probabilities, train
-from sleepbench.training.recipes import Recipe, learning_rate_at
+from sleepbench.training.recipe import Recipe, learning_rate_at
 from sleepbench.training.sequences import Sampler
 
 PLAIN = {"learning_rate": 1e-2, "schedule": "constant", "batch_size": 10, "training_epochs": 3}

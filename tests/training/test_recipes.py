@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.models.ulw_sleepnet import ULWSleepNet, load_keras_weights
-from sleepbench.training.recipes import (
+from sleepbench.training.recipe import (
     Recipe,
     class_weights_of,
     cycle_ends,

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_night import CHANNELS
 
-from sleepbench.data.preparation import load_prepared
+from sleepbench.signals.prepare import load_prepared
 from sleepbench.training.augmentation import roll_10
-from sleepbench.training.data import EpochSet, epoch_set
+from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.sequences import (
     Sampler,
     averaged,

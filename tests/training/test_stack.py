@@ -13,13 +13,14 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sleepbench.data.preparation import load_prepared
-from sleepbench.errors import BenchmarkError
-from sleepbench.models import create_model, describe, fused, fused_kernel
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.models import create_model, describe
+from sleepbench.models.kernels import fused, fused_kernel
+from sleepbench.signals.prepare import load_prepared
 from sleepbench.training import job, loop
-from sleepbench.training.data import EpochSet, epoch_set
+from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.memory import is_out_of_memory
-from sleepbench.training.recipes import Recipe, learning_rate_at
+from sleepbench.training.recipe import Recipe, learning_rate_at
 from sleepbench.training.stack import WARM_UP_STEPS, Stack, _Adam, cross_entropies, is_stackable, train_stack
 from sleepbench.training.timing import Timing
 

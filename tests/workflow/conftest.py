@@ -28,7 +28,7 @@ class Project:
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "sleepbench.launch", *arguments]
+        return [sys.executable, "-m", "sleepbench.cli.launch", *arguments]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run Snakemake as the Makefile does; stdout and stderr come together in `stdout`."""

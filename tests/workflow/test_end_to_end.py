@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from sleepbench.evaluation.metrics import accuracy, confusion_matrix
-from sleepbench.trace import trace
-from sleepbench.trace_rows import TABLE_KEYS
+from sleepbench.runs.trace import trace
+from sleepbench.runs.trace_rows import TABLE_KEYS
 
 SUMMARY = "results/simulated/summary.md"
 CLEAN_TRAINING = "results/simulated/trainings/subject-2-all-validation0/standard/ulw_sleepnet/four/released/seed-32"

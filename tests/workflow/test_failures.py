@@ -10,7 +10,7 @@ import psutil
 import pytest
 from conftest import ENVIRONMENT
 
-from sleepbench.data.recordings import read_recordings
+from sleepbench.datasets.recordings import read_recordings
 
 TRAINING = "results/simulated/trainings/subject-2-all-validation0/standard/ulw_sleepnet/four/released/seed-32"
 

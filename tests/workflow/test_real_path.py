@@ -9,8 +9,8 @@ import pytest
 import yaml
 from conftest import make_project
 
-from sleepbench.data.recordings import first_subjects, read_recordings
-from sleepbench.rehearsal import ROOT, SERVED_AT, QuietHandler, rehearse, simulate_under_real_names
+from sleepbench.datasets.recordings import first_subjects, read_recordings
+from sleepbench.simulation.rehearsal import ROOT, SERVED_AT, QuietHandler, rehearse, simulate_under_real_names
 
 TRIAL = ("--config", "run={datasets: [try-real], protocols: [trial]}")
 

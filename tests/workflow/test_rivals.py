@@ -5,9 +5,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from sleepbench.config import plan
+from sleepbench.config.load import plan
 from sleepbench.models import describe, model_names
-from sleepbench.reporting.tables import SIMULATED
+from sleepbench.reporting.tables.main import SIMULATED
 
 DATASET = "simulated-tiny"
 CHANNELS = ["fpz", "two", "three", "four"]

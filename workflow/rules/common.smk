@@ -11,7 +11,7 @@ PACKAGE = str(Path(workflow.basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
 os.environ.update(PYTHONPATH=PACKAGE)
 
-from sleepbench.config import (
+from sleepbench.config.load import (
     data_directory,
     dataset_of,
     networks_of,
@@ -22,15 +22,15 @@ from sleepbench.config import (
     simulation_ids,
     validate,
 )
-from sleepbench.data.recordings import first_subjects, read_recordings
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import sha256_of_file, sha256_of_json
-from sleepbench.gpu import takes_gpu
+from sleepbench.datasets.recordings import first_subjects, read_recordings
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import sha256_of_file, sha256_of_json
+from sleepbench.core.gpu import takes_gpu
 from sleepbench.models import describe, model_names
 from sleepbench.protocols.folds import FoldSettings
-from sleepbench.provenance import POSTPROCESSING, PREPARATION, TRAINING, code_sha256
-from sleepbench.store import renew_store_mark
-from sleepbench.training.selection import SELECTIONS
+from sleepbench.core.provenance import POSTPROCESSING, PREPARATION, TRAINING, code_sha256
+from sleepbench.runs.store import renew_store_mark
+from sleepbench.protocols.selection import SELECTIONS
 
 try:
     validate(config)
@@ -74,8 +74,8 @@ FIGURES = [
 ]
 REPORTING_CODE = code_sha256(
     [
-        *("reporting/*.py", "reporting/*.jinja", "evaluation/*.py", "protocols/*.py"),
-        *("data/quality.py", "data/hypnogram.py", "training/selection.py", "profiling/conventions.py"),
+        *("reporting/**/*.py", "reporting/**/*.jinja", "runs/run_files.py", "evaluation/*.py", "protocols/*.py"),
+        *("signals/quality.py", "signals/hypnogram.py", "profiling/conventions.py"),
     ]
 )
 STORE_MARK = "results/mlflow-store.json"

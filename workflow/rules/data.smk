@@ -15,7 +15,7 @@ rule simulate:
         recordings=lambda w: simulation_ids(DATASETS[w.source].simulation),
         psg_hours=lambda w: DATASETS[w.source].simulation["psg_hours"],
         seed=lambda w: DATASETS[w.source].simulation["seed"],
-        code=code_sha256(["data/simulation.py"]),
+        code=code_sha256(["simulation/cohort.py"]),
     message:
         "Writing the simulated cohort {wildcards.source} as EDF files"
     script:
@@ -87,7 +87,7 @@ rule totals:
     params:
         simulated=lambda w: DATASETS[w.dataset].simulated,
         known=resources_sha256(KNOWN_TOTALS, KNOWN_EPOCHS),
-        code=code_sha256(["data/totals.py"]),
+        code=code_sha256(["signals/totals.py"]),
     message:
         "Comparing the epochs of {wildcards.dataset}, {wildcards.folds}, window {wildcards.window}, with the known totals"
     script:
@@ -150,7 +150,7 @@ rule realism:
         ENVIRONMENT
     threads: 2
     params:
-        code=code_sha256(["data/realism.py", "data/simulation.py", "evaluation/metrics.py", "reporting/realism.py"]),
+        code=code_sha256(["simulation/realism.py", "simulation/cohort.py", "evaluation/metrics.py", "reporting/realism.py"]),
     message:
         "Comparing the simulated cohort {wildcards.dataset} with the statistics of the real recordings"
     script:

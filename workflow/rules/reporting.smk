@@ -16,7 +16,7 @@ rule log_runs:
     resources:
         mlflow=1,
     params:
-        code=code_sha256(["tracking.py"]),
+        code=code_sha256(["runs/mlflow.py"]),
         protocols=lambda w: {
             name: {
                 "folds": FOLD_SETTINGS[w.dataset, name].name,
@@ -48,7 +48,7 @@ rule collect_runs:
     resources:
         mlflow=1,
     params:
-        code=code_sha256(["tracking.py"]),
+        code=code_sha256(["runs/mlflow.py"]),
         uri=config["tracking"]["uri"],
         experiment=lambda w: experiment(w.dataset),
         simulated=lambda w: DATASETS[w.dataset].simulated,

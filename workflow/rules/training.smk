@@ -14,7 +14,7 @@ rule folds:
             config["protocols"][name]["subject_disjoint"] for name in fold_settings(w.dataset, w.folds)[1]
         ),
         published=f"{PUBLISHED_FOLDS}/{{dataset}}/{{folds}}.json",
-        code=code_sha256(["protocols/*.py", "data/recordings.py"]),
+        code=code_sha256(["protocols/*.py", "datasets/recordings.py"]),
     message:
         "Making and auditing the folds {wildcards.folds} of {wildcards.dataset}"
     script:

@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.audit_table import write_audit
+from sleepbench.core.logs import logged
+from sleepbench.reporting.tables.audit import write_audit
 
 with logged(snakemake.log[0]):
     write_audit(

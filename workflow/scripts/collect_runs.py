@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from sleepbench.logs import logged
-from sleepbench.tracking import collect_runs
+from sleepbench.core.logs import logged
+from sleepbench.runs.mlflow import collect_runs
 
 with logged(snakemake.log[0]):
     collect_runs(

@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.tables import write_complexity
+from sleepbench.core.logs import logged
+from sleepbench.reporting.tables.main import write_complexity
 
 with logged(snakemake.log[0]):
     write_complexity(

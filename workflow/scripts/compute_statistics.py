@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from sleepbench.logs import logged
-from sleepbench.reporting.statistics import Asked, compute_statistics
+from sleepbench.core.logs import logged
+from sleepbench.reporting.statistics.compute import Asked, compute_statistics
 
 with logged(snakemake.log[0]):
     compute_statistics(

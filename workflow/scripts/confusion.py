@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.figures import confusion_figure
+from sleepbench.core.logs import logged
+from sleepbench.reporting.figures.of_runs import confusion_figure
 
 with logged(snakemake.log[0]):
     confusion_figure(

@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.statistics_figures import cost_figure
+from sleepbench.core.logs import logged
+from sleepbench.reporting.figures.of_statistics import cost_figure
 
 with logged(snakemake.log[0]):
     cost_figure(

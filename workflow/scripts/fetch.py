@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from sleepbench.data.download import fetch_recording
-from sleepbench.data.recordings import find_recording, read_recordings
-from sleepbench.files import write_json
-from sleepbench.logs import logged
+from sleepbench.core.files import write_json
+from sleepbench.core.logs import logged
+from sleepbench.datasets.recordings import find_recording, read_recordings
+from sleepbench.signals.download import fetch_recording
 
 with logged(snakemake.log[0]):
     recording = find_recording(read_recordings(snakemake.input.table), snakemake.wildcards.recording)

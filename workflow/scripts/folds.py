@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from sleepbench.data.recordings import first_subjects, read_recordings
-from sleepbench.logs import logged
+from sleepbench.core.logs import logged
+from sleepbench.datasets.recordings import first_subjects, read_recordings
 from sleepbench.protocols.audit import write_fold_file
 from sleepbench.protocols.folds import FoldSettings
 

@@ -1,4 +1,4 @@
-from sleepbench.logs import logged
+from sleepbench.core.logs import logged
 from sleepbench.reporting.quality import hypnogram_wall
 
 with logged(snakemake.log[0]):

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from sleepbench.logs import logged
-from sleepbench.tracking import log_runs
+from sleepbench.core.logs import logged
+from sleepbench.runs.mlflow import log_runs
 
 with logged(snakemake.log[0]):
     log_runs(

@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.tables import write_main_results
+from sleepbench.core.logs import logged
+from sleepbench.reporting.tables.main import write_main_results
 
 with logged(snakemake.log[0]):
     write_main_results(

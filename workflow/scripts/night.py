@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.figures import night_figure
+from sleepbench.core.logs import logged
+from sleepbench.reporting.figures.of_runs import night_figure
 
 with logged(snakemake.log[0]):
     night_figure(

@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.postprocessing import write_postprocessing
+from sleepbench.core.logs import logged
+from sleepbench.reporting.tables.postprocessing import write_postprocessing
 
 with logged(snakemake.log[0]):
     write_postprocessing(

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from sleepbench.data.preparation import prepare_recording
-from sleepbench.data.recordings import find_recording, read_recordings
-from sleepbench.files import read_json
-from sleepbench.logs import logged
+from sleepbench.core.files import read_json
+from sleepbench.core.logs import logged
+from sleepbench.datasets.recordings import find_recording, read_recordings
+from sleepbench.signals.prepare import prepare_recording
 
 with logged(snakemake.log[0]):
     receipt = read_json(snakemake.input.receipt)

@@ -1,4 +1,4 @@
-from sleepbench.logs import logged
+from sleepbench.core.logs import logged
 from sleepbench.profiling.profile import write_profile
 
 with logged(snakemake.log[0]):

@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.published_sizes import write_published_sizes
+from sleepbench.core.logs import logged
+from sleepbench.reporting.tables.published_sizes import write_published_sizes
 
 with logged(snakemake.log[0]):
     write_published_sizes(

@@ -1,4 +1,4 @@
-from sleepbench.logs import logged
+from sleepbench.core.logs import logged
 from sleepbench.reporting.quality import quality_table
 
 with logged(snakemake.log[0]):

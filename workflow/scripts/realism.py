@@ -1,4 +1,4 @@
-from sleepbench.logs import logged
+from sleepbench.core.logs import logged
 from sleepbench.reporting.realism import realism_report
 
 with logged(snakemake.log[0]):

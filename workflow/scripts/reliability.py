@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.statistics_figures import reliability_figure
+from sleepbench.core.logs import logged
+from sleepbench.reporting.figures.of_statistics import reliability_figure
 
 with logged(snakemake.log[0]):
     reliability_figure(

@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.report import dataset_report
+from sleepbench.core.logs import logged
+from sleepbench.reporting.page.report import dataset_report
 
 with logged(snakemake.log[0]):
     dataset_report(

@@ -1,5 +1,5 @@
-from sleepbench.data.simulation import simulate_cohort
-from sleepbench.logs import logged
+from sleepbench.core.logs import logged
+from sleepbench.simulation.cohort import simulate_cohort
 
 with logged(snakemake.log[0]):
     simulate_cohort(

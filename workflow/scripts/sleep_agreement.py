@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.statistics_figures import sleep_agreement_figure
+from sleepbench.core.logs import logged
+from sleepbench.reporting.figures.of_statistics import sleep_agreement_figure
 
 with logged(snakemake.log[0]):
     sleep_agreement_figure(

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from sleepbench.logs import logged
+from sleepbench.core.logs import logged
+from sleepbench.core.provenance import git_commit
 from sleepbench.postprocessing.job import smooth_run
-from sleepbench.provenance import git_commit
 
 with logged(snakemake.log[0]):
     signals = {Path(path).stem: Path(path) for path in snakemake.input.signals}

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from sleepbench.logs import logged
-from sleepbench.reporting.statistics_tables import write_statistics_table
+from sleepbench.core.logs import logged
+from sleepbench.reporting.tables.of_statistics import write_statistics_table
 
 with logged(snakemake.log[0]):
     write_statistics_table(

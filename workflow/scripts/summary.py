@@ -1,7 +1,7 @@
-from sleepbench.files import read_json
-from sleepbench.logs import logged
+from sleepbench.core.files import read_json
+from sleepbench.core.logs import logged
 from sleepbench.protocols.audit import audit_sentence
-from sleepbench.reporting.tables import summary
+from sleepbench.reporting.tables.main import summary
 
 with logged(snakemake.log[0]):
     folds = {document["name"]: document for document in map(read_json, snakemake.input.folds)}

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from sleepbench.data.totals import check_totals
-from sleepbench.logs import logged
+from sleepbench.core.logs import logged
+from sleepbench.signals.totals import check_totals
 
 with logged(snakemake.log[0]):
     check_totals(

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from sleepbench.files import sha256_of_json
-from sleepbench.logs import logged
-from sleepbench.provenance import git_commit
+from sleepbench.core.files import sha256_of_json
+from sleepbench.core.logs import logged
+from sleepbench.core.provenance import git_commit
 from sleepbench.training.job import train_group
 
 with logged(snakemake.log[0]):

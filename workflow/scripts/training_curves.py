@@ -1,5 +1,5 @@
-from sleepbench.logs import logged
-from sleepbench.reporting.figures import training_curves_figure
+from sleepbench.core.logs import logged
+from sleepbench.reporting.figures.of_runs import training_curves_figure
 
 with logged(snakemake.log[0]):
     training_curves_figure(

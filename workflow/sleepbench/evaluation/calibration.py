@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from sleepbench.errors import BenchmarkError
-from sleepbench.evaluation.statistics import check_predictions, probabilities
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.evaluation.bootstrap import check_predictions, probabilities
 
 BINS = 15
 """Bins of the confidence, as Guo et al. 2017 (https://arxiv.org/abs/1706.04599) take them."""

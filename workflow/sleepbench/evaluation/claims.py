@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.evaluation import metrics
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable here"

@@ -6,7 +6,7 @@ Every metric takes one matrix, shape (5, 5), or a stack of them, shape (..., 5, 
 
 import numpy as np
 
-from sleepbench.stages import STAGES
+from sleepbench.core.stages import STAGES
 
 
 def confusion_matrix(stage: np.ndarray, predicted: np.ndarray) -> np.ndarray:

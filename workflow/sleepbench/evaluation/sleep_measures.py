@@ -15,9 +15,9 @@ it.
 import numpy as np
 import pandas as pd
 
-from sleepbench.errors import BenchmarkError
-from sleepbench.evaluation.statistics import check_predictions
-from sleepbench.stages import EPOCH_SECONDS, MOVEMENT, REM, STAGES, UNKNOWN, W
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.stages import EPOCH_SECONDS, MOVEMENT, REM, STAGES, UNKNOWN, W
+from sleepbench.evaluation.bootstrap import check_predictions
 
 SLEEP_STAGES = STAGES[1:]
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sleepbench.stages import STAGES
+from sleepbench.core.stages import STAGES
 
 N_CHANNELS = 30
 """Feature channels after recalibration: what attention compares."""

@@ -18,7 +18,7 @@ from scipy import fft
 from scipy.signal import get_window
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from sleepbench.stages import SAMPLING_RATE, STAGES
+from sleepbench.core.stages import SAMPLING_RATE, STAGES
 
 BANDS = {
     "delta": (0.5, 4.0),

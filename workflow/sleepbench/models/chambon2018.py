@@ -17,8 +17,8 @@ What the description leaves open and how it was decided:
 
 from torch import Tensor, nn
 
+from sleepbench.core.stages import STAGES
 from sleepbench.models.layers import MICROVOLTS_PER_UNIT
-from sleepbench.stages import STAGES
 
 N_FILTERS = 8
 KERNEL_SIZE = 50

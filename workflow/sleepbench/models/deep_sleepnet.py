@@ -21,8 +21,8 @@ Decided here:
 import torch
 from torch import Tensor, nn
 
+from sleepbench.core.stages import STAGES
 from sleepbench.models.layers import same_convolution
-from sleepbench.stages import STAGES
 
 N_FEATURES = 16 * 128 + 8 * 128
 N_HIDDEN = 512

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sleepbench.stages import STAGES
+from sleepbench.core.stages import STAGES
 
 N_TEMPORAL_FILTERS = 8
 N_FILTERS = 16

@@ -24,7 +24,7 @@ What the description leaves open and how it was decided; the first is the readin
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sleepbench.stages import STAGES
+from sleepbench.core.stages import STAGES
 
 KERNEL_SIZE = 16
 

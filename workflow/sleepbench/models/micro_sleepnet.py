@@ -18,8 +18,8 @@ What the description leaves open and how it was decided:
 import torch
 from torch import Tensor, nn
 
+from sleepbench.core.stages import STAGES
 from sleepbench.models.layers import EfficientChannelAttention
-from sleepbench.stages import STAGES
 
 
 class TemporalAttention(nn.Module):

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sleepbench.stages import STAGES
+from sleepbench.core.stages import STAGES
 
 N_FILTERS = 64
 """Of each modality: two of EEG, one of EOG, one of EMG."""

@@ -23,8 +23,8 @@ What the description leaves open and how it was decided; the first two are the r
 import torch
 from torch import Tensor, nn
 
+from sleepbench.core.stages import STAGES
 from sleepbench.models.layers import MICROVOLTS_PER_UNIT
-from sleepbench.stages import STAGES
 
 DOWNSAMPLING = 8
 """Of every scale: the average pool before its filters times the maximum pool behind them."""

@@ -16,8 +16,8 @@ What the description leaves open and how it was decided:
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sleepbench.core.stages import STAGES
 from sleepbench.models.layers import EfficientChannelAttention
-from sleepbench.stages import STAGES
 
 N_FEATURES = 64
 

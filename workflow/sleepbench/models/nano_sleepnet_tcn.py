@@ -18,8 +18,8 @@ What the description leaves open and how it was decided:
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sleepbench.core.stages import STAGES
 from sleepbench.models.nano_sleepnet import N_FEATURES, EpochEncoder
-from sleepbench.stages import STAGES
 
 N_CONTEXT = 32
 

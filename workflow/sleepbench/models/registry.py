@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sleepbench.errors import BenchmarkError, nearest
-from sleepbench.stages import STAGES
+from sleepbench.core.errors import BenchmarkError, nearest
+from sleepbench.core.stages import STAGES
 
 if TYPE_CHECKING:
     import torch

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sleepbench.stages import SAMPLING_RATE, STAGES
+from sleepbench.core.stages import SAMPLING_RATE, STAGES
 
 WINDOW = 2 * SAMPLING_RATE
 HOP = SAMPLING_RATE

@@ -22,7 +22,7 @@ What the description leaves open and how it was decided; the first two are the r
 import torch
 from torch import Tensor, nn
 
-from sleepbench.stages import STAGES
+from sleepbench.core.stages import STAGES
 
 N_FILTERS = 64
 

@@ -34,8 +34,8 @@ The training departs from that of the released program, whose numbers the recipe
 
 from torch import Tensor, nn
 
+from sleepbench.core.stages import STAGES
 from sleepbench.models.layers import same_convolution
-from sleepbench.stages import STAGES
 
 N_FEATURES = 16 * 128
 N_HIDDEN = 128

@@ -22,8 +22,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.models.layers import MICROVOLTS_PER_UNIT
-from sleepbench.stages import SAMPLES_PER_EPOCH, STAGES
 
 WIDTHS = (6, 9, 11, 15, 20, 28, 40, 55, 77, 108, 152, 214, 302)
 """Filters of the twelve encoder levels and of the bottom: 5 * 2**(level / 2), truncated at each step, * sqrt(1.67)."""

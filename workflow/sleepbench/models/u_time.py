@@ -22,8 +22,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.models.layers import MICROVOLTS_PER_UNIT
-from sleepbench.stages import SAMPLES_PER_EPOCH, STAGES
 
 WIDTHS = (16, 32, 64, 128, 256)
 """Filters of the four encoder levels and of the bottom."""

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sleepbench.errors import BenchmarkError
-from sleepbench.models.fused import BatchNorm, conv_norm_relu_pool, dropout, join
-from sleepbench.stages import STAGES
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.stages import STAGES
+from sleepbench.models.kernels.fused import BatchNorm, conv_norm_relu_pool, dropout, join
 
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 1 - 0.99**2

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sleepbench.core.stages import STAGES
 from sleepbench.models.ulw_sleepnet import BIASES_BEFORE_NORM, DSSCBlock, _initialize_as_keras
-from sleepbench.stages import STAGES
 
 N_FEATURES = 32
 """Of a channel, at each of its steps."""

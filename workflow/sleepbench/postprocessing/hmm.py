@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import savgol_filter
 
+from sleepbench.core.stages import STAGES
 from sleepbench.evaluation.metrics import confusion_matrix
-from sleepbench.stages import STAGES
 
 WINDOW_LENGTH = 5
 POLYNOMIAL_ORDER = 2

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 
 import sleepbench
-from sleepbench.data.preparation import load_prepared
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import read_json, replacing, sha256_of_file, write_json
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json, replacing, sha256_of_file, write_json
+from sleepbench.core.stages import STAGES
 from sleepbench.models import create_model, describe
 from sleepbench.models.registry import ModelInfo
 from sleepbench.postprocessing.hmm import (
@@ -23,11 +23,11 @@ from sleepbench.postprocessing.hmm import (
     filtered,
 )
 from sleepbench.protocols.folds import folds_of
-from sleepbench.stages import STAGES
+from sleepbench.signals.prepare import load_prepared
 from sleepbench.training import estimators
-from sleepbench.training.data import EpochSet, epoch_set
+from sleepbench.training.epochs import EpochSet, epoch_set
+from sleepbench.training.keys import check_training
 from sleepbench.training.loop import predict_probabilities, use_device
-from sleepbench.training.runs import check_training
 from sleepbench.training.sequences import segments
 
 KEPT = ["recording", "subject", "night", "epoch", "onset_s", "stage"]

@@ -6,7 +6,7 @@ The numbers are in workflow/resources/published_sizes.csv, as their sources prin
 import re
 from collections.abc import Mapping
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 
 CONVENTIONS = {
     "macs": "multiply-accumulates",

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.models import create_model, describe
-from sleepbench.stages import SAMPLES_PER_EPOCH
 
 if TYPE_CHECKING:
     import torch

@@ -24,8 +24,8 @@ from fvcore.nn import FlopCountAnalysis
 from fvcore.nn.jit_handles import conv_flop_count, get_shape, linear_flop_jit
 from torch import nn
 
-from sleepbench.errors import BenchmarkError
-from sleepbench.stages import SAMPLES_PER_EPOCH
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 
 Handle = Callable[[list[Any], list[Any]], Counter | int]
 """Counts one operator of a traced graph from its input and output values, as fvcore wants it."""

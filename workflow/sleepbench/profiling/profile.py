@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import write_json
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import write_json
 from sleepbench.models import create_model, describe
 from sleepbench.profiling.latency import measure_latency
 from sleepbench.profiling.operations import count_operations

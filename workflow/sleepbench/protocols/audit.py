@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sleepbench.data.recordings import Recording
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import read_json, write_json
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json, write_json
+from sleepbench.datasets.recordings import Recording
 from sleepbench.protocols.folds import Fold, FoldSettings, folds_document, folds_of
 
 

@@ -8,9 +8,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sleepbench.data.recordings import Recording
-from sleepbench.errors import BenchmarkError
-from sleepbench.files import sha256_of_json
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import sha256_of_json
+from sleepbench.datasets.recordings import Recording
 
 VALIDATION_SHARE = 0.1
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from sleepbench.config import dataset_of, validate
-from sleepbench.data.recordings import first_subjects, read_recordings
+from sleepbench.config.load import dataset_of, validate
+from sleepbench.datasets.recordings import first_subjects, read_recordings
 from sleepbench.protocols.audit import write_fold_file
 from sleepbench.protocols.folds import FoldSettings
 

@@ -12,12 +12,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sleepbench.data.hypnogram import WINDOWS, select_window
-from sleepbench.data.quality import NIGHT_STAGES, gather_qualities, read_qualities, stages_of
-from sleepbench.reporting.figures import heading, write_csv
-from sleepbench.reporting.style import PAGE_WIDTH, STAGE_COLOURS, STYLE, new_figure, save
-from sleepbench.reporting.tables import Column, Layout, number, text, title, write_table
-from sleepbench.stages import EPOCH_SECONDS, STAGES
+from sleepbench.core.stages import EPOCH_SECONDS, STAGES
+from sleepbench.reporting.figures.of_runs import heading, write_csv
+from sleepbench.reporting.figures.style import PAGE_WIDTH, STAGE_COLOURS, STYLE, new_figure, save
+from sleepbench.reporting.tables.main import Column, Layout, number, text, title, write_table
+from sleepbench.signals.hypnogram import WINDOWS, select_window
+from sleepbench.signals.quality import NIGHT_STAGES, gather_qualities, read_qualities, stages_of
 
 # --------------------------------------------------------------------------------------------------------------- table
 

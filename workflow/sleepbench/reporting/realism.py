@@ -14,7 +14,11 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from sleepbench.data.realism import (
+from sleepbench.core.files import replacing, write_text
+from sleepbench.core.stages import EPOCH_SECONDS, STAGES
+from sleepbench.reporting.figures.style import BLACK, ORANGE, PAGE_WIDTH, STAGE_COLOURS, STYLE, new_figure, save
+from sleepbench.reporting.tables.main import DASH, SIMULATED, TEXT_WIDTH
+from sleepbench.simulation.realism import (
     BANDS,
     BOUTS,
     CHANNELS,
@@ -29,10 +33,6 @@ from sleepbench.data.realism import (
     Realism,
     measure_realism,
 )
-from sleepbench.files import replacing, write_text
-from sleepbench.reporting.style import BLACK, ORANGE, PAGE_WIDTH, STAGE_COLOURS, STYLE, new_figure, save
-from sleepbench.reporting.tables import DASH, SIMULATED, TEXT_WIDTH
-from sleepbench.stages import EPOCH_SECONDS, STAGES
 
 DECILES = tuple(f"tenth {i}" for i in range(1, 11))
 SIDE_COLOURS = {"simulated": ORANGE, "real": BLACK}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sleepbench.models.fused import arrangement
+from sleepbench.models.kernels.fused import arrangement
 from sleepbench.models.registry import ModelInfo, architecture_of
 
 ENGINES = ("fast", "reference")

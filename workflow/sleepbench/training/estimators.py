@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.models.registry import ModelInfo
-from sleepbench.training.data import EpochSet
+from sleepbench.protocols.selection import Selections
+from sleepbench.training.epochs import EpochSet
 from sleepbench.training.loop import Estimator, Training, evaluate
-from sleepbench.training.recipes import Recipe
-from sleepbench.training.selection import Selections
+from sleepbench.training.recipe import Recipe
 from sleepbench.training.timing import EVALUATION, TRAINING, Timing
 
 STATE = "pickled"

@@ -18,22 +18,22 @@ import torch
 from torch import nn
 
 import sleepbench
-from sleepbench.data.preparation import load_prepared
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import alone, read_json, sha256_of_file, sha256_of_json, write_json
+from sleepbench.core.stages import STAGES
 from sleepbench.evaluation.metrics import confusion_items, confusion_matrix, summary
-from sleepbench.files import alone, read_json, sha256_of_file, sha256_of_json, write_json
 from sleepbench.models import create_model, describe
 from sleepbench.models.registry import ModelInfo
 from sleepbench.protocols.folds import folds_of
-from sleepbench.stages import STAGES
+from sleepbench.signals.prepare import load_prepared
 from sleepbench.training import estimators
-from sleepbench.training.checkpoints import Checkpoint
-from sleepbench.training.data import EpochSet, epoch_set
+from sleepbench.training.checkpoint import Checkpoint
 from sleepbench.training.engines import arrangement_of
+from sleepbench.training.epochs import EpochSet, epoch_set
+from sleepbench.training.keys import is_finished, run_key, training_key, training_settings
 from sleepbench.training.loop import Estimator, Training, predict_probabilities, train, use_device
 from sleepbench.training.memory import is_out_of_memory
-from sleepbench.training.recipes import Recipe
-from sleepbench.training.runs import is_finished, run_key, training_key, training_settings
+from sleepbench.training.recipe import Recipe
 from sleepbench.training.stack import is_stackable, train_stack
 from sleepbench.training.timing import Timing
 

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sleepbench.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe
 from sleepbench.models.registry import ModelInfo
+from sleepbench.protocols.selection import Selections, epochs_before_cycle_ends
 from sleepbench.training.augmentation import AUGMENTATIONS
-from sleepbench.training.checkpoints import Checkpoint
-from sleepbench.training.data import EpochSet
+from sleepbench.training.checkpoint import Checkpoint
 from sleepbench.training.engines import forward_of
-from sleepbench.training.recipes import (
+from sleepbench.training.epochs import EpochSet
+from sleepbench.training.recipe import (
     Pretraining,
     Recipe,
     class_weights_of,
@@ -28,7 +29,6 @@ from sleepbench.training.recipes import (
     set_learning_rate,
     submodule_of,
 )
-from sleepbench.training.selection import Selections, epochs_before_cycle_ends
 from sleepbench.training.sequences import Batch, Sampler, averaged, inference_batches, segments
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sleepbench.training.data import EpochSet
+from sleepbench.training.epochs import EpochSet
 
 
 @dataclass(frozen=True)

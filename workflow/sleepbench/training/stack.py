@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.models.registry import ModelInfo, architecture_of
-from sleepbench.stages import SAMPLES_PER_EPOCH, STAGES
-from sleepbench.training.checkpoints import Checkpoint
-from sleepbench.training.data import EpochSet
+from sleepbench.training.checkpoint import Checkpoint
+from sleepbench.training.epochs import EpochSet
 from sleepbench.training.loop import (
     IGNORED,
     INFERENCE_BATCH,
@@ -32,7 +32,7 @@ from sleepbench.training.loop import (
     scores,
 )
 from sleepbench.training.memory import is_out_of_memory
-from sleepbench.training.recipes import Recipe, class_weights_of, learning_rate_at
+from sleepbench.training.recipe import Recipe, class_weights_of, learning_rate_at
 from sleepbench.training.sequences import Batch
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 

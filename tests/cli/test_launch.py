@@ -1,0 +1,124 @@
+"""One Snakemake at a time in a directory, and none is kept out by one that was killed."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from sleepbench.cli.launch import has_locks, in_use, running_there
+
+SNAKEFILE = """
+rule slow:
+    output: "done"
+    shell: "echo up > started; while [ ! -e go ]; do sleep 0.1; done; touch {output}"
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-u"], ["-W", "ignore", "-u"]])
+def test_a_process_that_runs_snakemake_there_is_found_however_it_was_started(tmp_path, options):
+    script = tmp_path / "snakemake"  # goes by the name, in that directory
+    script.write_text("import time; print('up', flush=True); time.sleep(60)")
+    assert running_there(tmp_path) is None
+    process = subprocess.Popen([sys.executable, *options, "snakemake"], cwd=tmp_path, stdout=subprocess.PIPE)
+    try:
+        process.stdout.readline()
+        assert running_there(tmp_path) == process.pid
+        assert running_there(tmp_path / ".snakemake") is None
+    finally:
+        process.kill()
+        process.wait()
+    assert running_there(tmp_path) is None
+
+
+def test_a_process_that_only_names_snakemake_is_none(tmp_path):
+    (tmp_path / "snakemake").touch()
+    process = subprocess.Popen(["tail", "-f", "snakemake"], cwd=tmp_path)
+    try:
+        assert running_there(tmp_path) is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_locks_of_snakemake_are_seen(tmp_path):
+    locks = tmp_path / ".snakemake" / "locks"
+    assert not has_locks(tmp_path)
+    locks.mkdir(parents=True)
+    assert not has_locks(tmp_path)
+    (locks / "0.output.lock").write_text("results/x")
+    assert has_locks(tmp_path)
+
+
+def test_the_message_names_the_process_and_when_it_began(tmp_path):
+    message = in_use(tmp_path, os.getpid())
+    assert f"{tmp_path} is in use by process {os.getpid()}, started 2" in message
+    assert f"kill -INT {os.getpid()}" in message
+    assert "has just started" in in_use(tmp_path, 0) and "kill" not in in_use(tmp_path, 0)  # signals go to a group of 0
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A directory with a workflow of one job, which ends once there is a file "go": after the test in any case."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    profile = tmp_path / "workflow" / "profiles" / "default"
+    profile.mkdir(parents=True)
+    (profile / "config.yaml").write_text("cores: 1\nrerun-incomplete: true\n")
+    yield tmp_path
+    (tmp_path / "go").touch()
+
+
+def start(project, module="sleepbench.cli.launch", *arguments):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(
+        command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def wait_for(path):
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+def test_a_second_run_is_told_who_works_there_and_a_killed_one_keeps_nobody_out(project):
+    first = start(project)
+    wait_for(project / "started")
+    assert has_locks(project)
+    second = start(project)
+    output = second.communicate(timeout=60)[0]
+    assert second.returncode == 1
+    assert re.search(rf"is in use by process {first.pid}, started \d{{4}}-", output)
+    assert "LockException" not in output
+    dry_run = start(project, "sleepbench.cli.launch", "-n")  # changes nothing, so it need not wait
+    assert "slow" in dry_run.communicate(timeout=60)[0]
+
+    (job,) = psutil.Process(first.pid).children()
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    (project / "started").unlink()
+    third = start(project)
+    wait_for(project / "started")
+    assert job.is_running()  # the first run's job outlives it, and keeps nobody out
+    (project / "go").touch()
+    output = third.communicate(timeout=60)[0]
+    assert third.returncode == 0, output
+    assert "Removing the lock of a run that was killed." in output
+    assert (project / "done").exists() and not has_locks(project)
+
+
+def test_a_snakemake_started_by_hand_keeps_others_out(project):
+    by_hand = start(project, "snakemake", "--cores", "1")
+    wait_for(project / "started")
+    second = start(project)
+    assert f"is in use by process {by_hand.pid}, started 2" in second.communicate(timeout=60)[0]
+    assert second.returncode == 1 and has_locks(project)
+    (project / "go").touch()
+    by_hand.communicate(timeout=60)
+    assert by_hand.returncode == 0

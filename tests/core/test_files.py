@@ -1,0 +1,145 @@
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import (
+    alone,
+    read_json,
+    read_unchanged,
+    replacing,
+    sha256_of_file,
+    sha256_of_json,
+    write_json,
+)
+
+
+def test_file_appears_whole_and_leaves_nothing_beside_it(tmp_path):
+    target = tmp_path / "new" / "a.txt"
+    with replacing(target) as temporary:
+        temporary.write_text("whole")
+        assert not target.exists()
+    assert [path.name for path in target.parent.iterdir()] == ["a.txt"]
+    assert target.read_text() == "whole"
+
+
+def test_failure_keeps_the_old_file_and_removes_the_new(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert target.read_text() == "old"
+
+
+def test_what_a_killed_process_left_is_replaced(tmp_path):
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    temporary.write_text("half, then killed")
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_file_is_read_as_it_was_recorded_or_not_at_all(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"as written")
+    recorded = sha256_of_file(path)
+    assert read_unchanged(path, recorded) == b"as written"
+    path.write_bytes(b"as written, and more")
+    message = (
+        rf"a\.csv: was changed since it was written: SHA-256 {sha256_of_file(path)[:12]}…, expected {recorded[:12]}…"
+    )
+    with pytest.raises(BenchmarkError, match=message):
+        read_unchanged(path, recorded)
+    path.unlink()
+    with pytest.raises(BenchmarkError, match=r"a\.csv: is missing"):
+        read_unchanged(path, recorded)
+
+
+def test_hashes(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1, "a": [2]})
+    assert read_json(tmp_path / "a.json") == {"a": [2], "b": 1}
+    assert sha256_of_file(tmp_path / "a.json") == hashlib.sha256((tmp_path / "a.json").read_bytes()).hexdigest()
+    assert sha256_of_json({"a": 1, "b": 2}) == sha256_of_json({"b": 2, "a": 1}) != sha256_of_json({"a": 1, "b": 3})
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(tmp_path / "nan.json", float("nan"))
+    assert not (tmp_path / "nan.json").exists()
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from sleepbench.core.files import alone
+with alone(Path(sys.argv[1]), lambda: None):
+    print("has it", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_process_at_a_time_and_the_next_when_it_was_killed(tmp_path):
+    lock = tmp_path / "new" / ".lock"
+    waited = []
+    with alone(lock, lambda: waited.append("before")):
+        assert lock.exists()
+    assert not lock.exists() and not waited
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout.readline() == "has it\n"
+    with alone(lock, lambda: (waited.append("meanwhile"), process.kill())):
+        assert process.wait() == -signal.SIGKILL
+        assert waited == ["meanwhile"] and lock.exists()
+    assert not lock.exists()
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path):
+    lock, order = tmp_path / ".lock", []
+
+    def second():
+        with alone(lock, lambda: order.append("waits")):
+            order.append("second")
+
+    with alone(lock, lambda: None):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not order:
+            time.sleep(0.01)
+        order.append("first ends")
+    thread.join(10)
+    assert order == ["waits", "first ends", "second"] and not lock.exists()
+
+
+def test_two_that_write_one_file_write_it_one_after_the_other(tmp_path, capsys):
+    """A job that outlived its Snakemake, and the one that was started after it."""
+    path, order = tmp_path / "a.txt", []
+
+    def second():
+        with replacing(path) as temporary:
+            order.append("second")
+            temporary.write_text("second")
+
+    with replacing(path) as temporary:
+        temporary.write_text("fir")
+        thread = threading.Thread(target=second)
+        thread.start()
+        said = ""
+        for _ in range(1000):
+            said += capsys.readouterr().err
+            if said:
+                break
+            time.sleep(0.01)
+        assert f"waiting for another process to write {path}" in said
+        assert not order and not path.exists()
+        temporary.write_text("first")
+    thread.join(10)
+    assert order == ["second"] and path.read_text() == "second"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]

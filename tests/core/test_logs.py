@@ -1,0 +1,54 @@
+import errno
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.logs import logged, peak_memory_mb
+
+
+def test_output_goes_to_the_log(tmp_path, capsys):
+    with logged(tmp_path / "logs" / "job.log"):
+        print("to stdout")
+        print("to stderr", file=sys.stderr)
+    lines = (tmp_path / "logs" / "job.log").read_text().splitlines()
+    assert lines[:2] == ["to stdout", "to stderr"]
+    assert re.fullmatch(r"peak memory \d+ MB", lines[2])
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (BenchmarkError("x.edf: is wrong; mend it"), "Error: x.edf: is wrong; mend it"),
+        (OSError("3830400 requested and 1251328 written"), "Error: the disk is full"),
+        (OSError(errno.ENOSPC, "No space left on device", "big.npy"), "Error: the disk is full (big.npy)"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_message_without_traceback(tmp_path, capsys, error, message):
+    with pytest.raises(SystemExit) as ended, logged(tmp_path / "job.log"):
+        raise error
+    assert ended.value.code == 1
+    for text in (capsys.readouterr().err, (tmp_path / "job.log").read_text()):
+        assert message in text
+        assert "Traceback" not in text
+
+
+def test_any_other_exception_keeps_its_traceback(tmp_path):
+    with pytest.raises(PermissionError), logged(tmp_path / "job.log"):
+        raise PermissionError(errno.EACCES, "denied")
+    assert "Traceback" in (tmp_path / "job.log").read_text()
+
+
+def test_peak_memory_is_that_of_this_process_alone():
+    """Not that of the one that started it, which Linux' getrusage begins with."""
+    held = np.ones(60_000_000)  # 480 MB here
+    script = "from sleepbench.core.logs import peak_memory_mb; print(peak_memory_mb())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert 5 < float(found.stdout) < 300 < peak_memory_mb()
+    assert held.sum() == 60_000_000

@@ -1,0 +1,100 @@
+"""Small EDF files for tests."""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+import edfio
+import numpy as np
+
+from sleepbench.core.files import sha256_of_file
+from sleepbench.datasets.recordings import Recording
+
+CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental")
+RATES = (100, 100, 100, 1)
+DATE = datetime.date(1989, 4, 24)
+TIME = datetime.time(16, 13, 0)
+
+NIGHT = ("W", 70), ("1", 2), ("2", 5), ("Movement time", 1), ("3", 3), ("4", 3), ("R", 4), ("W", 70), ("?", 10)
+"""Stages and epochs of a short night: 168 epochs, the last ten unscored."""
+
+Runs = Sequence[tuple[str, int]]
+
+
+def write_psg(
+    path: Path,
+    n_epochs: int,
+    units: Sequence[str] = ("uV",) * 4,
+    labels: Sequence[str] = CHANNELS,
+    rates: Sequence[int] = RATES,
+    record_seconds: int = 30,
+    time: datetime.time = TIME,
+    seed: int = 0,
+) -> Path:
+    """Write a plain EDF of noise within ±192 of its unit, `n_epochs` of 30 s long."""
+    random = np.random.default_rng(seed)
+    signals = [
+        edfio.EdfSignal(
+            random.uniform(-192, 192, n_epochs * 30 * rate),
+            rate,
+            label=label,
+            physical_dimension=unit,
+            physical_range=(-192, 192),
+            digital_range=(-2048, 2047),
+        )
+        for label, unit, rate in zip(labels, units, rates, strict=True)
+    ]
+    recording = edfio.Recording(startdate=DATE)
+    edfio.Edf(signals, recording=recording, starttime=time, data_record_duration=record_seconds).write(path)
+    return path
+
+
+def write_hypnogram(path: Path, runs: Runs = NIGHT, time: datetime.time = TIME) -> Path:
+    """Write an EDF+ hypnogram of runs (stage, epochs), one after the other from 0 s."""
+    annotations, onset = [], 0
+    for stage, epochs in runs:
+        text = stage if " " in stage else f"Sleep stage {stage}"
+        annotations.append(edfio.EdfAnnotation(onset, epochs * 30, text))
+        onset += epochs * 30
+    return write_annotations(path, annotations, time)
+
+
+def write_annotations(
+    path: Path, annotations: Sequence[tuple[float, float | None, str]], time: datetime.time = TIME
+) -> Path:
+    """Write an EDF+ file of annotations only."""
+    recording = edfio.Recording(startdate=DATE)
+    edfio.Edf(
+        [], recording=recording, starttime=time, annotations=[edfio.EdfAnnotation(*a) for a in annotations]
+    ).write(path)
+    return path
+
+
+def recording_of(psg: Path, hypnogram: Path) -> Recording:
+    """The row of the table of recordings that describes two files."""
+    return Recording(
+        id=psg.name[:6],
+        subject=psg.name[3:5],
+        night=int(psg.name[5]),
+        psg=psg.name,
+        psg_sha256=sha256_of_file(psg),
+        hypnogram=hypnogram.name,
+        hypnogram_sha256=sha256_of_file(hypnogram),
+        age=33,
+        sex="F",
+    )
+
+
+def write_night(folder: Path, runs: Runs = NIGHT, n_epochs: int | None = None, **psg: object) -> Recording:
+    """Write SC4001E0-PSG.edf and SC4001EC-Hypnogram.edf; the PSG is as long as the hypnogram unless told."""
+    hypnogram = write_hypnogram(folder / "SC4001EC-Hypnogram.edf", runs)
+    n_epochs = sum(epochs for _, epochs in runs) if n_epochs is None else n_epochs
+    return recording_of(write_psg(folder / "SC4001E0-PSG.edf", n_epochs, **psg), hypnogram)
+
+
+def patch_header(path: Path, offset: int, field: str, width: int) -> Path:
+    """Overwrite a field of the header."""
+    content = bytearray(path.read_bytes())
+    content[offset : offset + width] = field.encode("latin-1").ljust(width)
+    path.write_bytes(content)
+    return path

@@ -1,0 +1,1 @@
+"""What trainings take in time and memory."""

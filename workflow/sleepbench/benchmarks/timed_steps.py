@@ -1,0 +1,180 @@
+"""What a training costs on this machine: real trainings, cut short, side by side as the workflow's jobs run."""
+
+import math
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import psutil
+
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
+from sleepbench.models import create_model, describe
+from sleepbench.signals.prepare import PreparedRecording
+from sleepbench.training import estimators
+from sleepbench.training.epochs import EpochSet
+from sleepbench.training.loop import INFERENCE_BATCH, train, use_device
+from sleepbench.training.recipe import Recipe
+from sleepbench.training.stack import Stack, is_stackable
+from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
+
+NIGHT = 1024
+"""Epochs of the made-up night that is trained on."""
+STAGE_SHARES = (0.2, 0.07, 0.42, 0.13, 0.18)
+MOST_STEPS = 500
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is timed: a model with so many channels by a recipe (a mapping of the configuration).
+
+    `n_folds` is how many folds a job trains: at once, where a job would do so.
+    """
+
+    model: str
+    n_channels: int
+    recipe_name: str
+    recipe: dict
+    n_folds: int = 1
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds: for an epoch of 30 s trained (with waiting for data) and evaluated, and for a training to be under way.
+
+    Where folds are trained at once, each one's share.
+    """
+
+    train_s: float
+    evaluate_s: float
+    start_s: float
+
+
+def time_side_by_side(
+    works: list[Work], processes: int, threads: int, engine: str, device: str, seconds: float
+) -> list[Rates]:
+    """Rates of each work: means over processes that do the same at the same time, as they share caches and memory.
+
+    `seconds` is how long the steps of one work are timed, after some that warm up.
+    """
+    context = multiprocessing.get_context("spawn")  # as a job starts: nothing is there yet
+    barrier = context.Barrier(processes)
+    with ProcessPoolExecutor(processes, context, _share, (barrier,)) as pool:  # tells when a process was killed
+        jobs = [pool.submit(_time_works, works, threads, engine, device, seconds) for _ in range(processes)]
+        found = [job.result() for job in jobs]
+    return [
+        Rates(*np.mean([(rates.train_s, rates.evaluate_s, rates.start_s) for rates in of_work], axis=0).tolist())
+        for of_work in zip(*found, strict=True)
+    ]
+
+
+_together = None
+"""In a process of the pool: what its processes wait at for each other."""
+
+
+def _share(barrier: object) -> None:
+    global _together
+    _together = barrier
+
+
+def _time_works(works: list[Work], threads: int, engine: str, device: str, seconds: float) -> list[Rates]:
+    start_s = time.time() - psutil.Process().create_time()
+    found = []
+    try:
+        for work in works:
+            _together.wait()
+            found.append(time_work(work, threads, engine, device, seconds, start_s))
+    except BaseException:
+        _together.abort()  # nobody waits for a process that failed
+        raise
+    return found
+
+
+def time_work(work: Work, threads: int, engine: str, device: str, seconds: float, start_s: float) -> Rates:
+    """Time a training of few steps and the evaluation after it; the first is of one step, and only warms up.
+
+    Whatever takes the place of `loop.train` in a job takes it here: the unit is a training with its `Timing`, or of a
+    stack its second training epoch.
+    """
+    info = describe(work.model)
+    recipe = replace(Recipe.from_config(work.recipe_name, work.recipe), training_epochs=1, patience=None, pretrain=None)
+    is_network = info.kind == "network"
+    on = use_device(device if is_network else "cpu", threads)
+    length = info.sequence_length or 1
+    batch = recipe.items_per_batch(info.sequence_length) * length
+    model = create_model(work.model, work.n_channels)
+    if is_network:
+        model.to(on)
+    n_folds = work.n_folds if is_stackable(info, recipe, engine, on) else 1
+    night = made_up_night(work.n_channels)
+    in_evaluation = INFERENCE_BATCH * (1 if info.inference == "night" else length)
+
+    def run(steps: int, evaluated: int) -> Timing:
+        timing = Timing()
+        sets = {"train": made_up_epochs(night, steps * batch), "test": made_up_epochs(night, evaluated)}
+        sets["validation"] = made_up_epochs(night, 0)
+        if n_folds > 1:
+            return _second_training_epoch(Stack(model, recipe, [sets] * n_folds, 0, info, timing, _silent))
+        if is_network:
+            train(model, recipe, sets, 0, engine, info, _silent, timing=timing)
+        else:
+            estimators.fit(model, recipe, sets, 0, engine, info, timing, report=_silent)
+        return timing
+
+    timing = run(1, in_evaluation)
+    if on.type == "cuda" or _training_s(timing) < seconds:  # the first step ever on a GPU may take as long
+        timing = run(2, in_evaluation)
+        steps = math.ceil(2 * seconds / _training_s(timing))
+        a_window = timing.totals[EVALUATION] / timing.totals["windows_evaluated"]
+        evaluated = math.ceil(seconds / 2 / a_window / in_evaluation) * in_evaluation
+        # A model of whole nights is timed on whole nights, if that does not take ten times too long.
+        least = NIGHT if info.inference == "night" and NIGHT * a_window < 5 * seconds else in_evaluation
+        timing = run(min(max(steps, 2), MOST_STEPS), min(max(evaluated, least), 4 * NIGHT))
+    counted = timing.totals
+    return Rates(
+        _training_s(timing) / counted["windows_trained"],
+        counted[EVALUATION] / counted["windows_evaluated"],
+        start_s / n_folds,
+    )
+
+
+def _second_training_epoch(stack: Stack) -> Timing:
+    """Where the time of a stack's second training epoch goes: what is done once, as CUDA graphs are made, is before."""
+    for _ in range(2):
+        stack.timing = Timing()
+        stack.training_epoch()
+        stack.evaluate("test")
+        stack.timing.lap(EVALUATION, evaluated=sum(map(len, stack.positions["test"])))
+    return stack.timing
+
+
+def _training_s(timing: Timing) -> float:
+    return timing.totals[WAITING] + timing.totals[TRAINING]
+
+
+def _silent(line: str) -> None:
+    """The timed trainings report to nobody."""
+
+
+def made_up_night(n_channels: int) -> PreparedRecording:
+    random = np.random.default_rng(0)
+    index, kept = np.arange(NIGHT), np.ones(NIGHT, bool)
+    return PreparedRecording(
+        id="made up",
+        channels=tuple(map(str, range(n_channels))),
+        signals=20 * random.standard_normal((NIGHT, n_channels, SAMPLES_PER_EPOCH), np.float32),
+        epoch=index,
+        onset_s=30 * index,
+        stage=random.choice(len(STAGE_SHARES), NIGHT, p=STAGE_SHARES).astype(np.int8),
+        standard=kept,
+        released=kept,
+    )
+
+
+def made_up_epochs(night: PreparedRecording, n: int) -> EpochSet:
+    """So many epochs: the night again and again, each time as if it were another recording."""
+    row = np.arange(n) % NIGHT
+    stage = night.stage[row].astype(np.int64)
+    recordings = (night,) * max(1, math.ceil(n / NIGHT))
+    return EpochSet(recordings, tuple(range(len(night.channels))), np.arange(n) // NIGHT, row, stage)

@@ -1,0 +1,1 @@
+"""What is to be run, from config.yaml and the definitions beside the package."""

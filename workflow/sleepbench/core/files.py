@@ -1,0 +1,115 @@
+"""Whole files or none: everything is written to a temporary name in the same directory, then moved."""
+
+import errno
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sleepbench.core.errors import BenchmarkError
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""What a file system says that does not lock files."""
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it there on success, remove it on any failure.
+
+    The temporary name is always the same, so that what a killed process left there is overwritten by the next. Two
+    processes write one after the other, the second says that it waits: a job that outlived its Snakemake may be at it
+    when its successor is. Within itself, for one path, it would wait forever.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    waits = functools.partial(print, f"waiting for another process to write {path}", file=sys.stderr, flush=True)
+    with alone(path.with_name(f".{path.name}.lock"), waits):
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Let one process at a time do what `path` stands for; others say so by `on_wait`, and wait.
+
+    The lock is the kernel's: it ends with the process that has it, however that ends. Its file is there meanwhile.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = _locked(path, on_wait)
+    while not _is_there(path, file):  # removed by the one that had it before
+        os.close(file)
+        file = _locked(path, on_wait)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _is_there(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _locked(path: Path, on_wait: Callable[[], None]) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        on_wait()
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return file
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """Write indented JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> dict:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_unchanged(path: str | Path, sha256: str) -> bytes:
+    """A file's bytes, read once; BenchmarkError when it is missing, or its SHA-256 is not the one that was recorded."""
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"{path}: is missing") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise BenchmarkError(
+            f"{path}: was changed since it was written: SHA-256 {found[:12]}…, expected {sha256[:12]}… as recorded"
+        )
+    return content
+
+
+def sha256_of_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_json(content: object) -> str:
+    """SHA-256 of a JSON document in canonical form (sorted keys, no spaces), in hexadecimal."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

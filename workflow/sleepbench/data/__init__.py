@@ -1,1 +1,0 @@
-"""From EDF bytes to prepared recordings."""

@@ -1,0 +1,1 @@
+"""Faster arrangements of a network's arithmetic."""

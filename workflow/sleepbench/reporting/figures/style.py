@@ -1,0 +1,62 @@
+"""One look for every figure: journal widths, colours that colour-blind readers can tell apart, reproducible files."""
+
+import textwrap
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.figure import Figure
+
+from sleepbench.core.files import replacing
+
+COLUMN_WIDTH = 3.5
+PAGE_WIDTH = 7.2
+"""Widths of one and of two journal columns, in inches."""
+
+# Okabe and Ito's palette.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
+    *("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
+)
+STAGE_COLOURS = {"W": YELLOW, "N1": GREEN, "N2": SKY, "N3": BLUE, "REM": VERMILION}
+PART_COLOURS = {"train": BLACK, "validation": ORANGE, "test": BLUE}
+
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs on every machine
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "figure.titlesize": 8.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1,
+    "pdf.fonttype": 42,  # text stays text, which journals ask for
+    "savefig.dpi": 200,
+}
+
+
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """An empty figure, sizes in inches, with a title whose lines are wrapped to its width."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle("\n".join(textwrap.fill(line, int(width * 15)) for line in title.splitlines()))
+    return figure
+
+
+def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:
+    """Write a figure as PNG (200 dpi) and PDF; the same figure gives the same bytes."""
+    with rc_context(STYLE):
+        figure.set_dpi(STYLE["savefig.dpi"])
+        canvas = FigureCanvasAgg(figure)
+        # Places are found once, and the canvases print: savefig would draw all of it twice, the first time to place it.
+        if figure.axes:
+            figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine("none")
+        with replacing(png) as temporary:
+            canvas.print_png(temporary)
+        with replacing(pdf) as temporary:
+            FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None})

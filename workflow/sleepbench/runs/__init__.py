@@ -1,0 +1,1 @@
+"""Finished trainings: their files, MLflow, archives, where a number is from."""

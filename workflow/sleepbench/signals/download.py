@@ -1,0 +1,321 @@
+"""Fetching recordings: both files present and right, or an error that says what to do.
+
+PhysioNet's own server is slow and breaks off, so nothing that has come is given up: it stays in `.NAME.partial` beside
+the file, over attempts and over processes, and the next request asks only for the rest (HTTP Range). The SHA-256 alone
+decides what is whole; only then does the file get its name.
+"""
+
+import errno
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import formatdate, parsedate_to_datetime
+from pathlib import Path
+
+import requests
+from filelock import FileLock, Timeout
+from urllib3.exceptions import HTTPError, ProtocolError
+
+from sleepbench import __version__
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import sha256_of_file
+from sleepbench.datasets.recordings import Recording
+
+FOLDER = "sleep-cassette"
+"""Where the files lie under the base URL, and in a copy of the whole data set."""
+
+ATTEMPTS = 6
+"""In a row that bring nothing new; an attempt that brings LEAST_BYTES starts the count anew."""
+FIRST_WAIT_SECONDS = 2.0
+"""Before the second attempt; doubled before each further one that follows an attempt in vain."""
+MAX_WAIT_SECONDS = 300
+"""The longest wait that a server may ask for; beyond it the user is told when to come back."""
+TIMEOUT_SECONDS = (15, 60)
+"""For the connection, and for each wait for more bytes: PhysioNet is slow, but not silent."""
+WINDOW_SECONDS = 60
+LEAST_BYTES = 60_000
+"""In WINDOW_SECONDS. A body that drips more slowly has stalled."""
+CHUNK_BYTES = 2**20
+LINE_EVERY_BYTES = 10_000_000
+LINE_EVERY_SECONDS = 10.0
+
+# Lengths and ranges must count the bytes of the file, not those of a compressed body.
+HEADERS = {"User-Agent": f"sleepbench/{__version__}", "Accept-Encoding": "identity"}
+SERVER_BUSY = (408, 429)
+"""HTTP statuses below 500 after which trying again makes sense."""
+MAY_PASS = (requests.ConnectionError, requests.Timeout, HTTPError)
+
+
+class Interrupted(Exception):
+    """An attempt failed in a way that may pass; `wait` is what the server asks for, in seconds, if it does."""
+
+    def __init__(self, reason: object, wait: float | None = None) -> None:
+        super().__init__(str(reason))
+        self.wait = wait
+
+
+def fetch_recording(recording: Recording, directory: Path, base_url: str | None, hint: str = "") -> dict[str, object]:
+    """Make both files of a recording present and right under `directory`; return what was found, for the record.
+
+    A file that is there already, in `directory` or its sleep-cassette folder, is hashed, never trusted, and never
+    changed. What is absent comes from `base_url`/sleep-cassette/, unless `base_url` is empty. Returns {"recording": id,
+    "psg": {"path", "bytes", "sha256"}, "hypnogram": {...}}. BenchmarkError when a file is wrong or cannot be had; what
+    has come of it then stays in `.NAME.partial`, from where the next call goes on.
+    `hint` is what to do about missing files where nothing can be fetched.
+    """
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise BenchmarkError(f"{directory}: is a file, expected the folder of the EDF files; correct data.directory")
+    wanted = {
+        "psg": (recording.psg, recording.psg_sha256),
+        "hypnogram": (recording.hypnogram, recording.hypnogram_sha256),
+    }
+    found = {role: _find_right(directory, *file) for role, file in wanted.items()}
+    missing = [wanted[role][0] for role, path in found.items() if path is None]
+    if missing and not base_url:
+        raise BenchmarkError(
+            f"{directory}: {' and '.join(missing)} of recording {recording.id} missing, and there is no address to "
+            f"fetch from; {hint or f'put them there (or into {directory / FOLDER}), or set data.base_url'}"
+        )
+    for role, path in found.items():
+        if path is None:
+            name, sha256 = wanted[role]
+            found[role] = Download(f"{base_url.rstrip('/')}/{FOLDER}/{name}", directory / name, sha256).run()
+    return {
+        "recording": recording.id,
+        **{
+            role: {"path": str(path), "bytes": path.stat().st_size, "sha256": wanted[role][1]}
+            for role, path in found.items()
+        },
+    }
+
+
+def find_file(directory: Path, name: str) -> Path | None:
+    """Where a file lies: in `directory` or its sleep-cassette folder. None if it is absent; a dead link is not."""
+    paths = (directory / name, directory / FOLDER / name)
+    try:
+        return next((path for path in paths if path.is_symlink() or path.exists()), None)
+    except OSError as error:
+        raise BenchmarkError(f"{directory}: cannot be searched ({error.strerror}); check its permissions") from error
+
+
+def _find_right(directory: Path, name: str, sha256: str) -> Path | None:
+    """The file if it is there and right, None if it is absent, BenchmarkError if it is there and wrong."""
+    path = find_file(directory, name)
+    if path is None:
+        return None
+    try:
+        found = sha256_of_file(path)
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be read ({error.strerror}); mend it or move it away") from error
+    if found != sha256:
+        raise BenchmarkError(
+            f"{path}: its SHA-256 is {found} ({path.stat().st_size} bytes), expected {sha256}; "
+            "move it away and run again"
+        )
+    return path
+
+
+@dataclass
+class Download:
+    """One file on its way to `path`; `total` is its size in bytes once the server has told it, 0 before."""
+
+    url: str
+    path: Path
+    sha256: str
+    total: int = 0
+
+    @property
+    def partial(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.partial")
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come."""
+        return self.partial.stat().st_size if self.partial.exists() else 0
+
+    def run(self) -> Path:
+        """Download the file, unless another process does so meanwhile; return where it is."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(self.path):
+                there = _find_right(self.path.parent, self.path.name, self.sha256)
+                return there or self._fetch_right().replace(self.path)
+        except OSError as error:
+            raise BenchmarkError(self._explain_disk(error)) from error
+
+    def _fetch_right(self) -> Path:
+        """Return the partial file when its bytes are right; if wrong ones come, once more from the start."""
+        for chance in ("once more from the start", "given up"):  # pieces of two versions may have been joined
+            self._fetch_whole()
+            size, found = self.size, sha256_of_file(self.partial)
+            if found == self.sha256:
+                print(f"{self.path.name}: all {size} bytes have come", flush=True)
+                return self.partial
+            self.partial.unlink()
+            print(f"{self.url}: {size} bytes with SHA-256 {found} came, and were removed; {chance}", flush=True)
+        raise BenchmarkError(
+            f"{self.url}: what came is not {self.path.name}, twice, and was removed: its SHA-256 is {found} "
+            f"({size} bytes), expected {self.sha256}; check data.base_url and whether a proxy answers in its place"
+        )
+
+    def _fetch_whole(self) -> None:
+        """Fill the partial file until it is right or the server has sent all it has; BenchmarkError if that fails."""
+        most, in_vain = self.size, 0
+        with requests.Session() as session:
+            session.headers.update(HEADERS)
+            # a process may have been killed, or a connection lost, when all had come
+            while not (self.partial.exists() and sha256_of_file(self.partial) == self.sha256):
+                print(f"{self.url}: from byte {self.size}", flush=True)
+                try:
+                    return self._attempt(session)
+                except Interrupted as error:
+                    in_vain = 0 if self.size - most >= LEAST_BYTES else in_vain + 1
+                    most = max(most, self.size)
+                    wait = FIRST_WAIT_SECONDS * 2 ** max(in_vain - 1, 0) if error.wait is None else error.wait
+                    if wait > MAX_WAIT_SECONDS:
+                        then = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + wait))
+                        raise BenchmarkError(
+                            f"{self.url}: {error}, and the server asks to come back in {wait:.0f} s, expected at most "
+                            f"{MAX_WAIT_SECONDS} s; {self._kept()}run again after {then}"
+                        ) from error
+                    if in_vain == ATTEMPTS:
+                        raise BenchmarkError(
+                            f"{self.url}: {ATTEMPTS} attempts in a row brought next to nothing (the last: {error}); "
+                            f"{self._kept()}check the network, or {self._by_hand()}"
+                        ) from error
+                    print(f"{self.url}: {error}; trying again in {wait:g} s", flush=True)
+                    time.sleep(wait)
+
+    def _attempt(self, session: requests.Session) -> None:
+        """Ask once for what lacks and append it; Interrupted if not all came, but a later attempt may do better."""
+        have = self.size
+        try:
+            headers = {"Range": f"bytes={have}-"} if have else {}
+            with session.get(self.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+                self._check_status(response)
+                self._receive(response, self._start(response, have))
+        except MAY_PASS as error:
+            # a ProtocolError's text repeats its cause
+            raise Interrupted(error.args[0] if isinstance(error, ProtocolError) else error) from error
+        except requests.RequestException as error:
+            raise BenchmarkError(
+                f"{self.url}: cannot be fetched ({error}); check data.base_url, or {self._by_hand()}"
+            ) from error
+        if self.size < self.total:
+            raise Interrupted(f"the answer ended after {self.size} of {self.total} bytes")
+
+    def _check_status(self, response: requests.Response) -> None:
+        """Interrupted for what may pass, BenchmarkError for what will not."""
+        status = f"{response.status_code} {response.reason}"
+        if response.status_code >= 500 or response.status_code in SERVER_BUSY:
+            raise Interrupted(f"the server answered {status}", _retry_after(response.headers))
+        if response.status_code not in (200, 206, 416):
+            problem = "not found" if response.status_code == 404 else "the server refuses the file"
+            raise BenchmarkError(
+                f"{self.url}: {problem} ({status}, expected 200); check data.base_url, or {self._by_hand()}"
+            )
+
+    def _start(self, response: requests.Response, have: int) -> int:
+        """The byte of the file that the body begins with; Interrupted if the server cannot go on from byte `have`."""
+        if response.status_code == 200:
+            length = response.headers.get("Content-Length", "")
+            self.total = int(length) if length.isdecimal() else 0
+            return 0
+        told = response.headers.get("Content-Range", "")
+        extent = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told)
+        if response.status_code == 206 and extent and int(extent[1]) == have:
+            self.total = int(extent[2].replace("*", "0"))
+            return have
+        self.partial.unlink(missing_ok=True)
+        raise Interrupted(
+            f"asked to go on from byte {have}, the server answered {response.status_code} with "
+            f"{told or 'no Content-Range'}; starting over"
+        )
+
+    def _receive(self, response: requests.Response, start: int) -> None:
+        """Write a body from byte `start` on; Interrupted if it drips, BenchmarkError if it is a web page."""
+        # read1 returns what is there; to read a whole chunk would be to wait as long as single bytes drip in
+        chunk = response.raw.read1(CHUNK_BYTES)
+        if start == 0 and chunk.lstrip().startswith(b"<"):  # before it takes the place of what has come
+            raise BenchmarkError(
+                f"{response.url}: a web page came instead of {self.path.name}, beginning with {chunk[:80]!r}; "
+                f"{self._kept()}check data.base_url and whether a proxy or a log-in page answers in its place"
+            )
+        progress = LogProgress(self.path.name, start, self.total)
+        since, n_bytes = time.monotonic(), 0
+        with self.partial.open("ab" if start else "wb") as file:
+            while chunk:
+                file.write(chunk)
+                file.flush()  # a process that is killed must leave what has come
+                progress.update(len(chunk))
+                n_bytes += len(chunk)
+                elapsed = time.monotonic() - since
+                if elapsed > WINDOW_SECONDS:
+                    if n_bytes < LEAST_BYTES * elapsed / WINDOW_SECONDS:
+                        raise Interrupted(f"only {n_bytes} bytes came in {elapsed:.0f} s")
+                    since, n_bytes = time.monotonic(), 0
+                chunk = response.raw.read1(CHUNK_BYTES)
+
+    def _kept(self) -> str:
+        """What a message says of the bytes that have come."""
+        return f"{self.size} bytes are kept in {self.partial}, the next run goes on from there; " if self.size else ""
+
+    def _by_hand(self) -> str:
+        return f"put {self.path.name} into {self.path.parent} by hand"
+
+    def _explain_disk(self, error: OSError) -> str:
+        """What went wrong on this machine, and what to do."""
+        folder = self.path.parent
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            needed = f"{self.total} bytes are needed in {folder}; {self._kept()}make room and run again"
+            return f"{self.path}: the disk is full: {needed}"
+        problem = error.strerror or error
+        return f"{self.path}: cannot be written ({problem}); check the folder {folder} and its permissions"
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; wait where another process fetches the same file. No lock file stays behind."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(f"{path}: another process is fetching it; waiting for that one", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        # Removed while it is held: filelock makes whoever gets a lock on a removed file try again.
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """How long the server asks to wait, in seconds; None if it does not say. A date is read by the server's clock."""
+    asked = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d{1,9}", asked):
+        return float(asked)
+    try:
+        now = parsedate_to_datetime(headers.get("Date") or formatdate(usegmt=True))
+        return max(0.0, (parsedate_to_datetime(asked) - now).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+class LogProgress:
+    """Progress of one answer as lines for a log, from `done` of `total` bytes on (0: the server has not told)."""
+
+    def __init__(self, name: str, done: int, total: int) -> None:
+        self.name, self.done, self.total = name, done, total
+        self.printed_bytes, self.printed_at = done, time.monotonic()
+
+    def update(self, n_bytes: int) -> None:
+        """Count bytes; print a line every 10 MB or 10 s, whichever comes first."""
+        self.done += n_bytes
+        now = time.monotonic()
+        if self.done - self.printed_bytes >= LINE_EVERY_BYTES or now - self.printed_at >= LINE_EVERY_SECONDS:
+            print(f"{self.name}: {self.done / 1e6:.1f} of {self.total / 1e6:.1f} MB", flush=True)
+            self.printed_bytes, self.printed_at = self.done, now

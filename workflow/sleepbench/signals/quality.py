@@ -1,0 +1,138 @@
+"""The quality files that preparation writes, one per recording, and one table of them all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json
+from sleepbench.core.stages import STAGES, UNKNOWN
+from sleepbench.datasets.recordings import find_recording, read_recordings
+from sleepbench.signals.hypnogram import WINDOWS, select_window
+
+NIGHT_STAGES = (*STAGES, "movement", "unknown")
+"""What an epoch of a whole night is; its code is its position here, as in `sleepbench.core.stages`."""
+
+MEASURES = {
+    "flat": lambda channel: float(channel["flat_share"]),
+    "clipped": lambda channel: float(channel["clipped_share"]),
+    "q01_uv": lambda channel: float(channel["quantiles_uv"]["1"]),
+    "median_uv": lambda channel: float(channel["quantiles_uv"]["50"]),
+    "q99_uv": lambda channel: float(channel["quantiles_uv"]["99"]),
+}
+"""What the table keeps of a channel: shares, and amplitudes in microvolts."""
+
+
+def read_quality(path: str | Path) -> dict:
+    """Read X.quality.json; BenchmarkError when it is missing, damaged or contradicts itself."""
+    path = Path(path)
+    if not path.exists():
+        raise BenchmarkError(f"{path}: missing; prepare its recording again")
+    try:
+        quality = read_json(path)
+        stages = stages_of(quality)
+        rows_of([quality])
+        quality["handled"] = [str(sentence) for sentence in quality["handled"]]
+        found = np.bincount(stages, minlength=UNKNOWN + 1).tolist()
+        expected = [quality["stages"][stage] for stage in NIGHT_STAGES]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BenchmarkError(f"{path}: does not describe a night ({error!r}); prepare its recording again") from error
+    if found != expected or len(stages) != quality["epochs_in_night"]:
+        raise BenchmarkError(
+            f"{path}: its hypnogram has {found} epochs of {', '.join(NIGHT_STAGES)}, but its counts are {expected} "
+            f"in {quality['epochs_in_night']} epochs; prepare its recording again"
+        )
+    return quality
+
+
+def read_qualities(paths: Sequence[str | Path], simulated: bool) -> list[dict]:
+    """Read quality files in ascending order of recording.
+
+    BenchmarkError when there is none, a recording is there twice, channels differ, or one is not `simulated` as told.
+    """
+    if not paths:
+        raise BenchmarkError("no quality file was given, expected one per recording; prepare the recordings first")
+    qualities = {}
+    for path in paths:
+        quality = read_quality(path)
+        id, channels = quality["recording"], list(quality["channels"])
+        if quality["simulated"] is not simulated:
+            raise BenchmarkError(
+                f"{path}: says simulated: {quality['simulated']}, but simulated: {simulated} was asked for; correct "
+                "the configuration or prepare the recording again"
+            )
+        if id in qualities:
+            raise BenchmarkError(f"{path}: the quality of {id} was given twice, expected once per recording")
+        first = list(next(iter(qualities.values()), quality)["channels"])
+        if channels != first:
+            raise BenchmarkError(f"{path}: has the channels {channels}, others have {first}; prepare all again")
+        qualities[id] = quality
+    return [qualities[id] for id in sorted(qualities)]
+
+
+def stages_of(quality: dict) -> np.ndarray:
+    """Stage of each epoch of the whole night, int8 (epochs_in_night,), codes 0 to 6, from the run-length encoding."""
+    codes, lengths = np.array(quality["hypnogram"], dtype=np.int64).T
+    if codes.min() < 0 or codes.max() > UNKNOWN or lengths.min() < 1:
+        raise ValueError("the hypnogram has runs of no known stage or no length")
+    return np.repeat(codes.astype(np.int8), lengths)
+
+
+def epochs_in_windows(
+    paths: Sequence[str | Path], simulated: bool
+) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+    """Epochs by recording and window: their indices in the night, ascending, and their stages; empty without a path.
+
+    `paths` are quality files; BenchmarkError as `read_qualities`.
+    """
+    epochs = {}
+    for quality in read_qualities(paths, simulated) if paths else ():
+        stages = stages_of(quality)
+        for window in WINDOWS:
+            kept = select_window(stages, window)
+            epochs[quality["recording"], window] = (kept, stages[kept])
+    return epochs
+
+
+def rows_of(qualities: Sequence[dict]) -> pd.DataFrame:
+    """One row per quality file: what it says of the night and, as "measure channel", of each channel."""
+    return pd.DataFrame(
+        [
+            {
+                "recording": quality["recording"],
+                "simulated": bool(quality["simulated"]),
+                "start": str(quality["start"]),
+                "hours": quality["psg_seconds"] / 3600,
+                "epochs": int(quality["epochs_in_night"]),
+                **{stage: int(quality["stages"][stage]) for stage in NIGHT_STAGES},
+                **{rule: int(quality["windows"][rule]["epochs"]) for rule in WINDOWS},
+                **{
+                    f"{name} {label}": measure(channel)
+                    for label, channel in quality["channels"].items()
+                    for name, measure in MEASURES.items()
+                },
+                "handled": len(quality["handled"]),
+                "sentences": "; ".join(quality["handled"]),
+            }
+            for quality in qualities
+        ]
+    )
+
+
+def gather_qualities(paths: Sequence[str | Path], recordings_table: str | Path, simulated: bool) -> pd.DataFrame:
+    """One row per recording, in ascending order.
+
+    Returns
+    -------
+    recording, subject, night, age (years), sex; simulated, start, hours, epochs; epochs by stage of the whole night,
+    with movement and unknown; epochs in either window; per channel, as "measure channel", the shares flat and clipped
+    (0 to 1) and the quantiles q01_uv, median_uv and q99_uv (microvolts); the number of oddities handled, and sentences
+    """
+    rows = rows_of(read_qualities(paths, simulated))
+    table = read_recordings(recordings_table)
+    people = [find_recording(table, id) for id in rows.recording]
+    for position, name in enumerate(("subject", "night", "age", "sex"), start=1):
+        rows.insert(position, name, [getattr(recording, name) for recording in people])
+    return rows

@@ -1,0 +1,1 @@
+"""Recordings made up to look like real ones, and how near they come."""
