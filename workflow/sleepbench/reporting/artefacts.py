@@ -135,7 +135,7 @@ def _declared(room: str) -> dict[str, Any]:
     return {one.name: one for one in sorted(found, key=lambda one: getattr(one, "place", 0))}
 
 
-# ------------------------------------------------------------------------------------------------------------- staleness
+# ------------------------------------------------------------------------------------------------------- staleness
 
 
 @functools.cache

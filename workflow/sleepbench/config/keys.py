@@ -1,0 +1,40 @@
+"""The nouns: a training, a run of a protocol, and what is compared."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Contender(NamedTuple):
+    """What is compared: a model on an input by a recipe, all by their names."""
+
+    model: str
+    input: str
+    recipe: str
+
+
+@dataclass(frozen=True, order=True)
+class TrainingKey:
+    """What tells one training from every other, all by name."""
+
+    dataset: str
+    folds: str
+    trimming: str
+    model: str
+    input: str
+    recipe: str
+    seed: int
+    fold: int
+
+    @property
+    def contender(self) -> Contender:
+        """The model, its input and its recipe."""
+        return Contender(self.model, self.input, self.recipe)
+
+
+@dataclass(frozen=True, order=True)
+class PlannedRun:
+    """A training as a protocol reads it: through its selection rule. Protocols may share a training."""
+
+    training: TrainingKey
+    protocol: str
+    selection: str

@@ -1,0 +1,249 @@
+"""The plan: every training that a configuration asks for, and the runs that read them."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sleepbench.config.keys import Contender, PlannedRun, TrainingKey
+from sleepbench.config.models import ALL, LADDER, OWN, Config, Experiment, Protocol
+from sleepbench.config.recipe import Recipe
+from sleepbench.core.errors import BenchmarkError, nearest
+from sleepbench.datasets import open_dataset
+from sleepbench.datasets.base import Dataset, Recording
+from sleepbench.models import describe, model_names, model_source
+
+NO_RECIPE = "no recipe of the paper is known; only common is offered"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What is asked for and not there: of a model its `recipe` or `input`, or a `protocol` of a dataset."""
+
+    who: str
+    what: str
+    reason: str
+    model: str | None = None
+    input: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.who}, {self.what}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """What is asked for on one dataset: its protocols as they are there, its trainings and its runs, in order."""
+
+    dataset: str
+    protocols: dict[str, Protocol]
+    trainings: tuple[TrainingKey, ...]
+    runs: tuple[PlannedRun, ...]
+
+    @property
+    def contenders(self) -> list[Contender]:
+        """The contenders, in the order of the configuration."""
+        return list(dict.fromkeys(key.contender for key in self.trainings))
+
+    def using(self, folds: str) -> list[str]:
+        """The protocols whose folds have this name."""
+        return [name for name, protocol in self.protocols.items() if protocol.folds.name == folds]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a configuration asks for, by dataset, and what of it is skipped, each with a reason."""
+
+    datasets: dict[str, DatasetPlan]
+    skipped: tuple[Skipped, ...] = field(default=())
+
+    @property
+    def trainings(self) -> list[TrainingKey]:
+        """All trainings."""
+        return [key for one in self.datasets.values() for key in one.trainings]
+
+    @property
+    def contenders(self) -> list[Contender]:
+        """The contenders on any dataset, in the order of the configuration."""
+        return list(dict.fromkeys(contender for one in self.datasets.values() for contender in one.contenders))
+
+    def not_trained(self) -> list[str]:
+        """What is skipped as sentences, one for each thing that was asked for and reason."""
+        who: dict[tuple[str, str], list[str]] = {}
+        for one in self.skipped:
+            title = describe(one.model).title if one.model else one.who
+            who.setdefault((one.what, one.reason), []).append(title)
+        return [
+            f"{what[0].upper()}{what[1:]}: {why} ({'; '.join(dict.fromkeys(t))})." for (what, why), t in who.items()
+        ]
+
+
+def plan(config: Config) -> Plan:
+    """Every training that `run` asks for; BenchmarkError where there is none, or where something cannot be trained."""
+    entries = _entries(config)
+    skipped: dict[Skipped, None] = {}
+    asked: dict[str, list[tuple[str, Contender, int]]] = {}
+    for entry in entries:
+        contenders = _contenders(config, entry, skipped)
+        for dataset in entry.datasets:
+            protocols = _protocols(config, dataset, entry, skipped)
+            asked.setdefault(dataset, []).extend(itertools.product(protocols, contenders, entry.seeds))
+    planned = {dataset: _dataset_plan(config, dataset, rows) for dataset, rows in asked.items()}
+    for dataset, one in planned.items():
+        if not one.trainings:
+            reasons = "; ".join(map(str, skipped)) or "its lists leave nothing"
+            raise BenchmarkError(f"run: nothing is trained on {dataset}: {reasons}")
+    problems = [problem for one in planned.values() for problem in _wrong_trainings(config, one)]
+    if problems:
+        raise BenchmarkError("the configuration asks for what cannot be done:\n  " + "\n  ".join(problems))
+    return Plan(planned, tuple(skipped))
+
+
+def dataset(config: Config, name: str) -> Dataset:
+    """A dataset of the configuration, opened; BenchmarkError with the nearest known name where there is none."""
+    if name not in config.datasets:
+        raise BenchmarkError(f"datasets: unknown dataset '{name}'; {nearest(name, config.datasets)}")
+    return _opened(_Definition(name, config))
+
+
+def recordings(config: Config, name: str) -> list[Recording]:
+    """The recordings of a dataset, in ascending order."""
+    return _recordings(_Definition(name, config))
+
+
+def recipe_on(config: Config, recipe: str, dataset: str) -> Recipe:
+    """A recipe as it is applied on a dataset, which may have a number of training epochs of its own."""
+    return config.recipes[recipe].at_most(config.datasets[dataset].training_epochs)
+
+
+def protocol_on(config: Config, protocol: str, dataset: str) -> Protocol:
+    """A protocol as it is on a dataset, which may have a number of folds of its own."""
+    own = config.datasets[dataset].n_folds
+    return config.protocols[protocol].model_copy(update={"n_folds": own}) if own else config.protocols[protocol]
+
+
+def folds_trained(config: Config, dataset: str, n_folds: int) -> list[int]:
+    """The numbers of the folds that are trained on a dataset."""
+    return sorted(config.datasets[dataset].only_folds or range(n_folds))
+
+
+class _Definition:
+    """A dataset's name and configuration as the key of a cache: two are one if the same is said of them."""
+
+    def __init__(self, name: str, config: Config):
+        self.name, self.definition, self.sources = name, config.datasets[name], config.data
+        self.said = (name, repr(self.definition), repr(self.sources))
+
+    def __hash__(self) -> int:
+        return hash(self.said)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Definition) and self.said == other.said
+
+
+@functools.cache
+def _opened(one: _Definition) -> Dataset:
+    return open_dataset(one.name, {"reader": one.definition.reader, **one.definition.settings}, one.sources)
+
+
+@functools.cache
+def _recordings(one: _Definition) -> list[Recording]:
+    return _opened(one).recordings()
+
+
+def _entries(config: Config) -> list[Experiment]:
+    """The entries of the experiment that is run, with the lists that `run` replaces."""
+    run = config.run
+    replaced: dict[str, Any] = {
+        name: value
+        for name in ("datasets", "protocols", "models", "inputs", "recipes", "seeds")
+        if (value := getattr(run, name)) is not None
+    }
+    return [e.model_copy(update=replaced) for e in config.experiments if e.name == run.experiment]
+
+
+def _protocols(config: Config, dataset: str, entry: Experiment, skipped: dict[Skipped, None]) -> list[str]:
+    """The protocols of an entry that say something of their own on a dataset.
+
+    A dataset with a number of folds of its own has no rung that only changes this number.
+    """
+    names = config.ladder if entry.protocols == LADDER else entry.protocols
+    kept: dict[Protocol, str] = {}
+    for name in names:
+        protocol = protocol_on(config, name, dataset)
+        if (twin := next((other for known, other in kept.items() if known == protocol), None)) is None:
+            kept[protocol] = name
+        else:
+            reason = f"with the {protocol.n_folds} folds of this dataset it is the protocol {twin}"
+            skipped[Skipped(dataset, f"protocol {name}", reason)] = None
+    return list(kept.values())
+
+
+def _contenders(config: Config, entry: Experiment, skipped: dict[Skipped, None]) -> list[Contender]:
+    """The contenders of an entry, models first, and what of them is not defined."""
+    models = list(model_names()) if entry.models == ALL else entry.models
+    found: dict[Contender, None] = {}
+    for model, name, recipe in itertools.product(models, entry.inputs, entry.recipes):
+        info, n_channels = describe(model), len(config.inputs[name])
+        own = info.published_recipe if recipe == OWN else recipe
+        if n_channels not in info.supported_channels:
+            sizes = ", ".join(map(str, info.supported_channels))
+            reason = f"the architecture is not defined for {n_channels} channel(s), only for {sizes}"
+            skipped[Skipped(model, f"input {name}", reason, model, name)] = None
+        elif own is None:
+            skipped[Skipped(model, f"recipe {recipe}", NO_RECIPE, model)] = None
+        elif own not in config.recipes:
+            raise BenchmarkError(
+                f"recipes: the own recipe of the model {model} is '{own}', which is not there; "
+                f"{nearest(own, config.recipes)}"
+            )
+        else:
+            found[Contender(model, name, own)] = None  # a model's own recipe may be named as well
+    return list(found)
+
+
+def _dataset_plan(config: Config, dataset: str, asked: Sequence[tuple[str, Contender, int]]) -> DatasetPlan:
+    protocols = {name: protocol_on(config, name, dataset) for name in dict.fromkeys(name for name, _, _ in asked)}
+    order = {contender: i for i, contender in enumerate(dict.fromkeys(contender for _, contender, _ in asked))}
+    trainings: dict[TrainingKey, None] = {}
+    for name, contender, seed in asked:
+        protocol = protocols[name]
+        for fold in folds_trained(config, dataset, protocol.n_folds):
+            key = TrainingKey(dataset, protocol.folds.name, protocol.trimming, *contender, seed, fold)
+            trainings[key] = None
+    by_reading: dict[tuple[str, str], list[TrainingKey]] = {}
+    for key in sorted(trainings, key=lambda key: (order[key.contender], key.seed, key.fold)):
+        by_reading.setdefault((key.folds, key.trimming), []).append(key)
+    runs = [
+        PlannedRun(key, name, protocol.selection)
+        for name, protocol in protocols.items()
+        for key in by_reading.get((protocol.folds.name, protocol.trimming), ())
+    ]
+    return DatasetPlan(dataset, protocols, tuple(dict.fromkeys(run.training for run in runs)), tuple(runs))
+
+
+def _wrong_trainings(config: Config, planned: DatasetPlan) -> Iterable[str]:
+    """What the recipes, protocols and folds of a dataset's trainings cannot do."""
+    people = recordings(config, planned.dataset)
+    n_subjects, only = len({r.subject for r in people}), config.datasets[planned.dataset].only_folds or []
+    for name, protocol in planned.protocols.items():
+        if protocol.unit == "subject" and protocol.n_folds > n_subjects:
+            yield f"protocols.{name}: {protocol.n_folds} folds by subject of {n_subjects} subjects of {planned.dataset}"
+        elif protocol.n_folds > len(people):
+            yield f"protocols.{name}: {protocol.n_folds} folds of {len(people)} recordings of {planned.dataset}"
+        if unknown := [fold for fold in only if fold >= protocol.n_folds]:
+            yield (
+                f"datasets.{planned.dataset}.only_folds: {unknown}, but the protocol '{name}' has the folds 0 to "
+                f"{protocol.n_folds - 1}"
+            )
+        if protocol.selection == "cycle_end":
+            without = {c.recipe for c in planned.contenders if config.recipes[c.recipe].schedule != "cosine_restarts"}
+            for recipe in sorted(without):
+                yield f"protocols.{name}: selection 'cycle_end' needs cycles; the recipe '{recipe}' has none"
+    for model, _, recipe in planned.contenders:
+        first = config.recipes[recipe].pretrain
+        if first and model_source(first.model) != model_source(model):
+            yield (
+                f"recipes.{recipe}.pretrain.model: {first.model} and {model}, which is to be trained by this recipe, "
+                "are in different files; take another recipe for it"
+            )

@@ -1,0 +1,143 @@
+"""Recipes: how a model is trained, as plain data."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from sleepbench.config.strict import Strict
+from sleepbench.core.stages import STAGES
+
+SCHEDULES_WITH_KEYS = {"cosine_restarts": ("first_cycle_steps", "cycle_multiplier"), "steps": ("steps",)}
+"""Keys that one schedule needs and the others do not have."""
+
+CLASS_WEIGHTS = ("none", "balanced", "class_aware")
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("expected a finite number")
+    return value
+
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+NotNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class RecipeSettings(Strict):
+    """The settings of a training that a first phase has as well; see `Recipe`."""
+
+    learning_rate: Positive
+    schedule: Literal["constant", "cosine", "cosine_restarts", "steps"]
+    batch_size: Count
+    training_epochs: Count
+    optimizer: Literal["adam"] = "adam"
+    amsgrad: bool = False
+    epsilon: Positive = 1e-8
+    first_cycle_steps: Count | None = None
+    cycle_multiplier: Count | None = None
+    steps: list[tuple[int, float]] | None = Field(default=None, strict=False)
+    batch_unit: Literal["epochs", "sequences"] = "epochs"
+    weight_decay: NotNegative = 0.0
+    clip_norm: Positive | None = None
+    class_weights: str | list[Positive] = "none"
+    label_smoothing: Share = 0.0
+    augmentation: list[Literal["roll_10"]] = Field(default_factory=list)
+    l2: NotNegative = 0.0
+    balanced_sampling: bool = False
+    learning_rate_of: dict[str, Positive] = Field(default_factory=dict)
+
+    @field_validator("class_weights")
+    @classmethod
+    def _known_weights(cls, weights: Any) -> Any:
+        if weights not in CLASS_WEIGHTS if isinstance(weights, str) else len(weights) != len(STAGES):
+            expected = f"{', '.join(CLASS_WEIGHTS)}, or a number above 0 for each of {', '.join(STAGES)}"
+            raise ValueError(f"found {weights!r}, expected {expected}")
+        return weights
+
+    @field_validator("steps")
+    @classmethod
+    def _ascending(cls, steps: list[tuple[int, float]] | None) -> list[tuple[int, float]] | None:
+        epochs = [epoch for epoch, _ in steps or ()]
+        wrong = steps is not None and (not steps or min(rate for _, rate in steps) <= 0 or epochs[0] < 1)
+        if wrong or epochs != sorted(set(epochs)):
+            expected = "pairs [training epoch, rate], ascending, such as [[10, 1.0e-4]]"
+            raise ValueError(f"found {list(map(list, steps))}, expected {expected}")
+        return steps
+
+    @model_validator(mode="after")
+    def _keys_of_schedule(self) -> Self:
+        for schedule, keys in SCHEDULES_WITH_KEYS.items():
+            for key in keys:
+                if (getattr(self, key) is None) == (self.schedule == schedule):
+                    need = "needs it" if self.schedule == schedule else f"does not have it, only {schedule} does"
+                    raise ValueError(f"{key} is {getattr(self, key)}, but the schedule {self.schedule} {need}")
+        return self
+
+    def items_per_batch(self, sequence_length: int | None) -> int:
+        """Epochs in a batch of a model of single epochs (`sequence_length` None), sequences in one of the others."""
+        if sequence_length is None or self.batch_unit == "sequences":
+            return self.batch_size
+        return max(1, self.batch_size // sequence_length)
+
+
+class Pretraining(RecipeSettings):
+    """A first phase: `model` is trained by these settings, then the weights of its `submodule` are copied.
+
+    name : what messages call it
+    """
+
+    model: str
+    submodule: Annotated[str, Field(min_length=1)]
+    name: str = Field(default="pretraining", exclude=True)
+
+
+class Recipe(RecipeSettings):
+    """How a model is trained.
+
+    name : the recipe's name in the configuration
+    learning_rate : of the constant schedule; at the start of the others, of "cosine_restarts" at that of each cycle
+    schedule : "constant"; "cosine", half a cosine down to zero over all training epochs; "cosine_restarts"; "steps"
+    batch_size : epochs of signal, or sequences of a sequence model, in an optimizer step
+    training_epochs : passes over the training set, at most these where there is a patience
+    amsgrad : divide by the largest second moment seen so far
+    epsilon : added to the root of the second moment after its bias correction, as PyTorch does; Keras adds it before
+    first_cycle_steps, cycle_multiplier : optimizer steps in the first cosine cycle; length of each in units of the last
+    steps : of the schedule "steps", pairs [n, rate]: the learning rate after n training epochs
+    batch_unit : what `batch_size` counts for a model of sequences: "epochs" of signal or "sequences"
+    weight_decay : L2 penalty on all parameters, its gradient added by Adam
+    clip_norm : gradients of a larger norm, over all parameters, are scaled down to it
+    class_weights : of the stages in the cross-entropy: "none", "balanced", "class_aware", or five numbers
+    label_smoothing : share of the target that is spread evenly over all stages
+    augmentation : names of `training.augmentation.AUGMENTATIONS`, in order
+    patience : training ends when the validation accuracy has not risen for so many training epochs
+    l2 : coefficient of half the sum of squares of the parameters that the model names, part of the loss
+    balanced_sampling : repeat epochs of rarer stages in a training epoch; for models of single epochs
+    learning_rate_of : the learning rate of some of the model's submodules, in place of `learning_rate`
+    pretrain : a first phase, in which a part of the model is trained within another model
+    """
+
+    name: str = Field(exclude=True)
+    patience: Count | None = None
+    pretrain: Pretraining | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What differs from the defaults, as JSON has it: equal for recipes that train alike; without the name."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def at_most(self, training_epochs: int | None) -> "Recipe":
+        """The recipe with another number of training epochs, which a first phase has no more than; None: as it is."""
+        if training_epochs is None:
+            return self
+        first = self.pretrain
+        if first:
+            first = first.model_copy(update={"training_epochs": min(training_epochs, first.training_epochs)})
+        return self.model_copy(update={"training_epochs": training_epochs, "pretrain": first})
+
+
+def recipe_from(name: str, settings: Mapping[str, Any]) -> Recipe:
+    """A recipe from its mapping; pydantic.ValidationError where a key is wrong."""
+    return Recipe.model_validate({**settings, "name": name})
