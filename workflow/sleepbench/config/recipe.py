@@ -25,6 +25,7 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 NotNegative = Annotated[float, Field(ge=0), AfterValidator(_finite)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Step = Annotated[tuple[int, float], Field(strict=False)]
 
 
 class RecipeSettings(Strict):
@@ -39,7 +40,7 @@ class RecipeSettings(Strict):
     epsilon: Positive = 1e-8
     first_cycle_steps: Count | None = None
     cycle_multiplier: Count | None = None
-    steps: list[tuple[int, float]] | None = Field(default=None, strict=False)
+    steps: list[Step] | None = None
     batch_unit: Literal["epochs", "sequences"] = "epochs"
     weight_decay: NotNegative = 0.0
     clip_norm: Positive | None = None
