@@ -49,6 +49,9 @@ EXPECTED = {
 }
 """What is expected, by the beginning of pydantic's names of errors of type."""
 
+BOUNDS = {"ge": "at least", "gt": "a number above", "le": "at most", "lt": "a number below"}
+"""What is expected of a number, by pydantic's names of bounds."""
+
 
 def problems_in(error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """What is wrong, as people say it: the place of each key, and a sentence."""
@@ -86,6 +89,8 @@ def _sentences(place: tuple, error: ErrorDetails) -> Iterator[tuple[tuple, str]]
         (text for start, text in EXPECTED.items() if kind.startswith(f"{start}_") or kind == start), ""
     ):
         yield place, f"found {found!r}, expected {expected}{_number_as_text(found, kind)}"
+    elif bound := next((name for name in BOUNDS if name in context), ""):
+        yield place, f"found {found!r}, expected {BOUNDS[bound]} {context[bound]:g}"
     else:
         yield place, f"found {found!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
