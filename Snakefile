@@ -1,4 +1,4 @@
-# The benchmark: from EDF files to the paper's tables. `make help` lists the commands, config.yaml says what is run.
+# The benchmark: from EDF files to the paper's tables. `sleepbench --help` lists the commands, config.yaml says what is run.
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -7,16 +7,15 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
-include: "workflow/rules/common.smk"  # checks the configuration; names and paths
-include: "workflow/rules/data.smk"  # simulate or download, verify, prepare
-include: "workflow/rules/training.smk"  # folds, trainings
-include: "workflow/rules/postprocessing.smk"  # smoothed predictions, beside the runs
+include: "workflow/rules/common.smk"  # checks the configuration
+include: "workflow/rules/data.smk"  # fetch or simulate, verify, prepare
+include: "workflow/rules/training.smk"  # folds, trainings, smoothed predictions
 include: "workflow/rules/profiling.smk"  # operations, latency
-include: "workflow/rules/reporting.smk"  # MLflow, tables, figures, summary
+include: "workflow/rules/reporting.smk"  # MLflow, statistics, tables, figures, report
 
 
 rule all:
     default_target: True
     input:
         # Named one by one, so that whichever is missing is made again.
-        [products(dataset) for dataset in config["run"]["datasets"]],
+        [W.products(dataset) for dataset in W.plan.datasets],

@@ -1,15 +1,18 @@
 rule profile:
     output:
-        profile="results/profile/{model}-{n_channels}.json",
+        profile=paths.profile("{model}", "{n_channels}"),
     log:
-        "results/logs/profile/{model}-{n_channels}.log",
+        paths.log(paths.profile("{model}", "{n_channels}")),
     benchmark:
-        "results/benchmarks/profile/{model}-{n_channels}.tsv"
+        paths.benchmark(paths.profile("{model}", "{n_channels}"))
     conda:
         ENVIRONMENT
     threads: workflow.cores  # latency is measured with nothing beside it
+    resources:
+        mem_mb=MEMORY_MB,
+        runtime=MINUTES,
     params:
-        code=lambda w: code_sha256(["profiling/*.py", "models/layers.py"], w.model),
+        code=lambda w: code_sha256(CODE["profile"], w.model),
     message:
         "Profiling {wildcards.model} with {wildcards.n_channels} channel(s), alone on the machine"
     script:
@@ -18,4 +21,4 @@ rule profile:
 
 rule profiles:
     input:
-        [profiles(dataset) for dataset in config["run"]["datasets"]],
+        [W.profiles(dataset) for dataset in W.plan.datasets],

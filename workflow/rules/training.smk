@@ -1,20 +1,19 @@
 rule folds:
     input:
-        table=lambda w: table_of(DATASETS[w.dataset].source),
+        recordings=paths.recordings("{dataset}"),
     output:
-        folds="results/{dataset}/folds/{folds}.json",
+        folds=paths.folds("{dataset}", "{folds}"),
     log:
-        "results/logs/{dataset}/folds/{folds}.log",
+        paths.log(paths.folds("{dataset}", "{folds}")),
     conda:
         ENVIRONMENT
+    resources:
+        mem_mb=MEMORY_MB,
+        runtime=MINUTES,
     params:
-        subjects=lambda w: DATASETS[w.dataset].subjects,
-        settings=lambda w: vars(fold_settings(w.dataset, w.folds)[0]),
-        subject_disjoint=lambda w: any(
-            config["protocols"][name]["subject_disjoint"] for name in fold_settings(w.dataset, w.folds)[1]
-        ),
-        published=f"{PUBLISHED_FOLDS}/{{dataset}}/{{folds}}.json",
-        code=code_sha256(["protocols/*.py", "datasets/recordings.py"]),
+        settings=lambda w: vars(W.fold_settings(w.dataset, w.folds)),
+        committed=f"workflow/resources/folds/{{dataset}}/{{folds}}.json",
+        code=code_sha256(CODE["folds"]),
     message:
         "Making and auditing the folds {wildcards.folds} of {wildcards.dataset}"
     script:
@@ -23,69 +22,71 @@ rule folds:
 
 rule train:
     input:
-        folds="results/{dataset}/folds/{folds}.json",
-        signals=lambda w: of_recordings(w.dataset, "prepared/{recording}.npy"),
+        folds=paths.folds("{dataset}", "{folds}"),
+        recordings=paths.recordings("{dataset}"),
         # Before any training: the recordings hold what they are known to hold.
-        totals="results/{dataset}/totals/{folds}-{window}.json",
+        totals=paths.totals("{dataset}", "{folds}", "{trimming}"),
     output:
-        # The files of each fold lie beside the receipt that lists them. Snakemake does not own them: a finished fold
-        # outlives a failed job, a regrouping of folds and a new time stamp.
-        receipt=f"{TRAININGS}/group-{{group}}.json",
+        # What is there stays until the job has replaced it: a finished fold is recognised and kept, and Snakemake puts
+        # it back when the job fails.
+        training=update(directory(FOLD)),
     log:
-        f"results/logs/{TRAININGS.removeprefix('results/')}/group-{{group}}.log",
+        paths.log(FOLD),
     benchmark:
-        f"results/benchmarks/{TRAININGS.removeprefix('results/')}/group-{{group}}.tsv"
+        paths.benchmark(FOLD)
     conda:
         ENVIRONMENT
-    threads: config["training"]["threads"]
+    threads: W.config.training.threads
     resources:
-        gpu=int(USES_GPU),
+        gpu=int(W.uses_gpu),
+        mem_mb=4 * MEMORY_MB,
+        runtime=48 * MINUTES,
     params:
-        folds=folds_of_job,
-        channels=lambda w: config["channels"][w.channels],
-        recipe=lambda w: recipe_settings(config, w.recipe, w.dataset),
-        k=lambda w: fold_settings(w.dataset, w.folds)[0].k,
-        title=lambda w: describe(w.model).title,
-        simulated=lambda w: DATASETS[w.dataset].simulated,
-        code=lambda w: code_sha256(PREPARATION + TRAINING, w.model),
+        folds=W.folds_of_stack,
+        training=W.training_parameters,
+        code=lambda w: code_sha256(CODE["train"], w.model),
     message:
-        "Training {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.group}, seed {wildcards.seed}; progress in {log}"
+        "Training {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.fold}, seed {wildcards.seed}; progress in {log}"
     script:
         "../scripts/train.py"
 
 
-rule training_files:
-    input:
-        receipt=lambda w: f"{TRAININGS.format(**w)}/group-{group_of(w.dataset, w.folds, int(w.fold))}.json",
+# A job that trains several folds makes a receipt and does not own their directories: if it fails at its fourth fold,
+# Snakemake would remove the three that are finished. So with several folds a job, files of a fold cannot be archived or
+# put into remote storage by Snakemake.
+use rule train as train_stack with:
     output:
-        # So that files of a fold can be asked for by path. They are there once the receipt is: `update` keeps them.
-        update(
-            expand(
-                f"{TRAININGS}/fold-{{fold}}/{{name}}",
-                name=["training.json", "history.csv", "weights.pt"],
-                allow_missing=True,
-            )
-        ),
+        receipt=f"{TRAINING}/stack-{{stack}}.json",
     log:
-        f"results/logs/{TRAININGS.removeprefix('results/')}/fold-{{fold}}.log",
+        paths.log(f"{TRAINING}/stack-{{stack}}.json"),
+    benchmark:
+        paths.benchmark(f"{TRAINING}/stack-{{stack}}.json")
+    message:
+        "Training {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, folds {wildcards.stack}, seed {wildcards.seed}; progress in {log}"
+
+
+rule smooth:
+    input:
+        training=lambda w: W.made_by(W.key(w)),
+        folds=paths.folds("{dataset}", "{folds}"),
+        recordings=paths.recordings("{dataset}"),
+    output:
+        # Not beside the run's own predictions: nothing that reads runs comes across these.
+        smoothed=directory(SMOOTHED),
+    log:
+        paths.log(SMOOTHED),
+    benchmark:
+        paths.benchmark(SMOOTHED)
     conda:
         ENVIRONMENT
+    threads: W.config.training.threads
+    resources:
+        gpu=int(W.uses_gpu),
+        mem_mb=4 * MEMORY_MB,
+        runtime=MINUTES,
     params:
-        directory=f"{TRAININGS}/fold-{{fold}}",
+        code=lambda w: code_sha256([*CODE["train"], *CODE["smooth"]], w.model),
     message:
-        "Checking the files of fold {wildcards.fold}"
+        "Smoothing the predictions of {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.fold}, seed {wildcards.seed}, {wildcards.selection}"
     script:
-        "../scripts/training_files.py"
-
-
-use rule training_files as run_files with:
-    output:
-        update(
-            expand(
-                f"{TRAININGS}/fold-{{fold}}/{{selection}}/{{name}}",
-                name=["predictions.parquet", "metrics.json"],
-                allow_missing=True,
-            )
-        ),
-    log:
-        f"results/logs/{TRAININGS.removeprefix('results/')}/fold-{{fold}}-{{selection}}.log",
+        "../scripts/smooth.py"

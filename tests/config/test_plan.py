@@ -1,0 +1,165 @@
+"""The plan of a configuration: every training once, and the runs that read it."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sleepbench.config import paths
+from sleepbench.config.keys import Contender, TrainingKey
+from sleepbench.config.load import load, validate
+from sleepbench.config.plan import dataset, folds_trained, plan, protocol_on, recipe_on, recordings
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.models import describe, model_names
+
+ROOT = Path(__file__).parents[2]
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+
+
+def running(experiment: str = "demo", **lists: object):
+    return load(ROOT / "config.yaml", {"experiment": experiment, **lists})
+
+
+def test_the_demo_trains_ulw_sleepnet_on_the_ladder_and_small_rivals_under_clean():
+    planned = plan(running()).datasets["simulated"]
+    assert list(planned.protocols) == [
+        *("released", "all_recordings", "subject_folds", "standard_trimming", "validation_held_out", "clean"),
+    ]
+    rivals = {key.model for key in planned.trainings} - {"ulw_sleepnet"}
+    assert len(rivals) == 3 and all(describe(model).kind == "network" for model in rivals)
+    assert {run.protocol for run in planned.runs if run.training.model in rivals} == {"validation_held_out", "clean"}
+    # Two protocols read the same trainings by different rules.
+    assert len(planned.trainings) == 16 and len(planned.runs) == 24
+
+
+@pytest.mark.parametrize(("name", "n"), [("sleep-edf-20", 150), ("sleep-edf-78", 90)])
+def test_the_paper_has_as_many_trainings_as_it_says(name, n):
+    assert len(plan(running("paper", datasets=[name])).trainings) == n
+
+
+def test_a_dataset_with_folds_of_its_own_has_no_rung_that_only_changes_their_number():
+    planned = plan(running("paper", datasets=["sleep-edf-78"]))
+    assert "twenty_folds" not in planned.datasets["sleep-edf-78"].protocols
+    assert "with the 10 folds of this dataset it is the protocol subject_folds" in str(planned.skipped[0])
+    assert {p.n_folds for p in planned.datasets["sleep-edf-78"].protocols.values()} == {10}
+    twenty = plan(running("paper", datasets=["sleep-edf-20"])).datasets["sleep-edf-20"].protocols
+    assert [p.n_folds for p in twenty.values()] == [10, 10, 10, 20, 20, 20, 20]
+
+
+def test_protocols_that_share_trainings_share_their_seeds_and_models():
+    planned = plan(running("paper", datasets=["sleep-edf-20"])).datasets["sleep-edf-20"]
+    seeds = {name: {r.training.seed for r in planned.runs if r.protocol == name} for name in planned.protocols}
+    assert seeds["released"] == seeds["clean"] == seeds["validation_held_out"] == {32, 33, 34}
+    assert seeds["subject_folds"] == {32}
+
+
+def test_own_is_the_recipe_of_each_models_paper_and_a_model_without_one_is_skipped():
+    models = ["chambon2018", "ulw_sleepnet", "tiny_sleepnet"]
+    planned = plan(running(models=models, recipes=["common", "own"], inputs=["one"], protocols=["clean"]))
+    assert planned.contenders == [
+        Contender("chambon2018", "one", "common"),
+        Contender("ulw_sleepnet", "one", "common"),
+        Contender("ulw_sleepnet", "one", "ulw"),
+        Contender("tiny_sleepnet", "one", "common"),
+        Contender("tiny_sleepnet", "one", "tiny_sleepnet"),
+    ]
+    assert list(map(str, planned.skipped)) == [
+        "chambon2018, recipe own: no recipe of the paper is known; only common is offered"
+    ]
+    assert plan(running(recipes=["ulw", "own"], models=["ulw_sleepnet"])).contenders == [
+        Contender("ulw_sleepnet", "four", "ulw")
+    ]
+
+
+def test_inputs_that_a_model_is_not_defined_for_are_skipped_and_told_once_for_each_reason():
+    models = ["micro_sleepnet", "chambon2018", "light_sleepnet"]
+    planned = plan(running(models=models, recipes=["common", "own"], inputs=["four"], protocols=["clean"]))
+    assert planned.contenders == [Contender("chambon2018", "four", "common")]
+    assert planned.not_trained() == [
+        "Input four: the architecture is not defined for 4 channel(s), only for 1 (MicroSleepNet; LightSleepNet).",
+        "Recipe own: no recipe of the paper is known; only common is offered (SleepStagerChambon2018).",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ({"models": ["chambon2018"], "recipes": ["own"]}, "nothing is trained on simulated: chambon2018, recipe own: no"),
+        ({"models": ["micro_sleepnet"]}, "nothing is trained on simulated: micro_sleepnet, input four: the archit"),
+        ({"recipes": ["deep_sleepnet"], "models": ["ulw_sleepnet"]}, "deep_sleepnet_cnn and ulw_sleepnet, .*different"),
+    ],
+)
+def test_a_run_that_trains_nothing_or_the_wrong_model_is_said(lists, message):
+    with pytest.raises(BenchmarkError, match=message):
+        plan(running(**lists))
+
+
+def test_every_own_recipe_is_defined_and_every_model_is_run_on_its_published_channels_by_rivals():
+    config = running("rivals")
+    contenders = plan(config).contenders
+    for name in model_names():
+        mine = [contender for contender in contenders if contender.model == name]
+        assert list(describe(name).published_channels) in [config.inputs[contender.input] for contender in mine]
+        own = describe(name).published_recipe
+        assert own is None or own in {contender.recipe for contender in mine}
+
+
+def test_folds_that_the_recordings_do_not_have_are_said():
+    config = copy.deepcopy(CONFIG)
+    config["protocols"] = {"clean": {"n_folds": 50}}
+    config["datasets"] = {"simulated": {"n_folds": None}}
+    with pytest.raises(BenchmarkError, match=r"protocols\.clean: 50 folds by subject of 6 subjects of simulated"):
+        plan(validate(config | {"run": {"experiment": "demo", "protocols": ["clean"]}}))
+    config = copy.deepcopy(CONFIG)
+    config["datasets"] = {"try-real": {"only_folds": [0, 2]}}
+    with pytest.raises(BenchmarkError, match=r"only_folds: \[2\], but the protocol 'trial' has the folds 0 to 1"):
+        plan(validate(config | {"run": {"experiment": "try-real"}}))
+
+
+def test_cycle_ends_need_cycles():
+    config = copy.deepcopy(CONFIG)
+    config["protocols"] = {"clean": {"selection": "cycle_end"}}
+    plan(validate(config | {"run": {"experiment": "demo", "protocols": ["clean"]}}))
+    with pytest.raises(BenchmarkError, match="selection 'cycle_end' needs cycles; the recipe 'common' has none"):
+        plan(validate(config | {"run": {"experiment": "demo", "protocols": ["clean"], "recipes": ["common"]}}))
+
+
+def test_only_the_dataset_may_change_a_recipes_training_epochs():
+    config = running()
+    assert recipe_on(config, "ulw", "sleep-edf-78") == config.recipes["ulw"]
+    assert recipe_on(config, "ulw", "simulated").training_epochs == config.datasets["simulated"].training_epochs != 50
+    first = recipe_on(config, "deep_sleepnet", "simulated")
+    assert first.training_epochs == first.pretrain.training_epochs == config.datasets["simulated"].training_epochs
+    longer = config.recipes["deep_sleepnet"].at_most(150)
+    assert (longer.training_epochs, longer.pretrain.training_epochs) == (150, 100)
+
+
+def test_the_settings_of_ulw_are_what_they_were():
+    """They are part of the keys of trainings that exist."""
+    assert running().recipes["ulw"].settings() == {
+        **{"learning_rate": 1e-3, "schedule": "cosine_restarts", "first_cycle_steps": 10, "cycle_multiplier": 2},
+        **{"batch_size": 32, "training_epochs": 50, "amsgrad": True, "epsilon": 1e-7},
+    }
+
+
+def test_datasets_have_the_recordings_they_say():
+    config = running()
+    counts = {name: len(recordings(config, name)) for name in config.datasets}
+    assert counts == {
+        **{"simulated": 11, "simulated-tiny": 7, "simulated-20": 39, "simulated-78": 153},
+        **{"try-real": 4, "sleep-edf-20": 39, "sleep-edf-78": 153},
+    }
+    assert folds_trained(config, "try-real", 2) == [0] and folds_trained(config, "simulated", 2) == [0, 1]
+    assert protocol_on(config, "clean", "sleep-edf-78").n_folds == 10
+    with pytest.raises(BenchmarkError, match="unknown dataset 'sleep-edf20'; .* 'sleep-edf-20'"):
+        dataset(config, "sleep-edf20")
+
+
+def test_paths_of_a_training_name_all_of_its_key():
+    key = TrainingKey("d", "subject-2-kept-validation0", "standard", "eegnet", "one", "common", 3, 1)
+    home = "results/d/trainings/subject-2-kept-validation0/standard/eegnet/one/common/seed-3"
+    assert paths.training(key) == f"{home}/fold-1" and paths.training(key, fold=False) == home
+    assert paths.stack(key, 0, 4) == f"{home}/stack-0-4.json"
+    assert paths.log(paths.training(key)) == f"{home.replace('results', 'results/logs')}/fold-1.log"
+    assert paths.smoothed(key, "last") == f"{home.replace('trainings', 'postprocessed')}/fold-1/last"

@@ -1,0 +1,95 @@
+"""What artefacts declare, read from their files without importing them: planning a workflow takes no time for that."""
+
+import ast
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import sha256_of_json
+
+STATISTICS = "statistics/"
+"""What the names of inputs begin with that are files of statistics."""
+
+PACKAGE = Path(__file__).parents[1]
+IMPORTS = re.compile(
+    r"^\s*(?:from (sleepbench[\w.]*) import (\([^)]*\)|[^\n]*)|import (sleepbench[\w.]*))", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a rule must know of an artefact; `names` are the files that a set of statistics makes."""
+
+    name: str
+    room: str
+    place: int = 0
+    inputs: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    in_summary: bool = False
+
+    @property
+    def module(self) -> str:
+        """The module that declares it."""
+        return f"sleepbench.reporting.{self.room}.{self.name}"
+
+
+@functools.cache
+def declared(room: str) -> dict[str, Declared]:
+    """The artefacts of a room ("tables", "figures", "statistics") by name, in the order of the report."""
+    files = sorted((PACKAGE / "reporting" / room).glob("*.py"))
+    found = [one for file in files if (one := _declaration(file, room))]
+    return {one.name: one for one in sorted(found, key=lambda one: one.place)}
+
+
+def _declaration(file: Path, room: str) -> Declared | None:
+    """What the ARTEFACT of a file says; None where it has none."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == ["ARTEFACT"]:
+            keywords = {one.arg: one.value for one in node.value.keywords}
+            known = {name: keywords[name] for name in Declared.__dataclass_fields__ if name in keywords}
+            try:
+                said = {name: ast.literal_eval(value) for name, value in known.items()}
+            except ValueError as error:
+                raise BenchmarkError(
+                    f"{file}: ARTEFACT must give {', '.join(known)} as plain values: they are read without importing"
+                ) from error
+            if said["name"] != file.stem:
+                raise BenchmarkError(f"{file}: its ARTEFACT is called '{said['name']}', expected '{file.stem}'")
+            return Declared(room=room, **said)
+    return None
+
+
+@functools.cache
+def code_sha256(module: str) -> str:
+    """SHA-256 of a module and of all that it imports inside the package.
+
+    It is what makes an artefact stale, so that a corrected caption of one computes no statistics again.
+    """
+    found, waiting = set(), [_file(module)]
+    while waiting:
+        file = waiting.pop()
+        if file and file not in found:
+            found.add(file)
+            waiting += _imported(file)
+    return sha256_of_json([[str(file.relative_to(PACKAGE)), _text(file)] for file in sorted(found)])
+
+
+@functools.cache
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+def _file(module: str) -> Path | None:
+    file = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    return file if file.is_file() else None
+
+
+@functools.cache
+def _imported(file: Path) -> list[Path]:
+    modules = []
+    for package, names, module in IMPORTS.findall(_text(file)):
+        modules += [module] if module else [package, *(f"{package}.{n}" for n in re.findall(r"\w+", names))]
+    return [file for name in dict.fromkeys(modules) if (file := _file(name))]

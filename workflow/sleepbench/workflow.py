@@ -1,0 +1,312 @@
+"""What the rules of the workflow ask: which files there are to make of a configuration, from what, by which settings.
+
+Nothing here writes, and nothing imports PyTorch, SciPy or pandas: it is run whenever Snakemake reads the rules.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from sleepbench.config import paths
+from sleepbench.config.keys import TrainingKey
+from sleepbench.config.load import validate
+from sleepbench.config.models import Config
+from sleepbench.config.plan import (
+    DatasetPlan,
+    dataset,
+    folds_trained,
+    plan,
+    recipe_on,
+    recordings,
+)
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import sha256_of_file, sha256_of_json
+from sleepbench.core.gpu import takes_gpu
+from sleepbench.models import describe, model_names
+from sleepbench.protocols.folds import FoldSettings
+from sleepbench.protocols.selection import SELECTION_RULES
+from sleepbench.reporting.declared import STATISTICS, Declared, declared
+from sleepbench.reporting.declared import code_sha256 as artefact_sha256
+from sleepbench.runs.store import store_state
+from sleepbench.signals.trimming import TRIMMINGS
+
+RESOURCES = "workflow/resources"
+RESOURCE_FILES = {
+    "published_results": f"{RESOURCES}/published_results.csv",
+    "published_sizes": f"{RESOURCES}/published_sizes.csv",
+    "claims": f"{RESOURCES}/claims.yaml",
+}
+"""Inputs of artefacts that are committed files."""
+
+
+class Workflow:
+    """A configuration as the rules see it.
+
+    content : the mapping that Snakemake read, checked here
+    root : the directory of the Snakefile, below which committed files are hashed
+    """
+
+    def __init__(self, content: Mapping[str, Any], root: Path, may_use_gpu: bool = True):
+        self.config: Config = validate(content)
+        self.plan = plan(self.config)
+        self.root = root
+        self.uses_gpu = may_use_gpu and takes_gpu(self.config.training.device)
+        self.datasets = {name: dataset(self.config, name) for name in self.plan.datasets}
+
+    # ------------------------------------------------------------------------------------------------------- wildcards
+
+    def wildcard_patterns(self) -> dict[str, str]:
+        """The values that wildcards can have, as regular expressions."""
+        names = {
+            "dataset": self.plan.datasets,
+            "source": dict.fromkeys(one.source for one in self.datasets.values()),
+            "folds": dict.fromkeys(p.folds.name for one in self.plan.datasets.values() for p in one.protocols.values()),
+            "trimming": TRIMMINGS,
+            "model": model_names(),
+            "input": self.config.inputs,
+            "recipe": self.config.recipes,
+            "selection": SELECTION_RULES,
+        }
+        patterns = {name: "|".join(sorted(known)) for name, known in names.items()}
+        return patterns | {
+            "recording": r"[^/]+",
+            "seed": r"\d+",
+            "fold": r"\d+",
+            "stack": r"\d+-\d+",
+            "n_channels": r"\d+",
+        }
+
+    def of(self, dataset: str) -> DatasetPlan:
+        """What is asked for on a dataset of the run."""
+        return self.plan.datasets[dataset]
+
+    # ------------------------------------------------------------------------------------------------------------ data
+
+    def dataset_reading(self, source: str, recording: str) -> str:
+        """The first dataset of the run that has a recording of this source; BenchmarkError where none has."""
+        for name, one in self.datasets.items():
+            if one.source == source and recording in self._ids(name):
+                return name
+        raise BenchmarkError(f"{source}: no dataset of this run has a recording '{recording}'")
+
+    @functools.cache  # noqa: B019 (there is one of these for as long as the rules are read)
+    def _ids(self, dataset: str) -> tuple[str, ...]:
+        return tuple(recording.id for recording in recordings(self.config, dataset))
+
+    def receipts(self, dataset: str) -> list[str]:
+        """The receipts of a dataset's files."""
+        return [paths.receipt(self.datasets[dataset].source, id) for id in self._ids(dataset)]
+
+    def prepared(self, dataset: str, *suffixes: str) -> list[str]:
+        """Files of a dataset's prepared recordings."""
+        source = self.datasets[dataset].source
+        return [paths.prepared(source, id, suffix) for suffix in suffixes for id in self._ids(dataset)]
+
+    def directory(self, source: str) -> str:
+        """Where the files of a source are, or are put."""
+        configured = self.config.data.get(source)
+        return str(Path(configured.directory).expanduser()) if configured else paths.raw(source)
+
+    def reader_files(self, source: str) -> list[str]:
+        """The file of the package that reads a source."""
+        readers = {self.config.datasets[name].reader for name, one in self.datasets.items() if one.source == source}
+        return [f"datasets/{reader}.py" for reader in sorted(readers)]
+
+    def known_files(self, dataset: str) -> list[str]:
+        """The committed files that say what is known of a dataset's epochs."""
+        return [str(Path(path).relative_to(self.root)) for path in self.datasets[dataset].known_files]
+
+    def definition(self, dataset: str) -> dict[str, Any]:
+        """What decides how a dataset's recordings are read: parameters whose change prepares them again."""
+        one = self.datasets[dataset]
+        return {"montage": dict(one.montage), "simulated": one.label.simulated}
+
+    # ----------------------------------------------------------------------------------------------------------- folds
+
+    def fold_settings(self, dataset: str, folds: str) -> FoldSettings:
+        """The settings of a fold file; BenchmarkError where no protocol of the run has such folds on the dataset."""
+        names = self.of(dataset).using(folds)
+        if not names:
+            raise BenchmarkError(f"no protocol of this run has the folds '{folds}' on {dataset}")
+        return self.of(dataset).protocols[names[0]].folds
+
+    def fold_files(self, dataset: str) -> list[str]:
+        """The fold files of a dataset's protocols, each once."""
+        names = dict.fromkeys(protocol.folds.name for protocol in self.of(dataset).protocols.values())
+        return [paths.folds(dataset, name) for name in names]
+
+    def totals(self, dataset: str) -> list[str]:
+        """The totals of a dataset's folds and trimmings, each once."""
+        pairs = dict.fromkeys((p.folds.name, p.trimming) for p in self.of(dataset).protocols.values())
+        return [paths.totals(dataset, *pair) for pair in pairs]
+
+    # ------------------------------------------------------------------------------------------------------- trainings
+
+    def stacks(self, dataset: str, n_folds: int) -> list[tuple[int, ...]]:
+        """The folds that are trained, as jobs train them: all of a training at once on a GPU, else one by one."""
+        trained, size = folds_trained(self.config, dataset, n_folds), self.config.training.folds_per_job
+        if size == "auto":
+            size = len(trained) if self.uses_gpu else 1
+        return [tuple(trained[start : start + size]) for start in range(0, len(trained), size)]
+
+    def stack_of(self, key: TrainingKey) -> tuple[int, ...]:
+        """The folds that are trained together with one; BenchmarkError where the fold is not trained."""
+        n_folds = self.fold_settings(key.dataset, key.folds).n_folds
+        for stack in self.stacks(key.dataset, n_folds):
+            if key.fold in stack:
+                return stack
+        only = f" that are trained (datasets.{key.dataset}.only_folds)" if key.fold < n_folds else ""
+        raise BenchmarkError(f"{key.folds} has no fold {key.fold} among those{only or f', 0 to {n_folds - 1}'}")
+
+    def folds_of_stack(self, wildcards: Any) -> list[int]:
+        """Numbers of the folds that a job's path names: `fold`, or `stack`."""
+        if hasattr(wildcards, "fold"):
+            return [int(wildcards.fold)]
+        first, last = map(int, wildcards.stack.split("-"))
+        key = self.key(SimpleNamespace(**dict(wildcards.items()), fold=first))
+        stack = self.stack_of(key)
+        if (stack[0], stack[-1]) != (first, last):
+            raise BenchmarkError(f"{key.folds}: no job trains the folds {first} to {last}, one trains {stack}")
+        return list(stack)
+
+    def key(self, wildcards: Any) -> TrainingKey:
+        """The training that wildcards name."""
+        names = ("dataset", "folds", "trimming", "model", "input", "recipe")
+        return TrainingKey(*(getattr(wildcards, n) for n in names), int(wildcards.seed), int(wildcards.fold))
+
+    def made_by(self, key: TrainingKey) -> str:
+        """What a rule asks for to have a training: its directory, or the receipt of the stack that it is part of."""
+        stack = self.stack_of(key)
+        return paths.training(key) if len(stack) == 1 else paths.stack(key, stack[0], stack[-1])
+
+    def trainings(self, dataset: str) -> list[str]:
+        """What stands for all trainings of a dataset."""
+        return list(dict.fromkeys(map(self.made_by, self.of(dataset).trainings)))
+
+    def smoothed(self, dataset: str) -> list[str]:
+        """Directories of the smoothed predictions that are asked for."""
+        asked = self.config.postprocessing
+        runs = [r for r in self.of(dataset).runs if r.training.model in asked.hmm and r.protocol in asked.protocols]
+        return list(dict.fromkeys(paths.smoothed(run.training, run.selection) for run in runs))
+
+    def training_parameters(self, wildcards: Any) -> dict[str, Any]:
+        """What a training depends on besides the recordings and the code: parameters of its rule."""
+        recipe = recipe_on(self.config, wildcards.recipe, wildcards.dataset)
+        return {"recipe": recipe.settings(), "roles": list(self.config.inputs[wildcards.input])}
+
+    # ------------------------------------------------------------------------------------------------------- reporting
+
+    def store_state(self) -> str:
+        """Changes when the MLflow store is lost or replaced."""
+        return store_state(self.config.tracking.uri)
+
+    def runs_sha256(self, dataset: str) -> str:
+        """A hash of the runs that are asked for: of protocols that read trainings in another way as well."""
+        return sha256_of_json(
+            [[run.protocol, run.selection, paths.training(run.training)] for run in self.of(dataset).runs]
+        )
+
+    def profiles(self, dataset: str) -> list[str]:
+        """Profiles of what is trained on a dataset; an estimator has no operations to count."""
+        sizes = dict.fromkeys((c.model, len(self.config.inputs[c.input])) for c in self.of(dataset).contenders)
+        return [paths.profile(model, n) for model, n in sizes if describe(model).kind == "network"]
+
+    def artefact_inputs(self, artefact: Declared, dataset: str) -> dict[str, Any]:
+        """The files that an artefact is built from, by the names it gives them."""
+        return {name.replace("/", "_"): self._input(name, dataset) for name in artefact.inputs}
+
+    def _input(self, name: str, dataset: str) -> Any:
+        if name.startswith(STATISTICS):
+            return paths.statistics(dataset, name.removeprefix(STATISTICS))
+        files = {
+            "runs": lambda: paths.runs(dataset),
+            "trainings": lambda: self.trainings(dataset),
+            "profiles": lambda: self.profiles(dataset),
+            "folds": lambda: self.fold_files(dataset),
+            "totals": lambda: self.totals(dataset),
+            "quality": lambda: self.prepared(dataset, "quality.json"),
+            "recordings": lambda: paths.recordings(dataset),
+            "smoothed": lambda: self.smoothed(dataset),
+        }
+        if name not in files:
+            raise BenchmarkError(f"artefact input '{name}': expected one of {', '.join([*files, *RESOURCE_FILES])}")
+        return files[name]()
+
+    def artefact_resources(self, artefact: Declared) -> dict[str, str]:
+        """The committed files that an artefact is built from; their time stamps say nothing, their hashes do."""
+        return {name: path for name, path in RESOURCE_FILES.items() if name in artefact.inputs}
+
+    def resources_sha256(self, paths: Sequence[str]) -> str:
+        """A hash of committed files."""
+        return sha256_of_json([sha256_of_file(self.root / path) for path in paths])
+
+    def artefact_settings(self, artefact: Declared, dataset: str) -> dict[str, Any]:
+        """What the configuration says to an artefact, by the names it asks for; JSON values."""
+        planned, config = self.of(dataset), self.config
+        models = {contender.model: describe(contender.model) for contender in planned.contenders}
+        said = {
+            "ladder": lambda: list(config.ladder),
+            "protocols": lambda: self.protocols(dataset),
+            "own_recipes": lambda: {m.title: m.published_recipe for m in models.values() if m.published_recipe},
+            "alone": lambda: next((name for name, roles in config.inputs.items() if roles == ["eeg1"]), None),
+            "undefined": self._undefined,
+            "estimators": lambda: [m.title for m in models.values() if m.kind == "estimator"],
+            "smoothed_models": lambda: list(config.postprocessing.hmm),
+            "smoothed_protocols": lambda: [p for p in planned.protocols if p in config.postprocessing.protocols],
+            "not_trained": self.plan.not_trained,
+        }
+        if unknown := [name for name in artefact.settings if name not in said]:
+            raise BenchmarkError(f"{artefact.name}: no setting '{unknown[0]}', expected one of {', '.join(said)}")
+        return {name: said[name]() for name in artefact.settings}
+
+    def artefact_parameters(self, room: str, name: Callable[[Any], str]) -> dict[str, Callable[[Any], Any]]:
+        """The parameters of a rule that makes any artefact of a room; `name` gives its name from the wildcards."""
+
+        def of(wildcards: Any) -> Declared:
+            return declared(room)[name(wildcards)]
+
+        return {
+            "resources": lambda wildcards: self.artefact_resources(of(wildcards)),
+            "resources_sha256": lambda w: self.resources_sha256([*self.artefact_resources(of(w)).values()]),
+            "settings": lambda wildcards: self.artefact_settings(of(wildcards), wildcards.dataset),
+            "label": lambda wildcards: self.label(wildcards.dataset),
+            "code": lambda wildcards: artefact_sha256(of(wildcards).module),
+        }
+
+    def protocols(self, dataset: str) -> dict[str, dict[str, Any]]:
+        """The protocols of a dataset as JSON, with the name of their folds."""
+        of = self.of(dataset).protocols
+        return {name: {**one.model_dump(), "folds": one.folds.name} for name, one in of.items()}
+
+    def _undefined(self) -> list[dict[str, Any]]:
+        """Models and inputs that are asked for, but that the model is not defined for."""
+        return [
+            {
+                "title": describe(one.model).title,
+                "input": one.input,
+                "n_channels": len(self.config.inputs[one.input]),
+                "reason": one.reason,
+            }
+            for one in self.plan.skipped
+            if one.model and one.input
+        ]
+
+    def label(self, dataset: str) -> dict[str, Any]:
+        """What a dataset is called where numbers are printed; JSON values of a DataLabel."""
+        return vars(self.datasets[dataset].label)
+
+    def products(self, dataset: str) -> list[str]:
+        """Everything that is made of a dataset: trainings, tables, figures, summary, report."""
+        return [
+            *self.trainings(dataset),
+            *(paths.table(dataset, name, form) for name in declared("tables") for form in paths.TABLE_FORMS),
+            *(paths.figure(dataset, name, form) for name in declared("figures") for form in paths.FIGURE_FORMS),
+            paths.summary(dataset),
+            paths.report(dataset),
+        ]
+
+    def experiment(self, dataset: str) -> str:
+        """The name of a dataset's experiment in MLflow."""
+        return f"{dataset} (SIMULATED, not Sleep-EDF)" if self.datasets[dataset].label.simulated else dataset
