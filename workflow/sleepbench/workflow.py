@@ -215,7 +215,8 @@ class Workflow:
 
     def artefact_inputs(self, artefact: Declared, dataset: str) -> dict[str, Any]:
         """The files that an artefact is built from, by the names it gives them."""
-        return {name.replace("/", "_"): self._input(name, dataset) for name in artefact.inputs}
+        names = [name for name in artefact.inputs if name not in RESOURCE_FILES]
+        return {name.replace("/", "_"): self._input(name, dataset) for name in names}
 
     def _input(self, name: str, dataset: str) -> Any:
         if name.startswith(STATISTICS):
@@ -229,6 +230,7 @@ class Workflow:
             "quality": lambda: self.prepared(dataset, "quality.json"),
             "recordings": lambda: paths.recordings(dataset),
             "smoothed": lambda: self.smoothed(dataset),
+            "audit": lambda: paths.table(dataset, "audit", "json"),
         }
         if name not in files:
             raise BenchmarkError(f"artefact input '{name}': expected one of {', '.join([*files, *RESOURCE_FILES])}")

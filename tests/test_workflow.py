@@ -1,0 +1,113 @@
+"""What the rules ask of a configuration."""
+
+import copy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from sleepbench.config import paths
+from sleepbench.config.keys import TrainingKey
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.reporting.declared import Declared, declared
+from sleepbench.workflow import Workflow
+
+ROOT = Path(__file__).parents[1]
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+
+
+def workflow(**sections: object) -> Workflow:
+    return Workflow(copy.deepcopy(CONFIG) | sections, ROOT)
+
+
+def wildcards(**values: str) -> SimpleNamespace:
+    named = SimpleNamespace(**values)
+    named.items = lambda: values.items()
+    return named
+
+
+KEY = {
+    **{"dataset": "sleep-edf-20", "folds": "subject-20-kept-validation0", "trimming": "standard"},
+    **{"model": "ulw_sleepnet", "input": "four", "recipe": "ulw", "seed": "32"},
+}
+
+
+def test_products_are_every_table_and_figure_in_every_form_and_all_trainings():
+    products = workflow().products("simulated")
+    assert len([path for path in products if "/trainings/" in path]) == 16
+    for name in declared("tables"):
+        assert {f"results/simulated/tables/{name}.{form}" for form in ("csv", "md", "tex")} <= set(products)
+    for name in declared("figures"):
+        assert {f"results/simulated/figures/{name}.{form}" for form in ("csv", "pdf", "png")} <= set(products)
+    assert products[-2:] == ["results/simulated/summary.md", "results/simulated/report.html"]
+
+
+def test_on_a_cpu_a_job_trains_one_fold_and_owns_its_directory():
+    w = workflow(run={"experiment": "paper", "datasets": ["sleep-edf-20"]})
+    assert w.stacks("sleep-edf-20", 20) == [(fold,) for fold in range(20)]
+    key = w.key(wildcards(**KEY, fold="3"))
+    assert w.made_by(key) == paths.training(key)
+    assert w.folds_of_stack(wildcards(**KEY, fold="3")) == [3]
+
+
+def test_several_folds_a_job_make_a_receipt_and_stand_for_each_of_their_folds():
+    training = CONFIG["training"] | {"folds_per_job": 8}
+    w = workflow(run={"experiment": "paper", "datasets": ["sleep-edf-20"]}, training=training)
+    assert w.stacks("sleep-edf-20", 20) == [tuple(range(8)), tuple(range(8, 16)), tuple(range(16, 20))]
+    key = w.key(wildcards(**KEY, fold="17"))
+    assert w.made_by(key) == paths.stack(key, 16, 19)
+    assert w.folds_of_stack(wildcards(**KEY, stack="16-19")) == [16, 17, 18, 19]
+    with pytest.raises(BenchmarkError, match="no job trains the folds 16 to 18"):
+        w.folds_of_stack(wildcards(**KEY, stack="16-18"))
+
+
+def test_folds_and_recordings_that_are_not_there_are_named():
+    w = workflow(run={"experiment": "paper", "datasets": ["sleep-edf-20"]})
+    with pytest.raises(BenchmarkError, match="has no fold 20 among those, 0 to 19"):
+        w.stack_of(TrainingKey(**{**KEY, "seed": 32}, fold=20))
+    with pytest.raises(BenchmarkError, match="no protocol of this run has the folds 'subject-5"):
+        w.fold_settings("sleep-edf-20", "subject-5-kept-validation0")
+    with pytest.raises(BenchmarkError, match="no dataset of this run has a recording 'SC4991'"):
+        w.dataset_reading("sleep-edf", "SC4991")
+    only = workflow(run={"experiment": "try-real"})
+    key = TrainingKey("try-real", "subject-2-kept-no_validation", "standard", "ulw_sleepnet", "four", "ulw", 32, 1)
+    with pytest.raises(BenchmarkError, match=r"no fold 1 among those that are trained \(datasets\.try-real\.only_folds"):
+        only.stack_of(key)
+
+
+def test_datasets_that_share_a_source_share_its_files():
+    w = workflow(run={"experiment": "paper"})
+    assert w.dataset_reading("sleep-edf", "SC4001") == "sleep-edf-20"
+    assert w.dataset_reading("sleep-edf", "SC4822") == "sleep-edf-78"
+    assert set(w.receipts("sleep-edf-20")) < set(w.receipts("sleep-edf-78"))
+
+
+def test_the_smoothed_runs_are_those_that_the_configuration_asks_for():
+    directories = workflow().smoothed("simulated")
+    assert len(directories) == 2 and all(d.endswith("/best_validation") and "/ulw_sleepnet/" in d for d in directories)
+    assert workflow(postprocessing={"hmm": [], "protocols": ["clean"]}).smoothed("simulated") == []
+
+
+def test_an_artefact_is_given_the_files_and_settings_that_it_names():
+    w = workflow()
+    one = Declared("one", "tables", inputs=("runs", "statistics/ladder", "claims"), settings=("ladder", "alone"))
+    inputs = {**w.artefact_inputs(Declared("one", "tables", inputs=("runs", "statistics/ladder")), "simulated")}
+    assert inputs == {
+        "runs": "results/simulated/runs.csv",
+        "statistics_ladder": "results/simulated/statistics/ladder.csv",
+    }
+    assert w.artefact_resources(one) == {"claims": "workflow/resources/claims.yaml"}
+    assert w.artefact_settings(one, "simulated")["alone"] == "one"
+    for wrong in (Declared("one", "tables", inputs=("runz",)), Declared("one", "tables", settings=("laddr",))):
+        with pytest.raises(BenchmarkError, match="expected one of"):
+            w.artefact_inputs(wrong, "simulated")
+            w.artefact_settings(wrong, "simulated")
+
+
+def test_reading_the_rules_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    w = workflow()
+    for dataset in w.plan.datasets:
+        w.products(dataset), w.store_state(), w.runs_sha256(dataset)
+    assert list(tmp_path.iterdir()) == []
