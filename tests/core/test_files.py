@@ -1,8 +1,4 @@
 import hashlib
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -10,7 +6,6 @@ import pytest
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import (
-    alone,
     read_json,
     read_unchanged,
     replacing,
@@ -72,50 +67,6 @@ def test_hashes(tmp_path):
     with pytest.raises(ValueError, match="Out of range float"):
         write_json(tmp_path / "nan.json", float("nan"))
     assert not (tmp_path / "nan.json").exists()
-
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-from sleepbench.core.files import alone
-with alone(Path(sys.argv[1]), lambda: None):
-    print("has it", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_one_process_at_a_time_and_the_next_when_it_was_killed(tmp_path):
-    lock = tmp_path / "new" / ".lock"
-    waited = []
-    with alone(lock, lambda: waited.append("before")):
-        assert lock.exists()
-    assert not lock.exists() and not waited
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(lock)], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    assert process.stdout.readline() == "has it\n"
-    with alone(lock, lambda: (waited.append("meanwhile"), process.kill())):
-        assert process.wait() == -signal.SIGKILL
-        assert waited == ["meanwhile"] and lock.exists()
-    assert not lock.exists()
-
-
-def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path):
-    lock, order = tmp_path / ".lock", []
-
-    def second():
-        with alone(lock, lambda: order.append("waits")):
-            order.append("second")
-
-    with alone(lock, lambda: None):
-        thread = threading.Thread(target=second)
-        thread.start()
-        while not order:
-            time.sleep(0.01)
-        order.append("first ends")
-    thread.join(10)
-    assert order == ["waits", "first ends", "second"] and not lock.exists()
 
 
 def test_two_that_write_one_file_write_it_one_after_the_other(tmp_path, capsys):

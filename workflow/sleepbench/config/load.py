@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from sleepbench.config.models import ALL, LADDER, OWN, Config
-from sleepbench.config.strict import problems_in
+from sleepbench.core.strict import problems_in
 from sleepbench.core.errors import BenchmarkError, nearest
 from sleepbench.models import describe, model_names, model_source
 from sleepbench.protocols.selection import SELECTION_RULES

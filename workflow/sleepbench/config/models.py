@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from sleepbench.config.recipe import Count, Recipe
-from sleepbench.config.strict import Strict
+from sleepbench.core.strict import Strict
 from sleepbench.datasets.base import ROLES
 from sleepbench.protocols.folds import FoldSettings
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from sleepbench.config.strict import Strict
+from sleepbench.core.strict import Strict
 from sleepbench.core.stages import STAGES
 
 SCHEDULES_WITH_KEYS = {"cosine_restarts": ("first_cycle_steps", "cycle_multiplier"), "steps": ("steps",)}

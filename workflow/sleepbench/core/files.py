@@ -1,20 +1,15 @@
 """Whole files or none: everything is written to a temporary name in the same directory, then moved."""
 
-import errno
-import fcntl
 import functools
 import hashlib
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sleepbench.core.errors import BenchmarkError
-
-NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-"""What a file system says that does not lock files."""
+from sleepbench.core.locks import alone
 
 
 @contextmanager
@@ -23,7 +18,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     The temporary name is always the same, so that what a killed process left there is overwritten by the next. Two
     processes write one after the other, the second says that it waits: a job that outlived its Snakemake may be at it
-    when its successor is. Within itself, for one path, it would wait forever.
+    when its successor is. Within itself, for one path, it is a RuntimeError.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
@@ -34,44 +29,6 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def alone(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Let one process at a time do what `path` stands for; others say so by `on_wait`, and wait.
-
-    The lock is the kernel's: it ends with the process that has it, however that ends. Its file is there meanwhile.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = _locked(path, on_wait)
-    while not _is_there(path, file):  # removed by the one that had it before
-        os.close(file)
-        file = _locked(path, on_wait)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(file)
-
-
-def _is_there(path: Path, file: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file))
-    except FileNotFoundError:
-        return False
-
-
-def _locked(path: Path, on_wait: Callable[[], None]) -> int:
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        on_wait()
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-    return file
 
 
 def write_text(path: str | Path, text: str) -> None:
