@@ -6,14 +6,23 @@ addresses and totals is in that file. docs/adding-a-dataset.md shows one.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.strict import Strict
+from sleepbench.signals.trimming import TRIMMINGS
+
 ROLES = ("eeg1", "eeg2", "eog", "emg")
 """What a channel is to a network, whatever a database calls it: two EEG derivations, eye movements, chin muscles."""
+
+SIMULATED = "SIMULATED data – not a result on Sleep-EDF"
+TRIAL = "TRIAL on a few nights of Sleep-EDF – shows that the path works, not a benchmark result"
+"""Warnings that stand behind every title."""
 
 
 @dataclass(frozen=True, order=True)
@@ -51,11 +60,22 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class Storage:
+    """How a recorder stored a channel: microvolts = gain * whole number + offset, numbers from `low` to `high`."""
+
+    gain: float
+    offset: float
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
 class Signal:
-    """A channel as it was recorded: microvolts, float64 (n_samples,), at `rate` Hz."""
+    """A channel as it was recorded: microvolts, float64 (n_samples,), at `rate` Hz; `storage` where it is known."""
 
     microvolts: np.ndarray
     rate: float
+    storage: Storage | None = None
 
 
 @dataclass(frozen=True)
@@ -78,25 +98,89 @@ class DataLabel:
         return f"{text} ({self.warning})" if self.warning else f"{text}, {self.name}"
 
 
+class SourceSettings(Strict):
+    """Where files are, or are downloaded to, and from where; None: in the results, and nothing is downloaded."""
+
+    directory: str | None = None
+    base_url: str | None = None
+
+
+@dataclass(frozen=True)
+class KnownTotal:
+    """What is known of the epochs of some recordings: `number` of them, from `first` to `last`.
+
+    counts : epochs of W, N1, N2, N3, REM; folds : unit, n_folds and the epochs of each test fold, or None
+    """
+
+    dataset: str
+    trimming: str
+    first: str
+    last: str
+    number: int
+    counts: tuple[int, ...]
+    folds: Mapping[str, Any] | None
+    source: str
+    verified: str
+
+    def covers(self, trimming: str, recordings: Sequence[str]) -> bool:
+        """Whether it is the total of these recordings: as many as there are from first to last, within them."""
+        return (
+            trimming == self.trimming
+            and len(recordings) == self.number
+            and all(self.first <= recording <= self.last for recording in recordings)
+        )
+
+
 class Dataset(ABC):
     """A database, or a part of it, as the configuration's `datasets` name one.
 
     name : in the configuration
-    source : where its files lie below results/data; datasets that are parts of one database share it
-    label : what it is called where numbers are printed
+    settings : what the configuration says of it, the module's `Settings`
+    source_settings : where its files are
+    source : where they lie below results/data; datasets that are parts of one database share it
+    printed : its name in prose
     montage : role -> label of the channel in the files; the roles that are prepared, in this order
     trimmings : the rules of `signals.trimming` that can be applied to its nights
     licence, citation : of the data
     """
 
+    printed: ClassVar[str]
     licence: ClassVar[str]
     citation: ClassVar[str]
+    montage: ClassVar[Mapping[str, str]]
+    trimmings: ClassVar[Sequence[str]] = TRIMMINGS
+    shared_source: ClassVar[str | None] = None
+    known_files: Sequence[Path] = ()
+    """The committed files that `known_totals` and `known_epochs` read."""
 
-    name: str
-    source: str
-    label: DataLabel
-    montage: Mapping[str, str]
-    trimmings: Sequence[str] = ("standard", "authors")
+    def __init__(self, name: str, settings: Any, source_settings: SourceSettings | None = None):
+        self.name, self.settings = name, settings
+        self.source_settings = source_settings or SourceSettings()
+
+    @property
+    def source(self) -> str:
+        """Where its files lie below results/data."""
+        return self.shared_source or self.name
+
+    @property
+    def label(self) -> DataLabel:
+        """What it is called where numbers are printed."""
+        return DataLabel(self.name, self.printed)
+
+    def directory(self, default: str | Path) -> Path:
+        """The directory of its files: that of the configuration, or `default`; ~ is the home directory."""
+        return Path(self.source_settings.directory or default).expanduser()
+
+    def locate(self, file: str, directory: Path) -> Path:
+        """Where a file with this name is, or where it is missing."""
+        return directory / file
+
+    def recording(self, id: str) -> Recording:
+        """The recording with this id; BenchmarkError when there is none."""
+        recordings = self.recordings()
+        if (found := next((one for one in recordings if one.id == id), None)) is None:
+            raise BenchmarkError(f"{self.name}: recording {id} is not among its {len(recordings)} recordings")
+        return found
 
     @abstractmethod
     def recordings(self) -> list[Recording]:
@@ -114,5 +198,56 @@ class Dataset(ABC):
         """The signals with these roles, each at its own rate; `files` are a recording's, by their roles."""
 
     @abstractmethod
-    def read_stages(self, files: Mapping[str, Path], n_epochs: int) -> np.ndarray:
-        """The scored stage of each 30-s epoch of the signals, int8 (n_epochs,), as `core.stages` codes them."""
+    def read_stages(self, files: Mapping[str, Path]) -> np.ndarray:
+        """The scored stage of each 30-s epoch from the signals' beginning, int8, as `core.stages` codes them.
+
+        They may be fewer or more than the signals last for.
+        """
+
+    def check(self, recording: Recording, files: Mapping[str, Path]) -> None:  # noqa: B027
+        """BenchmarkError when the files are not those of the recording, beyond their checksums."""
+
+    def start(self, files: Mapping[str, Path]) -> datetime | None:
+        """When the signals begin; None where the files do not say."""
+        return None
+
+    def remarks(self, files: Mapping[str, Path], roles: Sequence[str]) -> list[str]:
+        """A sentence for each oddity of the files that was handled and that a user may want to know."""
+        return []
+
+    def known_totals(self) -> list[KnownTotal]:
+        """What is known of the epochs of recordings together."""
+        return []
+
+    def known_epochs(self) -> dict[tuple[str, str], tuple[int, ...]]:
+        """What is known of single recordings: (recording, trimming) -> epochs of W, N1, N2, N3, REM."""
+        return {}
+
+    def how_to_restore(self, directory: Path) -> str:
+        """What a user does about files that are missing, as part of a sentence."""
+        if self.source_settings.base_url or self.label.simulated:
+            return f"run `sleepbench data fetch {self.name}`, which gets what is missing"
+        return f"put what is missing into {directory}, or set data.{self.source}.base_url"
+
+
+def with_checksums(recordings: Sequence[Recording], receipts: Mapping[str, Mapping[str, Any]]) -> list[Recording]:
+    """Recordings whose files have the SHA-256 and size that the receipts of their fetching say, by recording.
+
+    BenchmarkError where a receipt is missing, or of another file than is known.
+    """
+    return [_with_checksums(recording, receipts.get(recording.id)) for recording in recordings]
+
+
+def _with_checksums(recording: Recording, receipt: Mapping[str, Any] | None) -> Recording:
+    files = []
+    for file in recording.files:
+        if receipt is None or file.role not in receipt:
+            raise BenchmarkError(f"recording {recording.id}: no receipt of its file {file.name}; fetch it again")
+        found = receipt[file.role]
+        if file.sha256 not in (None, found["sha256"]):
+            raise BenchmarkError(
+                f"recording {recording.id}: its receipt is of a file {file.name} with SHA-256 {found['sha256']}, "
+                f"expected {file.sha256}; fetch it again"
+            )
+        files.append(replace(file, sha256=found["sha256"], n_bytes=found["bytes"]))
+    return replace(recording, files=tuple(files))

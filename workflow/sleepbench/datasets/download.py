@@ -1,6 +1,6 @@
-"""Fetching recordings: both files present and right, or an error that says what to do.
+"""Files of a recording, downloaded where they are absent: present and right, or an error that says what to do.
 
-PhysioNet's own server is slow and breaks off, so nothing that has come is given up: it stays in `.NAME.partial` beside
+Servers are slow and break off, so nothing that has come is given up: it stays in `.NAME.partial` beside
 the file, over attempts and over processes, and the next request asks only for the rest (HTTP Range). The SHA-256 alone
 decides what is whole; only then does the file get its name.
 """
@@ -8,35 +8,32 @@ decides what is whole; only then does the file get its name.
 import errno
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
 import requests
-from filelock import FileLock, Timeout
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from sleepbench import __version__
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import sha256_of_file
-from sleepbench.datasets.recordings import Recording
-
-FOLDER = "sleep-cassette"
-"""Where the files lie under the base URL, and in a copy of the whole data set."""
+from sleepbench.core.locks import alone
+from sleepbench.datasets.base import Recording, SourceFile
 
 ATTEMPTS = 6
-"""In a row that bring nothing new; an attempt that brings LEAST_BYTES starts the count anew."""
+"""In a row that bring nothing new; an attempt that brings LEAST_BYTES starts the count again."""
 FIRST_WAIT_SECONDS = 2.0
 """Before the second attempt; doubled before each further one that follows an attempt in vain."""
 MAX_WAIT_SECONDS = 300
 """The longest wait that a server may ask for; beyond it the user is told when to come back."""
 TIMEOUT_SECONDS = (15, 60)
-"""For the connection, and for each wait for more bytes: PhysioNet is slow, but not silent."""
-WINDOW_SECONDS = 60
+"""For the connection, and for each wait for more bytes: a server may be slow, but not silent."""
+STALL_SECONDS = 60
 LEAST_BYTES = 60_000
-"""In WINDOW_SECONDS. A body that drips more slowly has stalled."""
+"""In STALL_SECONDS. A body that drips more slowly has stalled."""
 CHUNK_BYTES = 2**20
 LINE_EVERY_BYTES = 10_000_000
 LINE_EVERY_SECONDS = 10.0
@@ -56,63 +53,57 @@ class Interrupted(Exception):
         self.wait = wait
 
 
-def fetch_recording(recording: Recording, directory: Path, base_url: str | None, hint: str = "") -> dict[str, object]:
-    """Make both files of a recording present and right under `directory`; return what was found, for the record.
+def fetch_files(recording: Recording, directory: Path, base_url: str | None, folder: str = "") -> dict[str, Any]:
+    """Make the files of a recording present and right; return what was found, as a receipt.
 
-    A file that is there already, in `directory` or its sleep-cassette folder, is hashed, never trusted, and never
-    changed. What is absent comes from `base_url`/sleep-cassette/, unless `base_url` is empty. Returns {"recording": id,
-    "psg": {"path", "bytes", "sha256"}, "hypnogram": {...}}. BenchmarkError when a file is wrong or cannot be had; what
-    has come of it then stays in `.NAME.partial`, from where the next call goes on.
-    `hint` is what to do about missing files where nothing can be fetched.
+    A file that is there already, in `directory` or its `folder`, is hashed, never trusted, and never changed; where its
+    SHA-256 is not known it is right as it is. What is absent comes from `base_url`/`folder`/, if there is an address.
+    Returns {"recording": id, role: {"path", "bytes", "sha256"}, ...}. BenchmarkError when a file is wrong or cannot be
+    had; what has come of it then stays in `.NAME.partial`, from where the next call resumes.
     """
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
-        raise BenchmarkError(f"{directory}: is a file, expected the folder of the EDF files; correct data.directory")
-    wanted = {
-        "psg": (recording.psg, recording.psg_sha256),
-        "hypnogram": (recording.hypnogram, recording.hypnogram_sha256),
-    }
-    found = {role: _find_right(directory, *file) for role, file in wanted.items()}
-    missing = [wanted[role][0] for role, path in found.items() if path is None]
-    if missing and not base_url:
+        raise BenchmarkError(f"{directory}: is a file, expected the folder of the recordings; correct its `directory`")
+    found = {file.role: find_right(directory, folder, file) for file in recording.files}
+    missing = [file for file in recording.files if found[file.role] is None]
+    if missing and not (base_url and all(file.sha256 for file in missing)):
+        why = "no SHA-256 is known to check a download by" if base_url else "there is no address to fetch from"
         raise BenchmarkError(
-            f"{directory}: {' and '.join(missing)} of recording {recording.id} missing, and there is no address to "
-            f"fetch from; {hint or f'put them there (or into {directory / FOLDER}), or set data.base_url'}"
+            f"{directory}: {' and '.join(file.name for file in missing)} of recording {recording.id} missing, and "
+            f"{why}; put them into {directory}{f' or {directory / folder}' if folder else ''}, or set base_url"
         )
-    for role, path in found.items():
-        if path is None:
-            name, sha256 = wanted[role]
-            found[role] = Download(f"{base_url.rstrip('/')}/{FOLDER}/{name}", directory / name, sha256).run()
-    return {
-        "recording": recording.id,
-        **{
-            role: {"path": str(path), "bytes": path.stat().st_size, "sha256": wanted[role][1]}
-            for role, path in found.items()
-        },
-    }
+    address = "/".join(part for part in (str(base_url).rstrip("/"), folder) if part)
+    for file in missing:
+        found[file.role] = Download(f"{address}/{file.name}", directory, file).run()
+    return {"recording": recording.id, **{file.role: describe(found[file.role], file) for file in recording.files}}
 
 
-def find_file(directory: Path, name: str) -> Path | None:
-    """Where a file lies: in `directory` or its sleep-cassette folder. None if it is absent; a dead link is not."""
-    paths = (directory / name, directory / FOLDER / name)
+def describe(path: Path, file: SourceFile) -> dict[str, Any]:
+    """What a receipt says of a file that is right."""
+    return {"path": str(path), "bytes": path.stat().st_size, "sha256": file.sha256 or sha256_of_file(path)}
+
+
+def find_file(directory: Path, folder: str, name: str) -> Path | None:
+    """Where a file lies: in `directory` or its `folder`. None if it is absent; a dead link is not."""
+    paths = (directory / name, directory / folder / name)
     try:
         return next((path for path in paths if path.is_symlink() or path.exists()), None)
     except OSError as error:
         raise BenchmarkError(f"{directory}: cannot be searched ({error.strerror}); check its permissions") from error
 
 
-def _find_right(directory: Path, name: str, sha256: str) -> Path | None:
+def find_right(directory: Path, folder: str, file: SourceFile) -> Path | None:
     """The file if it is there and right, None if it is absent, BenchmarkError if it is there and wrong."""
-    path = find_file(directory, name)
+    path = find_file(directory, folder, file.name)
     if path is None:
         return None
     try:
         found = sha256_of_file(path)
     except OSError as error:
-        raise BenchmarkError(f"{path}: cannot be read ({error.strerror}); mend it or move it away") from error
-    if found != sha256:
+        raise BenchmarkError(f"{path}: cannot be read ({error.strerror}); repair it or move it away") from error
+    if file.sha256 not in (None, found):
         raise BenchmarkError(
-            f"{path}: its SHA-256 is {found} ({path.stat().st_size} bytes), expected {sha256}; "
+            f"{path}: its SHA-256 is {found} ({path.stat().st_size} bytes), expected {file.sha256}; "
             "move it away and run again"
         )
     return path
@@ -120,12 +111,16 @@ def _find_right(directory: Path, name: str, sha256: str) -> Path | None:
 
 @dataclass
 class Download:
-    """One file on its way to `path`; `total` is its size in bytes once the server has told it, 0 before."""
+    """A file on its way into `directory`; `total` is its size in bytes once the server has told it, 0 before."""
 
     url: str
-    path: Path
-    sha256: str
+    directory: Path
+    file: SourceFile
     total: int = 0
+
+    @property
+    def path(self) -> Path:
+        return self.directory / self.file.name
 
     @property
     def partial(self) -> Path:
@@ -139,26 +134,28 @@ class Download:
     def run(self) -> Path:
         """Download the file, unless another process does so meanwhile; return where it is."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(self.path):
-                there = _find_right(self.path.parent, self.path.name, self.sha256)
+            with alone(self.path.with_name(f".{self.path.name}.lock"), self._say_that_it_waits):
+                there = find_right(self.directory, "", self.file)
                 return there or self._fetch_right().replace(self.path)
         except OSError as error:
             raise BenchmarkError(self._explain_disk(error)) from error
+
+    def _say_that_it_waits(self) -> None:
+        print(f"{self.path}: another process is fetching it; waiting for that one", flush=True)
 
     def _fetch_right(self) -> Path:
         """Return the partial file when its bytes are right; if wrong ones come, once more from the start."""
         for chance in ("once more from the start", "given up"):  # pieces of two versions may have been joined
             self._fetch_whole()
             size, found = self.size, sha256_of_file(self.partial)
-            if found == self.sha256:
+            if found == self.file.sha256:
                 print(f"{self.path.name}: all {size} bytes have come", flush=True)
                 return self.partial
             self.partial.unlink()
             print(f"{self.url}: {size} bytes with SHA-256 {found} came, and were removed; {chance}", flush=True)
         raise BenchmarkError(
             f"{self.url}: what came is not {self.path.name}, twice, and was removed: its SHA-256 is {found} "
-            f"({size} bytes), expected {self.sha256}; check data.base_url and whether a proxy answers in its place"
+            f"({size} bytes), expected {self.file.sha256}; check base_url and whether a proxy answers in its place"
         )
 
     def _fetch_whole(self) -> None:
@@ -167,7 +164,7 @@ class Download:
         with requests.Session() as session:
             session.headers.update(HEADERS)
             # a process may have been killed, or a connection lost, when all had come
-            while not (self.partial.exists() and sha256_of_file(self.partial) == self.sha256):
+            while not (self.partial.exists() and sha256_of_file(self.partial) == self.file.sha256):
                 print(f"{self.url}: from byte {self.size}", flush=True)
                 try:
                     return self._attempt(session)
@@ -202,7 +199,7 @@ class Download:
             raise Interrupted(error.args[0] if isinstance(error, ProtocolError) else error) from error
         except requests.RequestException as error:
             raise BenchmarkError(
-                f"{self.url}: cannot be fetched ({error}); check data.base_url, or {self._by_hand()}"
+                f"{self.url}: cannot be fetched ({error}); check base_url, or {self._by_hand()}"
             ) from error
         if self.size < self.total:
             raise Interrupted(f"the answer ended after {self.size} of {self.total} bytes")
@@ -215,11 +212,11 @@ class Download:
         if response.status_code not in (200, 206, 416):
             problem = "not found" if response.status_code == 404 else "the server refuses the file"
             raise BenchmarkError(
-                f"{self.url}: {problem} ({status}, expected 200); check data.base_url, or {self._by_hand()}"
+                f"{self.url}: {problem} ({status}, expected 200); check base_url, or {self._by_hand()}"
             )
 
     def _start(self, response: requests.Response, have: int) -> int:
-        """The byte of the file that the body begins with; Interrupted if the server cannot go on from byte `have`."""
+        """The byte of the file that the body begins with; Interrupted if the server cannot resume at byte `have`."""
         if response.status_code == 200:
             length = response.headers.get("Content-Length", "")
             self.total = int(length) if length.isdecimal() else 0
@@ -231,7 +228,7 @@ class Download:
             return have
         self.partial.unlink(missing_ok=True)
         raise Interrupted(
-            f"asked to go on from byte {have}, the server answered {response.status_code} with "
+            f"asked to resume at byte {have}, the server answered {response.status_code} with "
             f"{told or 'no Content-Range'}; starting over"
         )
 
@@ -242,7 +239,7 @@ class Download:
         if start == 0 and chunk.lstrip().startswith(b"<"):  # before it takes the place of what has come
             raise BenchmarkError(
                 f"{response.url}: a web page came instead of {self.path.name}, beginning with {chunk[:80]!r}; "
-                f"{self._kept()}check data.base_url and whether a proxy or a log-in page answers in its place"
+                f"{self._kept()}check base_url and whether a proxy or a log-in page answers in its place"
             )
         progress = LogProgress(self.path.name, start, self.total)
         since, n_bytes = time.monotonic(), 0
@@ -253,44 +250,27 @@ class Download:
                 progress.update(len(chunk))
                 n_bytes += len(chunk)
                 elapsed = time.monotonic() - since
-                if elapsed > WINDOW_SECONDS:
-                    if n_bytes < LEAST_BYTES * elapsed / WINDOW_SECONDS:
+                if elapsed > STALL_SECONDS:
+                    if n_bytes < LEAST_BYTES * elapsed / STALL_SECONDS:
                         raise Interrupted(f"only {n_bytes} bytes came in {elapsed:.0f} s")
                     since, n_bytes = time.monotonic(), 0
                 chunk = response.raw.read1(CHUNK_BYTES)
 
     def _kept(self) -> str:
         """What a message says of the bytes that have come."""
-        return f"{self.size} bytes are kept in {self.partial}, the next run goes on from there; " if self.size else ""
+        return f"{self.size} bytes are kept in {self.partial}, the next run resumes there; " if self.size else ""
 
     def _by_hand(self) -> str:
-        return f"put {self.path.name} into {self.path.parent} by hand"
+        return f"put {self.path.name} into {self.directory} by hand"
 
     def _explain_disk(self, error: OSError) -> str:
         """What went wrong on this machine, and what to do."""
-        folder = self.path.parent
+        folder = self.directory
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             needed = f"{self.total} bytes are needed in {folder}; {self._kept()}make room and run again"
             return f"{self.path}: the disk is full: {needed}"
         problem = error.strerror or error
         return f"{self.path}: cannot be written ({problem}); check the folder {folder} and its permissions"
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock of a file; wait where another process fetches the same file. No lock file stays behind."""
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        print(f"{path}: another process is fetching it; waiting for that one", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        # Removed while it is held: filelock makes whoever gets a lock on a removed file try again.
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

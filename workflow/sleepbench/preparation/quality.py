@@ -1,23 +1,22 @@
-"""The quality files that preparation writes, one per recording, and one table of them all."""
+"""The quality files that preparation writes, one a recording, and one table of them all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
-from sleepbench.core.stages import STAGES, UNKNOWN
-from sleepbench.datasets.recordings import find_recording, read_recordings
-from sleepbench.signals.hypnogram import WINDOWS, select_window
-
-NIGHT_STAGES = (*STAGES, "movement", "unknown")
-"""What an epoch of a whole night is; its code is its position here, as in `sleepbench.core.stages`."""
+from sleepbench.core.stages import UNKNOWN
+from sleepbench.datasets.base import Recording
+from sleepbench.preparation.measure import NIGHT_STAGES
+from sleepbench.signals.trimming import TRIMMINGS, select_trimming
 
 MEASURES = {
     "flat": lambda channel: float(channel["flat_share"]),
-    "clipped": lambda channel: float(channel["clipped_share"]),
+    "clipped": lambda channel: np.nan if channel["clipped_share"] is None else float(channel["clipped_share"]),
     "q01_uv": lambda channel: float(channel["quantiles_uv"]["1"]),
     "median_uv": lambda channel: float(channel["quantiles_uv"]["50"]),
     "q99_uv": lambda channel: float(channel["quantiles_uv"]["99"]),
@@ -54,7 +53,7 @@ def read_qualities(paths: Sequence[str | Path], simulated: bool) -> list[dict]:
     """
     if not paths:
         raise BenchmarkError("no quality file was given, expected one per recording; prepare the recordings first")
-    qualities = {}
+    qualities: dict[str, dict] = {}
     for path in paths:
         quality = read_quality(path)
         id, channels = quality["recording"], list(quality["channels"])
@@ -72,7 +71,7 @@ def read_qualities(paths: Sequence[str | Path], simulated: bool) -> list[dict]:
     return [qualities[id] for id in sorted(qualities)]
 
 
-def stages_of(quality: dict) -> np.ndarray:
+def stages_of(quality: Mapping[str, Any]) -> np.ndarray:
     """Stage of each epoch of the whole night, int8 (epochs_in_night,), codes 0 to 6, from the run-length encoding."""
     codes, lengths = np.array(quality["hypnogram"], dtype=np.int64).T
     if codes.min() < 0 or codes.max() > UNKNOWN or lengths.min() < 1:
@@ -80,37 +79,38 @@ def stages_of(quality: dict) -> np.ndarray:
     return np.repeat(codes.astype(np.int8), lengths)
 
 
-def epochs_in_windows(
+def epochs_in_trimmings(
     paths: Sequence[str | Path], simulated: bool
 ) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
-    """Epochs by recording and window: their indices in the night, ascending, and their stages; empty without a path.
+    """Epochs by recording and trimming: their indices in the night, ascending, and their stages; empty without a path.
 
     `paths` are quality files; BenchmarkError as `read_qualities`.
     """
     epochs = {}
     for quality in read_qualities(paths, simulated) if paths else ():
         stages = stages_of(quality)
-        for window in WINDOWS:
-            kept = select_window(stages, window)
-            epochs[quality["recording"], window] = (kept, stages[kept])
+        for trimming in TRIMMINGS:
+            offered = quality["trimmings"][trimming]["epochs"] > 0
+            kept = select_trimming(stages, trimming) if offered else np.empty(0, np.int64)
+            epochs[quality["recording"], trimming] = (kept, stages[kept])
     return epochs
 
 
-def rows_of(qualities: Sequence[dict]) -> pd.DataFrame:
+def rows_of(qualities: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per quality file: what it says of the night and, as "measure channel", of each channel."""
     return pd.DataFrame(
         [
             {
-                "recording": quality["recording"],
+                **{name: quality[name] for name in ("recording", "subject", "night")},
                 "simulated": bool(quality["simulated"]),
-                "start": str(quality["start"]),
+                "start": str(quality["start"] or ""),
                 "hours": quality["psg_seconds"] / 3600,
                 "epochs": int(quality["epochs_in_night"]),
                 **{stage: int(quality["stages"][stage]) for stage in NIGHT_STAGES},
-                **{rule: int(quality["windows"][rule]["epochs"]) for rule in WINDOWS},
+                **{trimming: int(quality["trimmings"][trimming]["epochs"]) for trimming in TRIMMINGS},
                 **{
-                    f"{name} {label}": measure(channel)
-                    for label, channel in quality["channels"].items()
+                    f"{name} {channel['label']}": measure(channel)
+                    for channel in quality["channels"].values()
                     for name, measure in MEASURES.items()
                 },
                 "handled": len(quality["handled"]),
@@ -121,18 +121,20 @@ def rows_of(qualities: Sequence[dict]) -> pd.DataFrame:
     )
 
 
-def gather_qualities(paths: Sequence[str | Path], recordings_table: str | Path, simulated: bool) -> pd.DataFrame:
-    """One row per recording, in ascending order.
+def gather_qualities(paths: Sequence[str | Path], recordings: Sequence[Recording], simulated: bool) -> pd.DataFrame:
+    """One row per recording, in ascending order; `recordings` say the age and sex of people.
 
     Returns
     -------
     recording, subject, night, age (years), sex; simulated, start, hours, epochs; epochs by stage of the whole night,
-    with movement and unknown; epochs in either window; per channel, as "measure channel", the shares flat and clipped
-    (0 to 1) and the quantiles q01_uv, median_uv and q99_uv (microvolts); the number of oddities handled, and sentences
+    with movement and unknown; epochs that each trimming keeps; per channel, as "measure channel", the shares flat and
+    clipped (0 to 1) and the quantiles q01_uv, median_uv and q99_uv (microvolts); the number of oddities handled, and
+    sentences
     """
     rows = rows_of(read_qualities(paths, simulated))
-    table = read_recordings(recordings_table)
-    people = [find_recording(table, id) for id in rows.recording]
-    for position, name in enumerate(("subject", "night", "age", "sex"), start=1):
-        rows.insert(position, name, [getattr(recording, name) for recording in people])
+    people = {recording.id: recording for recording in recordings}
+    if unknown := sorted(set(rows.recording) - set(people)):
+        raise BenchmarkError(f"quality files of {', '.join(unknown)}, which are not among the {len(people)} recordings")
+    for position, name in ((3, "age"), (4, "sex")):
+        rows.insert(position, name, [getattr(people[id], name) for id in rows.recording])
     return rows

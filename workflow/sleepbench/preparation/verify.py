@@ -1,11 +1,6 @@
-"""Hash a dataset's files again, and say which are missing or wrong.
+"""A dataset's files, hashed again where they lie: which are missing or wrong."""
 
-python -m sleepbench.signals.verify DATASET [--threads N]
-"""
-
-import argparse
 import hashlib
-import os
 import sys
 import threading
 import time
@@ -15,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from sleepbench.config.load import data_directory, dataset_of, load
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.datasets.recordings import first_subjects, read_recordings
-from sleepbench.signals.download import find_file
+from sleepbench.core.files import read_json
+from sleepbench.datasets.base import Dataset, with_checksums
 
-CONFIG = Path("config.yaml")
 BLOCK_BYTES = 2**22
 """Read at once: large enough that a disk reads in sequence though several files are read side by side."""
 LINE_EVERY_SECONDS = 5.0
@@ -50,22 +43,35 @@ class Outcome:
         return self.found == self.file.sha256
 
 
-def expected_files(config: dict, name: str) -> list[ExpectedFile]:
-    """The files of a dataset of a validated config; BenchmarkError when there is no such dataset, or no table yet."""
-    dataset = dataset_of(config, name)
-    if dataset.simulation:
-        home = Path("results/data") / dataset.source
-        if not (home / "recordings.csv").exists():
-            raise BenchmarkError(
-                f"{home / 'recordings.csv'}: not found, expected the table of the simulated cohort '{name}'; "
-                f"write it with `make data DATASET={name}`"
-            )
-        recordings, directory = read_recordings(home / "recordings.csv"), home / "raw"
-    else:
-        table = read_recordings(config["data"]["table"])
-        recordings, directory = first_subjects(table, dataset.subjects), data_directory(config)
-    pairs = [(r.psg, r.psg_sha256) for r in recordings] + [(r.hypnogram, r.hypnogram_sha256) for r in recordings]
-    return [ExpectedFile(find_file(directory, file) or directory / file, sha256) for file, sha256 in sorted(pairs)]
+def verify(dataset: Dataset, directory: Path, receipts: Path, threads: int) -> bool:
+    """Hash a dataset's files, print what is missing or wrong and what to do; return whether all are right.
+
+    directory, receipts : where its files are, and the receipts of their fetching (ID.json), which know the checksums
+        that the dataset does not
+    """
+    files = expected_files(dataset, directory, receipts)
+    sizes = [file.path.stat().st_size for file in files if file.path.exists()]
+    print(f"Hashing {len(sizes)} of {len(files)} files, {sum(sizes) / 1e9:.2f} GB", flush=True)
+    progress = Progress(len(files), sum(sizes), sys.stderr)
+    outcomes = verify_files(files, max(1, threads), progress)
+    progress.close()
+    print(report(dataset, directory, outcomes, time.monotonic() - progress.started))
+    return all(outcome.right for outcome in outcomes)
+
+
+def expected_files(dataset: Dataset, directory: Path, receipts: Path) -> list[ExpectedFile]:
+    """The files of a dataset; BenchmarkError when nobody knows the checksum of one yet."""
+    recordings = dataset.recordings()
+    unknown = [recording for recording in recordings if any(file.sha256 is None for file in recording.files)]
+    if absent := [recording.id for recording in unknown if not (receipts / f"{recording.id}.json").exists()]:
+        raise BenchmarkError(
+            f"{receipts}: no receipt of {', '.join(absent)}, so nobody knows what the files should be; make them with "
+            f"`sleepbench data fetch {dataset.name}`"
+        )
+    found = {recording.id: read_json(receipts / f"{recording.id}.json") for recording in unknown}
+    known = [recording for recording in recordings if recording.id not in found] + with_checksums(unknown, found)
+    names = sorted((file.name, file.sha256) for recording in known for file in recording.files)
+    return [ExpectedFile(dataset.locate(name, directory), sha256) for name, sha256 in names]
 
 
 def verify_files(
@@ -136,20 +142,21 @@ class Progress:
             self.stream.flush()
 
 
-def report(name: str, outcomes: Sequence[Outcome], seconds: float, config: dict) -> str:
+def report(dataset: Dataset, directory: Path, outcomes: Sequence[Outcome], seconds: float) -> str:
     """The result in words: how many are right, which are not, and what to do."""
     right = sum(outcome.right for outcome in outcomes)
     missing = [outcome for outcome in outcomes if outcome.missing]
     wrong = [outcome for outcome in outcomes if not outcome.right and not outcome.missing]
     n_bytes = sum(outcome.n_bytes for outcome in outcomes)
     speed = f"{n_bytes / 1e9:.2f} GB hashed in {seconds:.1f} s, {n_bytes / max(seconds, 1e-9) / 1e6:.0f} MB/s"
-    lines = [f"{name}: {right} of {len(outcomes)} files right ({speed})"]
+    lines = [f"{dataset.name}: {right} of {len(outcomes)} files right ({speed})"]
     if missing:
         lines += [f"{len(missing)} missing:", *(f"  {outcome.file.path}" for outcome in missing)]
     if wrong:
         lines += [f"{len(wrong)} wrong:", *(f"  {_describe(outcome)}" for outcome in wrong)]
     if missing or wrong:
-        lines.append(f"What to do: {_what_to_do(name, bool(missing), bool(wrong), config)}")
+        steps = ["move the wrong files away"] if wrong else []
+        lines.append(f"What to do: {', then '.join([*steps, dataset.how_to_restore(directory)])}")
     return "\n".join(lines)
 
 
@@ -158,42 +165,3 @@ def _describe(outcome: Outcome) -> str:
         return f"{outcome.file.path}: {outcome.problem}"
     found = f"found SHA-256 {outcome.found} ({outcome.n_bytes} bytes)"
     return f"{outcome.file.path}: {found}, expected {outcome.file.sha256}"
-
-
-def _what_to_do(name: str, missing: bool, wrong: bool, config: dict) -> str:
-    dataset = dataset_of(config, name)
-    if dataset.simulation:
-        return (
-            f"delete results/data/{dataset.source}/recordings.csv and run `make data DATASET={name}`, which writes it"
-        )
-    parts = ["move the wrong files away"] if wrong else []
-    if config["data"]["base_url"]:
-        parts.append(f"run `make data DATASET={name}`, which fetches what is missing")
-    else:
-        parts.append(f"put what is missing into {data_directory(config)}, or set data.base_url")
-    return ", then ".join(parts) if wrong else parts[0]
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Verify a dataset of config.yaml; 0 if all its files are right, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m sleepbench.signals.verify", description=__doc__.splitlines()[0])
-    parser.add_argument("dataset", help="a name under `datasets` in config.yaml")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="files hashed side by side")
-    options = parser.parse_args(arguments)
-    try:
-        config = load(CONFIG)
-        files = expected_files(config, options.dataset)
-    except BenchmarkError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    sizes = [file.path.stat().st_size for file in files if file.path.exists()]
-    print(f"Hashing {len(sizes)} of {len(files)} files, {sum(sizes) / 1e9:.2f} GB", flush=True)
-    progress = Progress(len(files), sum(sizes), sys.stderr)
-    outcomes = verify_files(files, max(1, options.threads), progress)
-    progress.close()
-    print(report(options.dataset, outcomes, time.monotonic() - progress.started, config))
-    return 0 if all(outcome.right for outcome in outcomes) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""From a dataset's files to prepared recordings: epochs, quality, totals, and one index of them."""

@@ -1,0 +1,97 @@
+"""Channels of a night measured as they were stored: how flat, how clipped, how large."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from sleepbench.core.stages import EPOCH_SECONDS, STAGES
+from sleepbench.datasets.base import Signal, Storage
+
+NIGHT_STAGES = (*STAGES, "movement", "unknown")
+"""What an epoch of a whole night is; its code is its position here, as in `sleepbench.core.stages`."""
+
+QUANTILES = ("0.1", "1", "5", "25", "50", "75", "95", "99", "99.9")
+"""Percentages of a channel's samples, whose amplitudes describe it."""
+LARGELY_FLAT = 0.1
+"""Share of flat epochs from which a channel is called largely flat: two hours of a day or more."""
+CLIPPED = 0.01
+"""Share of samples at the recorder's limits from which a channel is called clipped: a quarter of an hour of a day."""
+LOWEST_CODE, N_CODES = -(2**15), 2**16
+"""Recorders store whole numbers of 16 bits."""
+SAMPLES_PER_BLOCK = 2**18
+"""Samples that are measured at once: 2 MB."""
+
+
+def measure_channel(signal: Signal, n_epochs: int) -> dict[str, Any]:
+    """Describe a channel over the whole epochs of a night, exactly. Returns, beside unit and sampling rate,
+
+    - flat_share: share of the 30-s epochs all of whose samples are the same, at any rate: 3000 samples of a 100-Hz
+      channel, 30 of a 1-Hz one;
+    - clipped_share: share of samples at (or beyond) the lowest or highest number that the recorder stores, whatever the
+      unit and polarity: there it could not follow the signal. An epoch that is flat at a limit is clipped too. None
+      where the storage is not known;
+    - quantiles_uv: per percentage p of QUANTILES the smallest amplitude in microvolts that at least p % of the samples
+      do not exceed; always an amplitude that occurs.
+    """
+    samples = round(signal.rate * EPOCH_SECONDS)
+    epochs = signal.microvolts[: n_epochs * samples].reshape(n_epochs, samples)
+    n_flat, n_clipped, amplitudes, counts = (_values if signal.storage is None else _stored_numbers)(
+        epochs, signal.storage
+    )
+    total = n_epochs * samples
+    # Fractions, because 0.1 % of a whole number of samples must not be rounded up to the next.
+    ranks = [ceil(Fraction(percentage) * total / 100) for percentage in QUANTILES]
+    quantiles = amplitudes[np.searchsorted(counts.cumsum(), ranks)]
+    return {
+        "unit": "uV",
+        "sampling_rate_hz": signal.rate,
+        "flat_share": n_flat / n_epochs,
+        "clipped_share": None if n_clipped is None else n_clipped / total,
+        "quantiles_uv": dict(zip(QUANTILES, (round(float(value), 6) for value in quantiles), strict=True)),
+    }
+
+
+Measured = tuple[int, int | None, np.ndarray, np.ndarray]
+"""Flat epochs, clipped samples, the amplitudes that occur or may occur, ascending, and how often each does."""
+
+
+def _values(epochs: np.ndarray, _storage: None) -> Measured:
+    """Of microvolts as they are, whose storage is not known."""
+    amplitudes, counts = np.unique(epochs, return_counts=True)
+    return int((epochs == epochs[:, :1]).all(axis=1).sum()), None, amplitudes, counts
+
+
+def _stored_numbers(epochs: np.ndarray, storage: Storage) -> Measured:
+    """By counting the whole numbers that the samples were stored as."""
+    counts = np.zeros(N_CODES, dtype=np.int64)
+    n_flat = 0
+    step = max(1, SAMPLES_PER_BLOCK // epochs.shape[1])
+    for start in range(0, len(epochs), step):
+        numbers = epochs[start : start + step] - storage.offset
+        numbers /= storage.gain
+        # 16 bits hold all there can be; an extreme scale's rounding must not lead beyond.
+        codes = np.rint(numbers, out=numbers).astype(np.intp).clip(LOWEST_CODE, LOWEST_CODE + N_CODES - 1)
+        n_flat += int((codes == codes[:, :1]).all(axis=1).sum())
+        counts += np.bincount(codes.ravel() - LOWEST_CODE, minlength=N_CODES)
+    low, high = storage.low - LOWEST_CODE, storage.high - LOWEST_CODE
+    n_clipped = int(counts[: low + 1].sum() + counts[high:].sum())
+    amplitudes = np.arange(LOWEST_CODE, LOWEST_CODE + N_CODES) * storage.gain + storage.offset
+    if storage.gain < 0:
+        amplitudes, counts = amplitudes[::-1], counts[::-1]
+    return n_flat, n_clipped, amplitudes, counts
+
+
+def poor_sentences(channel: str, measured: Mapping[str, Any]) -> list[str]:
+    """Sentences on a channel that is flat or clipped; it is prepared as it is."""
+    flat, clipped = measured["flat_share"], measured["clipped_share"] or 0
+    sentences = []
+    if flat == 1:
+        sentences.append(f"{channel} does not change in any epoch: it holds no signal; it is kept as it is")
+    elif flat >= LARGELY_FLAT:
+        sentences.append(f"{channel} does not change in {100 * flat:.1f} % of the epochs; they are kept as they are")
+    if clipped >= CLIPPED:
+        sentences.append(f"{channel} is at the recorder's limits in {100 * clipped:.1f} % of the samples")
+    return sentences

@@ -1,0 +1,211 @@
+"""One night's files cut into epochs: microvolts at 100 Hz by role, stages, and what the night is like."""
+
+import csv
+import hashlib
+from collections.abc import Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.signal import resample
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import replacing, sha256_of_file, write_json
+from sleepbench.core.stages import EPOCH_SECONDS, MOVEMENT, SAMPLES_PER_EPOCH, SAMPLING_RATE, STAGES, UNKNOWN
+from sleepbench.datasets.base import Dataset, Signal, with_checksums
+from sleepbench.preparation.measure import NIGHT_STAGES, measure_channel, poor_sentences
+from sleepbench.preparation.prepared import DESCRIPTION, EPOCH_COLUMNS, EPOCHS, QUALITY
+from sleepbench.signals.trimming import TRIMMINGS, select_trimming
+
+EPOCHS_PER_BLOCK = 256
+"""Epochs that are cut, resampled and written at once: 3 MB of output a channel."""
+
+Signals = Mapping[str, Signal]
+"""The signals of a night by role."""
+
+
+def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str | Path) -> dict[str, Any]:
+    """Cut one night into epochs; write X.npy (`output`), X.epochs.csv, X.quality.json and X.json, and return the last.
+
+    `receipt` is what `dataset.fetch` returned of the recording. Kept are the epochs of all trimmings, so
+    that a protocol chooses its own without reading the files again. Signals at 100 Hz are cut; at any other rate (a
+    1-Hz EMG) each epoch is resampled on its own by Fourier's method to 3000 samples, as ULW-SleepNet's released program
+    does. X.quality.json describes the whole night. Each file appears whole or not at all, X.json last.
+    BenchmarkError when a checksum differs, the files are not the recording's, a channel cannot be had, or the night has
+    no sleep.
+    """
+    output = Path(output)
+    (recording,) = with_checksums([dataset.recording(receipt["recording"])], {receipt["recording"]: receipt})
+    files = {file.role: Path(receipt[file.role]["path"]) for file in recording.files}
+    for file in recording.files:
+        _check_checksum(files[file.role], file.sha256, dataset)
+    dataset.check(recording, files)
+
+    signals = dataset.read_signals(files, list(dataset.montage))
+    n_epochs, seconds = _length(dataset, files, signals)
+    scored = dataset.read_stages(files)
+    stages = _as_long_as_signals(scored, n_epochs)
+    kept = _kept_by_trimming(dataset, files, stages)
+    epochs = np.unique(np.concatenate(list(kept.values())))
+
+    measured = {role: measure_channel(signals[role], n_epochs) for role in dataset.montage}
+    start = dataset.start(files)
+    night = {
+        "recording": recording.id,
+        "subject": recording.subject,
+        "night": recording.night,
+        "simulated": dataset.label.simulated,
+        "start": start.isoformat() if start else None,
+        "psg_seconds": seconds,
+        "epochs_in_night": n_epochs,
+        "trimmings": {trimming: _counts(stages[chosen]) for trimming, chosen in kept.items()},
+    }
+    quality = night | {
+        "stages": dict(zip(NIGHT_STAGES, np.bincount(stages, minlength=UNKNOWN + 1).tolist(), strict=True)),
+        "hypnogram": [[stage, len(list(run))] for stage, run in groupby(stages.tolist())],
+        "channels": {role: {"label": label, **measured[role]} for role, label in dataset.montage.items()},
+        "handled": [
+            *dataset.remarks(files, list(dataset.montage)),
+            *_handled(dataset, seconds, stages, len(scored), signals),
+            *(text for role, label in dataset.montage.items() for text in poor_sentences(label, measured[role])),
+        ],
+    }
+    with replacing(output) as temporary:
+        signals_sha256 = _write_signals(temporary, output, [signals[role] for role in dataset.montage], epochs)
+        # Without its JSON a prepared recording does not load: old and new files are never read together.
+        for suffix in (DESCRIPTION, QUALITY):
+            output.with_suffix(suffix).unlink(missing_ok=True)
+    table, quality_file = output.with_suffix(EPOCHS), output.with_suffix(QUALITY)
+    _write_epochs(table, stages, epochs, kept)
+    write_json(quality_file, quality)
+    summary = night | {
+        "roles": list(dataset.montage),
+        "channels": list(dataset.montage.values()),
+        "unit": "uV",
+        "sampling_rate_hz": SAMPLING_RATE,
+        "epochs_kept": len(epochs),
+        "sources": {file.role: {"file": files[file.role].name, "sha256": file.sha256} for file in recording.files},
+        "sha256": {
+            output.name: signals_sha256,
+            **{path.name: sha256_of_file(path) for path in (table, quality_file)},
+        },
+    }
+    write_json(output.with_suffix(DESCRIPTION), summary)
+    return summary
+
+
+def _check_checksum(path: Path, expected: str, dataset: Dataset) -> None:
+    """The file is there and has the bytes that it is known by."""
+    if not path.is_file():
+        raise BenchmarkError(f"{path}: does not exist; fetch it first: sleepbench data fetch {dataset.name}")
+    if (found := sha256_of_file(path)) != expected:
+        raise BenchmarkError(
+            f"{path}: its SHA-256 is {found}, expected {expected} ({path.stat().st_size} bytes); "
+            f"sleepbench data verify {dataset.name} says how to get the right one"
+        )
+
+
+def _length(dataset: Dataset, files: Mapping[str, Path], signals: Signals) -> tuple[int, float]:
+    """Whole epochs that all signals last for, and seconds of the shortest; BenchmarkError for one without epochs."""
+    lengths = []
+    for role, signal in signals.items():
+        samples = signal.rate * EPOCH_SECONDS
+        if samples % 1 or samples < 1:
+            raise BenchmarkError(
+                f"{_first(files)}, channel {dataset.montage[role]!r}: at {signal.rate} Hz an epoch has no whole number "
+                "of samples"
+            )
+        if not np.isfinite(signal.microvolts).all():
+            raise BenchmarkError(f"{_first(files)}, channel {dataset.montage[role]!r}: has samples that are no numbers")
+        lengths.append((len(signal.microvolts) // round(samples), len(signal.microvolts) * EPOCH_SECONDS / samples))
+    if not lengths:
+        raise BenchmarkError(f"{dataset.name}: its montage has no channel, expected one or more")
+    return min(lengths)
+
+
+def _as_long_as_signals(scored: np.ndarray, n_epochs: int) -> np.ndarray:
+    """Stages cut to the signals; an epoch that they have beyond the scoring is unscored, hence unknown."""
+    stages = np.full(n_epochs, UNKNOWN, dtype=np.int8)
+    stages[: len(scored)] = scored[:n_epochs]
+    return stages
+
+
+def _kept_by_trimming(dataset: Dataset, files: Mapping[str, Path], stages: np.ndarray) -> dict[str, np.ndarray]:
+    """Indices of the epochs that each trimming keeps; none where it cannot be applied to the dataset."""
+    try:
+        return {
+            trimming: select_trimming(stages, trimming) if trimming in dataset.trimmings else np.empty(0, np.int64)
+            for trimming in TRIMMINGS
+        }
+    except BenchmarkError as error:
+        scoring = files.get("scoring", _first(files))
+        raise BenchmarkError(f"{scoring}: in the {len(stages)} epochs of {_first(files).name} {error}") from error
+
+
+def _first(files: Mapping[str, Path]) -> Path:
+    """The file that stands for the recording in messages."""
+    return next(iter(files.values()))
+
+
+def _counts(stages: np.ndarray) -> dict[str, int]:
+    """Epochs in all and per stage."""
+    per_stage = np.bincount(stages, minlength=len(STAGES)).tolist()
+    return {"epochs": len(stages), **dict(zip(STAGES, per_stage, strict=True))}
+
+
+def _handled(dataset: Dataset, seconds: float, stages: np.ndarray, n_scored: int, signals: Signals) -> list[str]:
+    """What a reader of the numbers may want to know about this night."""
+    notes = []
+    if left_over := seconds - len(stages) * EPOCH_SECONDS:
+        notes.append(f"the last {left_over:g} s of the signal fill no epoch and are left out")
+    if n_scored < len(stages):
+        notes.append(f"the signal outlasts the hypnogram by {len(stages) - n_scored} epochs, which count as unknown")
+    if n_scored > len(stages):
+        notes.append(f"the hypnogram outlasts the signal by {n_scored - len(stages)} epochs, which are cut")
+    for code, name in ((MOVEMENT, "movement"), (UNKNOWN, "unknown")):
+        if count := int((stages == code).sum()):
+            notes.append(f"{count} epochs within the signal are {name}")
+    for role, label in dataset.montage.items():
+        if (rate := signals[role].rate) != SAMPLING_RATE:
+            notes.append(f"{label} is recorded at {rate:g} Hz; each epoch is resampled to {SAMPLES_PER_EPOCH} samples")
+    return notes
+
+
+def _write_signals(temporary: Path, output: Path, signals: list[Signal], epochs: np.ndarray) -> str:
+    """Write the kept epochs as a standard .npy, block by block; return its SHA-256."""
+    shape = (len(epochs), len(signals), SAMPLES_PER_EPOCH)
+    try:
+        with temporary.open("w+b") as file:
+            # Plain writes, not a writable memory map, which a full disk would end with SIGBUS instead of an error.
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(epochs), EPOCHS_PER_BLOCK):
+                file.write(_block(signals, epochs[start : start + EPOCHS_PER_BLOCK]).data)
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BenchmarkError(
+            f"{output}: cannot be written ({error.strerror}); it needs {4 * np.prod(shape)} bytes in {output.parent}"
+        ) from error
+
+
+def _block(signals: list[Signal], epochs: np.ndarray) -> np.ndarray:
+    """Some epochs (indices in the night) of all channels, float32 (n_epochs, n_channels, 3000)."""
+    block = np.empty((len(epochs), len(signals), SAMPLES_PER_EPOCH), dtype="<f4")
+    for column, signal in enumerate(signals):
+        samples = round(signal.rate * EPOCH_SECONDS)
+        n_whole = len(signal.microvolts) // samples
+        cut = signal.microvolts[: n_whole * samples].reshape(n_whole, samples)[epochs]
+        block[:, column] = cut if samples == SAMPLES_PER_EPOCH else resample(cut, SAMPLES_PER_EPOCH, axis=-1)
+    return block
+
+
+def _write_epochs(path: Path, stages: np.ndarray, epochs: np.ndarray, kept: Mapping[str, np.ndarray]) -> None:
+    """Write the table of kept epochs."""
+    in_trimmings = [np.isin(epochs, kept[trimming]).astype(int) for trimming in TRIMMINGS]
+    columns = [epochs, epochs * EPOCH_SECONDS, stages[epochs], *in_trimmings]
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(EPOCH_COLUMNS)
+        writer.writerows(np.stack(columns, axis=1).tolist())

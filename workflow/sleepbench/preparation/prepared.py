@@ -1,0 +1,111 @@
+"""Prepared recordings: the files of one, and how they are read. Four files lie beside each other:
+
+X.npy, the kept epochs in microvolts; X.epochs.csv, one row an epoch; X.json, what the recording is and how it came to
+be; X.quality.json, what the whole night is like.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_json
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
+from sleepbench.signals.trimming import TRIMMINGS, check_trimming
+
+EPOCH_COLUMNS = ("epoch", "onset_s", "stage", *TRIMMINGS)
+"""Index in the night, seconds from the signals' beginning, stage, and whether each trimming keeps the epoch."""
+SIGNALS, EPOCHS, DESCRIPTION, QUALITY = ".npy", ".epochs.csv", ".json", ".quality.json"
+"""Suffixes of the files."""
+
+
+@dataclass(frozen=True)
+class PreparedRecording:
+    """One night as training reads it: the epochs that either trimming keeps, in order.
+
+    signals (n_epochs, n_roles, 3000): float32 in microvolts at 100 Hz, memory-mapped. All others (n_epochs,): index in
+    the night; seconds from the signals' beginning; stage, 0 to 4; whether the standard and the authors' trimming keep
+    the epoch.
+    """
+
+    id: str
+    subject: str
+    night: int
+    roles: tuple[str, ...]
+    signals: np.ndarray
+    epoch: np.ndarray
+    onset_s: np.ndarray
+    stage: np.ndarray
+    standard: np.ndarray
+    authors: np.ndarray
+
+    def trimmed(self, trimming: str) -> np.ndarray:
+        """Indices into `signals` of the epochs that a trimming keeps, ascending."""
+        check_trimming(trimming)
+        return np.flatnonzero(getattr(self, trimming))
+
+
+def load_prepared(path: str | Path) -> PreparedRecording:
+    """Open a prepared recording by its .npy, memory-mapped; BenchmarkError when its three files are not all right."""
+    path = Path(path)
+    description, table = path.with_suffix(DESCRIPTION), path.with_suffix(EPOCHS)
+    for file in (path, table, description):
+        if not file.exists():
+            raise BenchmarkError(f"{file}: missing, so {path.stem} is not prepared; prepare it again")
+    try:
+        summary = read_json(description)
+        roles, n_epochs = tuple(summary["roles"]), int(summary["epochs_kept"])
+        identity = summary["recording"], str(summary["subject"]), int(summary["night"])
+        kept = {trimming: int(summary["trimmings"][trimming]["epochs"]) for trimming in TRIMMINGS}
+    except (KeyError, TypeError, ValueError) as error:
+        raise BenchmarkError(
+            f"{description}: does not describe a prepared recording ({error}); prepare it again"
+        ) from error
+    signals = _map_signals(path, (n_epochs, len(roles), SAMPLES_PER_EPOCH))
+    epochs = _read_epochs(table, n_epochs)
+    for trimming, expected in kept.items():
+        if (found := np.count_nonzero(epochs[trimming])) != expected:
+            raise BenchmarkError(
+                f"{table}: has {found} epochs of the {trimming} trimming, {description.name} says {expected}; "
+                "prepare it again"
+            )
+    return PreparedRecording(
+        *identity,
+        roles,
+        signals,
+        epochs["epoch"],
+        epochs["onset_s"],
+        epochs["stage"].astype(np.int8),
+        epochs["standard"].astype(bool),
+        epochs["authors"].astype(bool),
+    )
+
+
+def _read_epochs(path: Path, n_epochs: int) -> dict[str, np.ndarray]:
+    """Read the table of kept epochs: column -> int64 (n_epochs,)."""
+    with path.open(encoding="utf-8") as file:
+        names = tuple(file.readline().rstrip("\n").split(","))
+        if names != EPOCH_COLUMNS:
+            raise BenchmarkError(f"{path}: the columns are {names}, expected {EPOCH_COLUMNS}; prepare it again")
+        try:
+            rows = np.loadtxt(file, delimiter=",", dtype=np.int64, ndmin=2)
+        except ValueError as error:
+            raise BenchmarkError(f"{path}: is not a table of whole numbers ({error}); prepare it again") from error
+    if rows.shape != (n_epochs, len(EPOCH_COLUMNS)):
+        raise BenchmarkError(f"{path}: has {len(rows)} epochs, its JSON says {n_epochs}; prepare it again")
+    return dict(zip(EPOCH_COLUMNS, rows.T, strict=True))
+
+
+def _map_signals(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """Memory-map the signals; their shape, type and file size must be what is expected."""
+    try:
+        signals = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise BenchmarkError(f"{path}: is not a whole .npy file ({error}); prepare it again") from error
+    if signals.shape != shape or signals.dtype != np.float32 or path.stat().st_size != signals.offset + signals.nbytes:
+        raise BenchmarkError(
+            f"{path}: holds {signals.dtype} {signals.shape} in {path.stat().st_size} bytes, expected float32 {shape}; "
+            "prepare it again"
+        )
+    return signals

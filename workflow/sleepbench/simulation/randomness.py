@@ -1,0 +1,49 @@
+"""The random numbers of simulated nights, by (seed, subject, night), and what is drawn of people without any signal."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+SCORERS = "CHJPUVMAEG"
+
+
+class Part(IntEnum):
+    """Streams: each part of a recording has its own, so that drawing more of one leaves the others as they were."""
+
+    SUBJECT, STAGES, POWERS, SIGNALS, SLOW, HEADER = range(6)
+
+
+def generator(seed: int, *key: int) -> np.random.Generator:
+    """An independent stream of random numbers for each key; its numbers do not depend on other streams."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+@dataclass(frozen=True)
+class Randomness:
+    """The random streams of one recording."""
+
+    seed: int
+    subject: int
+    night: int
+
+    def stream(self, part: int) -> np.random.Generator:
+        """A stream of this recording alone."""
+        return generator(self.seed, part, self.subject, self.night)
+
+    def partly_shared(self, part: int, size: int | tuple[int, ...], shared: float = 0.6) -> np.ndarray:
+        """Standard normal deviates whose correlation between a subject's two nights is `shared`."""
+        subject = generator(self.seed, Part.SUBJECT, self.subject, part).standard_normal(size)
+        night = generator(self.seed, Part.SUBJECT, self.subject, part, self.night).standard_normal(size)
+        return np.sqrt(shared) * subject + np.sqrt(1 - shared) * night
+
+
+def person(seed: int, subject: int) -> tuple[int, str]:
+    """Age in years and sex, "F" or "M", of a simulated subject."""
+    random = generator(seed, Part.SUBJECT, subject)
+    return int(random.integers(25, 102)), str(random.choice(["F", "M"]))
+
+
+def scorer(random: np.random.Generator) -> str:
+    """The letter of who scored a night; the first thing that is drawn from its stream of the header."""
+    return SCORERS[random.integers(len(SCORERS))]

@@ -1,0 +1,256 @@
+"""The signals of a simulated night: noise of the wanted powers, the events that stages are known by, 1-Hz channels."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy import fft, signal
+
+from sleepbench.core.stages import (
+    EPOCH_SECONDS,
+    MOVEMENT,
+    N2,
+    REM,
+    SAMPLES_PER_EPOCH,
+    SAMPLING_RATE,
+    STAGES,
+    W,
+)
+from sleepbench.simulation.calibration import ALPHA, DELTA, N_BANDS, N_CHANNELS, SIGMA, statistics
+from sleepbench.simulation.powers import ARTEFACT_LOG_GAIN, ARTEFACT_SHARE_OF_WAKE, is_day, simulate_powers
+from sleepbench.simulation.randomness import Part, Randomness
+from sleepbench.simulation.recorder import CHANNELS
+from sleepbench.simulation.stages import NightStages
+
+CROSSFADE_SAMPLES = 200
+SEGMENT_SAMPLES = SAMPLES_PER_EPOCH + CROSSFADE_SAMPLES
+EPOCHS_PER_BLOCK = 128
+
+COHERENCE = np.array([[1, 0.3, -0.4], [0.3, 1, -0.1], [-0.4, -0.1, 1]])
+"""Correlation of the noise in Fpz-Cz, Pz-Oz and EOG: both EEG channels see some sources, the frontal one the eyes."""
+
+MICROVOLTS = np.array([29.0, 15.0, 58.0])
+"""Microvolts per unit of the z-scored channels, fitted to the table's epoch standard deviations asleep."""
+MICROVOLTS_LOG_DEVIATION = np.array([0.2, 0.2, 0.0])
+"""Standard deviation between recordings of its logarithm; that of EOG's z-scored power is wide enough by itself."""
+
+
+EYES_CLOSED = len(STAGES)
+"""State of an epoch of wake with eyes closed. The other states are the stages, W being wake with eyes open."""
+EYES_CLOSED_IN_BED, EYES_CLOSED_BY_DAY = 0.5, 0.15
+"""Share of wake with eyes closed: near sleep, and more than 30 min from it."""
+
+ELECTRODE_POPS_PER_HOUR = 1.0
+
+
+@dataclass(frozen=True)
+class _Event:
+    """A transient that a state is known by: `rate` a 30-s epoch, `height` standard deviations of its band's signal."""
+
+    state: int
+    band: int
+    channels: tuple[int, ...]
+    rate: float
+    height: float
+    both_polarities: bool
+    waveform: np.ndarray
+
+
+def _events() -> tuple[_Event, ...]:
+    def seconds(duration: float) -> np.ndarray:
+        return np.arange(round(duration * SAMPLING_RATE)) / SAMPLING_RATE
+
+    time = seconds(0.9)
+    spindle = np.sin(2 * np.pi * 13.5 * time) * np.hanning(len(time))
+    time = seconds(1.0)
+    k_complex = -np.sin(2 * np.pi * time) * np.hanning(len(time)) * np.exp(-time)
+    k_complex /= np.abs(k_complex).max()
+    time = seconds(1.2)
+    eye_movement = (1 - np.exp(-time / 0.04)) * np.exp(-time / 0.3)
+    eye_movement /= eye_movement.max()
+    blink = np.hanning(round(0.4 * SAMPLING_RATE))
+    time = seconds(3.0)
+    alpha_burst = np.sin(2 * np.pi * 10 * time) * np.hanning(len(time))
+    return (
+        _Event(N2, SIGMA, (0, 1), 2.0, 4.0, True, spindle),
+        _Event(N2, DELTA, (0, 1), 0.5, 3.5, False, k_complex),
+        _Event(REM, DELTA, (2,), 4.0, 2.5, True, eye_movement),
+        _Event(W, DELTA, (2,), 3.0, 2.5, True, eye_movement),
+        _Event(W, DELTA, (0, 2), 5.0, 2.5, False, blink),
+        _Event(EYES_CLOSED, ALPHA, (1,), 8.0, 2.0, True, alpha_burst),
+    )
+
+
+@cache
+def _spectral_basis(n_frequencies: int, highest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frequencies (F,), the fixed part of the log density (F,) and the weights (5, F) of the values at band centres.
+
+    Between band centres the log density is linear in log frequency on top of a fall with 1/f; below 0.5 Hz it follows
+    the recorder's high-pass, and above 30 Hz it falls with 1/f^3.
+    """
+    frequencies = np.linspace(0, highest, n_frequencies)
+    edges = np.array(list(statistics()["bands_hz"].values()))
+    centres = np.log(np.sqrt(edges.prod(axis=1)))
+    log_frequencies = np.log(np.maximum(frequencies, 1e-3))
+    weights = np.array([np.interp(log_frequencies, centres, unit) for unit in np.eye(N_BANDS)])
+    low, high = edges[0, 0], edges[-1, 1]
+    fixed = -np.log(np.maximum(frequencies, low / 2)) - np.log1p((0.6 * low / np.maximum(frequencies, 1e-3)) ** 4)
+    fixed -= 2 * np.log(np.maximum(frequencies / high, 1))
+    return frequencies, fixed, weights
+
+
+def _log_density_at_centres(log_powers: np.ndarray) -> np.ndarray:
+    """Log densities at the band centres (..., 5) of the smooth spectra that have the given log band powers (..., 5)."""
+    step = 0.25
+    frequencies, fixed, weights = _spectral_basis(201, 200 * step)
+    edges = np.array(list(statistics()["bands_hz"].values()))
+    # Trapezoids: half of the density at a band's edge belongs to either side.
+    in_band = ((frequencies >= edges[:, :1]) & (frequencies <= edges[:, 1:])) * step
+    in_band = np.where(np.isin(frequencies, edges) & (in_band > 0), step / 2, in_band).T
+    values = log_powers.copy()
+    for _ in range(6):
+        values += log_powers - np.log(np.exp(fixed + values @ weights) @ in_band)
+    return values
+
+
+def _states(log_powers: np.ndarray, stages: np.ndarray) -> np.ndarray:
+    """The stages (n_epochs,), but EYES_CLOSED in the wake of most alpha over Pz-Oz, which lasts as alpha's power does.
+
+    So alpha with eyes closed, and the blinks and glances without it, are in the waveforms alone: band powers stay those
+    of the table.
+    """
+    states = stages.copy()
+    day = is_day(stages)
+    for epochs, share in ((~day, EYES_CLOSED_IN_BED), (day, EYES_CLOSED_BY_DAY)):
+        awake = np.flatnonzero(epochs & (stages == W))
+        alpha = log_powers[awake, 1, ALPHA]
+        if len(awake):
+            states[awake[alpha > np.quantile(alpha, 1 - share)]] = EYES_CLOSED
+    return states
+
+
+def _without_event_power(log_powers: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Log powers of the noise alone: what a state's events will add, on average, is taken off first."""
+    share = np.zeros((EYES_CLOSED + 1, N_CHANNELS, N_BANDS))
+    for event in _events():
+        energy = event.height**2 * (event.waveform**2).sum()
+        share[event.state, list(event.channels), event.band] += event.rate * energy / SAMPLES_PER_EPOCH
+    return log_powers - np.log1p(share)[states]
+
+
+def _noise(log_powers: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Gaussian noise (3, n_epochs * 3000) float32 with the given log band powers (n_epochs, 3, 5) in each epoch.
+
+    Epochs are shaped in the frequency domain, a second longer at either end than they last, and faded into each other
+    so that their borders cannot be heard.
+    """
+    epochs = len(log_powers)
+    n_frequencies = SEGMENT_SAMPLES // 2 + 1
+    _, fixed, weights = _spectral_basis(n_frequencies, SAMPLING_RATE / 2)
+    # Half of the log, as amplitudes are wanted; real and imaginary part have half of the power each.
+    constant = ((fixed + np.log(SAMPLING_RATE * SEGMENT_SAMPLES / 4)) / 2).astype(np.float32)
+    constant[0] = -np.inf
+    weights = (weights / 2).astype(np.float32)
+    values = _log_density_at_centres(log_powers).astype(np.float32)
+    mixing = np.linalg.cholesky(COHERENCE).astype(np.float32)
+
+    fade = np.sin(np.linspace(0, np.pi / 2, CROSSFADE_SAMPLES, dtype=np.float32))
+    samples = np.zeros((N_CHANNELS, epochs + 1, SAMPLES_PER_EPOCH), dtype=np.float32)
+    for first in range(0, epochs, EPOCHS_PER_BLOCK):
+        block = slice(first, min(first + EPOCHS_PER_BLOCK, epochs))
+        shape = (block.stop - first, N_CHANNELS, 2 * n_frequencies)
+        spectrum = mixing @ random.standard_normal(shape, dtype=np.float32)
+        spectrum = spectrum.view(np.complex64)
+        spectrum *= np.exp(constant + values[block] @ weights)
+        segments = fft.irfft(spectrum, SEGMENT_SAMPLES, axis=2).transpose(1, 0, 2)
+        segments[:, :, :CROSSFADE_SAMPLES] *= fade
+        segments[:, :, -CROSSFADE_SAMPLES:] *= fade[::-1]
+        samples[:, block] += segments[:, :, :SAMPLES_PER_EPOCH]
+        samples[:, first + 1 : block.stop + 1, :CROSSFADE_SAMPLES] += segments[:, :, SAMPLES_PER_EPOCH:]
+    margin = CROSSFADE_SAMPLES // 2
+    return samples.reshape(N_CHANNELS, -1)[:, margin : margin + epochs * SAMPLES_PER_EPOCH]
+
+
+def _add_events(samples: np.ndarray, log_powers: np.ndarray, states: np.ndarray, random: np.random.Generator) -> None:
+    """Add the events of each state in place, as high as their band's signal is in that epoch."""
+    for event in _events():
+        epochs = np.repeat(np.arange(len(states)), random.poisson(event.rate, len(states)) * (states == event.state))
+        # An event lies within its epoch, so that it does not run into another stage.
+        latest = SAMPLES_PER_EPOCH - len(event.waveform)
+        starts = epochs * SAMPLES_PER_EPOCH + random.integers(0, latest, len(epochs))
+        signs = random.choice([-1, 1], len(epochs)) if event.both_polarities else np.ones(len(epochs))
+        positions = starts[:, None] + np.arange(len(event.waveform))
+        for channel in event.channels:
+            heights = event.height * np.exp(log_powers[epochs, channel, event.band] / 2) * signs
+            np.add.at(samples[channel], positions, (heights[:, None] * event.waveform).astype(np.float32))
+
+
+def _add_electrode_pops(samples: np.ndarray, random: np.random.Generator) -> None:
+    """Add steps of an electrode that slipped, decaying with the recorder's high-pass, to one channel at a time."""
+    time = np.arange(3 * SAMPLING_RATE) / SAMPLING_RATE
+    decay = np.exp(-time / 0.4).astype(np.float32)
+    hours = samples.shape[1] / (3600 * SAMPLING_RATE)
+    for start in random.integers(0, samples.shape[1] - len(decay), random.poisson(ELECTRODE_POPS_PER_HOUR * hours)):
+        channel = random.integers(N_CHANNELS)
+        height = random.choice([-1, 1]) * random.uniform(0.5, 1) * CHANNELS[channel].physical_range[1]
+        samples[channel, start : start + len(decay)] += np.float32(height) * decay
+
+
+def simulate_signals(randomness: Randomness, night: NightStages) -> np.ndarray:
+    """The two EEG channels and the EOG in microvolts (3, n_epochs * 3000) float32."""
+    random = randomness.stream(Part.SIGNALS)
+    log_powers = simulate_powers(randomness, night.true)
+    states = _states(log_powers, night.true)
+    artefact = (night.scored == MOVEMENT) | (
+        (night.true == W) & (random.random(len(night.true)) < ARTEFACT_SHARE_OF_WAKE)
+    )
+    log_powers[artefact] += ARTEFACT_LOG_GAIN
+    microvolts = MICROVOLTS * np.exp(MICROVOLTS_LOG_DEVIATION * randomness.partly_shared(Part.SIGNALS, N_CHANNELS))
+    # The loudest epochs would otherwise leave the recorder's range for much of the time.
+    deviations = microvolts * np.sqrt(np.exp(log_powers).sum(axis=2))
+    largest = np.array([channel.physical_range[1] / 3 for channel in CHANNELS[:N_CHANNELS]])
+    log_powers += 2 * np.log(np.minimum(1, largest / deviations))[:, :, None]
+    samples = _noise(_without_event_power(log_powers, states), random)
+    _add_events(samples, log_powers, states, random)
+    samples *= microvolts.astype(np.float32)[:, None]
+    _add_electrode_pops(samples, random)
+    return samples
+
+
+# -------------------------------------------------------------------------------------------- the four channels at 1 Hz
+
+
+EMG_MICROVOLTS = np.array([2.9, 2.1, 1.8, 1.6, 0.9])
+"""Rectified submental EMG by stage; 3.4 microvolts awake in the one real excerpt at hand."""
+REM_TWITCHES_PER_SECOND = 0.03
+
+
+def _smoothed(values: np.ndarray, seconds: int) -> np.ndarray:
+    return signal.lfilter([1 / seconds], [1, 1 / seconds - 1], values, zi=[values[0] * (1 - 1 / seconds)])[0]
+
+
+def simulate_slow_signals(randomness: Randomness, night: NightStages) -> list[np.ndarray]:
+    """Respiration, submental EMG (uV), rectal temperature (deg C) and event marker: four arrays (n_epochs * 30,)."""
+    random = randomness.stream(Part.SLOW)
+    stages = np.repeat(night.true, EPOCH_SECONDS)
+    n = len(stages)
+    awake = stages == W
+
+    cycles = np.cumsum(0.26 + 0.04 * random.standard_normal(n) * np.where(awake, 2, 1))
+    respiration = 450 * np.sin(2 * np.pi * cycles) + 250 * random.standard_normal(n) + 150
+
+    level = np.log(EMG_MICROVOLTS)[stages] + 0.12 * _smoothed(random.standard_normal(n), 60) * np.sqrt(120)
+    gain = np.exp(0.12 * randomness.partly_shared(Part.SLOW, 1))
+    emg = gain * np.exp(_smoothed(level, 3)) * (1 + 0.04 * random.standard_normal(n))
+    emg += np.repeat((night.scored == MOVEMENT) * 1.5, EPOCH_SECONDS)
+    twitches = random.exponential(0.5, n) * (random.random(n) < REM_TWITCHES_PER_SECOND) * (stages == REM)
+    emg += np.convolve(twitches, [1, 0.6, 0.3])[:n]
+
+    asleep = _smoothed(np.where(awake, 0.0, 1.0), 3600)
+    own = 0.15 * randomness.partly_shared(Part.SLOW, 2)[1]
+    temperature = 37.2 + own - 0.5 * asleep + 0.03 * random.standard_normal(n)
+
+    marker = 905 + 22 * random.standard_normal(n)
+    presses = random.integers(0, n - 4, random.poisson(n / 14400))
+    marker[presses[:, None] + np.arange(4)] = 137
+    return [respiration, emg, temperature, marker]
