@@ -1,102 +1,165 @@
-"""What a protocol's folds do to the data: dropped recordings, subjects in both training and test."""
+"""What folds do to the data: recordings that are dropped, people in both training and test, the sizes of every part.
 
-from collections.abc import Sequence
+All of it is counted from a fold file alone, which says who its recordings are of.
+"""
+
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, write_json
-from sleepbench.datasets.recordings import Recording
+from sleepbench.core.stages import STAGES
+from sleepbench.datasets.base import Recording
 from sleepbench.protocols.folds import Fold, FoldSettings, folds_document, folds_of
 
+PARTS = ("train", "validation", "test")
+Epochs = Mapping[str, Mapping[str, int]]
+"""By recording, epochs in all ("epochs") and by stage."""
 
-def audit_folds(recordings: Sequence[Recording], folds: Sequence[Fold]) -> dict:
-    """Count what each fold shares between training and test.
 
-    Returns recordings used and dropped, the number of test recordings whose subject also trains (or validates) in the
-    same fold, their share of all test recordings, and the subjects concerned, per fold.
+def audit_document(document: Mapping[str, Any], epochs: Epochs | None = None) -> dict[str, Any]:
+    """The audit of a fold file's content, as a whole and by fold; with `epochs`, the sizes of every part as well.
+
+    Returns
+    -------
+    unit; n_folds; folds (their name); folds_sha256; data_sha256; recordings_used, recordings_dropped and
+    recordings_tested_more_than_once (ids); subjects (who is tested); test_recordings;
+    test_recordings_whose_subject_trains, and their share of all; subject_disjoint; subject_disjoint_promised;
+    by_fold: fold, and for each of PARTS PART_recordings (a number) and PART_subjects (who), then
+    test_recordings_whose_subject_trains (ids) and subjects_in_training_and_test.
+    With `epochs` also epochs and epochs_by_stage of all recordings used, and of each part PART_epochs and
+    PART_epochs_by_stage. Whoever validates counts as training. BenchmarkError when folds of subjects share one.
     """
-    subject_of = {recording.id: recording.subject for recording in recordings}
-    shared = []
-    for fold in folds:
-        fitted = {subject_of[id] for id in fold.train + fold.validation}
-        shared.append([id for id in fold.test if subject_of[id] in fitted])
-    tested = [id for fold in folds for id in fold.test]
-    n_shared = sum(map(len, shared))
+    folds, subjects = folds_of(document), document["subjects"]
+    by_fold = [_audit_fold(number, fold, subjects, epochs) for number, fold in enumerate(folds)]
+    tests = [id for fold in folds for id in fold.test]
+    shared = sum(len(fold["test_recordings_whose_subject_trains"]) for fold in by_fold)
+    audit = {
+        "unit": document["unit"],
+        "n_folds": len(folds),
+        "folds": document["name"],
+        "folds_sha256": document["folds_sha256"],
+        "data_sha256": document["data_sha256"],
+        "recordings_used": sorted(set(tests)),
+        "recordings_dropped": sorted(set(subjects) - set(tests)),
+        "recordings_tested_more_than_once": sorted({id for id in tests if tests.count(id) > 1}),
+        "subjects": _people(tests, subjects),
+        "test_recordings": len(tests),
+        "test_recordings_whose_subject_trains": shared,
+        "share_of_test_recordings_whose_subject_trains": shared / len(tests),
+        "subject_disjoint": shared == 0,
+        "subject_disjoint_promised": document["unit"] == "subject",
+        **(_sizes(tests, epochs) if epochs is not None else {}),
+        "by_fold": by_fold,
+    }
+    _require_disjoint_subjects(audit)
+    return audit
+
+
+def _audit_fold(number: int, fold: Fold, subjects: Mapping[str, str], epochs: Epochs | None) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    for part in PARTS:
+        ids = getattr(fold, part)
+        sizes = _sizes(ids, epochs) if epochs is not None else {}
+        parts |= {f"{part}_recordings": len(ids), f"{part}_subjects": _people(ids, subjects)}
+        parts |= {f"{part}_{name}": size for name, size in sizes.items()}
+    fitted = {subjects[id] for id in fold.train + fold.validation}
+    shared = [id for id in fold.test if subjects[id] in fitted]
     return {
-        "recordings": len(recordings),
-        "recordings_tested": len(set(tested)),
-        "recordings_dropped": sorted(set(subject_of) - set(tested)),
-        "test_recordings_whose_subject_trains": n_shared,
-        "share_of_test_recordings_whose_subject_trains": n_shared / len(tested),
-        "subjects_in_training_and_test": [sorted({subject_of[id] for id in ids}) for ids in shared],
-        "validation_subjects": [sorted({subject_of[id] for id in fold.validation}) for fold in folds],
+        "fold": number,
+        **parts,
+        "test_recordings_whose_subject_trains": shared,
+        "subjects_in_training_and_test": _people(shared, subjects),
     }
 
 
-def require_subject_disjoint(audit: dict, folds: str) -> None:
-    """Raise BenchmarkError when folds that are promised to have disjoint subjects share one in training and test."""
+def _people(recordings: Iterable[str], subjects: Mapping[str, str]) -> list[str]:
+    """Who recordings are of, in ascending order."""
+    return sorted({subjects[id] for id in recordings})
+
+
+def _sizes(recordings: Iterable[str], epochs: Epochs) -> dict[str, Any]:
+    """Epochs of recordings, in all and by stage."""
+    counts = {name: sum(epochs[id][name] for id in recordings) for name in ("epochs", *STAGES)}
+    return {"epochs": counts.pop("epochs"), "epochs_by_stage": counts}
+
+
+def _require_disjoint_subjects(audit: Mapping[str, Any]) -> None:
+    """BenchmarkError when folds of subjects, which promise that nobody is in training and test, break the promise."""
     shared = [
-        f"fold {number}: {', '.join(subjects)}"
-        for number, subjects in enumerate(audit["subjects_in_training_and_test"])
-        if subjects
+        f"fold {fold['fold']}: {', '.join(fold['subjects_in_training_and_test'])}"
+        for fold in audit["by_fold"]
+        if fold["subjects_in_training_and_test"]
     ]
-    if shared:
+    if shared and audit["subject_disjoint_promised"]:
         raise BenchmarkError(
-            f"folds {folds}: a protocol that uses them promises disjoint subjects (subject_disjoint: true), but these "
-            f"subjects are both in training and test: {'; '.join(shared)}. Use unit: subject, or give up the promise"
+            f"folds {audit['folds']}: are of subjects, which promises that nobody is in training and test, but these "
+            f"are: {'; '.join(shared)}; delete the file and run again"
         )
 
 
-def require_each_tested_once(recordings: Sequence[Recording], folds: Sequence[Fold], name: str) -> None:
-    """Raise BenchmarkError when a recording is tested in no fold or in more than one."""
-    tested = [id for fold in folds for id in fold.test]
-    wrong = sorted(r.id for r in recordings if tested.count(r.id) != 1)
-    if wrong:
-        raise BenchmarkError(f"folds {name}: must test every recording exactly once; not so: {', '.join(wrong)}")
+def _require_each_tested_once(audit: Mapping[str, Any]) -> None:
+    """BenchmarkError when a recording is tested in no fold or in more than one."""
+    if wrong := sorted([*audit["recordings_dropped"], *audit["recordings_tested_more_than_once"]]):
+        raise BenchmarkError(
+            f"folds {audit['folds']}: must test every recording exactly once; not so: {', '.join(wrong)}"
+        )
 
 
-def audit_sentence(audit: dict, name: str) -> str:
-    """One line for logs and reports, on the folds or the protocol `name`."""
-    dropped = audit["recordings_dropped"]
+def summary(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """What a fold file keeps of its audit."""
+    shared = "test_recordings_whose_subject_trains"
+    return {
+        "recordings": len(audit["recordings_used"]) + len(audit["recordings_dropped"]),
+        "recordings_tested": len(audit["recordings_used"]),
+        "recordings_dropped": audit["recordings_dropped"],
+        **{name: audit[name] for name in (shared, f"share_of_{shared}")},
+        "subjects_in_training_and_test": [fold["subjects_in_training_and_test"] for fold in audit["by_fold"]],
+        "validation_subjects": [fold["validation_subjects"] for fold in audit["by_fold"]],
+    }
+
+
+def audit_sentence(kept: Mapping[str, Any], name: str) -> str:
+    """One line for logs and reports, on the folds or the protocol `name`, from the audit in a fold file."""
+    dropped = kept["recordings_dropped"]
     return (
-        f"{name}: {audit['recordings_tested']} of {audit['recordings']} recordings tested"
+        f"{name}: {kept['recordings_tested']} of {kept['recordings']} recordings tested"
         + (f" (dropped: {', '.join(dropped)})" if dropped else "")
-        + f"; the subject of {audit['test_recordings_whose_subject_trains']} of {audit['recordings_tested']} test "
-        f"recordings ({audit['share_of_test_recordings_whose_subject_trains']:.0%}) is also in training"
+        + f"; the subject of {kept['test_recordings_whose_subject_trains']} of {kept['recordings_tested']} test "
+        f"recordings ({kept['share_of_test_recordings_whose_subject_trains']:.0%}) is also in training"
     )
-
-
-def _require_same_folds(document: dict, published: Path) -> None:
-    found, expected = document["folds_sha256"], read_json(published)["folds_sha256"]
-    if found != expected:
-        raise BenchmarkError(
-            f"{published}: the folds '{document['name']}' of {document['dataset']} have the hash {found[:12]}, the "
-            f"committed ones {expected[:12]}: others would not get the same folds. Undo the change of the table of "
-            "recordings or of the code that makes folds, or commit new ones with `make folds`"
-        )
 
 
 def write_fold_file(
     dataset: str,
-    recordings: Sequence[Recording],
+    recordings: Iterable[Recording],
     settings: FoldSettings,
-    subject_disjoint: bool,
-    output: Path,
-    published: Path | None = None,
-) -> None:
-    """Make folds, audit them and keep both in a JSON file.
+    output: str | Path,
+    committed: str | Path | None = None,
+) -> dict[str, Any]:
+    """Make folds, audit them, keep both in a JSON file and return it.
 
-    `subject_disjoint`: a protocol promises this of its folds; a broken promise is a BenchmarkError, and no file.
-    `published` is the committed file of the same folds, if there is one: another assignment is a BenchmarkError.
+    `committed` is the committed file of the same folds, if there is one. BenchmarkError, and no file, for another
+    assignment than the committed one, and for folds that do not keep their promises.
     """
     document = folds_document(dataset, recordings, settings)
-    if published is not None and published.exists():
-        _require_same_folds(document, published)
-    folds = folds_of(document)
-    audit = audit_folds(recordings, folds)
-    print(audit_sentence(audit, settings.name))
-    if subject_disjoint:
-        require_subject_disjoint(audit, settings.name)
-    if settings.recordings == "all":
-        require_each_tested_once(recordings, folds, settings.name)
-    write_json(output, {**document, "audit": audit})
+    if committed is not None and Path(committed).exists():
+        _require_same_folds(document, Path(committed))
+    audit = audit_document(document)
+    if settings.remainder == "kept":
+        _require_each_tested_once(audit)
+    document["audit"] = summary(audit)
+    print(audit_sentence(document["audit"], settings.name))
+    write_json(output, document)
+    return document
+
+
+def _require_same_folds(document: Mapping[str, Any], committed: Path) -> None:
+    found, expected = document["folds_sha256"], read_json(committed)["folds_sha256"]
+    if found != expected:
+        raise BenchmarkError(
+            f"{committed}: the folds '{document['name']}' of {document['dataset']} have the hash {found[:12]}, the "
+            f"committed ones {expected[:12]}: others would not get the same folds. Undo the change of the table of "
+            "recordings or of the code that makes folds, or commit new ones: python tools/folds.py"
+        )

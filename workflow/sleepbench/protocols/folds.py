@@ -1,16 +1,16 @@
 """Folds: which recordings train, validate and test. Made once per (dataset, protocol), kept as a JSON file.
 
-The choices are those of the config's protocols: the unit of a fold (a block of consecutive recordings or a subject),
-whether the remainder of a floor division is dropped, the number of folds, and whether validation subjects are held out.
+A fold file says who each recording is of, so that nobody who reads one needs anything else to tell people apart.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import sha256_of_json
-from sleepbench.datasets.recordings import Recording
+from sleepbench.datasets.base import Recording
 
 VALIDATION_SHARE = 0.1
 
@@ -19,31 +19,21 @@ VALIDATION_SHARE = 0.1
 class FoldSettings:
     """What folds depend on besides the recordings.
 
-    `unit` is "recording_block" or "subject", `recordings` "floor" or "all", `k` the number of folds.
+    unit : a fold tests a "recording_block" of consecutive recordings, or a "subject" or several
+    remainder : what a floor division by the number of folds leaves is "dropped", or "kept"
     """
 
     unit: str
-    recordings: str
+    remainder: str
     validation_subjects: bool
     seed: int
-    k: int
-
-    @classmethod
-    def of_protocol(cls, protocol: dict, dataset: str) -> "FoldSettings":
-        """The fold settings of a protocol of the config on a dataset."""
-        return cls(
-            protocol["unit"],
-            protocol["recordings"],
-            protocol["validation_subjects"],
-            protocol["seed"],
-            protocol["folds"][dataset],
-        )
+    n_folds: int
 
     @property
     def name(self) -> str:
         """A name for paths; protocols that share it share folds and trainings."""
         validation = f"validation{self.seed}" if self.validation_subjects else "no_validation"
-        return f"{self.unit}-{self.k}-{self.recordings}-{validation}"
+        return f"{self.unit}-{self.n_folds}-{self.remainder}-{validation}"
 
 
 @dataclass(frozen=True)
@@ -55,23 +45,20 @@ class Fold:
     test: tuple[str, ...]
 
 
-def make_folds(recordings: Sequence[Recording], settings: FoldSettings) -> list[Fold]:
+def make_folds(recordings: Iterable[Recording], settings: FoldSettings) -> list[Fold]:
     """Divide recordings into folds.
 
     Recording blocks are consecutive recordings in ascending order of id; a subject fold holds the subjects whose index,
-    in ascending order, is the fold's number modulo k. Raises BenchmarkError when there are fewer units than folds, or
-    no training subject is left.
+    in ascending order, is the fold's number modulo the number of folds. Raises BenchmarkError when there are fewer
+    units than folds, or no training subject is left.
     """
     recordings = sorted(recordings)
-    tests = (
-        _recording_blocks(recordings, settings)
-        if settings.unit == "recording_block"
-        else _subject_folds(recordings, settings)
-    )
+    tests = (_recording_blocks if settings.unit == "recording_block" else _subject_folds)(recordings, settings)
     used = sorted(recording for test in tests for recording in test)
     folds = []
     for number, test in enumerate(tests):
-        rest = [recording for recording in used if recording not in test]
+        tested = {recording.id for recording in test}
+        rest = [recording for recording in used if recording.id not in tested]
         held_out = _validation_subjects(rest, settings, number) if settings.validation_subjects else frozenset()
         folds.append(
             Fold(
@@ -84,27 +71,31 @@ def make_folds(recordings: Sequence[Recording], settings: FoldSettings) -> list[
 
 
 def _recording_blocks(recordings: list[Recording], settings: FoldSettings) -> list[list[Recording]]:
-    n, k = len(recordings), settings.k
-    if n < k:
-        raise BenchmarkError(f"{n} recordings cannot be divided into {k} folds: lower the protocol's number of folds")
-    # floor: k blocks of floor(n / k); all: the first n % k blocks take one more
-    sizes = [n // k + (settings.recordings == "all" and number < n % k) for number in range(k)]
-    starts = [sum(sizes[:number]) for number in range(k)]
+    n, n_folds = len(recordings), settings.n_folds
+    _require_enough(n, "recordings", settings)
+    # dropped: blocks of floor(n / n_folds); kept: the first n % n_folds blocks take one more
+    sizes = [n // n_folds + (settings.remainder == "kept" and number < n % n_folds) for number in range(n_folds)]
+    starts = [sum(sizes[:number]) for number in range(n_folds)]
     return [recordings[start : start + size] for start, size in zip(starts, sizes, strict=True)]
 
 
 def _subject_folds(recordings: list[Recording], settings: FoldSettings) -> list[list[Recording]]:
-    subjects = sorted({recording.subject for recording in recordings})
-    n, k = len(subjects), settings.k
-    if n < k:
-        raise BenchmarkError(f"{n} subjects cannot be divided into {k} folds: lower the protocol's number of folds")
-    if settings.recordings == "floor":
-        subjects = subjects[: n // k * k]
-    fold_of = {subject: index % k for index, subject in enumerate(subjects)}
-    return [[recording for recording in recordings if fold_of.get(recording.subject) == number] for number in range(k)]
+    subjects, n_folds = sorted({recording.subject for recording in recordings}), settings.n_folds
+    _require_enough(len(subjects), "subjects", settings)
+    if settings.remainder == "dropped":
+        subjects = subjects[: len(subjects) // n_folds * n_folds]
+    tested_in = {subject: index % n_folds for index, subject in enumerate(subjects)}
+    return [[one for one in recordings if tested_in.get(one.subject) == number] for number in range(n_folds)]
 
 
-def _validation_subjects(rest: list[Recording], settings: FoldSettings, number: int) -> frozenset[str]:
+def _require_enough(n: int, units: str, settings: FoldSettings) -> None:
+    if n < settings.n_folds:
+        raise BenchmarkError(
+            f"{n} {units} cannot be divided into {settings.n_folds} folds: lower the protocol's number of folds"
+        )
+
+
+def _validation_subjects(rest: Sequence[Recording], settings: FoldSettings, number: int) -> frozenset[str]:
     """About a tenth of the subjects outside the test fold, at least one: those whose hash comes first.
 
     Ordering by SHA-256 of "seed/fold/subject" is a draw that any language repeats, whatever its random generator.
@@ -123,31 +114,33 @@ def _validation_subjects(rest: list[Recording], settings: FoldSettings, number: 
     return frozenset(sorted(subjects, key=draw)[:n_validation])
 
 
-def folds_document(dataset: str, recordings: Sequence[Recording], settings: FoldSettings) -> dict:
-    """The content of a fold file: settings, folds, dropped recordings, audit, and two hashes.
+def folds_document(dataset: str, recordings: Iterable[Recording], settings: FoldSettings) -> dict[str, Any]:
+    """The content of a fold file: settings, folds, dropped recordings, who recordings are of, and two hashes.
 
     `folds_sha256` covers the assignment alone, so that it is the same for anybody who makes these folds;
-    `data_sha256` covers the checksums of the EDF files that the recordings stand for.
+    `data_sha256` covers the checksums of the files that the recordings stand for. BenchmarkError where one is not
+    known: the recordings are those of a table with checksums, or have them from receipts (`datasets.with_checksums`).
     """
+    recordings = sorted(recordings)
+    if unknown := [one.id for one in recordings if any(file.sha256 is None for file in one.files)]:
+        raise BenchmarkError(f"{dataset}: the checksums of {', '.join(unknown)} are not known; fetch them first")
     folds = make_folds(recordings, settings)
-    assignment = [{"train": list(f.train), "validation": list(f.validation), "test": list(f.test)} for f in folds]
+    assignment = [{part: list(ids) for part, ids in asdict(fold).items()} for fold in folds]
     tested = {id for fold in folds for id in fold.test}
     return {
         "dataset": dataset,
         "name": settings.name,
-        "unit": settings.unit,
-        "recordings": settings.recordings,
-        "k": settings.k,
-        "validation_subjects": settings.validation_subjects,
-        "seed": settings.seed,
+        **asdict(settings),
         "folds_sha256": sha256_of_json(assignment),
-        "data_sha256": sha256_of_json([[r.id, r.psg_sha256, r.hypnogram_sha256] for r in sorted(recordings)]),
-        "dropped": [recording.id for recording in sorted(recordings) if recording.id not in tested],
+        "data_sha256": sha256_of_json([[one.id, *(file.sha256 for file in one.files)] for one in recordings]),
+        "dropped": [recording.id for recording in recordings if recording.id not in tested],
+        "subjects": {recording.id: recording.subject for recording in recordings},
+        "nights": {recording.id: recording.night for recording in recordings},
         "folds": assignment,
     }
 
 
-def folds_of(document: dict) -> list[Fold]:
+def folds_of(document: Mapping[str, Any]) -> list[Fold]:
     """The folds of a fold file's content; BenchmarkError when they do not match the hash they carry."""
     if sha256_of_json(document["folds"]) != document["folds_sha256"]:
         raise BenchmarkError(
