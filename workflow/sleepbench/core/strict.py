@@ -18,7 +18,10 @@ class Strict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and (unknown := [str(key) for key in values if key not in cls.model_fields]):
+        takes_others = cls.model_config["extra"] == "allow"
+        if takes_others or not isinstance(values, Mapping):
+            return values
+        if unknown := [str(key) for key in values if key not in cls.model_fields]:
             known = [name for name, field in cls.model_fields.items() if not field.exclude]
             raise PydanticCustomError("unknown_keys", "unknown", {"unknown": unknown, "known": known})
         return values
