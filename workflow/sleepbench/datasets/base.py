@@ -226,7 +226,7 @@ class Dataset(ABC):
     def how_to_restore(self, directory: Path) -> str:
         """What a user does about files that are missing, as part of a sentence."""
         if self.source_settings.base_url or self.label.simulated:
-            return f"run `sleepbench data fetch {self.name}`, which gets what is missing"
+            return f"run `sleepbench data fetch --datasets {self.name}`, which gets what is missing"
         return f"put what is missing into {directory}, or set data.{self.source}.base_url"
 
 

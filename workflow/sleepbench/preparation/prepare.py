@@ -98,11 +98,11 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
 def _check_checksum(path: Path, expected: str, dataset: Dataset) -> None:
     """The file is there and has the bytes that it is known by."""
     if not path.is_file():
-        raise BenchmarkError(f"{path}: does not exist; fetch it first: sleepbench data fetch {dataset.name}")
+        raise BenchmarkError(f"{path}: does not exist; fetch it first: sleepbench data fetch --datasets {dataset.name}")
     if (found := sha256_of_file(path)) != expected:
         raise BenchmarkError(
             f"{path}: its SHA-256 is {found}, expected {expected} ({path.stat().st_size} bytes); "
-            f"sleepbench data verify {dataset.name} says how to get the right one"
+            f"sleepbench data verify --datasets {dataset.name} says how to get the right one"
         )
 
 

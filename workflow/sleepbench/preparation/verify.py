@@ -1,6 +1,7 @@
 """A dataset's files, hashed again where they lie: which are missing or wrong."""
 
 import hashlib
+import os
 import sys
 import threading
 import time
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from sleepbench.config import paths, plan
+from sleepbench.config.models import Config
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
 from sleepbench.datasets.base import Dataset, with_checksums
@@ -43,30 +46,31 @@ class Outcome:
         return self.found == self.file.sha256
 
 
-def verify(dataset: Dataset, directory: Path, receipts: Path, threads: int) -> bool:
-    """Hash a dataset's files, print what is missing or wrong and what to do; return whether all are right.
-
-    directory, receipts : where its files are, and the receipts of their fetching (ID.json), which know the checksums
-        that the dataset does not
-    """
-    files = expected_files(dataset, directory, receipts)
+def verify_dataset(config: Config, name: str, threads: int | None = None) -> bool:
+    """Hash the files of a dataset, print what is missing or wrong and what to do; return whether all are right."""
+    dataset = plan.dataset(config, name)
+    directory = dataset.directory(paths.raw(dataset.source))
+    files = expected_files(dataset, directory, Path(paths.receipt(dataset.source, "id")).parent)
     sizes = [file.path.stat().st_size for file in files if file.path.exists()]
     print(f"Hashing {len(sizes)} of {len(files)} files, {sum(sizes) / 1e9:.2f} GB", flush=True)
     progress = Progress(len(files), sum(sizes), sys.stderr)
-    outcomes = verify_files(files, max(1, threads), progress)
+    outcomes = verify_files(files, threads or os.cpu_count() or 1, progress)
     progress.close()
     print(report(dataset, directory, outcomes, time.monotonic() - progress.started))
     return all(outcome.right for outcome in outcomes)
 
 
 def expected_files(dataset: Dataset, directory: Path, receipts: Path) -> list[ExpectedFile]:
-    """The files of a dataset; BenchmarkError when nobody knows the checksum of one yet."""
+    """The files of a dataset, in ascending order of name; BenchmarkError when nobody knows the checksum of one yet.
+
+    `receipts` is the folder of receipts (ID.json), which know the checksums that the dataset does not.
+    """
     recordings = dataset.recordings()
     unknown = [recording for recording in recordings if any(file.sha256 is None for file in recording.files)]
     if absent := [recording.id for recording in unknown if not (receipts / f"{recording.id}.json").exists()]:
         raise BenchmarkError(
             f"{receipts}: no receipt of {', '.join(absent)}, so nobody knows what the files should be; make them with "
-            f"`sleepbench data fetch {dataset.name}`"
+            f"`sleepbench data fetch --datasets {dataset.name}`"
         )
     found = {recording.id: read_json(receipts / f"{recording.id}.json") for recording in unknown}
     known = [recording for recording in recordings if recording.id not in found] + with_checksums(unknown, found)

@@ -1,7 +1,8 @@
 """How near a simulated cohort is to the statistics of the real recordings that it is calibrated to.
 
 The real side is workflow/resources/sleep_stage_statistics.json, of the 153 recordings. The simulated side is computed
-from prepared recordings and their PSGs as that file's entries `preprocessing` and `welch` say, in the standard window.
+from prepared recordings and their PSGs as that file's entries `preprocessing` and `welch` say, in the epochs that the
+standard trimming keeps.
 Three things are not as there: no component is removed by ICA, no 50-Hz notch is applied (at 100 Hz that is the highest
 frequency, which no band holds), and no wake epoch of extreme amplitude is left out.
 """
@@ -24,17 +25,20 @@ from sklearn.preprocessing import StandardScaler
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
 from sleepbench.core.stages import N1, SAMPLES_PER_EPOCH, SAMPLING_RATE, STAGES, W
+from sleepbench.datasets.base import Dataset
 from sleepbench.evaluation import metrics
-from sleepbench.signals.edf import read_channels
-from sleepbench.signals.prepare import load_prepared
-from sleepbench.simulation.cohort import STATISTICS
+from sleepbench.preparation.index import Index
+from sleepbench.preparation.prepared import load_prepared
+from sleepbench.simulation.calibration import STATISTICS
 
+ROLES = ("eeg1", "eeg2", "eog")
 CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal")
+"""The channels of the real statistics, by the roles that are compared with them."""
 BANDS = {"delta": (0.5, 4), "theta": (4, 8), "alpha": (8, 12), "sigma": (12, 16), "beta": (16, 30)}
 FEATURES = tuple(f"{channel}, {band}" for channel in CHANNELS for band in BANDS)
 """The 15 log band powers, in the order of the table."""
 
-PASS_BANDS_HZ = {"EEG Fpz-Cz": (0.5, 30), "EEG Pz-Oz": (0.5, 30), "EOG horizontal": (0.5, 15)}
+PASS_BANDS_HZ = {"eeg1": (0.5, 30), "eeg2": (0.5, 30), "eog": (0.5, 15)}
 WELCH = {"window": "hamming", "nperseg": 400, "noverlap": 200, "nfft": 400, "average": "median", "detrend": "constant"}
 LOG_FLOOR = 1e-10
 SPECTRUM_HZ = np.fft.rfftfreq(WELCH["nfft"], 1 / SAMPLING_RATE)
@@ -49,14 +53,14 @@ TRANSITION_TOLERANCE, TRANSITIONS_ABOVE = 0.02, 0.01
 SHARE_TOLERANCE = 0.03
 REGRESSION_ACCURACY = (0.70, 0.80)
 HELD_FROM = 39
-"""Recordings from which on a cohort is held to more than showing all five stages."""
+"""Recordings from which on a cohort is checked for more than showing all five stages."""
 FEWEST_EPOCHS = 10
 """Epochs of a stage below which a recording's mean says nothing about differences between recordings."""
 
 
 @dataclass(frozen=True)
 class Night:
-    """What the comparison needs of one recording's standard window.
+    """What the comparison needs of one recording, in the epochs that the standard trimming keeps.
 
     epoch, stage (n_epochs,): index in the night, stage 0 to 4. log_powers (n_epochs, 15): natural log band powers of
     the z-scored channels. deviation_uv (n_epochs, 3): standard deviation of each channel in microvolts. log_density
@@ -105,9 +109,9 @@ class CohortStatistics:
 
 @dataclass(frozen=True)
 class NetworkComparison:
-    """A network and the logistic regression on the same epochs: all in the standard window that the network predicted.
+    """A network and the logistic regression on the same epochs: those of the standard trimming that it predicted.
 
-    `left_out` are epochs that it predicted outside that window.
+    `left_out` are epochs that it predicted beyond them.
     """
 
     name: str
@@ -145,25 +149,21 @@ class Realism:
 
 
 def measure_realism(
-    prepared: Sequence[str | Path],
-    psg_directory: str | Path,
-    networks: dict[str, list[Path]] | None = None,
-    processes: int = 2,
+    dataset: Dataset, index: Index, networks: dict[str, list[Path]] | None = None, processes: int = 2
 ) -> Realism:
     """Compare a cohort with the real statistics; a night at a time in each process, about 1 GB of memory in each.
 
-    prepared : the .npy files of prepared recordings
-    psg_directory : where their PSGs are, whose whole length decides the scale of the channels
+    index : of the cohort's prepared recordings, also where their PSGs are, whose whole length decides the channels'
+        scale
     networks : predictions.parquet files of networks, by the name to print
     """
-    if not prepared:
-        raise BenchmarkError("no prepared recordings are given; expected one or more .npy files of a simulated cohort")
-    read = partial(read_night, psg_directory=psg_directory)
+    read = partial(read_night, dataset, index)
+    ids = [recording.id for recording in index.recordings]
     if processes == 1:
-        nights = [read(path) for path in prepared]
+        nights = [read(id) for id in ids]
     else:
         with ProcessPoolExecutor(processes) as pool:
-            nights = list(pool.map(read, prepared))
+            nights = list(pool.map(read, ids))
     predicted = logistic_regression(nights)
     confusion = sum(map(metrics.confusion_matrix, (night.stage for night in nights), predicted))
     simulated = cohort_statistics(nights, {name: metrics.summary(confusion)[name] for name in SCORES})
@@ -185,39 +185,39 @@ def measure_realism(
 # ------------------------------------------------------------------------------------------------------------ one night
 
 
-def read_night(prepared: str | Path, psg_directory: str | Path) -> Night:
-    """Features of one prepared recording's standard window; BenchmarkError when a channel or its PSG is not there.
+def read_night(dataset: Dataset, index: Index, recording: str) -> Night:
+    """Features of one prepared recording; BenchmarkError when a channel or one of its files is not there.
 
     Channels are filtered and z-scored over the whole PSG, the day included, as the table's were.
     """
-    night = load_prepared(prepared)
-    missing = [channel for channel in CHANNELS if channel not in night.channels]
-    if missing:
+    path = index.signals[recording]
+    night = load_prepared(path)
+    if missing := [role for role in ROLES if role not in night.roles]:
         raise BenchmarkError(
-            f"{prepared}: holds the channels {list(night.channels)}, the comparison also needs {', '.join(missing)}; "
-            "prepare it again with them (data.channels in config.yaml)"
+            f"{path}: holds channels for {', '.join(night.roles)}, the comparison also needs {', '.join(missing)}; "
+            "prepare it again with them in the dataset's montage"
         )
-    psg = Path(psg_directory) / read_json(Path(prepared).with_suffix(".json"))["psg"]["file"]
-    if not psg.is_file():
-        raise BenchmarkError(f"{psg}: missing, but {prepared} was made from it; write the simulated cohort again")
-    window = night.window("standard")
-    epoch, stage = night.epoch[window], night.stage[window]
-    channels = [night.channels.index(channel) for channel in CHANNELS]
-    deviation = np.array([night.signals[i][channels].std(axis=1) for i in window])
-    log_powers = np.empty((len(window), len(CHANNELS), len(BANDS)))
+    for file in index.sources[recording].values():
+        if not file.is_file():
+            raise BenchmarkError(f"{file}: missing, but {path} was made from it; fetch its recording again")
+    kept = night.trimmed("standard")
+    epoch, stage = night.epoch[kept], night.stage[kept]
+    columns = [night.roles.index(role) for role in ROLES]
+    deviation = np.array([night.signals[i][columns].std(axis=1) for i in kept])
+    log_powers = np.empty((len(kept), len(CHANNELS), len(BANDS)))
     log_density = np.zeros((len(STAGES), len(CHANNELS), SHOWN.sum()))
-    for i, channel in enumerate(CHANNELS):
-        microvolts = read_channels(psg, [channel])[channel][0]
-        density = log_densities(_z_scored(microvolts, *PASS_BANDS_HZ[channel])[epoch])
+    for i, role in enumerate(ROLES):
+        microvolts = dataset.read_signals(index.sources[recording], [role])[role].microvolts
+        density = log_densities(_z_scored(microvolts, *PASS_BANDS_HZ[role])[epoch])
         log_powers[:, i] = log_band_powers(density)
         for code in np.unique(stage):
             log_density[code, i] = density[stage == code][:, SHOWN].mean(axis=0)
     return Night(
         recording=night.id,
-        subject=night.id[3:5],
+        subject=night.subject,
         epoch=epoch,
         stage=stage,
-        log_powers=log_powers.reshape(len(window), -1),
+        log_powers=log_powers.reshape(len(kept), -1),
         deviation_uv=deviation,
         log_density=log_density,
     )
@@ -433,7 +433,9 @@ def compare_network(
             correct += np.count_nonzero(rows.predicted.to_numpy()[of_rows] == stage)
             correct_regression += np.count_nonzero(guess[of_night] == stage)
     if not epochs:
-        raise BenchmarkError(f"network {name}: its predictions hold no epoch of the standard window; train it again")
+        raise BenchmarkError(
+            f"network {name}: its predictions hold no epoch that the standard trimming keeps; train it again"
+        )
     return NetworkComparison(name, len(recordings), epochs, left_out, correct / epochs, correct_regression / epochs)
 
 

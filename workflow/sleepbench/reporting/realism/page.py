@@ -16,9 +16,10 @@ from matplotlib.patches import Patch
 
 from sleepbench.core.files import replacing, write_text
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
+from sleepbench.datasets.base import SIMULATED, Dataset
+from sleepbench.preparation.index import read_index
 from sleepbench.reporting.figures.style import BLACK, ORANGE, PAGE_WIDTH, STAGE_COLOURS, STYLE, new_figure, save
-from sleepbench.reporting.tables.main import DASH, SIMULATED, TEXT_WIDTH
-from sleepbench.simulation.realism import (
+from sleepbench.reporting.realism.measure import (
     BANDS,
     BOUTS,
     CHANNELS,
@@ -33,36 +34,35 @@ from sleepbench.simulation.realism import (
     Realism,
     measure_realism,
 )
+from sleepbench.reporting.tables.main import DASH, TEXT_WIDTH
 
 DECILES = tuple(f"tenth {i}" for i in range(1, 11))
 SIDE_COLOURS = {"simulated": ORANGE, "real": BLACK}
 
 
 def realism_report(
-    prepared: Sequence[str],
-    predictions: Sequence[str],
-    dataset: str,
-    markdown: str,
-    csv: str,
-    png: str,
-    pdf: str,
-    psg_directory: str | None = None,
+    dataset: Dataset,
+    index: str | Path,
+    predictions: Sequence[str | Path],
+    markdown: str | Path,
+    csv: str | Path,
+    png: str | Path,
+    pdf: str | Path,
+    processes: int = 2,
 ) -> None:
     """Compare a simulated cohort with the real statistics; write the report, the numbers and the figure.
 
-    prepared : .npy files of prepared recordings; predictions : the predictions.parquet files of networks trained on
-    them, or none; psg_directory : where their PSGs are, by default in "raw" beside the folder of the prepared ones
+    index : of the dataset's prepared recordings; predictions : the predictions.parquet files of networks trained on
+    them, or none
     """
-    if psg_directory is None and prepared:
-        psg_directory = str(Path(prepared[0]).parent.parent / "raw")
-    realism = measure_realism(prepared, psg_directory or "", networks_of(predictions))
-    write_text(markdown, realism_markdown(realism, dataset))
+    realism = measure_realism(dataset, read_index(index), networks_of(predictions), processes)
+    write_text(markdown, realism_markdown(realism, dataset.name))
     with replacing(csv) as temporary:
         realism_table(realism).to_csv(temporary, index=False)
-    save(draw_realism(realism, dataset), png, pdf)
+    save(draw_realism(realism, dataset.name), png, pdf)
 
 
-def networks_of(predictions: Iterable[str]) -> dict[str, list[Path]]:
+def networks_of(predictions: Iterable[str | Path]) -> dict[str, list[Path]]:
     """Prediction files by network: the folder names below "trainings" but for the fold's, so that its folds join."""
     networks: dict[str, list[Path]] = {}
     for file in map(Path, predictions):
@@ -84,7 +84,7 @@ def realism_table(realism: Realism) -> pd.DataFrame:
     deviations = [f"{channel}, {quantile} %" for channel, quantile in product(CHANNELS, QUANTILES)]
     tables = [
         _long("transition probability", realism, lambda side: side.transitions, STAGES),
-        _long("share", realism, lambda side: side.shares[:, None], ["standard window"]),
+        _long("share", realism, lambda side: side.shares[:, None], ["standard trimming"]),
         _long("share of sleep period", realism, lambda side: side.shares_by_decile.T, DECILES),
         _long("bout length (epochs)", realism, lambda side: side.bouts, BOUTS),
         _long("mean log band power", realism, lambda side: side.mean, FEATURES),
@@ -122,9 +122,10 @@ def realism_markdown(realism: Realism, dataset: str) -> str:
     """The report: the checks, then the tables behind them, each cell the simulated value and, in brackets, the real."""
     held = realism.recordings >= HELD_FROM
     intro = (
-        f"{realism.recordings} simulated recordings of {realism.subjects} subjects, {realism.epochs:,} epochs in the "
-        "standard window, beside the statistics of the 153 real ones. Band powers are of channels filtered and z-scored"
-        " over the whole PSG as the real ones were, but without ICA and with wake of extreme amplitude left in."
+        f"{realism.recordings} simulated recordings of {realism.subjects} subjects, {realism.epochs:,} epochs that "
+        "the standard trimming keeps, beside the statistics of the 153 real ones. Band powers are of channels filtered "
+        "and z-scored over the whole PSG as the real ones were, but without ICA and with wake of extreme amplitude left "
+        "in."
     )
     if not held:
         intro += (
@@ -148,7 +149,7 @@ def realism_markdown(realism: Realism, dataset: str) -> str:
             rows.append([n.name, *counts, f"{n.accuracy:.3f}", f"{n.regression_accuracy:.3f}", beats])
         names = ["network", "recordings", "epochs", "left out", "accuracy", "regression, same epochs", "beats it?"]
         parts += ["## Networks and the logistic regression", _pipe(names, rows)]
-        parts += ["Left out are epochs that a network predicted outside the standard window."]
+        parts += ["Left out are epochs that a network predicted, but the standard trimming removes."]
     scores = [[name, _both(simulated.scores[name], real.scores[name], ".3f")] for name in SCORES]
     parts += [
         "Below, each cell is: simulated (real).",
@@ -156,7 +157,7 @@ def realism_markdown(realism: Realism, dataset: str) -> str:
         _pipe(["score", "value"], scores),
         "## Transition probabilities from one epoch (rows) to the next",
         _pipe(["from", *STAGES], _rows(STAGES, simulated.transitions, real.transitions, ".3f")),
-        "## Stage shares in the standard window, and in each tenth of the sleep period",
+        "## Stage shares after the standard trimming, and in each tenth of the sleep period",
         _pipe(
             ["part", *STAGES],
             [
@@ -348,7 +349,7 @@ def _draw_shares(axes: Axes, realism: Realism) -> None:
 
 
 def _draw_hypnogram(axes: Axes, night: Night) -> None:
-    """The standard window of one simulated night; nothing is drawn across epochs that it leaves out."""
+    """One simulated night as the standard trimming keeps it; nothing is drawn across epochs that it removes."""
     order = ("N3", "N2", "N1", "REM", "W")
     height = np.array([order.index(stage) for stage in STAGES])
     hours = (night.epoch - night.epoch[0]) * EPOCH_SECONDS / 3600
@@ -362,5 +363,5 @@ def _draw_hypnogram(axes: Axes, night: Night) -> None:
     axes.set_ylim(-0.4, len(STAGES) - 0.6)
     axes.set_xlim(0, hours[-1] + EPOCH_SECONDS / 3600)
     axes.set_ylabel("stage")
-    axes.set_xlabel("hours from the start of the standard window")
+    axes.set_xlabel("hours from the first epoch that the standard trimming keeps")
     axes.set_title(f"(e) Hypnogram of a simulated night, {night.recording}", loc="left")

@@ -1,0 +1,1 @@
+"""How near a simulated cohort is to the real recordings: measured, and as a page."""
