@@ -1,0 +1,1 @@
+"""From a dataset's signals to prepared epochs."""
