@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from sleepbench.config.recipe import recipe_from
-from sleepbench.config.strict import problems_in
+from sleepbench.core.strict import problems_in
 
 ULW = {
     "optimizer": "adam",
