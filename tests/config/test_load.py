@@ -40,7 +40,11 @@ def test_own_configuration_is_valid_and_unchanged_by_validation():
 def test_configuration_is_short_and_explains_every_key():
     lines = (ROOT / "config.yaml").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 90
-    first = lines[lines.index("experiments: # every combination of an entry's lists is trained once; entries of one name belong together") :]
+    first = lines[
+        lines.index(
+            "experiments: # every combination of an entry's lists is trained once; entries of one name belong together"
+        ) :
+    ]
     for key in Experiment.model_fields:
         assert any(re.match(rf"\s+(- )?{key}: .+ # ", line) for line in first) or key in ("datasets",), key
 
@@ -67,7 +71,7 @@ def test_configuration_is_short_and_explains_every_key():
         ("inputs.four", ["eeg3"], r"inputs\.four\.0: found 'eeg3'; .* 'eeg"),
         ("protocols.clean.trimming", "standart", r"protocols\.clean\.trimming: unknown name 'standart'; .* 'standard'"),
         ("protocols.clean.from", "validation_held_ou", r"clean\.from: unknown name .* 'validation_held_out'"),
-        ("protocols.released.from", "clean", r"protocols\.\w+\.from: 'clean' is itself from"),
+        ("protocols.released.from", "clean", r"protocols\.\w+\.from: '\w+' is itself from"),
         ("protocols.clean.n_folds", 1, r"protocols\.clean\.n_folds: found 1, expected at least 2"),
         ("training.threads", "two", r"training\.threads \(line \d+\): found 'two', expected a whole number"),
         ("training.folds_per_job", 1.0, r"training\.folds_per_job .*found 1\.0, expected auto or a whole number"),

@@ -85,7 +85,10 @@ def test_inputs_that_a_model_is_not_defined_for_are_skipped_and_told_once_for_ea
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        ({"models": ["chambon2018"], "recipes": ["own"]}, "nothing is trained on simulated: chambon2018, recipe own: no"),
+        (
+            {"models": ["chambon2018"], "recipes": ["own"]},
+            "nothing is trained on simulated: chambon2018, recipe own: no",
+        ),
         ({"models": ["micro_sleepnet"]}, "nothing is trained on simulated: micro_sleepnet, input four: the archit"),
         ({"recipes": ["deep_sleepnet"], "models": ["ulw_sleepnet"]}, "deep_sleepnet_cnn and ulw_sleepnet, .*different"),
     ],
@@ -95,12 +98,12 @@ def test_a_run_that_trains_nothing_or_the_wrong_model_is_said(lists, message):
         plan(running(**lists))
 
 
-def test_every_own_recipe_is_defined_and_every_model_is_run_on_its_published_channels_by_rivals():
+def test_every_own_recipe_is_defined_and_every_model_is_run_on_its_published_roles_by_rivals():
     config = running("rivals")
     contenders = plan(config).contenders
     for name in model_names():
         mine = [contender for contender in contenders if contender.model == name]
-        assert list(describe(name).published_channels) in [config.inputs[contender.input] for contender in mine]
+        assert list(describe(name).published_roles) in [config.inputs[contender.input] for contender in mine]
         own = describe(name).published_recipe
         assert own is None or own in {contender.recipe for contender in mine}
 

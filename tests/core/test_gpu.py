@@ -29,21 +29,17 @@ def machine(tmp_path, monkeypatch):
     return make
 
 
-def config(device="auto"):
-    return {"training": {"device": device}}
-
-
 @pytest.mark.parametrize("device", ["auto", "cuda"])
 def test_trainings_take_a_gpu_that_is_there(machine, device):
     machine(has_gpu=True)
-    assert gpu.takes_gpu(config(device)) and not gpu.is_gpu_idle(config(device))
+    assert gpu.takes_gpu(device) and not gpu.is_gpu_idle(device)
     machine(has_gpu=True, visible="0")
-    assert gpu.takes_gpu(config(device))
+    assert gpu.takes_gpu(device)
 
 
 def test_without_pytorch_nothing_is_known_of_a_gpu(machine):
     machine(has_gpu=True, has_torch=False)
-    assert not gpu.takes_gpu(config())
+    assert not gpu.takes_gpu("auto")
 
 
 def test_tools_of_a_driver_are_no_gpu_but_in_windows_linux(machine, tmp_path):
@@ -51,29 +47,29 @@ def test_tools_of_a_driver_are_no_gpu_but_in_windows_linux(machine, tmp_path):
     (tmp_path / "nvidia-smi").touch()
     (tmp_path / "nvidia-smi").chmod(stat.S_IRWXU)
     (tmp_path / "nvidiactl").touch()
-    assert not gpu.takes_gpu(config())
+    assert not gpu.takes_gpu("auto")
     (tmp_path / "dxg").touch()
-    assert gpu.takes_gpu(config())
+    assert gpu.takes_gpu("auto")
 
 
 def test_pytorch_for_the_cpu_leaves_a_gpu_idle_and_jobs_side_by_side(machine):
     machine(has_gpu=True, cuda=None)
-    assert not gpu.takes_gpu(config())
-    assert gpu.is_gpu_idle(config())
-    assert not gpu.is_gpu_idle(config("cpu"))
+    assert not gpu.takes_gpu("auto")
+    assert gpu.is_gpu_idle("auto")
+    assert not gpu.is_gpu_idle("cpu")
 
 
 @pytest.mark.parametrize("visible", ["", "-1"])
 def test_a_hidden_gpu_is_none(machine, visible):
     machine(has_gpu=True, visible=visible)
-    assert not gpu.takes_gpu(config()) and not gpu.is_gpu_idle(config())
+    assert not gpu.takes_gpu("auto") and not gpu.is_gpu_idle("auto")
 
 
 def test_without_gpu_or_told_so_trainings_stay_on_the_cpu(machine):
     machine(has_gpu=False)
-    assert not gpu.takes_gpu(config())
+    assert not gpu.takes_gpu("auto")
     machine(has_gpu=True)
-    assert not gpu.takes_gpu(config("cpu"))
+    assert not gpu.takes_gpu("cpu")
 
 
 def test_the_installed_build_is_recognised():

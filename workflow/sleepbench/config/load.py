@@ -14,8 +14,8 @@ import yaml
 from pydantic import ValidationError
 
 from sleepbench.config.models import ALL, LADDER, OWN, Config
-from sleepbench.core.strict import problems_in
 from sleepbench.core.errors import BenchmarkError, nearest
+from sleepbench.core.strict import problems_in
 from sleepbench.models import describe, model_names, model_source
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.signals.trimming import TRIMMINGS
@@ -90,16 +90,19 @@ def _with_definitions(content: Any) -> Any:
         added = content.get(section, {})
         if not isinstance(added, Mapping):
             raise _WrongDefinitionError([((section,), f"found {added!r}, expected a mapping")])
-        # Of what is defined already, single keys are replaced.
-        known = _definitions()[section]
-        both = {n: v for n, v in added.items() if isinstance(v, Mapping) and isinstance(known.get(n), Mapping)}
-        whole[section] = known | added | {name: known[name] | value for name, value in both.items()}
+        whole[section] = _updated(_definitions()[section], added)
     whole["protocols"] = _in_full(whole["protocols"])
     whole["recipes"] = {
         name: {**recipe, "name": name} if isinstance(recipe, Mapping) else recipe
         for name, recipe in whole["recipes"].items()
     }
     return whole
+
+
+def _updated(known: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping with single keys replaced, within mappings below it as well."""
+    both = {n: v for n, v in added.items() if isinstance(v, Mapping) and isinstance(known.get(n), Mapping)}
+    return {**known, **added, **{name: _updated(known[name], value) for name, value in both.items()}}
 
 
 def _in_full(protocols: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +133,7 @@ def _in_full(protocols: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _said(place: Place, text: str, content: Any, path: Path) -> str:
-    line = _line(place, path)
+    line = None if text.startswith("the key") else _line(place, path)
     where = ".".join(map(str, place[:-1] if text.startswith(("unknown key", "the key")) else place)) or "top level"
     return f"{where}{f' (line {line})' if line else ''}: {text}"
 

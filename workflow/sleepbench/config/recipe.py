@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from sleepbench.core.strict import Strict
 from sleepbench.core.stages import STAGES
+from sleepbench.core.strict import Strict
 
 SCHEDULES_WITH_KEYS = {"cosine_restarts": ("first_cycle_steps", "cycle_multiplier"), "steps": ("steps",)}
 """Keys that one schedule needs and the others do not have."""

@@ -13,14 +13,14 @@ CPU_BUILD = (
 )
 
 
-def takes_gpu(config: dict) -> bool:
+def takes_gpu(device: str) -> bool:
     """Whether trainings go to a GPU, one job at a time: there is one, and PyTorch is built for it."""
-    return config["training"]["device"] != "cpu" and has_gpu() and is_built_for_cuda()
+    return device != "cpu" and has_gpu() and is_built_for_cuda()
 
 
-def is_gpu_idle(config: dict) -> bool:
+def is_gpu_idle(device: str) -> bool:
     """Whether there is a GPU that trainings would take if PyTorch were built for it; `CPU_BUILD` says so."""
-    return config["training"]["device"] == "auto" and has_gpu() and not is_built_for_cuda()
+    return device == "auto" and has_gpu() and not is_built_for_cuda()
 
 
 def has_gpu() -> bool:
