@@ -22,9 +22,7 @@ def workflow(**sections: object) -> Workflow:
 
 
 def wildcards(**values: str) -> SimpleNamespace:
-    named = SimpleNamespace(**values)
-    named.items = lambda: values.items()
-    return named
+    return SimpleNamespace(**values)
 
 
 KEY = {
@@ -46,20 +44,20 @@ def test_products_are_every_table_and_figure_in_every_form_and_all_trainings():
 def test_on_a_cpu_a_job_trains_one_fold_and_owns_its_directory():
     w = workflow(run={"experiment": "paper", "datasets": ["sleep-edf-20"]})
     assert w.stacks("sleep-edf-20", 20) == [(fold,) for fold in range(20)]
-    key = w.key(wildcards(**KEY, fold="3"))
+    key = TrainingKey.named(wildcards(**KEY, fold="3"))
     assert w.made_by(key) == paths.training(key)
-    assert w.folds_of_stack(wildcards(**KEY, fold="3")) == [3]
+    assert w.keys(wildcards(**KEY, fold="3")) == [key]
 
 
 def test_several_folds_a_job_make_a_receipt_and_stand_for_each_of_their_folds():
     training = CONFIG["training"] | {"folds_per_job": 8}
     w = workflow(run={"experiment": "paper", "datasets": ["sleep-edf-20"]}, training=training)
     assert w.stacks("sleep-edf-20", 20) == [tuple(range(8)), tuple(range(8, 16)), tuple(range(16, 20))]
-    key = w.key(wildcards(**KEY, fold="17"))
+    key = TrainingKey.named(wildcards(**KEY, fold="17"))
     assert w.made_by(key) == paths.stack(key, 16, 19)
-    assert w.folds_of_stack(wildcards(**KEY, stack="16-19")) == [16, 17, 18, 19]
+    assert [one.fold for one in w.keys(wildcards(**KEY, stack="16-19"))] == [16, 17, 18, 19]
     with pytest.raises(BenchmarkError, match="no job trains the folds 16 to 18"):
-        w.folds_of_stack(wildcards(**KEY, stack="16-18"))
+        w.keys(wildcards(**KEY, stack="16-18"))
 
 
 def test_folds_and_recordings_that_are_not_there_are_named():
@@ -72,7 +70,9 @@ def test_folds_and_recordings_that_are_not_there_are_named():
         w.dataset_reading("sleep-edf", "SC4991")
     only = workflow(run={"experiment": "try-real"})
     key = TrainingKey("try-real", "subject-2-kept-no_validation", "standard", "ulw_sleepnet", "four", "ulw", 32, 1)
-    with pytest.raises(BenchmarkError, match=r"no fold 1 among those that are trained \(datasets\.try-real\.only_folds"):
+    with pytest.raises(
+        BenchmarkError, match=r"no fold 1 among those that are trained \(datasets\.try-real\.only_folds"
+    ):
         only.stack_of(key)
 
 

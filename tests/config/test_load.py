@@ -2,6 +2,7 @@
 
 import copy
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -168,7 +169,7 @@ def test_home_is_a_directory_of_its_own_for_each_source():
 def test_each_rung_of_the_ladder_changes_one_key():
     protocols = DEFINED["protocols"]
     ladder = protocols["ladder"]
-    for below, above in zip(ladder, ladder[1:], strict=False):
+    for below, above in pairwise(ladder):
         assert protocols[above]["from"] == below and len(protocols[above]) == 2
     assert ladder[0] == "released" and ladder[-1] == "clean" and len(ladder) == 7
 

@@ -42,7 +42,7 @@ rule train:
         mem_mb=4 * MEMORY_MB,
         runtime=48 * MINUTES,
     params:
-        folds=W.folds_of_stack,
+        keys=W.keys,
         training=W.training_parameters,
         code=lambda w: code_sha256(CODE["train"], w.model),
     message:
@@ -67,7 +67,7 @@ use rule train as train_stack with:
 
 rule smooth:
     input:
-        training=lambda w: W.made_by(W.key(w)),
+        training=lambda w: W.made_by(TrainingKey.named(w)),
         folds=paths.folds("{dataset}", "{folds}"),
         recordings=paths.recordings("{dataset}"),
     output:

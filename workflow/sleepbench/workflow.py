@@ -6,7 +6,6 @@ Nothing here writes, and nothing imports PyTorch, SciPy or pandas: it is run whe
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from sleepbench.config import paths
@@ -106,8 +105,8 @@ class Workflow:
 
     def directory(self, source: str) -> str:
         """Where the files of a source are, or are put."""
-        configured = self.config.data.get(source)
-        return str(Path(configured.directory).expanduser()) if configured else paths.raw(source)
+        one = next(one for one in self.datasets.values() if one.source == source)
+        return str(one.directory(paths.raw(source)))
 
     def reader_files(self, source: str) -> list[str]:
         """The file of the package that reads a source."""
@@ -160,21 +159,17 @@ class Workflow:
         only = f" that are trained (datasets.{key.dataset}.only_folds)" if key.fold < n_folds else ""
         raise BenchmarkError(f"{key.folds} has no fold {key.fold} among those{only or f', 0 to {n_folds - 1}'}")
 
-    def folds_of_stack(self, wildcards: Any) -> list[int]:
-        """Numbers of the folds that a job's path names: `fold`, or `stack`."""
+    def keys(self, wildcards: Any) -> list[TrainingKey]:
+        """The trainings that a job's path names: of one `fold`, or of a `stack` of folds."""
         if hasattr(wildcards, "fold"):
-            return [int(wildcards.fold)]
+            return [TrainingKey.named(wildcards)]
         first, last = map(int, wildcards.stack.split("-"))
-        key = self.key(SimpleNamespace(**dict(wildcards.items()), fold=first))
-        stack = self.stack_of(key)
+        stack = self.stack_of(TrainingKey.named(wildcards, first))
         if (stack[0], stack[-1]) != (first, last):
-            raise BenchmarkError(f"{key.folds}: no job trains the folds {first} to {last}, one trains {stack}")
-        return list(stack)
-
-    def key(self, wildcards: Any) -> TrainingKey:
-        """The training that wildcards name."""
-        names = ("dataset", "folds", "trimming", "model", "input", "recipe")
-        return TrainingKey(*(getattr(wildcards, n) for n in names), int(wildcards.seed), int(wildcards.fold))
+            raise BenchmarkError(
+                f"{wildcards.folds}: no job trains the folds {first} to {last}, one trains {stack[0]} to {stack[-1]}"
+            )
+        return [TrainingKey.named(wildcards, fold) for fold in stack]
 
     def made_by(self, key: TrainingKey) -> str:
         """What a rule asks for to have a training: its directory, or the receipt of the stack that it is part of."""

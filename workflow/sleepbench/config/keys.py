@@ -1,7 +1,7 @@
 """The nouns: a training, a run of a protocol, and what is compared."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 
 class Contender(NamedTuple):
@@ -24,6 +24,13 @@ class TrainingKey:
     recipe: str
     seed: int
     fold: int
+
+    @classmethod
+    def named(cls, wildcards: Any, fold: int | None = None) -> Self:
+        """The training that a path names, by the parts of the path; `fold` where the path names several."""
+        names = ("dataset", "folds", "trimming", "model", "input", "recipe")
+        of_fold = int(wildcards.fold) if fold is None else fold
+        return cls(*(getattr(wildcards, name) for name in names), int(wildcards.seed), of_fold)
 
     @property
     def contender(self) -> Contender:

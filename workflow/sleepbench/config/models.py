@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from sleepbench.config.recipe import Count, Recipe
 from sleepbench.core.strict import Strict
-from sleepbench.datasets.base import ROLES
+from sleepbench.datasets.base import ROLES, SourceSettings
 from sleepbench.protocols.folds import FoldSettings
 
 ALL, LADDER, OWN = "all", "ladder", "own"
@@ -57,19 +57,6 @@ class RunSettings(Strict):
     inputs: Names | None = None
     recipes: Names | None = None
     seeds: Seeds | None = None
-
-
-def _address(value: str | None) -> str | None:
-    if value is not None and not value.startswith(("http://", "https://")):
-        raise ValueError(f"found {value!r}, expected an address that starts with http:// or https://, or null")
-    return value
-
-
-class Source(Strict):
-    """Where the files of a database are, or are downloaded to, and from where; no address: nothing is downloaded."""
-
-    directory: Annotated[str, Field(min_length=1)]
-    base_url: Annotated[str | None, AfterValidator(_address)] = None
 
 
 class DatasetDefinition(Strict):
@@ -160,7 +147,7 @@ class Config(Strict):
 
     run: RunSettings
     experiments: list[Experiment]
-    data: dict[str, Source]
+    data: dict[str, SourceSettings]
     training: TrainingSettings
     postprocessing: Postprocessing
     tracking: Tracking

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import AfterValidator, Field
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.strict import Strict
@@ -98,11 +99,17 @@ class DataLabel:
         return f"{text} ({self.warning})" if self.warning else f"{text}, {self.name}"
 
 
+def _address(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise ValueError(f"found {value!r}, expected an address that starts with http:// or https://, or null")
+    return value
+
+
 class SourceSettings(Strict):
     """Where files are, or are downloaded to, and from where; None: in the results, and nothing is downloaded."""
 
-    directory: str | None = None
-    base_url: str | None = None
+    directory: Annotated[str, Field(min_length=1)] | None = None
+    base_url: Annotated[str | None, AfterValidator(_address)] = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,125 @@
+"""What each job of the workflow does: one function a rule, called by the script of its name.
+
+A job is given the configuration as Snakemake read it, what its path names, and the files that its rule declares.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sleepbench.config import paths
+from sleepbench.config.keys import TrainingKey
+from sleepbench.config.load import validate
+from sleepbench.config.models import Config
+from sleepbench.config.plan import dataset, recipe_on
+from sleepbench.core.files import read_json, sha256_of_json, write_json
+from sleepbench.core.provenance import git_commit
+from sleepbench.models import describe
+from sleepbench.preparation.index import read_index
+
+
+def fetch(content: Mapping[str, Any], name: str, recording: str, receipt: Path) -> None:
+    """Make a recording's files present and right, and keep what was found."""
+    of = dataset(validate(content), name)
+    write_json(receipt, of.fetch(of.recording(recording), of.directory(paths.raw(of.source))))
+
+
+def prepare(content: Mapping[str, Any], name: str, receipt: Path, signals: Path) -> None:
+    """Cut a night into epochs."""
+    from sleepbench.preparation.prepare import prepare_recording
+
+    prepare_recording(dataset(validate(content), name), read_json(receipt), signals)
+
+
+def index(
+    content: Mapping[str, Any], name: str, prepared: Sequence[str], receipts: Sequence[str], output: Path
+) -> None:
+    """List what is prepared of a dataset."""
+    from sleepbench.preparation.index import write_index
+
+    write_index(dataset(validate(content), name), prepared, receipts, output)
+
+
+def totals(content: Mapping[str, Any], name: str, trimming: str, folds: Path, recordings: Path, output: Path) -> None:
+    """Check the epochs of a dataset against what is known of them."""
+    from sleepbench.preparation.totals import check_totals
+
+    check_totals(dataset(validate(content), name), trimming, folds, recordings, output)
+
+
+def folds(name: str, recordings: Path, settings: Mapping[str, Any], committed: Path, output: Path) -> None:
+    """Make and audit the folds of a dataset."""
+    from sleepbench.protocols.audit import write_fold_file
+    from sleepbench.protocols.folds import FoldSettings
+
+    write_fold_file(name, read_index(recordings).recordings, FoldSettings(**settings), output, committed)
+
+
+def train(
+    content: Mapping[str, Any],
+    keys: Sequence[TrainingKey],
+    folds: Path,
+    recordings: Path,
+    threads: int,
+    code_sha256: str,
+    receipt: Path | None = None,
+) -> None:
+    """Train some folds of one training, each into its directory."""
+    from sleepbench.training.job import TrainingJob
+    from sleepbench.training.job import train as train_folds
+
+    config, key = validate(content), keys[0]
+    train_folds(
+        TrainingJob(
+            directories={key: Path(paths.training(key)) for key in keys},
+            folds=folds,
+            prepared=read_index(recordings).signals,
+            recipe=recipe_on(config, key.recipe, key.dataset),
+            roles=tuple(config.inputs[key.input]),
+            engine=config.training.engine,
+            device=config.training.device,
+            threads=threads,
+            code_sha256=code_sha256,
+            provenance={
+                "title": describe(key.model).title,
+                "n_folds": len(read_json(folds)["folds"]),
+                **_provenance(config, key.dataset),
+                "config_sha256": sha256_of_json(content),
+            },
+            receipt=receipt,
+        )
+    )
+
+
+def smooth(
+    content: Mapping[str, Any],
+    key: TrainingKey,
+    selection: str,
+    folds: Path,
+    recordings: Path,
+    output: Path,
+    threads: int,
+    code_sha256: str,
+) -> None:
+    """Smooth the predictions of one run."""
+    from sleepbench.postprocessing.job import SmoothingJob
+    from sleepbench.postprocessing.job import smooth as smooth_run
+
+    config = validate(content)
+    smooth_run(
+        SmoothingJob(
+            training=Path(paths.training(key)),
+            selection=selection,
+            folds=folds,
+            prepared=read_index(recordings).signals,
+            output=output,
+            device=config.training.device,
+            threads=threads,
+            code_sha256=code_sha256,
+            provenance=_provenance(config, key.dataset),
+        )
+    )
+
+
+def _provenance(config: Config, name: str) -> dict[str, Any]:
+    return {"simulated": dataset(config, name).label.simulated, "git_commit": git_commit(Path(__file__).parent)}
