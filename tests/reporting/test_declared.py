@@ -27,35 +27,6 @@ def test_every_input_is_made_by_a_rule_or_committed():
             assert set(artefact.inputs) <= known | statistics | set(RESOURCE_FILES), artefact.name
 
 
-def test_a_caption_of_a_table_is_no_code_of_the_statistics(tmp_path, monkeypatch):
-    package = tmp_path / "sleepbench"
-    for name, text in {
-        "reporting/tables/one.py": "from sleepbench.reporting.cells import text\nCAPTION = 'a'\n",
-        "reporting/statistics/two.py": "from sleepbench.reporting import (\n    cells,\n)\n",
-        "reporting/cells.py": "import sleepbench.numbers\n",
-        "numbers.py": "",
-    }.items():
-        (package / name).parent.mkdir(parents=True, exist_ok=True)
-        (package / name).write_text(text)
-    monkeypatch.setattr(declared, "PACKAGE", package)
-
-    def hashes() -> tuple[str, str]:
-        for cached in (declared.code_sha256, declared._imported, declared._text):
-            cached.cache_clear()
-        return tuple(declared.code_sha256(f"sleepbench.reporting.{n}") for n in ("tables.one", "statistics.two"))
-
-    table, statistics = hashes()
-    (package / "reporting/tables/one.py").write_text(
-        "from sleepbench.reporting.cells import text\nCAPTION = 'b'\n"
-    )
-    assert hashes()[0] != table and hashes()[1] == statistics
-    (package / "numbers.py").write_text("ONE = 1\n")
-    assert hashes()[1] != statistics
-    monkeypatch.undo()
-    for cached in (declared.code_sha256, declared._imported, declared._text):
-        cached.cache_clear()
-
-
 def test_a_declaration_that_cannot_be_read_is_said(tmp_path, monkeypatch):
     room = tmp_path / "reporting" / "tables"
     room.mkdir(parents=True)

@@ -10,11 +10,10 @@ sys.path.insert(0, PACKAGE)
 os.environ["PYTHONPATH"] = os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from sleepbench.config import paths
+from sleepbench.config.code import code_sha256, module_sha256
 from sleepbench.config.keys import TrainingKey
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.provenance import CODE, code_sha256
 from sleepbench.reporting.declared import declared
-from sleepbench.reporting.declared import code_sha256 as artefact_sha256
 from sleepbench.workflow import Workflow
 
 ENVIRONMENT = "../../envs/environment.yaml"

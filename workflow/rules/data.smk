@@ -14,7 +14,7 @@ rule fetch:
     params:
         dataset=lambda w: W.dataset_reading(w.source, w.recording),
         directory=lambda w: W.directory(w.source),
-        code=lambda w: code_sha256([*CODE["fetch"], *W.reader_files(w.source)]),
+        code=lambda w: W.code_reading("fetch", w.source),
     message:
         "Fetching and verifying {wildcards.recording} of {wildcards.source}, progress in {log}"
     script:
@@ -41,7 +41,7 @@ rule prepare:
     params:
         dataset=lambda w: W.dataset_reading(w.source, w.recording),
         definition=lambda w: W.definition(W.dataset_reading(w.source, w.recording)),
-        code=lambda w: code_sha256([*CODE["prepare"], *W.reader_files(w.source)]),
+        code=lambda w: W.code_reading("prepare", w.source),
     message:
         "Preparing {wildcards.recording} of {wildcards.source}"
     script:
@@ -67,7 +67,7 @@ rule index:
         mem_mb=MEMORY_MB,
         runtime=MINUTES,
     params:
-        code=code_sha256(CODE["index"]),
+        code=code_sha256("index"),
     message:
         "Listing the prepared recordings of {wildcards.dataset}"
     script:
@@ -89,7 +89,7 @@ rule totals:
         runtime=MINUTES,
     params:
         known=lambda w: W.resources_sha256(W.known_files(w.dataset)),
-        code=code_sha256(CODE["totals"]),
+        code=code_sha256("totals"),
     message:
         "Comparing the epochs of {wildcards.dataset}, {wildcards.folds}, {wildcards.trimming}, with the known totals"
     script:

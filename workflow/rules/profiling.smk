@@ -12,7 +12,7 @@ rule profile:
         mem_mb=MEMORY_MB,
         runtime=MINUTES,
     params:
-        code=lambda w: code_sha256(CODE["profile"], w.model),
+        code=lambda w: code_sha256("profile", model=w.model),
     message:
         "Profiling {wildcards.model} with {wildcards.n_channels} channel(s), alone on the machine"
     script:

@@ -18,7 +18,7 @@ rule log_runs:
         runs=lambda w: W.runs_sha256(w.dataset),
         uri=W.config.tracking.uri,
         store=W.store_state(),  # a store that was lost is filled again
-        code=code_sha256(CODE["log"]),
+        code=module_sha256("sleepbench.runs.mlflow"),
     message:
         "Logging the finished runs on {wildcards.dataset} to MLflow"
     script:
@@ -45,7 +45,7 @@ rule collect_runs:
         mem_mb=MEMORY_MB,
         runtime=MINUTES,
     params:
-        code=code_sha256(CODE["collect"]),
+        code=module_sha256("sleepbench.runs.verify"),
         uri=W.config.tracking.uri,
     message:
         "Verifying the runs on {wildcards.dataset} and collecting their metrics from MLflow"
@@ -68,7 +68,7 @@ rule audit:
         runtime=MINUTES,
     params:
         protocols=lambda w: W.protocols(w.dataset),
-        code=code_sha256(CODE["folds"]),
+        code=code_sha256("folds"),
     message:
         "Auditing the protocols on {wildcards.dataset}"
     script:
@@ -167,7 +167,7 @@ rule report:
         mem_mb=MEMORY_MB,
         runtime=MINUTES,
     params:
-        code=artefact_sha256("sleepbench.reporting.page.report"),
+        code=module_sha256("sleepbench.reporting.page.report"),
         template=W.resources_sha256(["workflow/sleepbench/reporting/page/report.html.jinja"]),
         not_trained=W.plan.not_trained(),
         label=lambda w: W.label(w.dataset),
@@ -194,7 +194,7 @@ rule summary:
         mem_mb=MEMORY_MB,
         runtime=MINUTES,
     params:
-        code=artefact_sha256("sleepbench.reporting.page.summary"),
+        code=module_sha256("sleepbench.reporting.page.summary"),
         not_trained=W.plan.not_trained(),
         label=lambda w: W.label(w.dataset),
     message:
@@ -219,7 +219,7 @@ rule realism:
         mem_mb=2 * MEMORY_MB,
         runtime=4 * MINUTES,
     params:
-        code=artefact_sha256("sleepbench.reporting.realism.page"),
+        code=module_sha256("sleepbench.reporting.realism.page"),
     message:
         "Comparing the simulated cohort {wildcards.dataset} with the statistics of the real recordings"
     script:

@@ -13,7 +13,7 @@ rule folds:
     params:
         settings=lambda w: vars(W.fold_settings(w.dataset, w.folds)),
         committed=f"workflow/resources/folds/{{dataset}}/{{folds}}.json",
-        code=code_sha256(CODE["folds"]),
+        code=code_sha256("folds"),
     message:
         "Making and auditing the folds {wildcards.folds} of {wildcards.dataset}"
     script:
@@ -44,7 +44,7 @@ rule train:
     params:
         keys=W.keys,
         training=W.training_parameters,
-        code=lambda w: code_sha256(CODE["train"], w.model),
+        code=lambda w: W.code_training("train", w),
     message:
         "Training {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.fold}, seed {wildcards.seed}; progress in {log}"
     script:
@@ -85,7 +85,7 @@ rule smooth:
         mem_mb=4 * MEMORY_MB,
         runtime=MINUTES,
     params:
-        code=lambda w: code_sha256([*CODE["train"], *CODE["smooth"]], w.model),
+        code=lambda w: [W.code_training(kind, w) for kind in ("train", "smooth")],
     message:
         "Smoothing the predictions of {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.fold}, seed {wildcards.seed}, {wildcards.selection}"
     script:

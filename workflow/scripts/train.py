@@ -11,5 +11,5 @@ with logged(snakemake.log[0]):
         Path(snakemake.input.recordings),
         snakemake.threads,
         snakemake.params.code,
-        Path(snakemake.output.receipt) if "receipt" in snakemake.output.keys() else None,
+        Path(snakemake.output.receipt) if hasattr(snakemake.output, "receipt") else None,
     )

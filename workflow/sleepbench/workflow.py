@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sleepbench.config import paths
+from sleepbench.config.code import code_sha256, module_sha256
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.load import validate
 from sleepbench.config.models import Config
@@ -27,7 +28,6 @@ from sleepbench.models import describe, model_names
 from sleepbench.protocols.folds import FoldSettings
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.reporting.declared import STATISTICS, Declared, declared
-from sleepbench.reporting.declared import code_sha256 as artefact_sha256
 from sleepbench.runs.store import store_state
 from sleepbench.signals.trimming import TRIMMINGS
 
@@ -108,10 +108,14 @@ class Workflow:
         one = next(one for one in self.datasets.values() if one.source == source)
         return str(one.directory(paths.raw(source)))
 
-    def reader_files(self, source: str) -> list[str]:
-        """The file of the package that reads a source."""
-        readers = {self.config.datasets[name].reader for name, one in self.datasets.items() if one.source == source}
-        return [f"datasets/{reader}.py" for reader in sorted(readers)]
+    def code_reading(self, kind: str, source: str) -> str:
+        """The hash of the code of a kind, with what reads a source."""
+        readers = (self.config.datasets[name].reader for name, one in self.datasets.items() if one.source == source)
+        return code_sha256(kind, next(readers))
+
+    def code_training(self, kind: str, wildcards: Any) -> str:
+        """The hash of the code that decides a training, or what is made of one."""
+        return code_sha256(kind, self.config.datasets[wildcards.dataset].reader, wildcards.model)
 
     def known_files(self, dataset: str) -> list[str]:
         """The committed files that say what is known of a dataset's epochs."""
@@ -269,7 +273,7 @@ class Workflow:
             "resources_sha256": lambda w: self.resources_sha256([*self.artefact_resources(of(w)).values()]),
             "settings": lambda wildcards: self.artefact_settings(of(wildcards), wildcards.dataset),
             "label": lambda wildcards: self.label(wildcards.dataset),
-            "code": lambda wildcards: artefact_sha256(of(wildcards).module),
+            "code": lambda wildcards: module_sha256(of(wildcards).module),
         }
 
     def protocols(self, dataset: str) -> dict[str, dict[str, Any]]:

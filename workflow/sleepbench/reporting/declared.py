@@ -2,12 +2,10 @@
 
 import ast
 import functools
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import sha256_of_json
 
 STATISTICS = "statistics/"
 """What the names of inputs begin with that are files of statistics."""
@@ -60,36 +58,3 @@ def _declaration(file: Path, room: str) -> Declared | None:
                 raise BenchmarkError(f"{file}: its ARTEFACT is called '{said['name']}', expected '{file.stem}'")
             return Declared(room=room, **said)
     return None
-
-
-@functools.cache
-def code_sha256(module: str) -> str:
-    """SHA-256 of a module and of all that it imports inside the package.
-
-    It is what makes an artefact stale, so that a corrected caption of one computes no statistics again.
-    """
-    found, waiting = set(), [_file(module)]
-    while waiting:
-        file = waiting.pop()
-        if file and file not in found:
-            found.add(file)
-            waiting += _imported(file)
-    return sha256_of_json([[str(file.relative_to(PACKAGE)), _text(file)] for file in sorted(found)])
-
-
-@functools.cache
-def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8")
-
-
-def _file(module: str) -> Path | None:
-    file = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
-    return file if file.is_file() else None
-
-
-@functools.cache
-def _imported(file: Path) -> list[Path]:
-    modules = []
-    for package, names, module in IMPORTS.findall(_text(file)):
-        modules += [module] if module else [package, *(f"{package}.{n}" for n in re.findall(r"\w+", names))]
-    return [file for name in dict.fromkeys(modules) if (file := _file(name))]
