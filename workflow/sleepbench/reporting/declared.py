@@ -11,9 +11,6 @@ STATISTICS = "statistics/"
 """What the names of inputs begin with that are files of statistics."""
 
 PACKAGE = Path(__file__).parents[1]
-IMPORTS = re.compile(
-    r"^\s*(?:from (sleepbench[\w.]*) import (\([^)]*\)|[^\n]*)|import (sleepbench[\w.]*))", re.MULTILINE
-)
 
 
 @dataclass(frozen=True)
