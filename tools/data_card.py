@@ -10,10 +10,12 @@ from statistics import mean, median
 
 from sleepbench.core.files import write_text
 from sleepbench.core.stages import STAGES
-from sleepbench.datasets.recordings import Recording, first_subjects, read_recordings
-from sleepbench.signals.hypnogram import WINDOWS
-from sleepbench.signals.totals import RECORDINGS, KnownTotal, read_known_epochs, read_known_totals
-from sleepbench.simulation.cohort import CHANNELS
+from sleepbench.datasets.base import KnownTotal, Recording
+from sleepbench.datasets.known_epochs import read_known_epochs, read_known_totals
+from sleepbench.datasets.recordings_table import first_subjects, read_recordings
+from sleepbench.datasets.sleep_edf_cassette import KNOWN_EPOCHS, KNOWN_TOTALS, OFFICIAL_TABLE
+from sleepbench.signals.trimming import TRIMMINGS
+from sleepbench.simulation.recorder import CHANNELS
 
 CARD = Path(__file__).parents[1] / "docs" / "data-card.md"
 WIDTH = 118
@@ -127,8 +129,8 @@ def totals(known: list[KnownTotal]) -> str:
         epochs = sum(total.counts)
         shares = [f"{count:,} ({100 * count / epochs:.1f} %)" for count in total.counts]
         name = f"{total.dataset}, {total.number}"
-        rows.append((name, total.window, f"{epochs:,} [{number}]", *shares))
-    body = table(("dataset, recordings", "window", "epochs", *STAGES), rows, left=2)
+        rows.append((name, total.trimming, f"{epochs:,} [{number}]", *shares))
+    body = table(("dataset, recordings", "trimming", "epochs", *STAGES), rows, left=2)
     notes = [
         f"{number}. {total.first} to {total.last}. Source: {total.source}. Verified: {total.verified}."
         for number, total in enumerate(known, start=1)
@@ -139,30 +141,27 @@ def totals(known: list[KnownTotal]) -> str:
 
 def counted_here() -> str:
     """What the table of known epochs adds up to."""
-    known = read_known_epochs()
-    nights = {
-        rule: [sum(counts) for (_, window), counts in known.items() if window == rule]
-        for rule in ("standard", "released")
-    }
+    known = read_known_epochs(KNOWN_EPOCHS)
+    nights = {name: [sum(counts) for (_, trimming), counts in known.items() if trimming == name] for name in TRIMMINGS}
     return paragraph(
         f"By recording, `workflow/resources/known_epochs.csv` has what was counted here on real hypnograms: "
-        f"{len(nights['standard'])} recordings in the standard window (from {min(nights['standard']):,} to "
+        f"{len(nights['standard'])} recordings after the standard trimming (from {min(nights['standard']):,} to "
         f"{max(nights['standard']):,} epochs a night, {sum(nights['standard']):,} in all) and the first "
-        f"{len(nights['released'])} of them in the released window ({min(nights['released']):,} to "
-        f"{max(nights['released']):,}, {sum(nights['released']):,} in all). Before anything is trained, prepared "
-        "recordings are held against all of these numbers, recording by recording where they are known; a difference "
-        "stops the run. Where nothing is known, the run's `totals` file says so."
+        f"{len(nights['authors'])} of them after the authors' ({min(nights['authors']):,} to "
+        f"{max(nights['authors']):,}, {sum(nights['authors']):,} in all). Before anything is trained, prepared "
+        "recordings are checked against all of these numbers, recording by recording where they are known; a "
+        "difference stops the run. Where nothing is known, the run's `totals` file says so."
     )
 
 
 def card() -> str:
     """The text of the data card."""
-    recordings = read_recordings(RECORDINGS)
+    recordings = read_recordings(OFFICIAL_TABLE)
     people = people_of(recordings)
     nights = {subject: [recording.id for recording in recordings if recording.subject == subject] for subject in people}
     single = ", ".join(f"{subject} ({ids[0]})" for subject, ids in sorted(nights.items()) if len(ids) == 1)
-    known = read_known_epochs()
-    outlasting = {rule: sum(known["SC4012", rule]) for rule in WINDOWS}
+    known = read_known_epochs(KNOWN_EPOCHS)
+    outlasting = {rule: sum(known["SC4012", rule]) for rule in TRIMMINGS}
     absent = ", ".join(f"{n:02d}" for n in range(int(max(people)) + 1) if f"{n:02d}" not in people)
     parts = [
         "# Data card: Sleep-EDF Expanded, sleep-cassette recordings",
@@ -222,15 +221,16 @@ def card() -> str:
                 "**Scoring and signal of different lengths**: a hypnogram that outlasts the signal is cut to it; a "
                 "signal that outlasts its hypnogram is unknown there. Seconds at the end that fill no epoch are left "
                 "out.",
-                "**Standard window** (DeepSleepNet and its successors): movement and unknown epochs are removed; then, "
-                "counted in what remains, the window runs from 60 epochs before the first epoch of sleep (N1, N2, N3, "
-                "REM) to 60 epochs after the last.",
-                "**Released window** (the released ULW-SleepNet program): the window runs from 60 epochs before the "
+                "**The standard trimming** (DeepSleepNet and its successors): movement and unknown epochs are removed; "
+                "then, counted in what remains, all is kept from 60 epochs before the first epoch of sleep (N1, N2, "
+                "N3, REM) to 60 epochs after the last.",
+                "**The authors' trimming** (the released ULW-SleepNet program): all is kept from 60 epochs before the "
                 "first to 60 epochs after the last epoch that is not W, where movement and unknown count as not W; "
                 "then movement and unknown are removed. Where the signal outlasts the scoring this keeps long "
                 "stretches of wake.",
-                "Both windows of a night are prepared; a protocol chooses. A night without sleep is refused.",
-                "**Channels** are kept in the order of `data.channels` in `config.yaml`, in microvolts, float32.",
+                "Epochs that either trimming keeps are prepared; a protocol chooses. A night without sleep is refused.",
+                "**Channels** are those of the montage (EEG Fpz-Cz, EEG Pz-Oz, EOG horizontal, EMG submental, as eeg1, "
+                "eeg2, eog and emg), in microvolts, float32.",
                 "**Rates**: 100-Hz channels are cut into epochs of 3000 samples. The 1-Hz EMG is resampled to 3000 "
                 "samples by Fourier's method, each epoch on its own, as the released program does.",
                 "**Nothing else**: no filter, no normalisation, no rejection of artefacts, no clipping. Flat and "
@@ -245,17 +245,18 @@ def card() -> str:
             ]
         ),
         "## Totals",
-        totals(read_known_totals()),
+        totals(read_known_totals(KNOWN_TOTALS)),
         counted_here(),
         "## Known peculiarities",
         points(
             [
                 "SC4362F0 has data records of 60 s, all others of 30 s.",
                 f"One night only: subjects {single}.",
-                "SC4012: the signal lasts the whole 24 h and outlasts its scoring. The released window therefore "
-                f"keeps {outlasting['released']:,} of its epochs, the standard one {outlasting['standard']:,}.",
-                "SC4092 and SC4121 have unscored epochs within the signal: the released window reaches to them.",
-                "SC4152, SC4172 and others: a nap in the afternoon or evening widens both windows to it.",
+                "SC4012: the signal lasts the whole 24 h and outlasts its scoring. The authors' trimming "
+                f"therefore keeps {outlasting['authors']:,} of its epochs, the standard one "
+                f"{outlasting['standard']:,}.",
+                "SC4092 and SC4121 have unscored epochs within the signal: the authors' trimming reaches to them.",
+                "SC4152, SC4172 and others: a nap in the afternoon or evening makes both trimmings keep it.",
                 "The stages are far from balanced: N1 is the rarest in Sleep-EDF-20, N3 in Sleep-EDF-78.",
             ]
         ),

@@ -355,7 +355,7 @@ def test_annotation_lists(tmp_path: Path) -> None:
 
 def test_annotations_of_every_real_hypnogram_equal_edfio(shared: Path) -> None:
     paths = sorted((shared / "sleep-edf" / "hypnograms").glob("*.edf"))
-    assert len(paths) == 66
+    assert len(paths) >= 66
     for path in paths:
         header = read_header(path)
         check_complete(path, header)
@@ -485,5 +485,5 @@ def test_file_of_annotations_has_no_channels(tmp_path: Path) -> None:
 
 
 def test_importing_does_not_import_mne() -> None:
-    modules = "sleepbench.signals.edf, sleepbench.signals.hypnogram, sleepbench.signals.prepare"
+    modules = "sleepbench.signals.edf, sleepbench.signals.scoring, sleepbench.preparation.prepare"
     subprocess.run([sys.executable, "-c", f"import sys, {modules}; assert 'mne' not in sys.modules"], check=True)

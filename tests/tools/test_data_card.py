@@ -4,8 +4,8 @@ import re
 
 from data_card import AGE_GROUPS, CARD, card
 
-from sleepbench.datasets.recordings import first_subjects, read_recordings
-from sleepbench.signals.totals import RECORDINGS
+from sleepbench.datasets.recordings_table import first_subjects, read_recordings
+from sleepbench.datasets.sleep_edf_cassette import OFFICIAL_TABLE
 
 
 def test_the_committed_card_is_up_to_date() -> None:
@@ -13,7 +13,7 @@ def test_the_committed_card_is_up_to_date() -> None:
 
 
 def test_what_the_card_says_of_people_is_so() -> None:
-    recordings = read_recordings(RECORDINGS)
+    recordings = read_recordings(OFFICIAL_TABLE)
     assert all(sum(low <= recording.age <= high for low, high in AGE_GROUPS) == 1 for recording in recordings)
     assert max(recording.age for recording in first_subjects(recordings, 20)) < 35  # "all young"
     of_subject = {(recording.subject, recording.age, recording.sex) for recording in recordings}

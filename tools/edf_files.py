@@ -1,14 +1,17 @@
-"""Small EDF files for tests."""
+"""Small EDF files of nights like Sleep-EDF's, and a dataset of them, for tests and tools."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import edfio
 import numpy as np
 
 from sleepbench.core.files import sha256_of_file
-from sleepbench.datasets.recordings import Recording
+from sleepbench.datasets.base import DataLabel, Recording, SourceFile
+from sleepbench.datasets.sleep_edf_cassette import CassetteFiles
+from sleepbench.preparation.prepare import prepare_recording
 
 CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental")
 RATES = (100, 100, 100, 1)
@@ -71,18 +74,48 @@ def write_annotations(
 
 
 def recording_of(psg: Path, hypnogram: Path) -> Recording:
-    """The row of the table of recordings that describes two files."""
-    return Recording(
-        id=psg.name[:6],
-        subject=psg.name[3:5],
-        night=int(psg.name[5]),
-        psg=psg.name,
-        psg_sha256=sha256_of_file(psg),
-        hypnogram=hypnogram.name,
-        hypnogram_sha256=sha256_of_file(hypnogram),
-        age=33,
-        sex="F",
-    )
+    """The recording that two files make up, named by the first six characters of the PSG."""
+    files = (SourceFile(role, path.name, sha256_of_file(path)) for role, path in (("psg", psg), ("scoring", hypnogram)))
+    return Recording(psg.name[:6], "00", 1, tuple(files), 33, "F")
+
+
+def receipt_of(folder: Path, recording: Recording) -> dict[str, Any]:
+    """What a dataset says when it has fetched a recording into a folder, whatever lies there."""
+    files = {
+        file.role: {"path": str(folder / file.name), "bytes": file.n_bytes, "sha256": file.sha256}
+        for file in recording.files
+    }
+    return {"recording": recording.id, **files}
+
+
+class Nights(CassetteFiles):
+    """A dataset of recordings whose files lie in a folder."""
+
+    printed = "Nights"
+
+    def __init__(
+        self, folder: Path, recordings: Sequence[Recording], simulated: bool = False, montage: Mapping | None = None
+    ):
+        super().__init__("nights", None)
+        self.folder, self.known, self.simulated = folder, sorted(recordings), simulated
+        if montage is not None:
+            self.montage = montage
+
+    @property
+    def label(self) -> DataLabel:
+        return DataLabel(self.name, self.printed, simulated=self.simulated)
+
+    def recordings(self) -> list[Recording]:
+        return self.known
+
+    def fetch(self, recording: Recording, directory: Path) -> dict[str, Any]:
+        return receipt_of(directory, recording)
+
+
+def prepare_night(folder: Path, recording: Recording, **options: Any) -> dict[str, Any]:
+    """Prepare a recording whose files lie in a folder, into prepared/ID.npy there."""
+    output = folder / "prepared" / f"{recording.id}.npy"
+    return prepare_recording(Nights(folder, [recording], **options), receipt_of(folder, recording), output)
 
 
 def write_night(folder: Path, runs: Runs = NIGHT, n_epochs: int | None = None, **psg: object) -> Recording:

@@ -1,4 +1,4 @@
-"""What four readers make of every hostile file: `python tests/data/hostile_matrix.py` writes docs/hostile-edf.md.
+"""What four readers make of every hostile file: `python tools/hostile_matrix.py` writes docs/hostile-edf.md.
 
 Other libraries read in a process of their own with a time limit: a crash or a hang is an outcome like any other.
 """
@@ -13,14 +13,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-from edf_files import CHANNELS, recording_of
+from edf_files import CHANNELS, prepare_night, recording_of
 from hostile import HYPNOGRAM, PSG, Case, cases, noise
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.signals.edf import MICROVOLTS
-from sleepbench.signals.prepare import prepare_recording
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "hostile-edf.md"
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "hostile-edf.md"
 OWN_COLUMN = "this pipeline"
 READERS = {"mne": "MNE", "pyedflib": "pyedflib", "edfio": "edfio"}
 TIME_LIMIT = 60
@@ -95,7 +94,7 @@ def document() -> str:
             "only the content can give it away. *Refused* is an error that names the file and what to do; *handled*",
             "means that the values are right, and that the sentences are in the night's quality file. Of the other",
             "readers the table gives the duration or annotations read, values off by a factor, warnings, and errors.",
-            "Made by `make hostile-edf`; `tests/data/hostile.py` makes the files, and a test checks our column.",
+            "Made by `tools/hostile_matrix.py`; `tools/hostile.py` makes the files, and a test checks our column.",
             "",
             f"| {' | '.join(head)} |",
             f"|{' --- |' * len(head)}",
@@ -116,8 +115,7 @@ def describe_own(case: Case, folder: Path) -> str:
     case.build(folder)
     output = folder / "prepared" / "SC4001.npy"
     try:
-        recording = recording_of(folder / PSG, folder / HYPNOGRAM)
-        prepare_recording(recording, folder / PSG, folder / HYPNOGRAM, CHANNELS, output)
+        prepare_night(folder, recording_of(folder / PSG, folder / HYPNOGRAM))
     except BenchmarkError as error:
         return f"refused: {_short(str(error), folder)}"
     quality = json.loads(output.with_suffix(".quality.json").read_text(encoding="utf-8"))
@@ -159,7 +157,7 @@ def _outcome(found: Found, case: Case, name: str, folder: Path) -> str:
 def _short(text: str, folder: Path) -> str:
     """The first part of a message, without the folder."""
     text = " ".join(text.replace(f"{folder}/", "").split())
-    text = re.split(r"; (?=the file is|the header is|move it|choose|mend|every epoch|rename|it has)", text)[0]
+    text = re.split(r"; (?=the file is|the header is|move it|choose|correct|every epoch|rename|it has)", text)[0]
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3].rsplit(" ", 1)[0] + " …"
 
 

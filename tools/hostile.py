@@ -28,8 +28,8 @@ class Case:
     """A hostile pair and its outcome.
 
     `build` writes the two files into a folder. `says` is a pattern of the error's message ("refused"), or of a sentence
-    in the quality file ("handled"; "" where there is nothing to say). `epochs` are those of the night, `kept` those in
-    either window; `rates` in Hz and `microvolts` (from the noise that `noise` gives) say what the samples must be.
+    in the quality file ("handled"; "" where there is nothing to say). `epochs` are those of the night, `kept` those
+    that are kept; `rates` in Hz and `microvolts` (from the noise that `noise` gives) say what the samples must be.
     `seconds` is how long the signal really lasted, None where that has no answer; `file` is the hostile one.
     """
 

@@ -9,8 +9,10 @@ import fuzz
 import pytest
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.signals import edf, hypnogram
-from sleepbench.signals import prepare as preparation
+from sleepbench.datasets.sleep_edf_cassette import CassetteFiles
+from sleepbench.preparation import prepare as preparation
+from sleepbench.signals import edf, scoring
+from sleepbench.signals.edf import header, samples
 
 CASES = 400
 
@@ -41,12 +43,12 @@ def test_a_case_depends_on_its_number_alone(pairs: dict[str, fuzz.Pair], folder:
 
 
 def no_completeness(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (edf, hypnogram, preparation, fuzz):
+    for module in (edf, samples, scoring, fuzz):
         monkeypatch.setattr(module, "check_complete", lambda path, header: None)
 
 
 def other_exception(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edf, "_integer", lambda path, name, field: int(field))
+    monkeypatch.setattr(header, "_integer", lambda path, name, field: int(field))
 
 
 def no_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +66,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     with fuzz.scratch() as folder:
         sound = sorted(fuzz.sound_pairs(folder)["EDF"].handled)
     monkeypatch.setattr(preparation, "_handled", lambda *_: sound)
+    monkeypatch.setattr(CassetteFiles, "remarks", lambda *_: [])
 
 
 def endless(monkeypatch: pytest.MonkeyPatch) -> None:

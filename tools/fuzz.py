@@ -1,12 +1,12 @@
-"""Damage valid files at random and see what the readers do: `python tests/data/fuzz.py --cases 20000 --seed 1`.
+"""Damage valid files at random and see what the readers do: `python tools/fuzz.py --cases 20000 --seed 1`.
 
 A sound PSG (plain EDF, or EDF+C with time stamps and annotations) or its hypnogram is damaged in one to three places,
 and the pair is read by every function of `signals` that reads EDF, and prepared as a night. A case depends only
 on (seed, number), so that `--only NUMBER` repeats it alone. It fails
 - when anything but a BenchmarkError is raised, a warning included, or the error does not name the damaged file;
 - when it takes more than LIMIT seconds;
-- when a channel has not as many samples as the header promises, or one that is not finite, or `load_stages` does not
-  give as many stages as it is asked for, or gives others than 0 to 6;
+- when a channel has not as many samples as the header promises, or one that is not finite, or `read_scoring` gives
+  stages other than 0 to 6;
 - when the night is prepared although one of the functions refuses a file;
 - when the night is prepared with a number of epochs, or from a hypnogram with a number of epochs, that is not the true
   one, and the quality file does not show it: its sentences on the length of data records, on sampling rates, on what
@@ -30,13 +30,14 @@ from pathlib import Path
 
 import edfio
 import numpy as np
-from edf_files import CHANNELS, DATE, TIME, recording_of, write_hypnogram, write_psg
+from edf_files import CHANNELS, DATE, TIME, prepare_night, recording_of, write_hypnogram, write_psg
 from hostile import FIELDS, HYPNOGRAM, PSG
 
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.datasets.sleep_edf_cassette import STAGES_BY_TEXT
+from sleepbench.preparation.prepared import load_prepared
 from sleepbench.signals.edf import check_complete, read_annotation_lists, read_channels, read_header, remarks
-from sleepbench.signals.hypnogram import load_stages
-from sleepbench.signals.prepare import load_prepared, prepare_recording
+from sleepbench.signals.scoring import read_scoring
 
 LIMIT = 2.0
 """Seconds a case may take."""
@@ -217,7 +218,7 @@ def _read_all(pair: Pair, folder: Path, name: str) -> bytes:
     if errors:
         raise FailureError(f"prepared, though a reader refuses it: {errors[0]}")
     told = {sentence for sentence in pair.handled ^ set(quality["handled"]) if VISIBLE.search(sentence)}
-    found = quality["epochs_in_night"], len(load_stages(folder / HYPNOGRAM))
+    found = quality["epochs_in_night"], len(read_scoring(folder / HYPNOGRAM, STAGES_BY_TEXT))
     if found != (N_EPOCHS, N_SCORED) and not told:
         raise FailureError(f"{found[0]} and {found[1]} epochs, expected {N_EPOCHS} and {N_SCORED}, and nothing is said")
     return night
@@ -244,18 +245,16 @@ def _check_samples(folder: Path) -> None:
 
 
 def _check_stages(folder: Path) -> None:
-    """Stages have the length that is asked for, and are stages."""
-    for n_epochs in (None, N_EPOCHS, 100):
-        stages = load_stages(folder / HYPNOGRAM, n_epochs)
-        if len(stages) != (len(stages) if n_epochs is None else n_epochs) or stages.min() < 0 or stages.max() > 6:
-            raise FailureError(f"load_stages with {n_epochs} gives {len(stages)} stages: {stages}")
+    """Stages are stages."""
+    stages = read_scoring(folder / HYPNOGRAM, STAGES_BY_TEXT)
+    if not len(stages) or stages.min() < 0 or stages.max() > 6:
+        raise FailureError(f"read_scoring gives {len(stages)} stages: {stages}")
 
 
 def _prepare(folder: Path) -> tuple[dict, bytes]:
     """The quality file's content and the bytes of a prepared night."""
     output = folder / "prepared" / "SC4001.npy"
-    recording = recording_of(folder / PSG, folder / HYPNOGRAM)
-    prepare_recording(recording, folder / PSG, folder / HYPNOGRAM, CHANNELS, output)
+    prepare_night(folder, recording_of(folder / PSG, folder / HYPNOGRAM))
     quality = json.loads(output.with_suffix(".quality.json").read_text(encoding="utf-8"))
     prepared = load_prepared(output)
     return quality, prepared.signals.tobytes() + prepared.epoch.tobytes() + prepared.stage.tobytes()
