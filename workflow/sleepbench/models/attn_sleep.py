@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 
 N_CHANNELS = 30
 """Feature channels after recalibration: what attention compares."""
@@ -139,7 +140,7 @@ def _split_heads(x: Tensor) -> Tensor:
     return x.unflatten(-1, (N_HEADS, N_STEPS // N_HEADS)).transpose(1, 2)
 
 
-class AttnSleep(nn.Module):
+class AttnSleep(Network):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
 
     parameters_without_gradient_in_training = ("recalibration.main.0.bias", "recalibration.main.3.bias")

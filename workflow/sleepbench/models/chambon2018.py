@@ -18,6 +18,7 @@ What the description leaves open and how it was decided:
 from torch import Tensor, nn
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.layers import MICROVOLTS_PER_UNIT
 
 N_FILTERS = 8
@@ -26,7 +27,7 @@ N_STEPS = 17
 """Of the features: 3000 -> 3001 -> 230 -> 231 -> 17."""
 
 
-class SleepStagerChambon2018(nn.Module):
+class SleepStagerChambon2018(Network):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):

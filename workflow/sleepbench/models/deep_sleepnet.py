@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.layers import same_convolution
 
 N_FEATURES = 16 * 128 + 8 * 128
@@ -59,7 +60,7 @@ class FeatureExtractor(nn.Module):
         return self.dropout(torch.cat([branch.flatten(1) for branch in branches], dim=1))
 
 
-class DeepSleepNetCNN(nn.Module):
+class DeepSleepNetCNN(Network):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes): what the first stage trains."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
@@ -75,7 +76,7 @@ class DeepSleepNetCNN(nn.Module):
         return _first_kernels(self)
 
 
-class DeepSleepNet(nn.Module):
+class DeepSleepNet(Network):
     """(batch, length, n_channels, 3000) microvolts at 100 Hz -> logits (batch, length, n_classes).
 
     In training, batch norm needs more than one epoch in the batch.

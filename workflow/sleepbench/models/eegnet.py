@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 
 N_TEMPORAL_FILTERS = 8
 N_FILTERS = 16
@@ -52,7 +53,7 @@ class SpatialConv(nn.Conv2d):
         return functional.conv2d(x, self.limited_weight(), groups=self.groups)
 
 
-class EEGNet(nn.Module):
+class EEGNet(Network):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
 
     parameters_without_gradient_in_training = ("features.1.bias",)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 
 KERNEL_SIZE = 16
 
@@ -39,7 +40,7 @@ def _convolution(n_inputs: int, n_outputs: int, stride: int = 1, groups: int = 1
     )
 
 
-class LightSleepNet(nn.Module):
+class LightSleepNet(Network):
     """(batch, 1, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
 
     parameters_without_gradient_in_training = (".1.bias",)  # all convolutions'; a norm's name ends in ".2.bias"

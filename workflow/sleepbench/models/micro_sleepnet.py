@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.layers import EfficientChannelAttention
 
 
@@ -46,7 +47,7 @@ def _attention(kernel_size: int) -> nn.Sequential:
     return nn.Sequential(EfficientChannelAttention(kernel_size), TemporalAttention())
 
 
-class MicroSleepNet(nn.Module):
+class MicroSleepNet(Network):
     """(batch, 1, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):

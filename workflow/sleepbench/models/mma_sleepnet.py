@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 
 N_FILTERS = 64
 """Of each modality: two of EEG, one of EOG, one of EMG."""
@@ -101,7 +102,7 @@ class ModalityRecalibration(nn.Module):
         return functional.relu(main * weights + self.shortcut(x))
 
 
-class MMASleepNet(nn.Module):
+class MMASleepNet(Network):
     """(batch, 4, 3000) microvolts at 100 Hz, channels EEG, EEG, EOG, EMG -> logits (batch, n_classes)."""
 
     parameters_without_gradient_in_training = ("recalibration.main.0.bias", "recalibration.main.3.bias")

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.layers import MICROVOLTS_PER_UNIT
 
 DOWNSAMPLING = 8
@@ -69,7 +70,7 @@ class MultiScaleConv(nn.Module):
         return torch.cat([scale(x) for scale in self.scales], dim=1)
 
 
-class _MSACNN(nn.Module):
+class _MSACNN(Network):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
 
     n_temporal_filters: int

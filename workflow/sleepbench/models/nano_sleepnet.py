@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.layers import EfficientChannelAttention
 
 N_FEATURES = 64
@@ -55,7 +56,7 @@ class EpochEncoder(nn.Module):
         return self.summary(x).mean(dim=-1)  # over 32 steps
 
 
-class NanoSleepNet(nn.Module):
+class NanoSleepNet(Network):
     """(batch, 1, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.nano_sleepnet import N_FEATURES, EpochEncoder
 
 N_CONTEXT = 32
@@ -35,7 +36,7 @@ def _dilated_block(dilation: int) -> nn.Sequential:
     return nn.Sequential(depthwise, nn.BatchNorm1d(N_CONTEXT), nn.GELU(), _pointwise(N_CONTEXT, N_CONTEXT), nn.GELU())
 
 
-class NanoSleepNetTCN(nn.Module):
+class NanoSleepNetTCN(Network):
     """(batch, length, 1, 3000) microvolts at 100 Hz -> logits (batch, length, n_classes)."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleepbench.core.stages import SAMPLING_RATE, STAGES
+from sleepbench.models.base import Network
 
 WINDOW = 2 * SAMPLING_RATE
 HOP = SAMPLING_RATE
@@ -89,7 +90,7 @@ class AttentionPool(nn.Module):
         return (weights.transpose(1, 2) @ x).squeeze(1)
 
 
-class SeqSleepNet(nn.Module):
+class SeqSleepNet(Network):
     """(batch, length, n_channels, 3000) microvolts at 100 Hz -> logits (batch, length, n_classes)."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 
 N_FILTERS = 64
 
@@ -39,7 +40,7 @@ def _depthwise(n_filters: int, kernel_size: int) -> nn.Sequential:
     )
 
 
-class SleepNetLite(nn.Module):
+class SleepNetLite(Network):
     """(batch, 1, 3000) microvolts at 100 Hz -> logits (batch, n_classes)."""
 
     # Those of all convolutions, and of the norms behind depthwise ones.

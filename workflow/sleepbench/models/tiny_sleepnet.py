@@ -35,13 +35,14 @@ The training departs from that of the released program, whose numbers the recipe
 from torch import Tensor, nn
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.layers import same_convolution
 
 N_FEATURES = 16 * 128
 N_HIDDEN = 128
 
 
-class TinySleepNet(nn.Module):
+class TinySleepNet(Network):
     """(batch, length, n_channels, 3000) microvolts at 100 Hz -> logits (batch, length, n_classes)."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.layers import MICROVOLTS_PER_UNIT
 
 WIDTHS = (6, 9, 11, 15, 20, 28, 40, 55, 77, 108, 152, 214, 302)
@@ -66,7 +67,7 @@ class DecoderLevel(nn.Module):
         return self.convolution(torch.cat((x, skip), dim=1))
 
 
-class USleep(nn.Module):
+class USleep(Network):
     """(batch, length, n_channels, 3000) microvolts at 100 Hz -> logits (batch, length, n_classes)."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.layers import MICROVOLTS_PER_UNIT
 
 WIDTHS = (16, 32, 64, 128, 256)
@@ -80,7 +81,7 @@ class DecoderLevel(nn.Module):
         return self.convolutions(torch.cat((skip[..., : x.shape[-1]], x), dim=1))
 
 
-class UTime(nn.Module):
+class UTime(Network):
     """(batch, length, n_channels, 3000) microvolts at 100 Hz -> logits (batch, length, n_classes)."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):

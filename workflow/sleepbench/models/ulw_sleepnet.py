@@ -1,7 +1,7 @@
 """ULW-SleepNet: depthwise separable convolutions with a strided shortcut, one set of weights for all channels.
 
 Paper: Wang, Zhou, Xu, Cong, Al-Sa'd and Raitoharju, "ULW-SleepNet", ICASSP 2026, arXiv:2602.23852 [P].
-Released code: github.com/wzw999/ULW-SLEEPNET at ff5839b, Apache-2.0, Keras 2 [C]. Written anew here, checked against
+Released code: github.com/wzw999/ULW-SLEEPNET at ff5839b, Apache-2.0, Keras 2 [C]. Rewritten here, checked against
 that network run in float64 [V]. [I] marks what is inferred.
 
 Published size: 13.3K parameters, 7.89M FLOPs [P]. They fit four channels only: 13,337 parameters and 3,498,352
@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.kernels.fused import BatchNorm, conv_norm_relu_pool, dropout, join
 
 BATCH_NORM_EPSILON = 1e-3
@@ -76,7 +77,7 @@ class DSSCBlock(nn.Module):
         return self.dropout(main + skip)
 
 
-class ULWSleepNet(nn.Module):
+class ULWSleepNet(Network):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes).
 
     Trainable parameters: 5,145 + 2,048 per channel, for five classes.
@@ -102,18 +103,8 @@ class ULWSleepNet(nn.Module):
         features = features.mean(dim=-1).reshape(len(x), -1)  # (batch, n_channels * 32), channel by channel
         return self.output(self.dense64(self.dropout(features)))
 
-    def forward_fast(self, x: Tensor) -> Tensor:
-        """`forward` with the same result but for rounding, arranged for speed."""
-        state = {name: tensor.unsqueeze(0) for name, tensor in self.state_dict(keep_vars=True).items()}
-        return self.forward_folds(state, x.unsqueeze(0)).squeeze(0)
-
     def forward_folds(self, state: Mapping[str, Tensor], x: Tensor, counted: Tensor | None = None) -> Tensor:
-        """`forward_fast` of several networks: (n_folds, batch, n_channels, 3000) -> (n_folds, batch, n_classes).
-
-        `state` is the networks' `state_dict`, each tensor stacked along a first axis of folds; the running statistics
-        in it are updated in place. The mode and the dropout rates are this module's. In training, `counted` (n_folds,
-        batch), bool, says which epochs a fold's batch consists of; None: all of them.
-        """
+        """Logits of several networks at once: (n_folds, batch, n_channels, 3000) -> (n_folds, batch, n_classes)."""
         n_folds, n_epochs = x.shape[:2]
         features = x.flatten(1, 2).unsqueeze(1)  # (n_folds, 1, batch * n_channels, 3000)
         of_signals = None if counted is None else counted.to(x.dtype).repeat_interleave(x.shape[2], dim=1)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sleepbench.core.stages import STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.ulw_sleepnet import BIASES_BEFORE_NORM, DSSCBlock, _initialize_as_keras
 
 N_FEATURES = 32
@@ -63,7 +64,7 @@ def _classifier(n_features: int, n_classes: int) -> nn.Sequential:
     return nn.Sequential(nn.Dropout(0.3), nn.Linear(n_features, 64), nn.Linear(64, n_classes))
 
 
-class OtherBlocks(nn.Module):
+class OtherBlocks(Network):
     """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes); ULW-SleepNet made of `block`."""
 
     parameters_without_gradient_in_training = BIASES_BEFORE_NORM
@@ -93,7 +94,7 @@ class ULWDenseConvs(OtherBlocks):
     block = DenseBlock
 
 
-class ULWUnshared(nn.Module):
+class ULWUnshared(Network):
     """Blocks of its own for every channel: (batch, n_channels, 3000) microvolts -> logits (batch, n_classes)."""
 
     parameters_without_gradient_in_training = BIASES_BEFORE_NORM
@@ -109,7 +110,7 @@ class ULWUnshared(nn.Module):
         return self.classifier(torch.cat(features, dim=-1))
 
 
-class ULWFlatten(nn.Module):
+class ULWFlatten(Network):
     """All steps, not their mean, enter the dense layers: (batch, n_channels, 3000) -> logits (batch, n_classes)."""
 
     parameters_without_gradient_in_training = BIASES_BEFORE_NORM

@@ -1,0 +1,63 @@
+"""The contract of a model: what the benchmark asks of a network or an estimator beside its layers.
+
+Names in a network's `state_dict` are an interface: weights that somebody keeps load in later versions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+
+class Network(nn.Module):
+    """A network; its constructor takes (n_channels, n_classes), its `forward` gives logits.
+
+    `forward` maps (batch, n_channels, 3000) microvolts, transformed as the registry's entry says, to (batch,
+    n_classes), or for a network of sequences (batch, length, n_channels, 3000) to (batch, length, n_classes). What
+    follows need not be given: these defaults say that there is none of it.
+
+    parameters_without_gradient : names of parameters that get no gradient
+    parameters_without_gradient_in_training : endings of the names of those whose gradient a batch norm behind them
+        takes away in training
+    time_distributed : names of the parts that the network as published applies to each channel by TimeDistributed
+    """
+
+    parameters_without_gradient: ClassVar[Sequence[str]] = ()
+    parameters_without_gradient_in_training: ClassVar[Sequence[str]] = ()
+    time_distributed: ClassVar[Sequence[str]] = ()
+
+    def forward_folds(self, state: Mapping[str, Tensor], x: Tensor, counted: Tensor | None = None) -> Tensor:
+        """Logits of several networks at once, arranged for speed: (n_folds, batch, ...) -> (n_folds, batch, n_classes).
+
+        `state` is the networks' `state_dict`, each tensor stacked along a first axis of folds; the running statistics
+        in it are updated in place. The mode and the dropout rates are this module's. In training, `counted` (n_folds,
+        batch), bool, says which epochs a fold's batch consists of; None: all of them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no form for several folds; has_folds() says so")
+
+    @classmethod
+    def has_folds(cls) -> bool:
+        """Whether there is a `forward_folds`, and with it a `forward_fast` that is not `forward`."""
+        return cls.forward_folds is not Network.forward_folds
+
+    def forward_fast(self, x: Tensor) -> Tensor:
+        """`forward` with the same result but for rounding, as fast as there is a way."""
+        if not self.has_folds():
+            return self(x)
+        state = {name: tensor.unsqueeze(0) for name, tensor in self.state_dict(keep_vars=True).items()}
+        return self.forward_folds(state, x.unsqueeze(0)).squeeze(0)
+
+    def l2_parameters(self) -> Sequence[str]:
+        """Names of the parameters that a recipe's `l2` penalises."""
+        return ()
+
+
+class Estimator(Protocol):
+    """A model that is no network: trained in one go, on features of its own; its constructor is a network's."""
+
+    def fit(self, signals: Callable[[np.ndarray], np.ndarray], stage: np.ndarray, seed: int) -> object:
+        """Learn `stage` (n,) from the epochs whose signals `signals` gives for any indices below n."""
+
+    def predict_proba(self, signals: np.ndarray) -> np.ndarray:
+        """Stage probabilities (n, n_classes) of epochs (n, n_channels, 3000)."""

@@ -1,0 +1,102 @@
+"""What is done to signals before a model sees them, as its entry in the registry says.
+
+Epochs are transformed where they are read, in `training.epochs`: training, evaluation and smoothing see the same.
+Statistics are of one channel of one recording, over all its prepared epochs, whichever of them a trimming keeps: what
+a model sees of a night depends on that night alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.stages import SAMPLING_RATE
+
+
+@dataclass(frozen=True)
+class InputTransformation:
+    """A kind of transformation with its settings; here the one that does nothing."""
+
+    def measure(self, signals: np.ndarray) -> np.ndarray:
+        """What it must know of a recording's signals, float32 (n_epochs, n_channels, 3000): float32 (2, n_channels)."""
+        return np.empty((2, signals.shape[1]), np.float32)
+
+    def __call__(self, signals: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        """Signals (n, n_channels, 3000), transformed; `measured` is that of each one's recording (n, 2, n_channels)."""
+        return signals
+
+    def settings(self) -> dict[str, dict]:
+        """What decides its result: the kind's name and its settings."""
+        return {next(name for name, kind in KINDS.items() if kind is type(self)): asdict(self)}
+
+
+@dataclass(frozen=True)
+class _Scaled(InputTransformation):
+    """Less a centre, divided by a scale; what is further off than `clip` times the scale is cut off there."""
+
+    clip: float | None = None
+
+    def __call__(self, signals: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        centre, scale = (measured[:, i, :, None] for i in range(2))
+        scaled = (signals - centre) / np.where(scale > 0, scale, 1)  # a channel that never changes becomes 0
+        return scaled if self.clip is None else scaled.clip(-self.clip, self.clip)
+
+
+@dataclass(frozen=True)
+class Unit(InputTransformation):
+    """In units of so many microvolts."""
+
+    microvolts: float
+
+    def __call__(self, signals: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        return signals / np.float32(self.microvolts)
+
+
+@dataclass(frozen=True)
+class Standard(_Scaled):
+    """Each channel of a recording with mean 0 and standard deviation 1."""
+
+    def measure(self, signals: np.ndarray) -> np.ndarray:
+        channels = np.moveaxis(signals, 1, 0)
+        moments = [(channel.mean(dtype=np.float64), channel.std(dtype=np.float64)) for channel in channels]
+        return np.array(moments, np.float32).T
+
+
+@dataclass(frozen=True)
+class Robust(_Scaled):
+    """Each channel of a recording with median 0 and interquartile range 1."""
+
+    def measure(self, signals: np.ndarray) -> np.ndarray:
+        quartiles = [np.percentile(channel, (25, 50, 75)) for channel in np.moveaxis(signals, 1, 0)]
+        return np.array([(median, high - low) for low, median, high in quartiles], np.float32).T
+
+
+@dataclass(frozen=True)
+class LowPass(InputTransformation):
+    """Without frequencies above `hertz`: a Butterworth filter of order 4, forwards and backwards over each epoch."""
+
+    hertz: float
+
+    def __call__(self, signals: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        from scipy.signal import butter, sosfiltfilt  # the registry is read without SciPy
+
+        return sosfiltfilt(butter(4, self.hertz, fs=SAMPLING_RATE, output="sos"), signals).astype(np.float32)
+
+
+NONE = InputTransformation()
+KINDS = {"none": InputTransformation, "unit": Unit, "standard": Standard, "robust": Robust, "low_pass": LowPass}
+
+
+def transformation_from(entry: str | Mapping[str, Mapping[str, Any]], asked_by: str) -> InputTransformation:
+    """A transformation from its entry, such as "none", "standard" or {"unit": {"microvolts": 20}}."""
+    kinds = {entry: {}} if isinstance(entry, str) else entry
+    try:
+        ((name, settings),) = kinds.items()
+        return KINDS[name](**settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BenchmarkError(
+            f"{asked_by}: input_transformation is {entry!r}, expected one of {', '.join(KINDS)}, with its settings, "
+            "such as {unit: {microvolts: 20}}"
+        ) from error
