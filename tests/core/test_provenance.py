@@ -18,7 +18,7 @@ def hashes() -> dict[str, str]:
 )
 def test_what_the_registry_decides_of_a_model_is_in_its_hash_alone(monkeypatch, change):
     before = hashes()
-    monkeypatch.setitem(registry._BY_NAME, "u_time", dataclasses.replace(describe("u_time"), **change))
+    monkeypatch.setitem(registry.MODELS, "u_time", dataclasses.replace(describe("u_time"), **change))
     after = hashes()
     assert {name for name in before if before[name] != after[name]} == {"u_time"}
 
@@ -26,5 +26,5 @@ def test_what_the_registry_decides_of_a_model_is_in_its_hash_alone(monkeypatch, 
 def test_a_title_makes_nothing_stale(monkeypatch):
     before = hashes()
     other = dataclasses.replace(describe("u_time"), title="Another", paper="Another", published_recipe="common")
-    monkeypatch.setitem(registry._BY_NAME, "u_time", other)
+    monkeypatch.setitem(registry.MODELS, "u_time", other)
     assert hashes() == before

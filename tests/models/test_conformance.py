@@ -5,7 +5,6 @@ independent build, or by hand; full or as printed. Macs are of an epoch or of a 
 `leaves_out` names an operator that the source does not count.
 """
 
-import importlib
 import inspect
 import io
 from collections.abc import Callable, Sequence
@@ -21,6 +20,9 @@ from torch.testing import assert_close
 
 from sleepbench import models
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.datasets.base import ROLES
+from sleepbench.models.base import Network
+from sleepbench.models.registry import architecture_of
 from sleepbench.profiling.conventions import agrees
 from sleepbench.profiling.operations import count_operations
 
@@ -31,13 +33,12 @@ SIZES = pd.read_csv(Path(__file__).parents[1] / "reference" / "model_sizes.csv",
 STEPS = 400
 ROUNDING = 1e-9
 """Of a gradient in float64, relative to the network's largest: what a norm takes away leaves about 1e-14."""
-SLEEP_EDF_CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental")
 
 
 def numbers_of_channels(name: str) -> list[int]:
     """The smallest and the largest that a model supports, and that of its paper: the code may branch on it."""
     info = models.describe(name)
-    return sorted({min(info.supported_channels), len(info.published_channels), max(info.supported_channels)})
+    return sorted({min(info.supported_channels), len(info.published_roles), max(info.supported_channels)})
 
 
 def on_channels(names: Sequence[str]) -> pytest.MarkDecorator:
@@ -61,14 +62,13 @@ every_sequence_network = pytest.mark.parametrize("name", SEQUENCE_NETWORKS)
 
 
 def architecture(name: str) -> type:
-    info = models.describe(name)
-    return getattr(importlib.import_module(info.module), info.architecture)
+    return architecture_of(models.describe(name))
 
 
 def network(name: str, n_channels: int | None = None, seed: int = 0, dropout: bool = True) -> nn.Module:
     """A fresh network, with the channels of its paper unless told otherwise."""
     torch.manual_seed(seed)
-    model = models.create_model(name, n_channels or len(models.describe(name).published_channels))
+    model = models.create_model(name, n_channels or len(models.describe(name).published_roles))
     return model if dropout else without_dropout(model)
 
 
@@ -100,7 +100,7 @@ def microvolts(name: str, n: int, length: int = 4, n_channels: int | None = None
     info = models.describe(name)
     axes = (n, length) if info.sequence_length else (n,)
     generator = torch.Generator().manual_seed(0)
-    return 30 * torch.randn(*axes, n_channels or len(info.published_channels), 3000, generator=generator)
+    return 30 * torch.randn(*axes, n_channels or len(info.published_roles), 3000, generator=generator)
 
 
 def windows_to_learn(name: str, n_channels: int | None = None) -> tuple[Tensor, Tensor]:
@@ -112,7 +112,7 @@ def windows_to_learn(name: str, n_channels: int | None = None) -> tuple[Tensor, 
     generator = torch.Generator().manual_seed(0)
     stages = torch.arange(64)[torch.randperm(64, generator=generator)] % 5
     hertz = torch.tensor([1.0, 3.0, 7.0, 13.0, 20.0])[stages][:, None, None]
-    shape = (64, n_channels or len(info.published_channels))
+    shape = (64, n_channels or len(info.published_roles))
     phases = 2 * torch.pi * torch.rand(*shape, 1, generator=generator)
     waves = 40 * torch.sin(2 * torch.pi * hertz * torch.arange(3000) / 100 + phases)
     signals = waves + 10 * torch.randn(*shape, 3000, generator=generator)
@@ -130,15 +130,15 @@ def loss_of(logits: Tensor, stages: Tensor) -> Tensor:
 def test_entry_fits_the_model(name):
     info = models.describe(name)
     assert info.title and info.paper
-    assert set(info.published_channels) <= set(SLEEP_EDF_CHANNELS)
-    assert len(info.published_channels) in info.supported_channels
+    assert set(info.published_roles) <= set(ROLES)
+    assert len(info.published_roles) in info.supported_channels
     assert info.kind in ("network", "estimator")
     assert (info.sequence_length, info.inference) == (None, None) or info.inference in ("night", "windows")
-    model = models.create_model(name, len(info.published_channels))
+    model = models.create_model(name, len(info.published_roles))
     assert type(model).__name__ == info.architecture
     assert inspect.getsourcefile(type(model)) == str(models.model_source(name))
     assert inspect.getmodule(model).__doc__
-    assert isinstance(model, nn.Module) == (info.kind == "network")
+    assert isinstance(model, Network) == (info.kind == "network")
 
 
 @every_model
@@ -253,7 +253,7 @@ def test_every_parameter_gets_a_gradient(name, n_channels):
     model = settled(network(name, n_channels, dropout=False), signals)
     loss_of(model(signals), stages).backward()
     without = {key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()}
-    assert without == set(getattr(model, "parameters_without_gradient", ()))
+    assert without == set(model.parameters_without_gradient)
 
 
 @every_network_on_channels
@@ -267,9 +267,9 @@ def test_every_other_parameter_gets_a_gradient_in_training(name, n_channels):
         for key, parameter in model.named_parameters()
     }
     without = {key for key, gradient in largest.items() if gradient < ROUNDING * max(largest.values())}
-    endings = tuple(getattr(model, "parameters_without_gradient_in_training", ()))
+    endings = tuple(model.parameters_without_gradient_in_training)
     taken_away = {key for key in largest if key.endswith(endings)}
-    assert without == taken_away | set(getattr(model, "parameters_without_gradient", ()))
+    assert without == taken_away | set(model.parameters_without_gradient)
     assert all(any(key.endswith(ending) for key in taken_away) for ending in endings), "an ending is of no parameter"
 
 
@@ -341,7 +341,7 @@ def test_exports(name, n_channels):
     assert_close(exported, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
-@on_channels([name for name in NETWORKS if hasattr(architecture(name), "forward_fast")])
+@on_channels([name for name in NETWORKS if architecture(name).has_folds()])
 def test_fast_forward_gives_the_same(name, n_channels):
     signals = microvolts(name, 4, n_channels=n_channels)
     model = settled(network(name, n_channels, dropout=False), signals)

@@ -11,9 +11,10 @@ from torch import nn
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import ModelInfo, registry
+from sleepbench.models.base import Network
 
 
-class Sound(nn.Module):
+class Sound(Network):
     def __init__(self, n_channels, n_classes=5):
         super().__init__()
         convolution = nn.Conv1d(n_channels, 32, 100, stride=20, bias=False)
@@ -119,8 +120,8 @@ class FiveClasses(Sound):
 
 
 class OtherFast(Sound):
-    def forward_fast(self, x):
-        return super().forward(x) + 0.1
+    def forward_folds(self, state, x, counted=None):
+        return super().forward(x[0])[None] + 0.1
 
 
 class SoundSequence(Sound):
@@ -150,6 +151,11 @@ class LastOnly(SoundSequence):
         return super().forward(x)[:, -1]
 
 
+def entry(name, **fields):
+    named = dict.fromkeys(("name", "title", "module", "architecture"), name)
+    return ModelInfo(**named, paper="none", published_roles=("eeg1",), **fields)
+
+
 @pytest.fixture
 def registered(monkeypatch):
     """Registers an architecture, in a module and with an entry of its own, and returns its name."""
@@ -158,8 +164,7 @@ def registered(monkeypatch):
         name = architecture.__name__
         monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(**{name: architecture}))
         of_sequences = {"sequence_length": 8, "inference": "night"} if issubclass(architecture, SoundSequence) else {}
-        info = ModelInfo(name, name, name, name, "none", ("EEG Fpz-Cz",), None, False, **of_sequences)
-        monkeypatch.setitem(registry._BY_NAME, name, info)
+        monkeypatch.setitem(registry.MODELS, name, entry(name, **of_sequences))
         return name
 
     return register
@@ -229,7 +234,7 @@ def test_size_must_be_in_the_table_and_be_met(registered, monkeypatch):
 
 
 def test_named_parameters_may_lack_a_gradient(registered, monkeypatch):
-    monkeypatch.setattr(Unused, "parameters_without_gradient", ("other.weight", "other.bias"), raising=False)
+    monkeypatch.setattr(Unused, "parameters_without_gradient", ("other.weight", "other.bias"))
     for check in GRADIENT_CHECKS:
         conformance.run(check, registered(Unused))
     monkeypatch.setattr(Unused, "parameters_without_gradient", ("classifier.bias", "other.weight", "other.bias"))
@@ -240,7 +245,7 @@ def test_named_parameters_may_lack_a_gradient(registered, monkeypatch):
 
 def test_exactly_what_a_norm_takes_away_must_be_named(registered, monkeypatch):
     def check(*named):
-        monkeypatch.setattr(BiasBeforeNorm, "parameters_without_gradient_in_training", named, raising=False)
+        monkeypatch.setattr(BiasBeforeNorm, "parameters_without_gradient_in_training", named)
         conformance.run(GRADIENT_CHECKS[1], registered(BiasBeforeNorm))
 
     check("features.0.bias")
@@ -252,7 +257,7 @@ def test_exactly_what_a_norm_takes_away_must_be_named(registered, monkeypatch):
 
 def test_only_supported_channels_are_built(registered, monkeypatch):
     name = registered(Sound)
-    monkeypatch.setitem(registry._BY_NAME, name, ModelInfo(name, name, name, name, "none", (), None, False, (1, 2)))
+    monkeypatch.setitem(registry.MODELS, name, entry(name, supported_channels=(1, 2)))
     conformance.test_other_numbers_of_channels_are_refused(name)
     with pytest.raises(BenchmarkError, match="defined for 1, 2"):
         conformance.network(name, 4)

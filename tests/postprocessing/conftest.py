@@ -13,4 +13,4 @@ from sleepbench.models import registry
 def fake_models(monkeypatch):
     """The models of tests/training/fake_models.py are in the registry."""
     for info in ENTRIES:
-        monkeypatch.setitem(registry._BY_NAME, info.name, info)
+        monkeypatch.setitem(registry.MODELS, info.name, info)

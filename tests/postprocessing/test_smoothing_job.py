@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fake_models import recipe_of
 from scipy.signal import savgol_filter
-from synthetic_night import CHANNELS, write_night
+from synthetic_night import ROLES, write_night
 
+from sleepbench.config.keys import TrainingKey
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, write_json
-from sleepbench.datasets.recordings import Recording
+from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_json
 from sleepbench.models import create_model
 from sleepbench.postprocessing.hmm import HiddenMarkovModel, viterbi
-from sleepbench.postprocessing.job import smooth_run
-from sleepbench.protocols.folds import FoldSettings, folds_document
-from sleepbench.training.job import train_group
+from sleepbench.postprocessing.job import SmoothingJob, smooth
+from sleepbench.training.job import TrainingJob, train
 
 RECIPE = {
     **{"optimizer": "adam", "amsgrad": False, "epsilon": 1e-8, "learning_rate": 1e-2},
@@ -35,30 +35,31 @@ def write_gaps(path):
 class Work:
     """Four nights with gaps, folds by subject, and one trained fold."""
 
-    def __init__(self, root, model="ulw_sleepnet", window="standard"):
+    def __init__(self, root, model="ulw_sleepnet", trimming="standard"):
         ids = ["SC4001", "SC4002", "SC4011", "SC4021"]
         self.nights = {id: write_night(root, id, sum(LENGTHS), seed) for seed, id in enumerate(ids)}
         for path in self.nights.values():
             write_gaps(path)
-        recordings = [Recording(id, id[3:5], int(id[5]), "", "0", "", "1", 30, "F") for id in ids]
-        self.folds, self.out, self.model = root / "folds.json", root / "out", model
-        settings = FoldSettings("subject", "all", validation_subjects=False, seed=0, k=3)
-        write_json(self.folds, folds_document("d", recordings, settings))
-        train_group(
-            self.folds, (0,), self.nights.__getitem__, self.out, self.out / "group-0.json",
-            window=window, model=model, channels=CHANNELS, seed=7, recipe=RECIPE, recipe_name="r",
-            engine="fast", device="cpu", threads=1, code_sha256="c", provenance={"simulated": True},
+        self.fold = {"train": ids[2:], "validation": [], "test": ids[:2]}
+        self.folds, self.training, self.output = root / "folds.json", root / "out" / "fold-0", root / "smoothed"
+        document = {"dataset": "d", "name": "f", "data_sha256": "0" * 64, "folds": [self.fold]}
+        write_json(self.folds, document | {"folds_sha256": sha256_of_json([self.fold])})
+        key = TrainingKey("d", "f", trimming, model, "some", "r", 7, 0)
+        train(
+            TrainingJob(
+                {key: self.training}, self.folds, self.nights, recipe_of(RECIPE), ROLES, engine="fast", device="cpu",
+                threads=1, code_sha256="c", provenance={"simulated": True},
+            )
         )  # fmt: skip
-        self.training = self.out / "fold-0"
-        self.fold = read_json(self.folds)["folds"][0]
-        self.predictions, self.parameters = root / "smoothed/predictions.parquet", root / "smoothed/hmm.json"
+        self.predictions, self.parameters = self.output / "predictions.parquet", self.output / "hmm.json"
 
     def smooth(self, selection="last"):
         """The smoothed predictions and their parameters."""
-        smooth_run(
-            self.training, self.out / "group-0.json", self.folds, self.nights.__getitem__,
-            self.predictions, self.parameters, selection=selection, device="cpu", threads=1, code_sha256="s",
-            provenance={"simulated": True, "git_commit": "unknown"},
+        smooth(
+            SmoothingJob(
+                self.training, selection, self.folds, self.nights, self.output, device="cpu", threads=1,
+                code_sha256="s", provenance={"simulated": True, "git_commit": "unknown"},
+            )
         )  # fmt: skip
         return pd.read_parquet(self.predictions), read_json(self.parameters)
 
@@ -90,7 +91,7 @@ def of_json(document: dict) -> HiddenMarkovModel:
 
 def test_parameters_are_counted_on_the_training_recordings_alone(work):
     _, document = work.smooth()
-    network = create_model("ulw_sleepnet", len(CHANNELS)).eval()
+    network = create_model("ulw_sleepnet", len(ROLES)).eval()
     network.load_state_dict(torch.load(work.training / "weights.pt", weights_only=True)[2])
     initial, transition, emission = np.ones(5), np.ones((5, 5)), np.ones((5, 5))
     for id in work.fold["train"]:
@@ -128,8 +129,8 @@ def test_each_unbroken_run_of_epochs_is_decoded_by_itself(work):
 
 
 def test_epochs_without_neighbours_have_none(tmp_path):
-    """The released window of these nights has every other epoch."""
-    work = Work(tmp_path, window="released")
+    """The authors' trimming of these nights has every other epoch."""
+    work = Work(tmp_path, trimming="authors")
     smoothed, document = work.smooth()
     model = of_json(document)
     assert np.allclose(model.transition, 0.2)
@@ -167,7 +168,7 @@ def test_the_same_run_gives_the_same_bytes(work):
     assert (work.predictions.read_bytes(), work.parameters.read_bytes()) == before
 
 
-@pytest.mark.parametrize("model", ["of_windows", "of_nights", "centroids"])
+@pytest.mark.parametrize("model", ["of_windows", "of_nights", "centroids", "scaled"])
 def test_models_of_sequences_and_estimators_are_smoothed_too(tmp_path, fake_models, model):
     work = Work(tmp_path, model=model)
     smoothed, _ = work.smooth()
@@ -175,7 +176,7 @@ def test_models_of_sequences_and_estimators_are_smoothed_too(tmp_path, fake_mode
 
 
 def test_runs_that_are_not_whole_are_refused(work):
-    with pytest.raises(BenchmarkError, match="has no run of the selection 'best_validation', only"):
+    with pytest.raises(BenchmarkError, match="has no run of the selection 'best_validation': only"):
         work.smooth("best_validation")
     document = read_json(work.folds)
     write_json(work.folds, document | {"folds_sha256": "0" * 64})
@@ -188,6 +189,6 @@ def test_runs_that_are_not_whole_are_refused(work):
     with pytest.raises(BenchmarkError, match="is not of the test epochs as they are prepared now"):
         work.smooth()
     (work.training / "weights.pt").write_bytes(b"")
-    with pytest.raises(BenchmarkError, match=r"weights\.pt differs from what"):
+    with pytest.raises(BenchmarkError, match=r"weights\.pt differs from what training\.json lists"):
         work.smooth()
     assert not work.parameters.exists() and not work.predictions.exists()

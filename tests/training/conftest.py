@@ -1,14 +1,30 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fake_models import ENTRIES
+from fake_models import ENTRIES, ULW_RECIPE, recipe_of
 from synthetic_night import write_night
 
 from sleepbench.models import registry
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "ulw_sleepnet_reference.npz"
+
+
+@pytest.fixture
+def ulw():
+    """The recipe of the released program."""
+    return recipe_of(ULW_RECIPE, "ulw")
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """What the released program computes, in Keras."""
+    with np.load(REFERENCE) as arrays:
+        return dict(arrays)
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +39,4 @@ def nights(tmp_path_factory):
 def fake_models(monkeypatch):
     """The models of fake_models.py are in the registry."""
     for info in ENTRIES:
-        monkeypatch.setitem(registry._BY_NAME, info.name, info)
+        monkeypatch.setitem(registry.MODELS, info.name, info)

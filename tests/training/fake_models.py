@@ -4,7 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sleepbench.config.recipe import Recipe, recipe_from
+from sleepbench.models.base import Network
 from sleepbench.models.registry import ModelInfo
+from sleepbench.models.transformation import Robust
 
 
 class Amplitudes(nn.Module):
@@ -18,7 +21,7 @@ class Amplitudes(nn.Module):
         return torch.tanh(self.linear(x.std(dim=-1).clamp(min=1e-6).log()))
 
 
-class OfEpochs(nn.Module):
+class OfEpochs(Network):
     """(batch, n_channels, 3000) -> (batch, n_classes); sequences too, epoch by epoch."""
 
     def __init__(self, n_channels: int, n_classes: int = 5):
@@ -33,7 +36,7 @@ class OfEpochs(nn.Module):
         return ["classifier.weight"]
 
 
-class OfSequences(nn.Module):
+class OfSequences(Network):
     """(batch, length, n_channels, 3000) -> (batch, length, n_classes); an epoch's logits depend on the others."""
 
     def __init__(self, n_channels: int, n_classes: int = 5):
@@ -68,7 +71,7 @@ class Centroids:
 def entry(name: str, architecture: str, **fields: object) -> ModelInfo:
     return ModelInfo(
         name=name, title=name, module="fake_models", architecture=architecture, paper="none",
-        published_channels=("EEG Fpz-Cz",), published_recipe=None, verified=False, **fields,
+        published_roles=("eeg1",), **fields,
     )  # fmt: skip
 
 
@@ -78,4 +81,23 @@ ENTRIES = (
     entry("without_context", "OfEpochs", sequence_length=5, inference="windows"),
     entry("of_nights", "OfSequences", sequence_length=5, inference="night"),
     entry("centroids", "Centroids", kind="estimator"),
+    entry("scaled", "OfEpochs", input_transformation=Robust(clip=3)),
 )
+
+ULW_RECIPE = {
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "amsgrad": True,
+    "epsilon": 1e-7,
+    "schedule": "cosine_restarts",
+    "first_cycle_steps": 10,
+    "cycle_multiplier": 2,
+    "batch_size": 32,
+    "training_epochs": 50,
+}
+CONSTANT_RECIPE = {"learning_rate": 2e-4, "schedule": "constant", "batch_size": 128, "training_epochs": 3}
+"""Settings of two recipes: the optimizer and schedule of the released program, and a plain one."""
+
+
+def recipe_of(settings: dict, name: str = "r") -> Recipe:
+    return recipe_from(name, settings)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sleepbench.training.recipe import Recipe
 
 from sleepbench.models import create_model, describe
 from sleepbench.signals.prepare import load_prepared, prepare_recording
@@ -10,7 +11,6 @@ from sleepbench.simulation.cohort import simulate_cohort
 from sleepbench.training.engines import ENGINES
 from sleepbench.training.epochs import epoch_set
 from sleepbench.training.loop import train
-from sleepbench.training.recipe import Recipe
 
 CHANNELS = ["EEG Fpz-Cz"]
 FOLD = {"train": ["SC4001", "SC4011", "SC4021"], "validation": [], "test": ["SC4031"]}

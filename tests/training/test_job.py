@@ -12,20 +12,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fake_models import Centroids
-from synthetic_night import CHANNELS
+from fake_models import Centroids, recipe_of
+from synthetic_night import PEOPLE, ROLES, write_night
 
+from sleepbench.config.keys import TrainingKey
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
-from sleepbench.datasets.recordings import Recording
+from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_json
 from sleepbench.evaluation.metrics import confusion_matrix, summary
 from sleepbench.models import create_model
 from sleepbench.models.kernels.fused import arrangement
-from sleepbench.protocols.folds import FoldSettings, folds_document
+from sleepbench.protocols.selection import SELECTION_RULES, SelectionRule
+from sleepbench.training import job as module
 from sleepbench.training import stack, timing
 from sleepbench.training.estimators import from_state
-from sleepbench.training.job import train_group
-from sleepbench.training.keys import is_finished, run_key, training_key
+from sleepbench.training.job import TrainingJob
+from sleepbench.training.keys import is_finished, read_training, run_key, run_of, training_key
 from sleepbench.training.loop import use_device
 
 RECIPE = {
@@ -41,30 +42,60 @@ RECIPE = {
 }
 
 
+def write_folds(path, assignment):
+    """A fold file, as far as trainings read it, of (train, validation, test) for each fold."""
+    names = ("train", "validation", "test")
+    folds = [dict(zip(names, map(list, fold), strict=True)) for fold in assignment]
+    document = {"dataset": "d", "name": "f", "data_sha256": "0" * 64, "folds_sha256": sha256_of_json(folds)}
+    write_json(path, document | {"folds": folds})
+    return path
+
+
 @pytest.fixture
-def folds(nights, tmp_path):
-    recordings = [Recording(id, id[3:5], int(id[5]), "", "0", "", "1", 30, "F") for id in nights]
-    settings = FoldSettings("subject", "all", validation_subjects=True, seed=0, k=3)
-    write_json(tmp_path / "folds.json", folds_document("d", recordings, settings))
-    return tmp_path / "folds.json"
+def folds(tmp_path):
+    """Each of three subjects is tested once; one of the others validates."""
+    first, second, third = ["SC4001", "SC4002"], ["SC4011"], ["SC4021"]
+    assignment = [(third, second, first), (first, third, second), (second, first, third)]
+    return write_folds(tmp_path / "folds.json", assignment)
 
 
-def train(folds, nights, directory, *, numbers=(0,), code="c", **changes):
-    settings = {"window": "standard", "model": "ulw_sleepnet", "channels": CHANNELS, "seed": 7, "recipe": RECIPE}
-    settings |= changes
-    receipt = directory / "group.json"
-    train_group(
-        folds, numbers, nights.__getitem__, directory, receipt, **settings,
-        recipe_name="r", engine="fast", device="cpu", threads=1, code_sha256=code, provenance={"simulated": True},
-    )  # fmt: skip
-    return read_json(receipt)
+def job_of(folds, nights, directory, numbers=(0,), **changes):
+    """What a job is made of, as JSON, so that another process can be given it."""
+    settings = {"trimming": "standard", "model": "ulw_sleepnet", "roles": list(ROLES), "seed": 7, "recipe": RECIPE}
+    return {
+        **{"folds": str(folds), "directory": str(directory), "numbers": list(numbers)},
+        **{"nights": {id: str(path) for id, path in nights.items()}},
+        **{"engine": "fast", "device": "cpu", "threads": 1, "code_sha256": "c", "receipt": None},
+        **(settings | changes),
+    }
+
+
+def made(trimming, model, roles, seed, recipe, directory, numbers, folds, nights, receipt, **others):
+    """The job that `job_of` says."""
+    keys = [TrainingKey("d", "f", trimming, model, "some", "r", seed, number) for number in numbers]
+    return TrainingJob(
+        directories={key: Path(directory) / f"fold-{key.fold}" for key in keys},
+        folds=Path(folds),
+        prepared={id: Path(path) for id, path in nights.items()},
+        recipe=recipe_of(recipe),
+        roles=tuple(roles),
+        provenance={"simulated": True},
+        receipt=Path(receipt) if receipt else None,
+        **others,
+    )
+
+
+def train(folds, nights, directory, **changes):
+    module.train(made(**job_of(folds, nights, directory, **changes)))
 
 
 def test_a_fold_leaves_history_weights_predictions_and_metrics(folds, nights, tmp_path):
-    receipt = train(folds, nights, tmp_path / "out", numbers=(0, 2))
-    assert [training["fold"] for training in receipt["trainings"]] == [0, 2]
+    train(folds, nights, tmp_path / "out", numbers=(0, 2), receipt=tmp_path / "out" / "stack-0-2.json")
     fold = tmp_path / "out" / "fold-0"
-    record = read_json(fold / "training.json")
+    record = read_training(fold)
+    receipt = read_json(tmp_path / "out" / "stack-0-2.json")
+    assert [training["fold"] for training in receipt["trainings"]] == [0, 2] and receipt["folds"] == "f"
+    assert receipt["trainings"][0]["runs"] == {name: run["run_key"] for name, run in record["runs"].items()}
     test_recordings = read_json(folds)["folds"][0]["test"]
     history = pd.read_csv(fold / "history.csv")
     assert history["training_epoch"].tolist() == [1, 2, 3]
@@ -77,6 +108,8 @@ def test_a_fold_leaves_history_weights_predictions_and_metrics(folds, nights, tm
     for selection, run in record["runs"].items():
         predictions = pd.read_parquet(fold / selection / "predictions.parquet")
         assert sorted(predictions["recording"].unique()) == test_recordings
+        people = predictions[["recording", "subject", "night"]].drop_duplicates().itertuples(index=False)
+        assert {id: (subject, night) for id, subject, night in people} == {id: PEOPLE[id] for id in test_recordings}
         assert (predictions["onset_s"] == 30 * predictions["epoch"]).all()
         probabilities = predictions.filter(like="p_")
         assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
@@ -92,8 +125,8 @@ def test_the_record_says_where_the_time_went(folds, nights, tmp_path):
     records = [read_json(tmp_path / "out" / f"fold-{fold}" / "training.json") for fold in (0, 1)]
     for record in records:
         timing, n = record["timing"], record["n_epochs"]
-        assert timing["windows_trained"] == 3 * n["train"]
-        assert timing["windows_evaluated"] == 3 * (n["validation"] + n["test"])
+        assert timing["epochs_trained"] == 3 * n["train"]
+        assert timing["epochs_evaluated"] == 3 * (n["validation"] + n["test"])
         seconds = [timing[kind] for kind in ("waiting_for_data_s", "training_s", "evaluation_s")]
         assert min(seconds) > 0 and sum(seconds) < record["duration_s"] + 0.05  # which has one decimal: none twice
         assert timing["to_first_step_s"] > 0
@@ -112,7 +145,7 @@ def test_saved_weights_repeat_the_predictions(folds, nights, tmp_path):
     train(folds, nights, tmp_path / "out")
     fold = tmp_path / "out" / "fold-0"
     predictions = pd.read_parquet(fold / "last" / "predictions.parquet")
-    model = create_model("ulw_sleepnet", len(CHANNELS)).eval()
+    model = create_model("ulw_sleepnet", len(ROLES)).eval()
     model.load_state_dict(torch.load(fold / "weights.pt", weights_only=True)[3])
     signals = np.concatenate([np.load(nights[id]) for id in predictions["recording"].unique()])
     with torch.inference_mode():
@@ -156,8 +189,8 @@ def test_what_a_killed_job_left_is_replaced(folds, nights, tmp_path):
 
 
 def test_failed_fold_leaves_neither_directory_nor_receipt(folds, nights, tmp_path):
-    with pytest.raises(BenchmarkError, match="wanted: \\['EEG Pz-Oz'\\]"):
-        train(folds, nights, tmp_path / "out", channels=["EEG Pz-Oz"])
+    with pytest.raises(BenchmarkError, match=r"wanted: \['eeg2'\]"):
+        train(folds, nights, tmp_path / "out", roles=["eeg2"], receipt=tmp_path / "out" / "stack-0.json")
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
@@ -230,18 +263,16 @@ def test_an_estimator_that_does_not_repeat_its_predictions_is_an_error(
         train(folds, nights, tmp_path / "out", model="centroids")
 
 
-def test_a_first_stage_leaves_its_history(folds, nights, tmp_path, fake_models):
-    stage = {"model": "of_epochs", "submodule": "amplitudes", **COMMON, "training_epochs": 3}
-    train(folds, nights, tmp_path / "out", model="of_windows", recipe=COMMON | {"pretrain": stage})
+def test_a_first_phase_leaves_its_history(folds, nights, tmp_path, fake_models):
+    phase = {"model": "of_epochs", "submodule": "amplitudes", **COMMON, "training_epochs": 3}
+    train(folds, nights, tmp_path / "out", model="of_windows", recipe=COMMON | {"pretrain": phase})
     fold = tmp_path / "out" / "fold-0"
     assert pd.read_csv(fold / "pretraining.csv")["training_epoch"].tolist() == [1, 2, 3]
     assert "pretraining.csv" in read_json(fold / "training.json")["files"]
 
 
 def test_what_was_not_as_the_recipe_says_is_recorded(nights, tmp_path, fake_models, capsys):
-    recordings = [Recording(id, id[3:5], int(id[5]), "", "0", "", "1", 30, "F") for id in nights]
-    settings = FoldSettings("subject", "all", validation_subjects=False, seed=0, k=3)
-    write_json(tmp_path / "folds.json", folds_document("d", recordings, settings))
+    write_folds(tmp_path / "folds.json", [(["SC4011", "SC4021"], [], ["SC4001"])])
     train(tmp_path / "folds.json", nights, tmp_path / "out", model="of_windows", recipe=COMMON | {"patience": 1})
     (remark,) = read_json(tmp_path / "out" / "fold-0" / "training.json")["remarks"]
     assert "patience 1 of the recipe r is ignored: no validation subjects are held out" in remark
@@ -255,9 +286,8 @@ def stacks(monkeypatch):
 
 
 def test_folds_of_a_stack_leave_the_same_files_as_alone(folds, nights, tmp_path, stacks, capsys):
-    receipt = train(folds, nights, tmp_path / "stack", numbers=(0, 1, 2))
+    train(folds, nights, tmp_path / "stack", numbers=(0, 1, 2))
     assert "3 folds as one stack" in capsys.readouterr().out
-    assert [training["fold"] for training in receipt["trainings"]] == [0, 1, 2]
     train(folds, nights, tmp_path / "alone", numbers=(1,))  # one fold is no stack
     assert "stack" not in capsys.readouterr().out
     fold, alone = (tmp_path / name / "fold-1" for name in ("stack", "alone"))
@@ -291,16 +321,14 @@ def test_models_without_a_stacked_form_train_fold_by_fold(folds, nights, tmp_pat
     assert (tmp_path / "out" / "fold-1" / "training.json").exists()
 
 
-def test_a_stack_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, nights, tmp_path, in_a_process):
+def test_a_stack_that_is_killed_is_resumed_and_ends_with_the_same_bytes(folds, nights, tmp_path, in_a_process):
     recipe = {**RECIPE, "training_epochs": 5}
-    whole, killed = (
-        arguments(folds, nights, tmp_path / name, recipe=recipe) | {"folds": [0, 1, 2]} for name in ("whole", "killed")
-    )
+    whole, killed = (job_of(folds, nights, tmp_path / name, (0, 1, 2), recipe=recipe) for name in ("whole", "killed"))
     in_a_process(whole, stacks=True)
     in_a_process(killed, kill_at=("lap", 12), stacks=True)  # five laps a training epoch, but six in the first
-    assert (tmp_path / "killed" / ".group.checkpoint").exists()
+    assert (tmp_path / "killed" / ".stack-0-2.checkpoint").exists()
     output = in_a_process(killed, stacks=True)
-    assert "goes on after training epoch 2," in output and "training epoch 1/5" not in output
+    assert "resumes after training epoch 2," in output and "training epoch 1/5" not in output
     assert not list((tmp_path / "killed").glob(".*"))
     for fold in ("fold-0", "fold-1", "fold-2"):
         assert contents(tmp_path / "killed" / fold) == contents(tmp_path / "whole" / fold)
@@ -308,7 +336,7 @@ def test_a_stack_that_is_killed_goes_on_and_ends_with_the_same_bytes(folds, nigh
 
 def test_a_stack_killed_between_its_finished_folds_trains_none_again(folds, nights, tmp_path, in_a_process):
     """Folds are put in their places one by one; here it is killed after the first, and again after the second."""
-    whole, killed = (arguments(folds, nights, tmp_path / name) | {"folds": [0, 1, 2]} for name in ("whole", "killed"))
+    whole, killed = (job_of(folds, nights, tmp_path / name, (0, 1, 2)) for name in ("whole", "killed"))
     in_a_process(whole, stacks=True)
     homes = [tmp_path / "killed" / f"fold-{fold}" for fold in range(3)]
     of_a_fold = len(read_json(tmp_path / "whole" / "fold-0" / "training.json")["runs"]) + 1  # metrics and a record
@@ -317,7 +345,7 @@ def test_a_stack_killed_between_its_finished_folds_trains_none_again(folds, nigh
         assert [home.exists() for home in homes] == [True, there == 2, False]
         before = {path: path.stat().st_mtime_ns for home in homes for path in home.rglob("*")}
         output = in_a_process(killed, kill_at, stacks=True)
-        assert "goes on after training epoch 3," in output and "training epoch 1/3" not in output
+        assert "resumes after training epoch 3," in output and "training epoch 1/3" not in output
         assert output.count("finished before") == there
         assert {path: path.stat().st_mtime_ns for path in before} == before
     assert not list((tmp_path / "killed").glob(".*"))
@@ -327,19 +355,19 @@ def test_a_stack_killed_between_its_finished_folds_trains_none_again(folds, nigh
 
 
 def test_a_stack_killed_as_it_trained_leaves_out_what_was_finished_meanwhile(folds, nights, tmp_path, in_a_process):
-    out = arguments(folds, nights, tmp_path / "out")
-    in_a_process(out | {"folds": [0, 1, 2]}, kill_at=("lap", 12), stacks=True)
-    in_a_process(out | {"folds": [1], "receipt": str(tmp_path / "out" / "other.json")})
-    output = in_a_process(out | {"folds": [0, 1, 2]}, stacks=True)
-    assert "fold 1: finished before" in output and "2 folds as one stack" in output and "goes on" not in output
+    out = job_of(folds, nights, tmp_path / "out")
+    in_a_process(out | {"numbers": [0, 1, 2]}, kill_at=("lap", 12), stacks=True)
+    in_a_process(out | {"numbers": [1]})
+    output = in_a_process(out | {"numbers": [0, 1, 2]}, stacks=True)
+    assert "fold 1: finished before" in output and "2 folds as one stack" in output and "resumes" not in output
 
 
 def test_a_checkpoint_of_other_folds_is_no_use_to_those_that_are_left(folds, nights, tmp_path, in_a_process):
-    out = arguments(folds, nights, tmp_path / "out")
-    in_a_process(out | {"folds": [0, 1, 2]}, kill_at=("lap", 12), stacks=True)
-    in_a_process(out | {"folds": [1], "code_sha256": "d"})
-    output = in_a_process(out | {"folds": [0, 1, 2], "code_sha256": "d"}, stacks=True)
-    assert "fold 1: finished before" in output and "2 folds as one stack" in output and "goes on" not in output
+    out = job_of(folds, nights, tmp_path / "out")
+    in_a_process(out | {"numbers": [0, 1, 2]}, kill_at=("lap", 12), stacks=True)
+    in_a_process(out | {"numbers": [1], "code_sha256": "d"})
+    output = in_a_process(out | {"numbers": [0, 1, 2], "code_sha256": "d"}, stacks=True)
+    assert "fold 1: finished before" in output and "2 folds as one stack" in output and "resumes" not in output
     assert not list((tmp_path / "out").glob(".*"))
 
 
@@ -354,8 +382,9 @@ import itertools, json, os, signal, sys, traceback
 import pyarrow.parquet, torch._dynamo  # which are imported when they are first used
 from pathlib import Path
 from types import SimpleNamespace
+from test_job import made
 from sleepbench.training import stack, timing
-from sleepbench.training.job import train_group
+from sleepbench.training.job import train as train_job
 
 def killing_at(n, function):
     calls = itertools.count(1)
@@ -365,7 +394,7 @@ def killing_at(n, function):
         return function(*args, **kwargs)
     return replacement
 
-def train(nights, kill_at, stacks, environment, **arguments):
+def train(kill_at, stacks, environment, **job):
     os.environ.update(environment)
     if stacks:
         stack.DEVICES = ("cpu",)
@@ -375,9 +404,7 @@ def train(nights, kill_at, stacks, environment, **arguments):
         setattr(of, what, killing_at(n, getattr(of, what)))
     ticks = itertools.count()
     timing.time = SimpleNamespace(monotonic=lambda: next(ticks), time=lambda: 0.0)
-    for name in ("folds_path", "directory", "receipt"):
-        arguments[name] = Path(arguments[name])
-    train_group(prepared=lambda id: Path(nights[id]), **arguments)
+    train_job(made(**job))
 
 for line in sys.stdin:
     request = json.loads(line)
@@ -422,17 +449,6 @@ def in_a_process(tmp_path_factory):
     assert server.wait() == 0
 
 
-def arguments(folds, nights, directory, **changes):
-    settings = {"window": "standard", "model": "ulw_sleepnet", "channels": CHANNELS, "seed": 7, "recipe": RECIPE}
-    return {
-        **{"folds_path": str(folds), "directory": str(directory), "receipt": str(directory / "group.json")},
-        **{"folds": [0], "nights": {id: str(path) for id, path in nights.items()}},
-        **{"recipe_name": "r", "engine": "fast", "device": "cpu", "threads": 1, "code_sha256": "c"},
-        "provenance": {"simulated": True},
-        **(settings | changes),
-    }
-
-
 def contents(fold: Path) -> dict[str, bytes]:
     """The bytes of every file but training.json, which says how long it took."""
     return {
@@ -444,7 +460,7 @@ def contents(fold: Path) -> dict[str, bytes]:
 
 # A training epoch of two batches has six laps, two of them evaluations; then its checkpoint is put in its place.
 @pytest.mark.parametrize(
-    ("kills", "goes_on_after"),
+    ("kills", "resumes_after"),
     [
         pytest.param([("lap", 16), ("lap", 14)], [None, 2, 4], id="in an optimizer step, twice"),
         pytest.param([("lap", 6)], [None, None], id="before there is a checkpoint"),
@@ -452,16 +468,16 @@ def contents(fold: Path) -> dict[str, bytes]:
         pytest.param([("replace", 8)], [None, 7], id="while results are written"),
     ],
 )
-def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(
-    folds, nights, tmp_path, kills, goes_on_after, in_a_process
+def test_a_training_that_is_killed_is_resumed_and_ends_with_the_same_bytes(
+    folds, nights, tmp_path, kills, resumes_after, in_a_process
 ):
     recipe = {"recipe": {**RECIPE, "training_epochs": 7, "augmentation": ["roll_10"]}}
-    in_a_process(arguments(folds, nights, tmp_path / "whole", **recipe))
-    settings = arguments(folds, nights, tmp_path / "killed", **recipe)
-    for kill_at, completed in zip([*kills, None], goes_on_after, strict=True):
+    in_a_process(job_of(folds, nights, tmp_path / "whole", **recipe))
+    settings = job_of(folds, nights, tmp_path / "killed", **recipe)
+    for kill_at, completed in zip([*kills, None], resumes_after, strict=True):
         output = in_a_process(settings, kill_at)
-        assert ("goes on after" in output) == (completed is not None)
-        assert completed is None or f"goes on after training epoch {completed}," in output
+        assert ("resumes after" in output) == (completed is not None)
+        assert completed is None or f"resumes after training epoch {completed}," in output
         assert completed is None or "training epoch 1/7" not in output
         assert (tmp_path / "killed" / "fold-0").exists() == (kill_at is None)
     assert not list((tmp_path / "killed").glob(".*"))
@@ -475,24 +491,158 @@ def test_a_training_that_is_killed_goes_on_and_ends_with_the_same_bytes(
 
 @pytest.mark.parametrize("change", [{"code_sha256": "d"}, {"seed": 8}, {"threads": 2}, {"engine": "reference"}])
 def test_a_checkpoint_of_something_else_is_no_use(folds, nights, tmp_path, change, in_a_process):
-    in_a_process(arguments(folds, nights, tmp_path / "out"), kill_at=("lap", 15))
-    output = in_a_process(arguments(folds, nights, tmp_path / "out", **change))
-    assert "is of other settings, code, device, engine or threads: the training starts anew" in output
+    in_a_process(job_of(folds, nights, tmp_path / "out"), kill_at=("lap", 15))
+    output = in_a_process(job_of(folds, nights, tmp_path / "out", **change))
+    assert "is of other settings, code, device, engine or threads: the training starts again" in output
     assert "training epoch 1/3" in output and not (tmp_path / "out" / ".fold-0.checkpoint").exists()
 
 
 def test_a_checkpoint_of_the_kernel_is_no_use_to_pytorch(folds, nights, tmp_path, in_a_process):
     if arrangement() == "PyTorch":
         pytest.skip("there is no C compiler")
-    in_a_process(arguments(folds, nights, tmp_path / "out"), kill_at=("lap", 15))
-    output = in_a_process(arguments(folds, nights, tmp_path / "out"), CC="false")
-    assert "the training starts anew" in output and "training epoch 1/3" in output
+    in_a_process(job_of(folds, nights, tmp_path / "out"), kill_at=("lap", 15))
+    output = in_a_process(job_of(folds, nights, tmp_path / "out"), CC="false")
+    assert "the training starts again" in output and "training epoch 1/3" in output
     assert read_json(tmp_path / "out/fold-0/training.json")["environment"]["arrangement"] == "PyTorch"
 
 
-def test_a_damaged_checkpoint_is_said_and_the_training_starts_anew(folds, nights, tmp_path, capsys):
+def test_a_damaged_checkpoint_is_said_and_the_training_starts_again(folds, nights, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".fold-0.checkpoint").write_bytes(b"PK\x03\x04 half a file")
     train(folds, nights, tmp_path / "out")
     assert "cannot be read" in capsys.readouterr().out
     assert not (tmp_path / "out" / ".fold-0.checkpoint").exists()
+
+
+def test_people_are_told_apart_whatever_ids_look_like(tmp_path):
+    people = {"SN0011": ("a", 1), "SN1011": ("b", 1), "ST7011": ("b", 12), "5f1e7c": ("c", 1)}
+    nights = {
+        id: write_night(tmp_path, id, 24, seed, subject, night)
+        for seed, (id, (subject, night)) in enumerate(people.items())
+    }
+    folds = write_folds(tmp_path / "folds.json", [(["5f1e7c"], [], ["SN0011", "SN1011", "ST7011"])])
+    train(folds, nights, tmp_path / "out")
+    predictions = pd.read_parquet(tmp_path / "out" / "fold-0" / "last" / "predictions.parquet")
+    found = predictions.groupby("recording")[["subject", "night"]].first()
+    assert {id: (row.subject, row.night) for id, row in found.iterrows()} == {
+        id: people[id] for id in ("SN0011", "SN1011", "ST7011")
+    }
+
+
+def test_a_model_sees_its_input_transformed(folds, nights, tmp_path, fake_models):
+    for model in ("scaled", "of_epochs"):
+        train(folds, nights, tmp_path / model, model=model, recipe=COMMON)
+    scaled, plain = (pd.read_csv(tmp_path / model / "fold-0" / "history.csv") for model in ("scaled", "of_epochs"))
+    assert (scaled.train_loss != plain.train_loss).all()
+
+
+# ----------------------------------------------------------------------------------- selection rules that are added
+
+
+@pytest.fixture
+def rule(monkeypatch):
+    """Registers a selection rule, in place of another of its name."""
+
+    def register(name, choose):
+        monkeypatch.setitem(SELECTION_RULES, name, SelectionRule(name, "training", "on training", choose))
+
+    return register
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Call it: from then on nothing is trained."""
+
+    def forbid():
+        monkeypatch.setattr(module.loop, "train", lambda *arguments: pytest.fail("a training is started"))
+        monkeypatch.setattr(module.estimators, "fit", lambda *arguments: pytest.fail("an estimator is fitted"))
+
+    return forbid
+
+
+@pytest.mark.parametrize("model", ["ulw_sleepnet", "of_nights", "centroids"])
+def test_a_rule_that_is_added_finds_its_run_in_a_finished_training(
+    folds, nights, tmp_path, fake_models, rule, no_training, model, capsys
+):
+    """As if it had been there from the beginning; nothing is trained, and what was there stays as it was."""
+    out, from_the_beginning = tmp_path / "out", tmp_path / "from the beginning"
+    train(folds, nights, out, model=model, recipe=COMMON)
+    before = {name: (out / "fold-0" / name).stat().st_mtime_ns for name in contents(out / "fold-0")}
+    rule("mine", lambda history, ends: SELECTION_RULES["best_test"].choose(history, ends))
+    train(folds, nights, from_the_beginning, model=model, recipe=COMMON)
+    no_training()
+    capsys.readouterr()
+    train(folds, nights, out, model=model, recipe=COMMON)
+    assert "fold 0: the selection 'mine' takes training epoch" in capsys.readouterr().out
+    record, expected = read_training(out / "fold-0"), read_training(from_the_beginning / "fold-0")
+    assert record["runs"] == expected["runs"] and record["files"] == expected["files"]
+    assert run_of(record, "mine", out)["run_key"] == run_key(record["settings"], "mine")
+    assert {name: (out / "fold-0" / name).stat().st_mtime_ns for name in before} == before
+    assert contents(out / "fold-0") == contents(from_the_beginning / "fold-0")
+    changed = (out / "fold-0" / "training.json").stat().st_mtime_ns
+    train(folds, nights, out, model=model, recipe=COMMON)
+    assert (out / "fold-0" / "training.json").stat().st_mtime_ns == changed
+
+
+def test_a_rule_whose_weights_were_not_kept_is_named_with_a_remedy(folds, nights, tmp_path, rule, no_training, capsys):
+    recipe = RECIPE | {"training_epochs": 5}
+    train(folds, nights, tmp_path / "out", recipe=recipe)
+    fold = tmp_path / "out" / "fold-0"
+    kept = {run["training_epoch"] for run in read_training(fold)["runs"].values()}
+    missing = min({1, 2, 3, 4, 5} - kept)
+    rule("mine", lambda history, ends: missing)
+    no_training()
+    for _ in range(2):
+        train(folds, nights, tmp_path / "out", recipe=recipe)
+        said = f"it takes training epoch {missing}, whose weights were not kept"
+        assert f"fold 0: no run of the selection 'mine': {said}" in capsys.readouterr().out
+        assert "mine" not in read_training(fold)["runs"]
+        with pytest.raises(BenchmarkError, match=f"selection 'mine': {said} .*: delete the fold's directory and run"):
+            run_of(read_training(fold), "mine", fold)
+
+
+def test_a_rule_that_looks_back_further_than_weights_are_kept_has_no_run(folds, nights, tmp_path, rule):
+    """In a training as well: it takes what no rule had taken when it was the newest."""
+    rule("mine", lambda history, ends: 2 if len(history) == 5 else None)
+    for name in ("best_test", "best_validation"):
+        rule(name, lambda history, ends: 1)
+    train(folds, nights, tmp_path / "out", recipe=RECIPE | {"training_epochs": 5})
+    record = read_training(tmp_path / "out" / "fold-0")
+    assert set(record["runs"]) == {"best_test", "best_validation", "last", "cycle_end"}
+    assert record["lacking"]["mine"].startswith("it takes training epoch 2, whose weights were not kept")
+
+
+def test_a_rule_that_is_corrected_replaces_its_run(folds, nights, tmp_path, rule, no_training):
+    rule("mine", lambda history, ends: 1)
+    train(folds, nights, tmp_path / "out")
+    fold = tmp_path / "out" / "fold-0"
+    before = read_training(fold)
+    assert before["runs"]["mine"]["training_epoch"] == 1
+    rule("mine", lambda history, ends: len(history))
+    no_training()
+    train(folds, nights, tmp_path / "out")
+    after = read_training(fold)
+    assert after["runs"]["mine"]["training_epoch"] == 3
+    assert {n: r for n, r in after["runs"].items() if n != "mine"} == {
+        n: r for n, r in before["runs"].items() if n != "mine"
+    }
+    last, mine = (pd.read_parquet(fold / name / "predictions.parquet") for name in ("last", "mine"))
+    assert last.equals(mine)
+
+
+def test_weights_that_do_not_repeat_a_training_give_no_run(folds, nights, tmp_path, rule, no_training, capsys):
+    train(folds, nights, tmp_path / "out")
+    fold = tmp_path / "out" / "fold-0"
+    record = read_training(fold)
+    taken = {name: run["training_epoch"] for name, run in record["runs"].items()}
+    for name in ("best_test", "best_validation"):
+        rule(name, lambda history, ends, name=name: taken[name])
+    rule("mine", lambda history, ends: len(history))
+    pd.read_csv(fold / "history.csv").assign(test_accuracy=0.123).to_csv(fold / "history.csv", index=False)
+    files = record["files"] | {"history.csv": sha256_of_file(fold / "history.csv")}
+    write_json(fold / "training.json", record | {"files": files})
+    no_training()
+    train(folds, nights, tmp_path / "out")
+    assert "do not repeat its predictions" in capsys.readouterr().out
+    assert "do not repeat its predictions" in read_training(fold)["lacking"]["mine"]
+    assert not (fold / "mine").exists()

@@ -1,19 +1,22 @@
 """The loop, on networks of a few weights; single epochs against a plain loop written down here."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from fake_models import OfEpochs, OfSequences
-from synthetic_night import CHANNELS
+from fake_models import OfEpochs, OfSequences, recipe_of
+from synthetic_night import ROLES
 from torch import nn
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe
-from sleepbench.signals.prepare import load_prepared
+from sleepbench.models.transformation import NONE
+from sleepbench.preparation.prepared import load_prepared
 from sleepbench.training import loop
 from sleepbench.training.epochs import epoch_set
 from sleepbench.training.loop import evaluate, predict_probabilities, train
-from sleepbench.training.recipe import Recipe, learning_rate_at
+from sleepbench.training.schedule import learning_rate_at
 from sleepbench.training.sequences import Sampler
 
 PLAIN = {"learning_rate": 1e-2, "schedule": "constant", "batch_size": 10, "training_epochs": 3}
@@ -29,19 +32,18 @@ def sets(nights):
     """Training, validation and test epochs of different nights."""
     ids = {"train": ["SC4001", "SC4002"], "validation": ["SC4011"], "test": ["SC4021"]}
     return {
-        name: epoch_set([load_prepared(nights[id]) for id in of_set], CHANNELS, "standard")
-        for name, of_set in ids.items()
+        name: epoch_set([load_prepared(nights[id]) for id in of_set], ROLES, "standard") for name, of_set in ids.items()
     }
 
 
 def without_validation(sets):
-    return sets | {"validation": epoch_set([], CHANNELS, "standard")}
+    return sets | {"validation": epoch_set([], ROLES, "standard")}
 
 
 def fitted(name, sets, seed=3, report=lambda line: None, **settings):
     torch.manual_seed(seed)
-    model = create_model(name, len(CHANNELS))
-    recipe = Recipe.from_config("r", PLAIN | settings)
+    model = create_model(name, len(ROLES))
+    recipe = recipe_of(PLAIN | settings)
     return model, train(model, recipe, sets, seed, "reference", describe(name), report)
 
 
@@ -76,8 +78,8 @@ def test_single_epochs_train_bit_for_bit_as_a_plain_loop(sets, name):
     recipe = {"schedule": "cosine_restarts", "first_cycle_steps": 4, "cycle_multiplier": 2, "amsgrad": True}
     model, training = fitted(name, sets, **recipe)
     torch.manual_seed(3)
-    expected = create_model(name, len(CHANNELS))
-    losses = plain_loop(expected, Recipe.from_config("r", PLAIN | recipe), sets, 3)
+    expected = create_model(name, len(ROLES))
+    losses = plain_loop(expected, recipe_of(PLAIN | recipe), sets, 3)
     assert [row["train_loss"] for row in training.history] == losses
     assert (weights_of(model) == weights_of(expected)).all()
     # 5 steps a training epoch, cycles end after 4 and 12
@@ -112,7 +114,7 @@ def test_cycles_of_a_model_of_sequences_end_where_the_learning_rate_jumps(sets, 
 )
 def test_batches_are_drawn_ahead_only_where_their_number_varies(sets, monkeypatch, name, balanced, draws):
     cycles = {"schedule": "cosine_restarts", "first_cycle_steps": 7, "cycle_multiplier": 2, "training_epochs": 9}
-    recipe = Recipe.from_config("r", PLAIN | cycles | {"balanced_sampling": bool(balanced)})
+    recipe = recipe_of(PLAIN | cycles | {"balanced_sampling": bool(balanced)})
     sampler, plain, numbers = loop.sampler_of(recipe, sets["train"], describe(name)), Sampler.draw, []
     shuffling = torch.Generator().manual_seed(3)
     expected = np.cumsum([len(sampler.draw(shuffling)) for _ in range(9)])
@@ -152,9 +154,9 @@ def test_predictions_in_windows_are_averages(sets):
 
 
 def test_segments_of_one_epoch_are_trained_and_predicted_too(nights):
-    """The released window keeps every other epoch of these nights."""
+    """The authors' trimming keeps every other epoch of these nights."""
     of = {"train": ["SC4001", "SC4002"], "validation": [], "test": ["SC4021"]}
-    sets = {k: epoch_set([load_prepared(nights[id]) for id in ids], CHANNELS, "released") for k, ids in of.items()}
+    sets = {k: epoch_set([load_prepared(nights[id]) for id in ids], ROLES, "authors") for k, ids in of.items()}
     for name in ("of_windows", "of_nights"):
         model, training = fitted(name, sets)
         probabilities = predict_probabilities(model, sets["test"], "fast", describe(name))
@@ -225,7 +227,7 @@ def test_balanced_sampling_of_sequences_is_an_error(sets):
 
 def test_submodules_keep_their_own_learning_rate(sets):
     torch.manual_seed(3)
-    before = create_model("of_epochs", len(CHANNELS))
+    before = create_model("of_epochs", len(ROLES))
     after, _ = fitted("of_epochs", sets, learning_rate_of={"amplitudes": 1e-9})
     assert torch.allclose(before.amplitudes.linear.weight, after.amplitudes.linear.weight, atol=1e-6)
     assert not torch.allclose(before.classifier.weight, after.classifier.weight, atol=1e-3)
@@ -253,25 +255,25 @@ def test_patience_without_validation_subjects_is_ignored_and_said(sets):
     assert lines[0] == training.remarks[0]
 
 
-def first_stage(**changes):
-    stage = {"model": "of_epochs", "submodule": "amplitudes", **PLAIN, "training_epochs": 40, "balanced_sampling": True}
-    return {"pretrain": stage | changes}
+def first_phase(**changes):
+    phase = {"model": "of_epochs", "submodule": "amplitudes", **PLAIN, "training_epochs": 40, "balanced_sampling": True}
+    return {"pretrain": phase | changes}
 
 
-def test_a_first_stage_trains_another_model_and_copies_its_part(sets):
+def test_a_first_phase_trains_another_model_and_copies_its_part(sets):
     frozen = {"learning_rate_of": {"amplitudes": 1e-12}, "training_epochs": 1}
-    model, training = fitted("of_windows", sets, **frozen, **first_stage())
+    model, training = fitted("of_windows", sets, **frozen, **first_phase())
     without, _ = fitted("of_windows", sets, **frozen)
     assert len(training.pretraining) == 40 and len(training.history) == 1
     assert training.pretraining[-1]["train_loss"] < training.pretraining[0]["train_loss"]
     assert set(training.pretraining[0]) == {"training_epoch", "learning_rate", "train_loss", "train_accuracy"}
     assert not torch.allclose(model.amplitudes.linear.weight, without.amplitudes.linear.weight, atol=1e-2)
-    alone = OfEpochs(len(CHANNELS))  # the part is that of the other model, trained by the same recipe
+    alone = OfEpochs(len(ROLES))  # the part is that of the other model, trained by the same recipe
     torch.manual_seed(3)
-    OfSequences(len(CHANNELS))
-    alone = OfEpochs(len(CHANNELS))
-    settings = {k: v for k, v in first_stage()["pretrain"].items() if k not in ("model", "submodule")}
-    train(alone, Recipe.from_config("r", settings), sets, 3, "reference", describe("of_epochs"), lambda line: None)
+    OfSequences(len(ROLES))
+    alone = OfEpochs(len(ROLES))
+    settings = {k: v for k, v in first_phase()["pretrain"].items() if k not in ("model", "submodule")}
+    train(alone, recipe_of(settings), sets, 3, "reference", describe("of_epochs"), lambda line: None)
     assert torch.allclose(model.amplitudes.linear.weight, alone.amplitudes.linear.weight, atol=1e-6)
 
 
@@ -283,9 +285,9 @@ def test_a_first_stage_trains_another_model_and_copies_its_part(sets):
         ({"model": "of_windows"}, "balanced_sampling is for models of single epochs"),
     ],
 )
-def test_a_first_stage_that_does_not_fit_is_an_error(sets, changes, message):
+def test_a_first_phase_that_does_not_fit_is_an_error(sets, changes, message):
     with pytest.raises(BenchmarkError, match=message):
-        fitted("of_windows", sets, **first_stage(**changes))
+        fitted("of_windows", sets, **first_phase(**changes))
 
 
 def test_labels_of_the_test_set_change_nothing_in_a_training(sets):
@@ -300,4 +302,27 @@ def test_labels_of_the_test_set_change_nothing_in_a_training(sets):
 
 def test_no_training_epochs_is_an_error(sets):
     with pytest.raises(BenchmarkError, match="the training set holds no epochs"):
-        fitted("of_epochs", sets | {"train": epoch_set([], CHANNELS, "standard")})
+        fitted("of_epochs", sets | {"train": epoch_set([], ROLES, "standard")})
+
+
+def test_a_first_phase_that_sees_other_signals_is_an_error(sets):
+    """What it hands over would be given other signals than it was trained on."""
+    with pytest.raises(BenchmarkError, match="scaled and of_windows transform their input differently"):
+        fitted("of_windows", sets, **first_phase(model="scaled"))
+
+
+def test_the_transformation_of_the_entry_is_what_a_model_trains_and_predicts_on(nights):
+    """As if the signals had been transformed on the disk."""
+    ids = {"train": ["SC4001", "SC4002"], "validation": ["SC4011"], "test": ["SC4021"]}
+    info, loaded = describe("scaled"), {id: load_prepared(path) for id, path in nights.items()}
+    on_disk = {}
+    for id, night in loaded.items():
+        low, median, high = np.percentile(night.signals, (25, 50, 75), axis=(0, 2), keepdims=True)
+        on_disk[id] = replace(night, signals=((night.signals - median) / (high - low)).clip(-3, 3).astype(np.float32))
+    scaled, plain = (
+        {name: epoch_set([of[id] for id in own], ROLES, "standard", transformation) for name, own in ids.items()}
+        for of, transformation in ((loaded, info.input_transformation), (on_disk, NONE))
+    )
+    (model, training), (expected, of_expected) = fitted("scaled", scaled), fitted("of_epochs", plain)
+    assert training.history[-1]["train_loss"] == pytest.approx(of_expected.history[-1]["train_loss"], abs=1e-5)
+    assert torch.allclose(weights_of(model), weights_of(expected), atol=1e-4)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_night import CHANNELS
+from synthetic_night import ROLES
 
-from sleepbench.signals.prepare import load_prepared
+from sleepbench.preparation.prepared import load_prepared
 from sleepbench.training.augmentation import roll_10
 from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.sequences import (
@@ -26,7 +26,7 @@ class Epochs(EpochSet):
     """Epochs that are told by recording and number alone, without signals."""
 
     def __init__(self, kept: list[list[bool]]):
-        number = [np.flatnonzero(of_recording) for of_recording in kept]
+        number = [np.flatnonzero(own) for own in kept]
         recording = np.repeat(np.arange(len(kept)), [len(rows) for rows in number])
         row = np.concatenate([*number, np.empty(0, np.int64)]).astype(np.int64)
         super().__init__((), (), recording, row, np.zeros(len(row), np.int64))
@@ -145,7 +145,7 @@ def test_probabilities_of_overlapping_windows_are_averaged():
 
 
 def test_a_night_is_given_whole(nights):
-    epochs = epoch_set([load_prepared(nights[id]) for id in ("SC4001", "SC4011")], CHANNELS, "standard")
+    epochs = epoch_set([load_prepared(nights[id]) for id in ("SC4001", "SC4011")], ROLES, "standard")
     batches = inference_batches(epochs, 5, "night", 2)
     assert [batch.epochs.shape for batch in batches] == [(1, 24), (1, 24)]
     assert epochs.signals(batches[1].epochs).shape == (1, 24, 2, 3000)
@@ -153,7 +153,7 @@ def test_a_night_is_given_whole(nights):
 
 
 def test_every_other_epoch_of_a_night_are_segments_of_one(nights):
-    epochs = epoch_set([load_prepared(nights["SC4001"])], CHANNELS, "released")
+    epochs = epoch_set([load_prepared(nights["SC4001"])], ROLES, "authors")
     assert [len(segment) for segment in segments(epochs)] == [1] * 12
 
 

@@ -2,12 +2,14 @@
 
 import itertools
 from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from synthetic_night import CHANNELS, write_night
+from fake_models import recipe_of
+from synthetic_night import ROLES, write_night
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -16,16 +18,17 @@ from torch.utils._pytree import tree_leaves
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe
 from sleepbench.models.kernels import fused, fused_kernel
-from sleepbench.signals.prepare import load_prepared
+from sleepbench.models.transformation import Standard
+from sleepbench.preparation.prepared import load_prepared
 from sleepbench.training import job, loop
 from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.memory import is_out_of_memory
-from sleepbench.training.recipe import Recipe, learning_rate_at
-from sleepbench.training.stack import WARM_UP_STEPS, Stack, _Adam, cross_entropies, is_stackable, train_stack
+from sleepbench.training.schedule import learning_rate_at
+from sleepbench.training.stack import WARM_UP_STEPS, Stack, is_stackable, train_stack
 from sleepbench.training.timing import Timing
 
 ULW = describe("ulw_sleepnet")
-RELEASED = {
+ULW_RECIPE = {
     **{"learning_rate": 1e-3, "schedule": "cosine_restarts", "first_cycle_steps": 4, "cycle_multiplier": 2},
     **{"batch_size": 8, "training_epochs": 3, "amsgrad": True, "epsilon": 1e-7},
 }
@@ -54,7 +57,7 @@ def folds(uneven_nights):
     torch.set_num_threads(1)
     return [
         {
-            name: epoch_set([load_prepared(uneven_nights[id]) for id in ids], CHANNELS, "standard")
+            name: epoch_set([load_prepared(uneven_nights[id]) for id in ids], ROLES, "standard")
             for name, ids in fold.items()
         }
         for fold in FOLDS
@@ -69,15 +72,11 @@ def in_double(monkeypatch):
 
 def fresh(dtype=torch.float32, dropout=False):
     torch.manual_seed(5)
-    model = create_model("ulw_sleepnet", len(CHANNELS)).to(dtype)
+    model = create_model("ulw_sleepnet", len(ROLES)).to(dtype)
     for module in model.modules():
         if isinstance(module, nn.Dropout) and not dropout:
             module.p = 0.0
     return model
-
-
-def recipe_of(settings):
-    return Recipe.from_config("r", settings)
 
 
 def alone(folds, recipe, dtype):
@@ -88,7 +87,7 @@ def stacked(folds, recipe, dtype=torch.float32, **options):
     return train_stack(fresh(dtype), recipe, folds, 5, ULW, lambda line: None, **options)[0]
 
 
-@pytest.mark.parametrize("settings", [RELEASED | {"training_epochs": 6}, COMMON], ids=["released", "common"])
+@pytest.mark.parametrize("settings", [ULW_RECIPE | {"training_epochs": 6}, COMMON], ids=["ulw", "common"])
 def test_folds_end_as_they_do_alone_in_float64(folds, in_double, settings):
     recipe = recipe_of(settings)
     expected, found = alone(folds, recipe, torch.float64), stacked(folds, recipe, torch.float64)
@@ -106,7 +105,7 @@ def test_folds_end_as_they_do_alone_in_float64(folds, in_double, settings):
 
 def test_losses_agree_in_float32(folds):
     recipe = recipe_of(
-        RELEASED | {"training_epochs": 6}
+        ULW_RECIPE | {"training_epochs": 6}
     )  # the first training epoch has 5 to 9 steps, all have 30 to 54
     for one, other in zip(alone(folds, recipe, torch.float32), stacked(folds, recipe), strict=True):
         expected, found = ([row["train_loss"] for row in training.history] for training in (one, other))
@@ -130,7 +129,7 @@ def plain_steps(fold, recipe, batches, dtype=torch.float32):
     return losses, torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 
 
-SEVENS = recipe_of(RELEASED | {"batch_size": 7})
+SEVENS = recipe_of(ULW_RECIPE | {"batch_size": 7})
 """72, 61 and 37 epochs are 11, 9 and 6 batches: from the sixth step on not all folds have a whole one."""
 
 
@@ -173,15 +172,15 @@ def test_gradients_of_a_step_agree_in_float32_as_a_gpu_arranges_them(folds, as_o
 
 
 def test_nothing_is_validated_where_no_fold_has_validation_subjects(folds):
-    without = [fold | {"validation": epoch_set([], CHANNELS, "standard")} for fold in folds]
-    for training in stacked(without, recipe_of(RELEASED | {"training_epochs": 1})):
+    without = [fold | {"validation": epoch_set([], ROLES, "standard")} for fold in folds]
+    for training in stacked(without, recipe_of(ULW_RECIPE | {"training_epochs": 1})):
         assert training.history[0]["validation_accuracy"] is None
         assert set(training.selected) == {"best_test", "last"}
 
 
 def test_one_step_of_a_fold_without_a_batch_changes_nothing_of_it(folds):
     """In the last steps of a training epoch only the largest fold still has batches."""
-    stack = Stack(fresh(), recipe_of(RELEASED | {"training_epochs": 1}), folds, 5, ULW, Timing())
+    stack = Stack(fresh(), recipe_of(ULW_RECIPE | {"training_epochs": 1}), folds, 5, ULW, Timing())
     steps, plain = [], stack.step
 
     def watched(masked):
@@ -201,7 +200,7 @@ def test_one_step_of_a_fold_without_a_batch_changes_nothing_of_it(folds):
 
 
 def test_saved_weights_repeat_the_predictions_bit_for_bit(folds):
-    recipe = recipe_of(RELEASED)
+    recipe = recipe_of(ULW_RECIPE)
     trainings, stack = train_stack(fresh(dropout=True), recipe, folds, 5, ULW, lambda line: None)
     for fold, training in enumerate(trainings):
         for training_epoch, state in training.weights.items():
@@ -212,33 +211,33 @@ def test_saved_weights_repeat_the_predictions_bit_for_bit(folds):
 
 def test_the_same_seed_gives_the_same_bits_with_dropout(folds):
     def weights():
-        trainings = train_stack(fresh(dropout=True), recipe_of(RELEASED), folds, 5, ULW, lambda line: None)[0]
+        trainings = train_stack(fresh(dropout=True), recipe_of(ULW_RECIPE), folds, 5, ULW, lambda line: None)[0]
         return torch.cat([tensor.flatten().float() for t in trainings for tensor in t.weights[3].values()])
 
     assert torch.equal(weights(), weights())
 
 
 def test_what_a_stack_cannot_do_is_trained_fold_by_fold():
-    gpu, released = torch.device("cuda"), recipe_of(RELEASED)
+    gpu, released = torch.device("cuda"), recipe_of(ULW_RECIPE)
     assert is_stackable(ULW, released, "fast", gpu)
     assert is_stackable(ULW, recipe_of(COMMON), "fast", gpu)
     assert not is_stackable(ULW, released, "fast", torch.device("cpu"))
     assert not is_stackable(ULW, released, "reference", gpu)
     assert not is_stackable(describe("eegnet"), released, "fast", gpu)
     for key, value in (("augmentation", ["roll_10"]), ("patience", 3), ("l2", 0.1), ("learning_rate_of", {"a": 1.0})):
-        assert not is_stackable(ULW, recipe_of(RELEASED | {key: value}), "fast", gpu)
+        assert not is_stackable(ULW, recipe_of(ULW_RECIPE | {key: value}), "fast", gpu)
 
 
 def test_a_loss_that_is_no_number_is_an_error(folds):
     with pytest.raises(BenchmarkError, match="the training loss is nan in training epoch 1"):
         model = fresh()
         model.output.bias.data.fill_(torch.nan)
-        train_stack(model, recipe_of(RELEASED), folds, 5, ULW, lambda line: None)
+        train_stack(model, recipe_of(ULW_RECIPE), folds, 5, ULW, lambda line: None)
 
 
 def test_a_name_of_everything_that_a_step_changes(folds):
     """What a capture puts back, and a checkpoint keeps, is all that there is."""
-    stack = Stack(fresh(dropout=True), recipe_of(RELEASED), folds, 5, ULW, Timing())
+    stack = Stack(fresh(dropout=True), recipe_of(ULW_RECIPE), folds, 5, ULW, Timing())
     stack.training_epoch()
     state, drawing = [tensor.clone() for tensor in stack._tensors()], torch.get_rng_state()
 
@@ -298,48 +297,12 @@ def operators_of(stack, masked):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("settings", [COMMON, RELEASED], ids=["common", "released"])
+@pytest.mark.parametrize("settings", [COMMON, ULW_RECIPE], ids=["common", "released"])
 def test_no_operator_of_a_step_reads_values_back(folds, as_on_a_gpu, settings, masked):
     """Those of a device "meta" are not all that others have: PyTorch's losses ask for the values elsewhere."""
     found = operators_of(Stack(fresh(dropout=True), recipe_of(settings), folds, 5, ULW, Timing()), masked)
     assert len(found) > 30 and {"bmm", "_log_softmax"} <= found
     assert not found & READ_BACK and not any(name.startswith(("unique", "_unique")) for name in found)
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("is_weighted", [False, True])
-def test_losses_and_their_gradients_are_those_of_pytorch(smoothing, is_weighted):
-    torch.manual_seed(0)
-    logits = (4 * torch.randn(3, 7, 5, dtype=torch.float64)).requires_grad_()
-    labels = torch.randint(0, 5, (3, 7))
-    labels[1, 4:] = labels[2, 1:] = loop.IGNORED
-    weights = 1 + torch.rand(3, 5, dtype=torch.float64) if is_weighted else torch.ones(3, 5, dtype=torch.float64)
-    expected = torch.stack(
-        [
-            nn.CrossEntropyLoss(weights[i] if is_weighted else None, label_smoothing=smoothing)(logits[i], labels[i])
-            for i in range(3)
-        ]
-    )
-    found = cross_entropies(logits, labels, weights, smoothing)
-    assert torch.allclose(found, expected, rtol=1e-14, atol=0)
-    (of_found,), (of_expected,) = (torch.autograd.grad(losses.sum(), logits) for losses in (found, expected))
-    assert torch.allclose(of_found, of_expected, rtol=0, atol=1e-15)
-
-
-def test_adam_is_as_exact_as_that_of_pytorch_in_float32():
-    """Its bias correction above all, which is a small difference at first."""
-    torch.manual_seed(0)
-    gradients, rates = 10 * torch.randn(5, 2, 50), torch.full((2, 1), 1e-3, dtype=torch.float64)
-    parameters = torch.zeros(2, 50)
-    adam = _Adam(parameters, recipe_of(RELEASED))
-    theirs = nn.Parameter(torch.zeros(2, 50))
-    optimizer = torch.optim.Adam([theirs], lr=1e-3, eps=1e-7, amsgrad=True)
-    for gradient in gradients:
-        before = parameters.clone(), theirs.detach().clone()
-        adam.step(gradient, rates, None)
-        theirs.grad = gradient.clone()
-        optimizer.step()
-        assert torch.allclose(parameters - before[0], theirs.detach() - before[1], rtol=2e-6, atol=1e-9)
 
 
 class Stream:
@@ -448,7 +411,7 @@ def test_a_capture_leaves_everything_as_it_was(folds, pretended_graphs, monkeypa
 
     def rows(is_captured):
         lines = []
-        stack = Stack(fresh(dropout=True), recipe_of(RELEASED), folds[1:], 5, ULW, Timing(), lines.append)
+        stack = Stack(fresh(dropout=True), recipe_of(ULW_RECIPE), folds[1:], 5, ULW, Timing(), lines.append)
         stack.is_captured = is_captured
         pretended_graphs.stacks[:] = [stack]
         if is_captured:
@@ -478,27 +441,27 @@ OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 
 )
 def test_a_capture_without_memory_is_not_one_that_is_refused(folds, pretended_graphs, monkeypatch, errors):
     """Steps launched one by one would need as much."""
-    recipe, lines = recipe_of(RELEASED), []
+    recipe, lines = recipe_of(ULW_RECIPE), []
     stack = Stack(fresh(), recipe, folds[1:], 5, ULW, Timing(), lines.append)
     stack.is_captured = True
     failing(monkeypatch, stack, **errors)
     without = pytest.raises(BenchmarkError, match="has too little memory for batches of 8")
-    with without, job._memory_explained(recipe, 10, torch.device("cpu")):
+    with without, job._memory_explained(recipe, 10, "cpu"):
         stack.training_epoch()
     assert not lines and Stream.current is Stream.default
 
 
 def test_a_gpu_without_memory_says_what_to_lower(monkeypatch):
-    recipe = recipe_of(RELEASED)
-    with pytest.raises(BenchmarkError) as raised, job._memory_explained(recipe, 10, torch.device("cpu")):
+    recipe = recipe_of(ULW_RECIPE)
+    with pytest.raises(BenchmarkError) as raised, job._memory_explained(recipe, 10, "cpu"):
         raise torch.OutOfMemoryError("tried to allocate 3 GiB")
     message = str(raised.value)
     assert "batches of 8 (recipe r) of 10 fold(s)" in message and "tried to allocate 3 GiB" in message
     assert "training.folds_per_job below 10" in message and "recipes.r.batch_size" in message
     alone = pytest.raises(BenchmarkError, match="leave the GPU to this job alone")
-    with alone, job._memory_explained(recipe, 1, torch.device("cpu")):
+    with alone, job._memory_explained(recipe, 1, "cpu"):
         raise torch.OutOfMemoryError
-    with pytest.raises(RuntimeError, match="another"), job._memory_explained(recipe, 1, torch.device("cpu")):
+    with pytest.raises(RuntimeError, match="another"), job._memory_explained(recipe, 1, "cpu"):
         raise RuntimeError("another")
 
 
@@ -518,3 +481,15 @@ def test_a_lack_of_memory_is_seen_however_it_is_said():
     assert is_out_of_memory(raised(RuntimeError("invalid"), handled=torch.OutOfMemoryError()))
     assert is_out_of_memory(raised(RuntimeError("invalid"), cause=torch.OutOfMemoryError()))
     assert not is_out_of_memory(raised(RuntimeError("invalid"), cause=KeyError("other")))
+
+
+def test_a_stack_is_given_signals_as_the_model_sees_them(folds):
+    transformed = [
+        {name: replace(own, transformation=Standard(clip=2)) for name, own in fold.items()} for fold in folds
+    ]
+    stack = Stack(fresh(), recipe_of(ULW_RECIPE), transformed, 5, ULW, Timing())
+    for i, fold in enumerate(transformed):
+        for name in ("train", "test"):
+            found = stack.signals[torch.from_numpy(stack.positions[name][i])].numpy()
+            assert np.array_equal(found, fold[name].signals(np.arange(len(fold[name]))))
+    assert stack.signals.abs().max() == 2

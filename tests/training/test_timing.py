@@ -38,8 +38,8 @@ def test_laps_are_added_by_kind_and_pauses_count_nowhere(clock):
         "waiting_for_data_s": 0.25,
         "training_s": 3.0,
         "evaluation_s": 0.5,
-        "windows_trained": 40,
-        "windows_evaluated": 5,
+        "epochs_trained": 40,
+        "epochs_evaluated": 5,
         "to_first_step_s": 107.25,
     }
 
@@ -56,7 +56,7 @@ def test_folds_trained_at_once_share_the_time(clock):
     clock.now += 6
     timing.lap(TRAINING, trained=30)
     record = timing.record(n_folds=3)
-    assert record["training_s"] == 2 and record["windows_trained"] == 10
+    assert record["training_s"] == 2 and record["epochs_trained"] == 10
     assert record["to_first_step_s"] == 16  # is no share
 
 
@@ -64,12 +64,12 @@ def test_what_was_counted_before_an_interruption_is_added(clock):
     first, second = Timing(), Timing(job_started=998.0)
     clock.now += 50
     first.lap(TRAINING, trained=7)
-    second.go_on(first.totals)
-    second.go_on(None)
+    second.resume(first.totals)
+    second.resume(None)
     second.start()
     clock.now += 1
     second.lap(TRAINING, trained=3)
-    assert second.record()["training_s"] == 51 and second.record()["windows_trained"] == 10
+    assert second.record()["training_s"] == 51 and second.record()["epochs_trained"] == 10
     assert second.record()["to_first_step_s"] == 53  # of its own process
 
 

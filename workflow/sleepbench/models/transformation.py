@@ -21,7 +21,7 @@ class InputTransformation:
 
     def measure(self, signals: np.ndarray) -> np.ndarray:
         """What it must know of a recording's signals, float32 (n_epochs, n_channels, 3000): float32 (2, n_channels)."""
-        return np.empty((2, signals.shape[1]), np.float32)
+        return np.zeros((2, signals.shape[1]), np.float32)
 
     def __call__(self, signals: np.ndarray, measured: np.ndarray) -> np.ndarray:
         """Signals (n, n_channels, 3000), transformed; `measured` is that of each one's recording (n, 2, n_channels)."""
@@ -40,7 +40,8 @@ class _Scaled(InputTransformation):
 
     def __call__(self, signals: np.ndarray, measured: np.ndarray) -> np.ndarray:
         centre, scale = (measured[:, i, :, None] for i in range(2))
-        scaled = (signals - centre) / np.where(scale > 0, scale, 1)  # a channel that never changes becomes 0
+        scale = np.where(scale > 0, scale, np.float32(1))  # a channel that never changes becomes 0
+        scaled = (signals - centre) / scale
         return scaled if self.clip is None else scaled.clip(-self.clip, self.clip)
 
 

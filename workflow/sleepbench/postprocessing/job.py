@@ -1,8 +1,10 @@
 """The smoothing job: the test predictions of one run, smoothed by a model of the fold's training recordings."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,7 @@ import sleepbench
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, replacing, sha256_of_file, write_json
 from sleepbench.core.stages import STAGES
-from sleepbench.models import create_model, describe
-from sleepbench.models.registry import ModelInfo
+from sleepbench.models import describe
 from sleepbench.postprocessing.hmm import (
     POLYNOMIAL_ORDER,
     PSEUDOCOUNT,
@@ -23,10 +24,9 @@ from sleepbench.postprocessing.hmm import (
     filtered,
 )
 from sleepbench.protocols.folds import folds_of
-from sleepbench.signals.prepare import load_prepared
-from sleepbench.training import estimators
-from sleepbench.training.epochs import EpochSet, epoch_set
-from sleepbench.training.keys import check_training
+from sleepbench.training.epochs import EpochSet, fold_sets
+from sleepbench.training.job import trained_model
+from sleepbench.training.keys import RECORD, read_training, run_of
 from sleepbench.training.loop import predict_probabilities, use_device
 from sleepbench.training.sequences import segments
 
@@ -42,73 +42,82 @@ METHOD = {
 }
 
 
-def smooth_run(
-    training: Path,
-    receipt: Path,
-    folds_path: Path,
-    prepared: Callable[[str], Path],
-    predictions: Path,
-    parameters: Path,
-    *,
-    selection: str,
-    device: str,
-    threads: int,
-    code_sha256: str,
-    provenance: dict,
-) -> None:
-    """Write the smoothed `predictions` (Parquet) of a run, then the `parameters` they were smoothed by (JSON).
+@dataclass(frozen=True)
+class SmoothingJob:
+    """What is needed to smooth the predictions of one run.
 
-    `training` is the directory of the fold, `receipt` lists it. Nothing but the fold's training recordings decides the
-    parameters: their scored stages, and what the network of the run, with the weights of its selected training epoch,
-    predicts of them. These predictions are filtered as the test ones are, so that the emissions are of what is decoded.
-    `prepared` gives the path of a recording's prepared signals; `provenance` is recorded.
+    training : the directory of the fold
+    selection : the rule by which the run reads it
+    folds : the fold file
+    prepared : the prepared signals (.npy) of each recording
+    output : the directory for predictions.parquet and hmm.json
+    device, threads, code_sha256, provenance : as in a TrainingJob
+    """
+
+    training: Path
+    selection: str
+    folds: Path
+    prepared: Mapping[str, Path]
+    output: Path
+    device: str
+    threads: int
+    code_sha256: str
+    provenance: Mapping[str, Any]
+
+
+def smooth(job: SmoothingJob) -> None:
+    """Write the smoothed predictions.parquet of a run, then hmm.json, the parameters they were smoothed by.
+
+    Nothing but the fold's training recordings decides the parameters: their scored stages, and what the network of the
+    run, with the weights of its selected training epoch, predicts of them. These predictions are filtered as the test
+    ones are, so that the emissions are of what is decoded.
 
     In the Parquet file `predicted` is the decoded stage; there are no probabilities. The JSON names the run, and lists
     the SHA-256 of the Parquet file: together they are whole, or not to be used.
     """
-    check_training(training, receipt)
-    record = read_json(training / "training.json")
-    if selection not in record["runs"]:
-        raise BenchmarkError(f"{training}: has no run of the selection '{selection}', only {', '.join(record['runs'])}")
-    run, settings = record["runs"][selection], record["settings"]
-    document = read_json(folds_path)
+    record = read_training(job.training)
+    run, settings = run_of(record, job.selection, job.training), record["settings"]
+    document = read_json(job.folds)
     fold = folds_of(document)[settings["fold"]]
     if document["folds_sha256"] != settings["folds_sha256"]:
-        raise BenchmarkError(f"{training}: was trained on other folds than {folds_path}; train this fold again")
-    train, test = (
-        epoch_set([load_prepared(prepared(id)) for id in ids], settings["channels"], settings["window"])
-        for ids in (fold.train, fold.test)
-    )
-    plain = pd.read_parquet(training / selection / "predictions.parquet")
-    _check_epochs(plain, test, training / selection / "predictions.parquet")
-
+        raise BenchmarkError(f"{job.training}: was trained on other folds than {job.folds}; train this fold again")
     info, engine = describe(settings["model"]), record["environment"]["engine"]
-    place = use_device(device if info.kind == "network" else "cpu", threads)
-    model = _trained(info, len(settings["channels"]), training / "weights.pt", run["training_epoch"], place)
+    transformation, trimming = info.input_transformation, settings["trimming"]
+    (sets,) = fold_sets([fold], job.prepared, settings["channels"], trimming, transformation)
+    train, test = sets["train"], sets["test"]
+    path = job.training / job.selection / "predictions.parquet"
+    plain = pd.read_parquet(path)
+    _check_epochs(plain, test, path)
+
+    place = use_device(job.device if info.kind == "network" else "cpu", job.threads)
+    weights = torch.load(job.training / "weights.pt", map_location="cpu", weights_only=True)
+    model = trained_model(info, len(settings["channels"]), weights[run["training_epoch"]], place)
     of_training = _filtered_stages(predict_probabilities(model, train, engine, info), segments(train))
     hmm = estimate(train.stage, of_training, segments(train))
     probabilities = plain[[f"p_{name}" for name in STAGES]].to_numpy()
     stages = decoded(hmm, _filtered_stages(probabilities, segments(test)), segments(test))
 
+    predictions = job.output / "predictions.parquet"
     smoothed = plain[KEPT].assign(predicted=stages.astype(np.int8))
-    smoothed.attrs["simulated"] = provenance["simulated"]  # is kept in the file's metadata
+    smoothed.attrs["simulated"] = job.provenance["simulated"]  # is kept in the file's metadata
     with replacing(predictions) as temporary:
         smoothed.to_parquet(temporary, index=False)
     write_json(
-        parameters,
+        job.output / "hmm.json",
         {
-            **{"run_key": run["run_key"], "training_key": record["training_key"], "selection": selection},
+            **{"run_key": run["run_key"], "training_key": record["training_key"], "selection": job.selection},
             "training_epoch": run["training_epoch"],
-            "training_json_sha256": sha256_of_file(training / "training.json"),
+            "training_json_sha256": sha256_of_file(job.training / RECORD),
             "method": METHOD,
             "stages": STAGES,
             "estimated_on": {"recordings": fold.train, "segments": len(segments(train)), "epochs": len(train)},
             **{name: part.tolist() for name, part in vars(hmm).items()},
-            "code_sha256": code_sha256,
-            "provenance": provenance,
+            "code_sha256": job.code_sha256,
+            "provenance": dict(job.provenance),
             "environment": {
-                **{"device": place.type, "threads": threads, "engine": engine, "sleepbench": sleepbench.__version__},
-                **{"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+                **{"device": place.type, "threads": job.threads, "engine": engine},
+                **{"sleepbench": sleepbench.__version__, "python": platform.python_version()},
+                **{"torch": torch.__version__, "numpy": np.__version__},
             },
             "files": {predictions.name: sha256_of_file(predictions)},
         },
@@ -119,23 +128,10 @@ def smooth_run(
 
 def _check_epochs(plain: pd.DataFrame, test: EpochSet, path: Path) -> None:
     """The predictions are of the fold's test epochs as they are prepared, in their order."""
-    ids = np.array([recording.id for recording in test.recordings])[test.recording]
-    if not (np.array_equal(plain.recording, ids) and np.array_equal(plain.epoch, test.column("epoch"))):
+    if not (np.array_equal(plain.recording, test.column("id")) and np.array_equal(plain.epoch, test.column("epoch"))):
         raise BenchmarkError(f"{path}: is not of the test epochs as they are prepared now; train this fold again")
 
 
-def _trained(
-    info: ModelInfo, n_channels: int, weights: Path, training_epoch: int, device: torch.device
-) -> torch.nn.Module | object:
-    """The model as it was after a training epoch."""
-    state = torch.load(weights, map_location="cpu", weights_only=True)[training_epoch]
-    if info.kind == "estimator":
-        return estimators.from_state(state)
-    model = create_model(info.name, n_channels)
-    model.load_state_dict(state)
-    return model.to(device)
-
-
-def _filtered_stages(probabilities: np.ndarray, of: Sequence[np.ndarray]) -> np.ndarray:
+def _filtered_stages(probabilities: np.ndarray, runs: Sequence[np.ndarray]) -> np.ndarray:
     """The stage of the largest filtered probability, int64 (n_epochs,)."""
-    return filtered(probabilities, of).argmax(axis=1)
+    return filtered(probabilities, runs).argmax(axis=1)

@@ -146,7 +146,7 @@ def _tensorflow_operations(model: nn.Module, signals: torch.Tensor) -> tuple[dic
     counts = analysis.by_operator()
     counts["softmax"] += 5 * model(signals).numel()  # outside the model, which ends in logits
     by_module = analysis.by_module_and_operator()
-    parts = [by_module[name] for name in getattr(model, "time_distributed", ())]
+    parts = [by_module[name] for name in model.time_distributed]
     time_distributed = Counter({kind: int(sum(part[kind] for part in parts)) for part in parts for kind in part})
     ledger = {kind: int(count) for kind, count in sorted(counts.items())}
     return ledger, time_distributed, sorted(analysis.unsupported_ops())

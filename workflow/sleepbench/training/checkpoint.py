@@ -1,4 +1,4 @@
-"""A training after its last completed training epoch, on disk, so that one that is killed goes on from there."""
+"""A training after its last completed training epoch, on disk, so that one that is killed is resumed from there."""
 
 import io
 import pickle
@@ -15,8 +15,8 @@ from sleepbench.core.files import replacing
 class Checkpoint:
     """A file beside a fold's directory, there only while the fold is trained.
 
-    identity : what must be the same for a training to go on: settings, code, device, threads. A checkpoint of anything
-        else is no use and is overwritten.
+    identity : what must be the same for a training to be resumed: settings, code, device, threads. A checkpoint of
+        anything else is no use and is overwritten.
     """
 
     def __init__(self, path: Path, identity: dict, report: Callable[[str], None] = print):
@@ -29,16 +29,16 @@ class Checkpoint:
         return self._spent_before + time.monotonic() - self._started
 
     def load(self) -> dict:
-        """What was saved last; empty where there is nothing to go on from."""
+        """What was saved last; empty where there is nothing to resume."""
         if not self.path.exists():
             return {}
         try:
             content = torch.load(self.path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError) as error:
-            self.report(f"{self.path} cannot be read ({type(error).__name__}): the training starts anew")
+            self.report(f"{self.path} cannot be read ({type(error).__name__}): the training starts again")
             return {}
         if content["identity"] != self.identity:
-            self.report(f"{self.path} is of other settings, code, device, engine or threads: the training starts anew")
+            self.report(f"{self.path} is of other settings, code, device, engine or threads: the training starts again")
             return {}
         self._spent_before = content["spent_s"]
         return content["state"]

@@ -1,18 +1,25 @@
-"""The epochs a fold trains, validates and tests on, read from prepared recordings as they are asked for."""
+"""The epochs a fold trains, validates and tests on, read from prepared recordings as they are asked for.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Whatever sees signals sees them from here, transformed as the model's entry in the registry says.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.signals.prepare import PreparedRecording
+from sleepbench.models.transformation import NONE, InputTransformation
+from sleepbench.preparation.prepared import PreparedRecording, load_prepared
+from sleepbench.protocols.folds import Fold
 
 
 @dataclass(frozen=True)
 class EpochSet:
-    """The epochs of some recordings in one window; signals stay on disk, memory-mapped, until a batch asks for them.
+    """The trimmed epochs of some recordings; signals stay on disk, memory-mapped, until a batch asks for them.
 
     Attributes
     ----------
@@ -20,6 +27,8 @@ class EpochSet:
     channels : index of each wanted channel in a recording's signals
     recording, row : int arrays (n_epochs,), where each epoch is: which recording, which row of its signals
     stage : int64 array (n_epochs,), codes 0..4
+    transformation : what is done to the signals before anything sees them
+    measured : what the transformation must know of a recording, by id; sets may share it, so that each is measured once
     """
 
     recordings: tuple[PreparedRecording, ...]
@@ -27,28 +36,45 @@ class EpochSet:
     recording: np.ndarray
     row: np.ndarray
     stage: np.ndarray
+    transformation: InputTransformation = NONE
+    measured: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.stage)
 
     def signals(self, indices: np.ndarray) -> np.ndarray:
-        """Signals of the epochs at `indices` in microvolts, float32 (*indices.shape, n_channels, 3000)."""
+        """Signals of the epochs at `indices`, float32 (*indices.shape, n_channels, 3000), transformed microvolts."""
         flat, channels = indices.reshape(-1), _as_slice(self.channels)
         batch = np.empty((len(flat), len(self.channels), self.recordings[0].signals.shape[2]), np.float32)
         places = zip(self.recording[flat].tolist(), self.row[flat].tolist(), strict=True)
         for i, (recording, row) in enumerate(places):
             batch[i] = self._arrays[recording][row, channels]
-        return batch.reshape(*indices.shape, *batch.shape[1:])
+        return self._transformed(batch, self.recording[flat]).reshape(*indices.shape, *batch.shape[1:])
 
     def stored(self, recording: int, rows: np.ndarray) -> np.ndarray:
-        """Signals in microvolts of some `rows` of a recording, float32 (n, n_channels, 3000), as they lie in memory.
+        """Signals of some `rows` of a recording, float32 (n, n_channels, 3000), transformed microvolts.
 
-        The rows ascend and none comes twice. Where they are side by side nothing is copied: not to be written to.
+        The rows ascend and none comes twice. Where they are side by side and nothing is transformed nothing is copied:
+        not to be written to.
         """
         array = self._arrays[recording]
         is_run = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows)
-        kept = array[rows[0] : rows[-1] + 1] if is_run else array[rows]
-        return kept[:, _as_slice(self.channels)]
+        kept = (array[rows[0] : rows[-1] + 1] if is_run else array[rows])[:, _as_slice(self.channels)]
+        return self._transformed(kept, np.full(len(rows), recording))
+
+    def _transformed(self, signals: np.ndarray, recording: np.ndarray) -> np.ndarray:
+        """Signals (n, n_channels, 3000) of epochs of these recordings as the transformation leaves them."""
+        if self.transformation == NONE or not len(signals):
+            return signals
+        return self.transformation(signals, self._measured[recording])
+
+    @cached_property
+    def _measured(self) -> np.ndarray:
+        """(n_recordings, 2, n_channels), what the transformation must know of each."""
+        for recording, array in zip(self.recordings, self._arrays, strict=True):
+            if recording.id not in self.measured:
+                self.measured[recording.id] = self.transformation.measure(array[:, _as_slice(self.channels)])
+        return np.stack([self.measured[recording.id] for recording in self.recordings])
 
     @cached_property
     def _arrays(self) -> list[np.ndarray]:
@@ -56,30 +82,62 @@ class EpochSet:
         return [np.asarray(recording.signals) for recording in self.recordings]
 
     def column(self, name: str) -> np.ndarray:
-        """A per-epoch column of the recordings ("epoch", "onset_s"), for every epoch of the set."""
-        columns = [getattr(recording, name) for recording in self.recordings]
-        return np.array([columns[i][row] for i, row in zip(self.recording, self.row, strict=True)])
+        """What each epoch ("epoch", "onset_s"), or its recording ("id", "subject", "night"), has of this name."""
+        values = [getattr(recording, name) for recording in self.recordings]
+        if values and isinstance(values[0], np.ndarray):
+            return np.array([values[i][row] for i, row in zip(self.recording, self.row, strict=True)])
+        return np.array(values)[self.recording]
 
 
-def epoch_set(recordings: Sequence[PreparedRecording], channels: Sequence[str], window: str) -> EpochSet:
-    """The epochs that `window` keeps of each recording, in order, with the named channels."""
+def epoch_set(
+    recordings: Sequence[PreparedRecording],
+    roles: Sequence[str],
+    trimming: str,
+    transformation: InputTransformation = NONE,
+    measured: dict[str, np.ndarray] | None = None,
+) -> EpochSet:
+    """The epochs that `trimming` keeps of each recording, in order, with the channels that have these roles."""
     for prepared in recordings:
-        missing = [name for name in channels if name not in prepared.channels]
-        if missing or prepared.channels != recordings[0].channels:
+        missing = [name for name in roles if name not in prepared.roles]
+        if missing or prepared.roles != recordings[0].roles:
             raise BenchmarkError(
-                f"recording {prepared.id} was prepared with the channels {list(prepared.channels)}, "
-                f"wanted: {list(channels)}; prepare it again with these in data.channels"
+                f"recording {prepared.id} was prepared with channels for {list(prepared.roles)}, wanted: "
+                f"{list(roles)}; prepare it again with these in its dataset's montage"
             )
-    rows = [prepared.window(window) for prepared in recordings]
+    rows = [prepared.trimmed(trimming) for prepared in recordings]
     return EpochSet(
         recordings=tuple(recordings),
-        channels=tuple(recordings[0].channels.index(name) for name in channels) if recordings else (),
+        channels=tuple(recordings[0].roles.index(name) for name in roles) if recordings else (),
         recording=np.repeat(np.arange(len(recordings)), [len(kept) for kept in rows]),
         row=np.concatenate(rows) if rows else np.empty(0, np.int64),
         stage=np.concatenate([p.stage[kept] for p, kept in zip(recordings, rows, strict=True)]).astype(np.int64)
         if rows
         else np.empty(0, np.int64),
+        transformation=transformation,
+        measured={} if measured is None else measured,
     )
+
+
+def fold_sets(
+    folds: Iterable[Fold],
+    prepared: Mapping[str, Path],
+    roles: Sequence[str],
+    trimming: str,
+    transformation: InputTransformation,
+) -> list[dict[str, EpochSet]]:
+    """The sets "train", "validation" and "test" of each fold, as a model with this transformation sees them.
+
+    `prepared` has the path of each recording's signals. A recording is opened, and measured, once.
+    """
+    opened = functools.cache(lambda id: load_prepared(prepared[id]))
+    measured: dict[str, np.ndarray] = {}
+    return [
+        {
+            name: epoch_set([opened(id) for id in ids], roles, trimming, transformation, measured)
+            for name, ids in (("train", fold.train), ("validation", fold.validation), ("test", fold.test))
+        }
+        for fold in folds
+    ]
 
 
 def _as_slice(channels: tuple[int, ...]) -> slice | list[int]:

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from sleepbench.config.recipe import Recipe
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.models.base import Estimator
 from sleepbench.models.registry import ModelInfo
-from sleepbench.protocols.selection import Selections
 from sleepbench.training.epochs import EpochSet
-from sleepbench.training.loop import Estimator, Training, evaluate
-from sleepbench.training.recipe import Recipe
+from sleepbench.training.loop import Training, evaluate
 from sleepbench.training.timing import EVALUATION, TRAINING, Timing
 
 STATE = "pickled"
@@ -44,12 +44,10 @@ def fit(
         for name in ("train", "validation", "test"):
             row |= {f"{name}_{key}": value for key, value in evaluate(estimator, sets[name], engine, info).items()}
             timing.lap(EVALUATION, evaluated=len(sets[name]))
-    cycle_ends = frozenset({1} if recipe.schedule == "cosine_restarts" else ())
-    selections = Selections(len(sets["validation"]) > 0, cycle_ends)
-    selections.update(row)
+    before_cycle_ends = [1] if recipe.schedule == "cosine_restarts" else []
     report(f"fitted in one go  accuracy: training {row['train_accuracy']:.3f}  test {row['test_accuracy']:.3f}")
     remark = f"{info.name} is fitted in one go: the recipe {recipe.name} sets nothing of it"
-    return Training([row], dict(selections.selected), {1: state_of(estimator)}, remarks=[remark])
+    return Training([row], before_cycle_ends, {1: state_of(estimator)}, remarks=[remark])
 
 
 def state_of(estimator: Estimator) -> dict[str, torch.Tensor]:

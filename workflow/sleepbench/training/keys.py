@@ -1,62 +1,70 @@
 """Trainings as files: keys, what a job writes per fold, and what makes a finished fold recognisable.
 
-A training is (dataset, folds, window, model, channels, recipe, fold, seed); a run is a training read through one
+A training is (dataset, folds, trimming, model, input, recipe, seed, fold); a run is a training read through one
 selection rule. A fold's directory appears whole, by one rename, and holds
 
     training.json                       settings, keys, environment, SHA-256 of the other files
     history.csv, weights.pt             one row per training epoch; the weights of every selected training epoch
-    pretraining.csv                     one row per training epoch of a first stage, where the recipe has one
+    pretraining.csv                     one row per training epoch of a first phase, where the recipe has one
     <selection>/predictions.parquet     one row per test epoch
     <selection>/metrics.json
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from sleepbench.config.keys import TrainingKey
+from sleepbench.config.recipe import Recipe
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json
 
+RECORD = "training.json"
+
 
 def training_settings(
-    folds_document: dict, fold: int, window: str, model: str, channels: Sequence[str], recipe: dict, seed: int
-) -> dict:
-    """Everything the numbers of one training depend on besides the code; its hash is the training key."""
+    document: Mapping[str, Any], key: TrainingKey, roles: Sequence[str], recipe: Recipe
+) -> dict[str, Any]:
+    """Everything the numbers of one training depend on besides the code; its hash is the training key.
+
+    `document` is the content of the fold file, `roles` are those of the channels of the key's input.
+    """
     return {
-        "dataset": folds_document["dataset"],
-        "data_sha256": folds_document["data_sha256"],
-        "folds": folds_document["name"],
-        "folds_sha256": folds_document["folds_sha256"],
-        "fold": fold,
-        "window": window,
-        "model": model,
-        "channels": list(channels),
-        "recipe": dict(recipe),
-        "seed": seed,
+        "dataset": key.dataset,
+        "data_sha256": document["data_sha256"],
+        "folds": key.folds,
+        "folds_sha256": document["folds_sha256"],
+        "fold": key.fold,
+        "trimming": key.trimming,
+        "model": key.model,
+        "input": key.input,
+        "channels": list(roles),
+        "recipe": {"name": recipe.name, **recipe.settings()},
+        "seed": key.seed,
     }
 
 
-def training_key(settings: dict) -> str:
+def training_key(settings: Mapping[str, Any]) -> str:
     """16 hexadecimal digits that identify a training."""
     return sha256_of_json(settings)[:16]
 
 
-def run_key(settings: dict, selection: str) -> str:
+def run_key(settings: Mapping[str, Any], selection: str) -> str:
     """16 hexadecimal digits that identify a run; they join files, MLflow and tables."""
     return sha256_of_json({**settings, "selection": selection})[:16]
 
 
-def is_finished(directory: Path, settings: dict, code_sha256: str) -> bool:
+def is_finished(directory: Path, settings: Mapping[str, Any], code_sha256: str) -> bool:
     """Whether a fold's directory holds this very training, made by this code, with every file as it was written."""
-    record_path = directory / "training.json"
-    if not record_path.exists():
+    if not (directory / RECORD).exists():
         return False
-    record = read_json(record_path)
+    record = read_json(directory / RECORD)
     if record["settings"] != settings or record["code_sha256"] != code_sha256:
         return False
     return not changed_files(directory, record)
 
 
-def changed_files(directory: Path, record: dict) -> list[str]:
+def changed_files(directory: Path, record: Mapping[str, Any]) -> list[str]:
     """The files of a finished training that are missing or differ from what was written."""
     return [
         name
@@ -65,15 +73,22 @@ def changed_files(directory: Path, record: dict) -> list[str]:
     ]
 
 
-def check_training(directory: str | Path, receipt: str | Path) -> None:
-    """Raise BenchmarkError unless the fold in `directory` is whole and listed in `receipt`."""
-    directory = Path(directory)
-    listed = {Path(training["directory"]): training for training in read_json(receipt)["trainings"]}
-    if not (directory / "training.json").exists():
-        raise BenchmarkError(f"{directory} is not there, though {receipt} exists: delete the receipt and run again")
-    changed = changed_files(directory, read_json(directory / "training.json"))
-    if changed or directory not in listed:
+def read_training(directory: Path) -> dict[str, Any]:
+    """The record of a finished training, training.json; BenchmarkError unless its files are as they were written."""
+    if not (directory / RECORD).exists():
+        raise BenchmarkError(f"{directory / RECORD} is not there: train this fold again")
+    record = read_json(directory / RECORD)
+    if changed := changed_files(directory, record):
         raise BenchmarkError(
-            f"{directory}: {', '.join(changed) or 'the fold'} differs from what {receipt} lists: "
-            "delete the receipt and run again, the fold is then trained again"
+            f"{directory}: {', '.join(changed)} differs from what training.json lists: delete the directory and run "
+            "again, the fold is then trained again"
         )
+    return record
+
+
+def run_of(record: Mapping[str, Any], selection: str, directory: Path) -> dict[str, Any]:
+    """The run of a training by a selection rule: run_key, training_epoch; BenchmarkError says why there is none."""
+    if selection not in record["runs"]:
+        reason = record.get("lacking", {}).get(selection, f"only {', '.join(record['runs'])}")
+        raise BenchmarkError(f"{directory}: has no run of the selection '{selection}': {reason}")
+    return record["runs"][selection]

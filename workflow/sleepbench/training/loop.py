@@ -4,46 +4,29 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sleepbench.config.recipe import Recipe, RecipeSettings
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe
+from sleepbench.models.base import Estimator, Network
 from sleepbench.models.registry import ModelInfo
-from sleepbench.protocols.selection import Selections, epochs_before_cycle_ends
+from sleepbench.protocols.selection import selected
 from sleepbench.training.augmentation import AUGMENTATIONS
 from sleepbench.training.checkpoint import Checkpoint
 from sleepbench.training.engines import forward_of
 from sleepbench.training.epochs import EpochSet
-from sleepbench.training.recipe import (
-    Pretraining,
-    Recipe,
-    class_weights_of,
-    cycle_ends,
-    l2_parameters,
-    learning_rate_at,
-    make_optimizer,
-    set_learning_rate,
-    submodule_of,
-)
+from sleepbench.training.loss import IGNORED, cross_entropy_of, l2_parameters
+from sleepbench.training.optimizer import make_optimizer, set_learning_rate, submodule_of
+from sleepbench.training.schedule import cycle_ends, epochs_before_cycle_ends, learning_rate_at
 from sleepbench.training.sequences import Batch, Sampler, averaged, inference_batches, segments
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 INFERENCE_BATCH = 32  # measured best on the CPU for ULW-SleepNet; in its C kernel 16 to 256 are within a tenth or so
-IGNORED = -100  # the label of an epoch that does not count
-
-
-class Estimator(Protocol):
-    """A model of the kind "estimator": trained in one go, on features of its own."""
-
-    def fit(self, signals: Callable[[np.ndarray], np.ndarray], stage: np.ndarray, seed: int) -> object:
-        """Learn `stage` (n,) from the epochs whose microvolts `signals` gives for any indices below n."""
-
-    def predict_proba(self, signals: np.ndarray) -> np.ndarray:
-        """Stage probabilities (n, n_classes) of epochs (n, n_channels, 3000)."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +34,22 @@ class Training:
     """What a training leaves behind.
 
     history : one dict per training epoch (losses are means over epochs of 30 s; learning_rate that of the last step)
-    selected : the 1-based training epoch that each selection rule chose
-    weights : state_dict on the CPU of every chosen training epoch
-    pretraining : the history of a first stage
+    before_cycle_ends : the training epochs (from 1) at whose end a cycle of the schedule is about to end
+    weights : state_dict on the CPU of every training epoch that a selection rule takes
+    pretraining : the history of a first phase
     remarks : what was not as the recipe says
     """
 
     history: list[dict]
-    selected: dict[str, int]
+    before_cycle_ends: list[int]
     weights: dict[int, dict[str, torch.Tensor]]
     pretraining: list[dict] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def selected(self) -> dict[str, int]:
+        """The training epoch that each selection rule takes."""
+        return selected(self.history, self.before_cycle_ends)
 
 
 def use_device(device: str, threads: int) -> torch.device:
@@ -79,7 +67,7 @@ def use_device(device: str, threads: int) -> torch.device:
 
 
 def train(
-    model: nn.Module,
+    model: Network,
     recipe: Recipe,
     sets: dict[str, EpochSet],
     seed: int,
@@ -98,7 +86,7 @@ def train(
     engine : "fast" or "reference", see `engines`
     info : the model's entry in the registry
     report : called with one line per training epoch
-    checkpoint : where the training is kept after each training epoch, and what it goes on from
+    checkpoint : where the training is kept after each training epoch, and what it is resumed from
     timing : counts where the time goes
 
     The test set never influences the training; it is evaluated after every training epoch because selection rules that
@@ -109,18 +97,19 @@ def train(
         report(remark)
     kept = checkpoint.load() if checkpoint else {}
     timing = timing or Timing()
-    timing.go_on(kept.get("timing"))
+    timing.resume(kept.get("timing"))
     pretraining = kept.get("pretraining", [])
     if recipe.pretrain and "course" not in kept:
-        pretraining = _pretrain(model, recipe.pretrain, sets["train"], seed, engine, report, checkpoint, kept, timing)
+        _check_pretraining(recipe, info)
+        pretraining = _pretrain(model, recipe, sets["train"], seed, engine, report, checkpoint, kept, timing)
     sampler = sampler_of(recipe, sets["train"], info)
-    progress = Progress.at_start(recipe, sets, sampler, seed)
+    progress = Progress.at_start(recipe, sampler, seed)
     course = _Course(model, recipe, sets["train"], sampler, seed, engine, timing)
     if "course" in kept:
         course.restore(kept["course"])
         progress.restore(kept["progress"])
-        report(f"goes on after training epoch {progress.completed}, the last that was completed before")
-    while progress.completed < recipe.training_epochs and not _is_patience_over(recipe, progress):
+        report(f"resumes after training epoch {progress.completed}, the last that was completed before")
+    while progress.completed < recipe.training_epochs and not _is_patience_over(recipe, progress.history):
         row = course.training_epoch()
         for name in ("validation", "test"):
             row |= {f"{name}_{key}": value for key, value in evaluate(model, sets[name], engine, info).items()}
@@ -149,26 +138,26 @@ def _remarks(recipe: Recipe, sets: dict[str, EpochSet]) -> list[str]:
     ]
 
 
-def _is_patience_over(recipe: Recipe, progress: "Progress") -> bool:
-    best = progress.selections.selected.get("best_validation")
-    if recipe.patience is None or best is None:
+def _is_patience_over(recipe: Recipe, history: Sequence[dict]) -> bool:
+    """Whether so many training epochs have passed since the first one with the highest validation accuracy."""
+    known = [row for row in history if row["validation_accuracy"] is not None]
+    if recipe.patience is None or not known:
         return False
-    return progress.completed - best >= recipe.patience
+    return len(history) - max(known, key=lambda row: row["validation_accuracy"])["training_epoch"] >= recipe.patience
 
 
 @dataclass
 class Progress:
     """What a training has left behind so far: a row for each training epoch, and the weights of those selected."""
 
-    selections: Selections
+    before_cycle_ends: frozenset[int]
     history: list[dict] = field(default_factory=list)
     weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
     @classmethod
-    def at_start(cls, recipe: Recipe, sets: dict[str, EpochSet], sampler: Sampler, seed: int) -> Self:
+    def at_start(cls, recipe: Recipe, sampler: Sampler, seed: int) -> Self:
         """Nothing yet, of a training that draws its batches from `sampler`."""
-        before_cycle_ends = training_epochs_before_cycle_ends(recipe, sampler, seed)
-        return cls(Selections(len(sets["validation"]) > 0, before_cycle_ends))
+        return cls(training_epochs_before_cycle_ends(recipe, sampler, seed))
 
     @property
     def completed(self) -> int:
@@ -178,9 +167,9 @@ class Progress:
     def add(self, row: dict, state: Mapping[str, Tensor]) -> None:
         """Take note of the next training epoch: its row of the history, and the model's state_dict after it."""
         self.history.append(row)
-        self.selections.update(row)
         self.weights[self.completed] = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
-        self.weights = {n: kept for n, kept in self.weights.items() if n in self.selections.selected.values()}
+        taken = selected(self.history, self.before_cycle_ends).values()
+        self.weights = {n: kept for n, kept in self.weights.items() if n in taken}
 
     def state(self) -> dict:
         """All of it, for `restore`."""
@@ -189,18 +178,26 @@ class Progress:
     def restore(self, state: dict) -> None:
         """Be as the progress was whose `state` this is."""
         self.history, self.weights = state["history"], state["weights"]
-        for row in self.history:
-            self.selections.update(row)
 
     def training(self, pretraining: Sequence[dict] = (), remarks: Sequence[str] = ()) -> Training:
         """The finished training."""
-        selected = dict(self.selections.selected)
-        return Training(self.history, selected, self.weights, list(pretraining), list(remarks))
+        done = sorted(n for n in self.before_cycle_ends if n <= self.completed)
+        return Training(self.history, done, self.weights, list(pretraining), list(remarks))
+
+
+def _check_pretraining(recipe: Recipe, info: ModelInfo) -> None:
+    """A part that is handed over must see the same in both phases."""
+    first = describe(recipe.pretrain.model)
+    if first.input_transformation != info.input_transformation:
+        raise BenchmarkError(
+            f"recipe {recipe.name}.pretrain.model: {first.name} and {info.name} transform their input differently "
+            f"({first.input_transformation.settings()}, {info.input_transformation.settings()}); take another model"
+        )
 
 
 def _pretrain(
-    model: nn.Module,
-    stage: Pretraining,
+    model: Network,
+    recipe: Recipe,
     epochs: EpochSet,
     seed: int,
     engine: str,
@@ -209,33 +206,33 @@ def _pretrain(
     kept: dict,
     timing: Timing,
 ) -> list[dict]:
-    """The first stage: train another model on the training set, then copy a part of it into `model`; its history."""
-    info = describe(stage.model)
-    asked_by = f"recipe {stage.recipe.name}: submodule"
-    part = submodule_of(model, stage.submodule, asked_by)
-    first = create_model(stage.model, len(epochs.channels)).to(next(model.parameters()).device)
-    trained = submodule_of(first, stage.submodule, asked_by)
-    course = _Course(first, stage.recipe, epochs, sampler_of(stage.recipe, epochs, info), seed, engine, timing)
+    """The first phase: train another model on the training set, then copy a part of it into `model`; its history."""
+    phase = recipe.pretrain
+    asked_by = f"recipe {recipe.name}.pretrain: submodule"
+    part = submodule_of(model, phase.submodule, asked_by)
+    first = create_model(phase.model, len(epochs.channels)).to(next(model.parameters()).device)
+    trained = submodule_of(first, phase.submodule, asked_by)
+    course = _Course(first, phase, epochs, sampler_of(phase, epochs, describe(phase.model)), seed, engine, timing)
     history = []
     if "first_course" in kept:
         course.restore(kept["first_course"])
         history = kept["pretraining"]
-        report(f"first stage goes on after training epoch {len(history)}, the last that was completed before")
-    while len(history) < stage.recipe.training_epochs:
+        report(f"first phase resumes after training epoch {len(history)}, the last that was completed before")
+    while len(history) < phase.training_epochs:
         history.append(course.training_epoch())
-        report(f"first stage, {_progress(history[-1], stage.recipe.training_epochs)}")
+        report(f"first phase, {_progress(history[-1], phase.training_epochs)}")
         if checkpoint:
             checkpoint.save({"first_course": course.state(), "pretraining": history, "timing": timing.totals})
     try:
         part.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         raise BenchmarkError(
-            f"{asked_by}: {stage.submodule!r} of {stage.model} does not fit into {type(model).__name__}: {error}"
+            f"{asked_by}: {phase.submodule!r} of {phase.model} does not fit into {type(model).__name__}: {error}"
         ) from error
     return history
 
 
-def sampler_of(recipe: Recipe, epochs: EpochSet, info: ModelInfo) -> Sampler:
+def sampler_of(recipe: RecipeSettings, epochs: EpochSet, info: ModelInfo) -> Sampler:
     """What draws the batches of a training set for a model; BenchmarkError where there is nothing to draw."""
     if not len(epochs):
         raise BenchmarkError("the training set holds no epochs")
@@ -267,8 +264,8 @@ class _Course:
 
     def __init__(
         self,
-        model: nn.Module,
-        recipe: Recipe,
+        model: Network,
+        recipe: RecipeSettings,
         epochs: EpochSet,
         sampler: Sampler,
         seed: int,
@@ -340,7 +337,9 @@ def check_loss(row: dict) -> None:
 class _Learner:
     """A network with what changes it: the recipe's optimizer and loss, on the epochs of a training set."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe, epochs: EpochSet, seed: int, engine: str, timing: Timing):
+    def __init__(
+        self, model: Network, recipe: RecipeSettings, epochs: EpochSet, seed: int, engine: str, timing: Timing
+    ):
         self.model, self.recipe, self.epochs, self.timing = model, recipe, epochs, timing
         self.device = next(model.parameters()).device
         self.forward = forward_of(model, engine)
@@ -375,18 +374,8 @@ class _Learner:
         return self.recipe.l2 / 2 * torch.stack([parameter.square().sum() for parameter in self.penalised]).sum()
 
 
-def cross_entropy_of(recipe: Recipe, stage: np.ndarray, like: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """The recipe's mean cross-entropy over the epochs of a batch that count, by their stages' weights.
-
-    `stage` is that of the whole training set; the loss is for logits of the type and on the device of `like`.
-    """
-    weights = class_weights_of(recipe, stage)
-    weight = None if weights is None else like.new_tensor(weights)
-    return nn.CrossEntropyLoss(weight, ignore_index=IGNORED, label_smoothing=recipe.label_smoothing)
-
-
 @torch.inference_mode()
-def predict_probabilities(model: nn.Module | Estimator, epochs: EpochSet, engine: str, info: ModelInfo) -> np.ndarray:
+def predict_probabilities(model: Network | Estimator, epochs: EpochSet, engine: str, info: ModelInfo) -> np.ndarray:
     """Stage probabilities of every epoch in evaluation mode, float32 (n_epochs, 5)."""
     batches = inference_batches(epochs, info.sequence_length, info.inference, INFERENCE_BATCH)
     if info.kind == "estimator":
@@ -399,7 +388,7 @@ def predict_probabilities(model: nn.Module | Estimator, epochs: EpochSet, engine
     return averaged(torch.cat(logits).softmax(dim=1).cpu().numpy(), batches, len(epochs))
 
 
-def evaluate(model: nn.Module | Estimator, epochs: EpochSet, engine: str, info: ModelInfo) -> dict[str, float | None]:
+def evaluate(model: Network | Estimator, epochs: EpochSet, engine: str, info: ModelInfo) -> dict[str, float | None]:
     """Cross-entropy and accuracy of a model's predictions; None on an empty set."""
     if not len(epochs):
         return {"loss": None, "accuracy": None}

@@ -16,29 +16,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from sleepbench.config.recipe import Recipe
 from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
+from sleepbench.models.base import Network
 from sleepbench.models.registry import ModelInfo, architecture_of
 from sleepbench.training.checkpoint import Checkpoint
 from sleepbench.training.epochs import EpochSet
-from sleepbench.training.loop import (
-    IGNORED,
-    INFERENCE_BATCH,
-    Progress,
-    Training,
-    check_loss,
-    sampler_of,
-    scores,
-)
+from sleepbench.training.loop import INFERENCE_BATCH, Progress, Training, check_loss, sampler_of, scores
+from sleepbench.training.loss import IGNORED, class_weights_of, cross_entropies
 from sleepbench.training.memory import is_out_of_memory
-from sleepbench.training.recipe import Recipe, class_weights_of, learning_rate_at
+from sleepbench.training.optimizer import StackedAdam
+from sleepbench.training.schedule import learning_rate_at
 from sleepbench.training.sequences import Batch
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 GPU_INFERENCE_BATCH = 128  # of each fold
 DEVICES = ("cuda",)
-ADAM_BETAS = (0.9, 0.999)  # torch.optim.Adam's, which no recipe changes
 WARM_UP_STEPS = 3  # before a CUDA graph is captured, as PyTorch's documentation asks
 
 
@@ -49,12 +44,13 @@ def is_stackable(info: ModelInfo, recipe: Recipe, engine: str, device: torch.dev
     up, gains nothing from it.
     """
     alone = (recipe.augmentation, recipe.l2, recipe.learning_rate_of, recipe.pretrain, recipe.patience)
-    has_form = engine == "fast" and hasattr(architecture_of(info), "forward_folds") and not any(alone)
-    return has_form and device.type in DEVICES
+    if info.kind != "network" or engine != "fast" or any(alone) or device.type not in DEVICES:
+        return False
+    return architecture_of(info).has_folds()
 
 
 def train_stack(
-    model: nn.Module,
+    model: Network,
     recipe: Recipe,
     sets: Sequence[dict[str, EpochSet]],
     seed: int,
@@ -77,14 +73,14 @@ def train_stack(
     """
     timing = timing or Timing()
     stack = Stack(model, recipe, sets, seed, info, timing, report)
-    progress = [Progress.at_start(recipe, s, sampler, seed) for s, sampler in zip(sets, stack.samplers, strict=True)]
+    progress = [Progress.at_start(recipe, sampler, seed) for sampler in stack.samplers]
     kept = checkpoint.load() if checkpoint else {}
     if kept:
         stack.restore(kept["stack"])
-        timing.go_on(kept["timing"])
+        timing.resume(kept["timing"])
         for one, state in zip(progress, kept["progress"], strict=True):
             one.restore(state)
-        report(f"goes on after training epoch {stack.completed}, the last that was completed before")
+        report(f"resumes after training epoch {stack.completed}, the last that was completed before")
     while stack.completed < recipe.training_epochs:
         rows = stack.training_epoch()
         for name in ("validation", "test"):
@@ -105,7 +101,7 @@ class Stack:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Network,
         recipe: Recipe,
         sets: Sequence[dict[str, EpochSet]],
         seed: int,
@@ -124,7 +120,7 @@ class Stack:
         self.counters, counters = _stacked(counters, n_folds)
         self.networks = leaves | statistics | counters
         self.leaves = list(leaves.values())
-        self.adam = _Adam(self.parameters, recipe)
+        self.adam = StackedAdam(self.parameters, recipe)
         weights = [class_weights_of(recipe, fold["train"].stage) for fold in sets]
         self.class_weights = self.parameters.new_tensor(
             np.array([np.ones(len(STAGES)) if w is None else w for w in weights])
@@ -337,59 +333,6 @@ class Stack:
         if state["drawing_on_gpu"]:
             torch.cuda.set_rng_state_all(state["drawing_on_gpu"])
         self.steps, self.completed = list(state["steps"]), state["completed"]
-
-
-class _Adam:
-    """torch.optim.Adam for the rows of a tensor, each with a learning rate and a number of steps of its own."""
-
-    def __init__(self, parameters: Tensor, recipe: Recipe):
-        self.parameters, self.recipe = parameters, recipe
-        names = ("first", "second", "largest") if recipe.amsgrad else ("first", "second")
-        self.state = {name: torch.zeros_like(parameters) for name in names}
-        # Double, as are PyTorch's: in single precision 1 - 0.999 is wrong by some 1e-5 of it.
-        self.state["steps"] = parameters.new_zeros(len(parameters), 1, dtype=torch.float64)
-
-    def step(self, gradient: Tensor, rate: Tensor, active: Tensor | None) -> None:
-        """Change the rows by their gradients (n_rows, n) at their rates (n_rows, 1), float64.
-
-        Rows that are not `active`, bool (n_rows, 1), stay as they are, whatever their gradient; None: all are.
-        """
-        recipe, (beta1, beta2) = self.recipe, ADAM_BETAS
-        if recipe.clip_norm is not None:
-            norm = gradient.norm(dim=1, keepdim=True)
-            gradient = gradient * (recipe.clip_norm / (norm + 1e-6)).clamp(max=1)  # as clip_grad_norm_
-        if recipe.weight_decay:
-            gradient = gradient.add(self.parameters, alpha=recipe.weight_decay)
-        new = {
-            "first": torch.lerp(self.state["first"], gradient, 1 - beta1),
-            "second": (self.state["second"] * beta2).addcmul(gradient, gradient, value=1 - beta2),
-            "steps": self.state["steps"] + 1,
-        }
-        divisor = new["second"]
-        if recipe.amsgrad:
-            divisor = new["largest"] = torch.maximum(self.state["largest"], new["second"])
-        correction1, correction2 = 1 - beta1 ** new["steps"], 1 - beta2 ** new["steps"]
-        size, root = (rate / correction1).to(gradient.dtype), correction2.sqrt().to(gradient.dtype)
-        parameters = self.parameters - size * new["first"] / (divisor.sqrt() / root + recipe.epsilon)
-        for tensor, changed in ((self.parameters, parameters), *((self.state[name], new[name]) for name in new)):
-            tensor.copy_(changed if active is None else torch.where(active, changed, tensor))
-
-
-def cross_entropies(logits: Tensor, labels: Tensor, class_weights: Tensor, smoothing: float) -> Tensor:
-    """What `nn.CrossEntropyLoss` gives for each fold, (n_folds,): means over the epochs that are not `IGNORED`.
-
-    `logits` are (n_folds, n, n_classes), `labels` (n_folds, n), `class_weights` (n_folds, n_classes). PyTorch's own
-    picks out the epochs that count, so that the shape of what it computes depends on values: no CUDA graph can hold it.
-    """
-    n_classes = logits.shape[-1]
-    counted = (labels != IGNORED).unsqueeze(-1)
-    is_label = labels.unsqueeze(-1) == torch.arange(n_classes, device=labels.device)
-    weights = class_weights.unsqueeze(1)
-    of_label = is_label * weights
-    target = of_label
-    if smoothing:
-        target = (1 - smoothing) * of_label + smoothing / n_classes * (counted * weights)
-    return -(target * logits.log_softmax(dim=-1)).sum((1, 2)) / of_label.sum((1, 2))
 
 
 def _stacked(tensors: Mapping[str, Tensor], n_folds: int) -> tuple[Tensor, dict[str, Tensor]]:

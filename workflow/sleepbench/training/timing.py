@@ -14,7 +14,7 @@ class Timing:
 
     def __init__(self, job_started: float | None = None):
         """`job_started`, a time of the system's clock, is when the process began that takes the first step."""
-        self.totals = {WAITING: 0.0, TRAINING: 0.0, EVALUATION: 0.0, "windows_trained": 0, "windows_evaluated": 0}
+        self.totals = {WAITING: 0.0, TRAINING: 0.0, EVALUATION: 0.0, "epochs_trained": 0, "epochs_evaluated": 0}
         self._job_started = time.time() if job_started is None else job_started
         self._to_first_step_s: float | None = None
         self._mark = time.monotonic()
@@ -27,13 +27,13 @@ class Timing:
         """Count the seconds since the last lap as `kind`, with the epochs that were trained or evaluated in them."""
         now = time.monotonic()
         self.totals[kind] += now - self._mark
-        self.totals["windows_trained"] += trained
-        self.totals["windows_evaluated"] += evaluated
+        self.totals["epochs_trained"] += trained
+        self.totals["epochs_evaluated"] += evaluated
         self._mark = now
         if kind == TRAINING and self._to_first_step_s is None:
             self._to_first_step_s = time.time() - self._job_started
 
-    def go_on(self, totals: dict[str, float] | None) -> None:
+    def resume(self, totals: dict[str, float] | None) -> None:
         """Add what was counted before a training was interrupted; None where nothing was."""
         for name, total in (totals or {}).items():
             self.totals[name] += total

@@ -4,16 +4,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from synthetic_night import CHANNELS
+from synthetic_night import ROLES, write_night
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.signals.prepare import load_prepared
-from sleepbench.training.epochs import EpochSet, epoch_set
+from sleepbench.models.transformation import LowPass, Robust, Standard, Unit
+from sleepbench.preparation.prepared import load_prepared
+from sleepbench.protocols.folds import Fold
+from sleepbench.training import epochs as module
+from sleepbench.training.epochs import EpochSet, epoch_set, fold_sets
 
 
-def test_epochs_come_from_the_window_in_order_with_the_asked_channels(nights):
+def test_epochs_come_from_the_trimming_in_order_with_the_asked_channels(nights):
     prepared = [load_prepared(nights["SC4001"]), load_prepared(nights["SC4011"])]
-    epochs = epoch_set(prepared, [CHANNELS[1], CHANNELS[0]], "released")
+    epochs = epoch_set(prepared, [ROLES[1], ROLES[0]], "authors")
     assert len(epochs) == 24
     kept = np.arange(24) % 2 == 1
     expected = np.concatenate([np.load(nights[id])[kept][:, [1, 0]] for id in ("SC4001", "SC4011")])
@@ -57,17 +60,53 @@ def test_any_channels_of_any_epochs_are_those_of_the_files(tmp_path, channels):
 
 def test_what_is_stored_side_by_side_is_not_copied(nights):
     night = load_prepared(nights["SC4001"])
-    epochs = epoch_set([night], CHANNELS, "standard")
+    epochs = epoch_set([night], ROLES, "standard")
     assert np.shares_memory(epochs.stored(0, np.arange(3, 20)), night.signals)
 
 
 def test_no_recordings_make_an_empty_set():
-    assert len(epoch_set([], ["EEG Fpz-Cz"], "standard")) == 0
+    assert len(epoch_set([], ["eeg1"], "standard")) == 0
 
 
-def test_channel_that_was_not_prepared_is_named(nights):
-    with pytest.raises(BenchmarkError, match=r"SC4001 was prepared with .*wanted: \['EEG Pz-Oz'\]"):
-        epoch_set([load_prepared(nights["SC4001"])], ["EEG Pz-Oz"], "standard")
+def test_a_role_that_was_not_prepared_is_named(nights):
+    with pytest.raises(BenchmarkError, match=r"SC4001 was prepared with .*wanted: \['eeg2'\]"):
+        epoch_set([load_prepared(nights["SC4001"])], ["eeg2"], "standard")
+
+
+def test_every_epoch_knows_whose_it_is(tmp_path):
+    """Ids say nothing: people are told apart by what the dataset says of them."""
+    people = {"SN0011": ("a", 1), "SN1011": ("b", 1), "5f1e7c": ("b", 12)}
+    nights = [write_night(tmp_path, id, 3, 0, subject, night) for id, (subject, night) in people.items()]
+    epochs = epoch_set([load_prepared(path) for path in nights], ROLES, "standard")
+    assert epochs.column("id").tolist() == [id for id in people for _ in range(3)]
+    assert epochs.column("subject").tolist() == ["a"] * 3 + ["b"] * 6
+    assert epochs.column("night").tolist() == [1] * 6 + [12] * 3
+
+
+@pytest.mark.parametrize("transformation", [Unit(20), Standard(clip=2), Robust(), LowPass(30)])
+def test_signals_are_transformed_wherever_they_are_read(nights, transformation):
+    """By the statistics of a whole recording, whatever is kept of it or asked for."""
+    loaded = [load_prepared(nights[id]) for id in ("SC4001", "SC4011")]
+    epochs = epoch_set(loaded, ["eog"], "authors", transformation)
+    expected = []
+    for night in loaded:
+        signals = np.asarray(night.signals)[:, 1:]
+        measured = np.repeat(transformation.measure(signals)[None], 24, axis=0)
+        expected.append(transformation(signals, measured)[1::2])
+    assert np.allclose(epochs.signals(np.arange(24)), np.concatenate(expected), rtol=1e-6)
+    assert np.allclose(epochs.signals(np.array([[20, 3]]))[0], np.concatenate(expected)[[20, 3]], rtol=1e-6)
+    assert np.allclose(epochs.stored(1, np.arange(1, 24, 2)), expected[1], rtol=1e-6)
+
+
+def test_a_recording_is_opened_and_measured_once_for_all_folds(nights, monkeypatch):
+    opened, measured, plain = [], [], Standard.measure
+    monkeypatch.setattr(module, "load_prepared", lambda path: opened.append(path.stem) or load_prepared(path))
+    monkeypatch.setattr(Standard, "measure", lambda self, signals: measured.append(1) or plain(self, signals))
+    folds = [Fold(("SC4001", "SC4002"), (), ("SC4011",)), Fold(("SC4011", "SC4002"), (), ("SC4001",))]
+    for sets in fold_sets(folds, nights, ROLES, "standard", Standard()):
+        for name in ("train", "test"):
+            sets[name].signals(np.arange(5))
+    assert sorted(opened) == ["SC4001", "SC4002", "SC4011"] and len(measured) == 3
 
 
 def test_a_training_set_far_larger_than_its_batches_is_never_copied(tmp_path, nights):
@@ -81,13 +120,13 @@ def test_a_training_set_far_larger_than_its_batches_is_never_copied(tmp_path, ni
     index = np.arange(n_epochs)
     big = replace(
         night,
-        channels=("a", "b", "c", "d"),
+        roles=("a", "b", "c", "d"),
         signals=np.load(path, mmap_mode="r"),
         epoch=index,
         onset_s=30 * index,
         stage=np.zeros(n_epochs, np.int8),
         standard=np.ones(n_epochs, bool),
-        released=np.ones(n_epochs, bool),
+        authors=np.ones(n_epochs, bool),
     )
     tracemalloc.start()
     epochs = epoch_set([big], ["a", "c"], "standard")
