@@ -42,7 +42,7 @@ rule train:
         mem_mb=4 * MEMORY_MB,
         runtime=48 * MINUTES,
     params:
-        keys=W.keys,
+        trainings=W.keys,
         training=W.training_parameters,
         code=lambda w: W.code_training("train", w),
     message:

@@ -6,7 +6,7 @@ from sleepbench.jobs import train
 with logged(snakemake.log[0]):
     train(
         snakemake.config,
-        snakemake.params.keys,
+        snakemake.params.trainings,
         Path(snakemake.input.folds),
         Path(snakemake.input.recordings),
         snakemake.threads,
