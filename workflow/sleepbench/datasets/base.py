@@ -15,6 +15,10 @@ import numpy as np
 ROLES = ("eeg1", "eeg2", "eog", "emg")
 """What a channel is to a network, whatever a database calls it: two EEG derivations, eye movements, chin muscles."""
 
+SIMULATED = "SIMULATED data – not a result on Sleep-EDF"
+TRIAL = "TRIAL on a few nights of Sleep-EDF – shows that the path works, not a benchmark result"
+"""Warnings of labels: what stands behind every title of numbers that are no result of a database."""
+
 
 @dataclass(frozen=True, order=True)
 class SourceFile:
