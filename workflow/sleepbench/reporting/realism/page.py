@@ -16,8 +16,9 @@ from matplotlib.patches import Patch
 
 from sleepbench.core.files import replacing, write_text
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
+from sleepbench.datasets.base import DataLabel
 from sleepbench.reporting.figures.style import BLACK, ORANGE, PAGE_WIDTH, STAGE_COLOURS, STYLE, new_figure, save
-from sleepbench.reporting.tables.main import DASH, SIMULATED, TEXT_WIDTH
+from sleepbench.reporting.rendering import DASH, TEXT_WIDTH, pipe_table
 from sleepbench.simulation.realism import (
     BANDS,
     BOUTS,
@@ -41,7 +42,7 @@ SIDE_COLOURS = {"simulated": ORANGE, "real": BLACK}
 def realism_report(
     prepared: Sequence[str],
     predictions: Sequence[str],
-    dataset: str,
+    label: DataLabel,
     markdown: str,
     csv: str,
     png: str,
@@ -56,10 +57,10 @@ def realism_report(
     if psg_directory is None and prepared:
         psg_directory = str(Path(prepared[0]).parent.parent / "raw")
     realism = measure_realism(prepared, psg_directory or "", networks_of(predictions))
-    write_text(markdown, realism_markdown(realism, dataset))
+    write_text(markdown, realism_markdown(realism, label))
     with replacing(csv) as temporary:
         realism_table(realism).to_csv(temporary, index=False)
-    save(draw_realism(realism, dataset), png, pdf)
+    save(draw_realism(realism, label), png, pdf)
 
 
 def networks_of(predictions: Iterable[str]) -> dict[str, list[Path]]:
@@ -84,7 +85,7 @@ def realism_table(realism: Realism) -> pd.DataFrame:
     deviations = [f"{channel}, {quantile} %" for channel, quantile in product(CHANNELS, QUANTILES)]
     tables = [
         _long("transition probability", realism, lambda side: side.transitions, STAGES),
-        _long("share", realism, lambda side: side.shares[:, None], ["standard window"]),
+        _long("share", realism, lambda side: side.shares[:, None], ["standard trimming"]),
         _long("share of sleep period", realism, lambda side: side.shares_by_decile.T, DECILES),
         _long("bout length (epochs)", realism, lambda side: side.bouts, BOUTS),
         _long("mean log band power", realism, lambda side: side.mean, FEATURES),
@@ -118,12 +119,12 @@ def _long(
 # ------------------------------------------------------------------------------------------------------------- Markdown
 
 
-def realism_markdown(realism: Realism, dataset: str) -> str:
+def realism_markdown(realism: Realism, label: DataLabel) -> str:
     """The report: the checks, then the tables behind them, each cell the simulated value and, in brackets, the real."""
     held = realism.recordings >= HELD_FROM
     intro = (
-        f"{realism.recordings} simulated recordings of {realism.subjects} subjects, {realism.epochs:,} epochs in the "
-        "standard window, beside the statistics of the 153 real ones. Band powers are of channels filtered and z-scored"
+        f"{realism.recordings} simulated recordings of {realism.subjects} subjects, {realism.epochs:,} epochs after "
+        "standard trimming, beside the statistics of the 153 real ones. Band powers are of channels filtered and z-scored"
         " over the whole PSG as the real ones were, but without ICA and with wake of extreme amplitude left in."
     )
     if not held:
@@ -135,7 +136,7 @@ def realism_markdown(realism: Realism, dataset: str) -> str:
     checks = [[c.quantity, c.simulated, c.real, c.allowed, answers[c.within]] for c in realism.checks]
     simulated, real = realism.simulated, realism.real
     parts = [
-        f"# A simulated cohort beside the real recordings, {dataset} ({SIMULATED})",
+        f"# {label.title(f'A simulated cohort beside the real recordings, {label.dataset}')}",
         textwrap.fill(intro, TEXT_WIDTH),
         "## What it is held to",
         _pipe(["quantity", "simulated", "real", "allowed", "within?"], checks),
@@ -148,7 +149,7 @@ def realism_markdown(realism: Realism, dataset: str) -> str:
             rows.append([n.name, *counts, f"{n.accuracy:.3f}", f"{n.regression_accuracy:.3f}", beats])
         names = ["network", "recordings", "epochs", "left out", "accuracy", "regression, same epochs", "beats it?"]
         parts += ["## Networks and the logistic regression", _pipe(names, rows)]
-        parts += ["Left out are epochs that a network predicted outside the standard window."]
+        parts += ["Left out are epochs that a network predicted and the standard trimming does not keep."]
     scores = [[name, _both(simulated.scores[name], real.scores[name], ".3f")] for name in SCORES]
     parts += [
         "Below, each cell is: simulated (real).",
@@ -156,7 +157,7 @@ def realism_markdown(realism: Realism, dataset: str) -> str:
         _pipe(["score", "value"], scores),
         "## Transition probabilities from one epoch (rows) to the next",
         _pipe(["from", *STAGES], _rows(STAGES, simulated.transitions, real.transitions, ".3f")),
-        "## Stage shares in the standard window, and in each tenth of the sleep period",
+        "## Stage shares after standard trimming, and in each tenth of the sleep period",
         _pipe(
             ["part", *STAGES],
             [
@@ -218,22 +219,16 @@ def _rows(names: Sequence[str], simulated: np.ndarray, real: np.ndarray, form: s
 
 
 def _pipe(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its columns padded so that it reads in a terminal too; all but the first to the right."""
-    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [
-        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        for row in (names, rule, *rows)
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """A Markdown table, all columns but the first aligned to the right."""
+    return pipe_table(names, rows, [n > 0 for n in range(len(names))])
 
 
 # --------------------------------------------------------------------------------------------------------------- figure
 
 
-def draw_realism(realism: Realism, dataset: str) -> Figure:
+def draw_realism(realism: Realism, label: DataLabel) -> Figure:
     """Spectra, transitions, scores of the logistic regression, shares over the night and a hypnogram."""
-    text = f"A simulated cohort beside statistics of the 153 real recordings, {dataset}\n({SIMULATED})"
+    text = f"A simulated cohort beside statistics of the 153 real recordings, {label.dataset}\n({label.warning})"
     with rc_context(STYLE):
         figure = new_figure(PAGE_WIDTH, 9.3, text)
         spectra, middle, bottom = figure.subfigures(3, 1, height_ratios=[4.6, 2.6, 1.9])
@@ -348,7 +343,7 @@ def _draw_shares(axes: Axes, realism: Realism) -> None:
 
 
 def _draw_hypnogram(axes: Axes, night: Night) -> None:
-    """The standard window of one simulated night; nothing is drawn across epochs that it leaves out."""
+    """What the standard trimming keeps of a simulated night; nothing is drawn across epochs that it leaves out."""
     order = ("N3", "N2", "N1", "REM", "W")
     height = np.array([order.index(stage) for stage in STAGES])
     hours = (night.epoch - night.epoch[0]) * EPOCH_SECONDS / 3600
@@ -362,5 +357,5 @@ def _draw_hypnogram(axes: Axes, night: Night) -> None:
     axes.set_ylim(-0.4, len(STAGES) - 0.6)
     axes.set_xlim(0, hours[-1] + EPOCH_SECONDS / 3600)
     axes.set_ylabel("stage")
-    axes.set_xlabel("hours from the start of the standard window")
+    axes.set_xlabel("hours from the first epoch that is kept")
     axes.set_title(f"(e) Hypnogram of a simulated night, {night.recording}", loc="left")

@@ -1,0 +1,1 @@
+"""How like the real recordings a simulated cohort is."""
