@@ -124,8 +124,8 @@ def realism_markdown(realism: Realism, label: DataLabel) -> str:
     held = realism.recordings >= HELD_FROM
     intro = (
         f"{realism.recordings} simulated recordings of {realism.subjects} subjects, {realism.epochs:,} epochs after "
-        "standard trimming, beside the statistics of the 153 real ones. Band powers are of channels filtered and z-scored"
-        " over the whole PSG as the real ones were, but without ICA and with wake of extreme amplitude left in."
+        "standard trimming, beside the statistics of the 153 real ones. Band powers are of channels filtered and "
+        "z-scored over the whole PSG as the real ones were, but without ICA and with wake of extreme amplitude left in."
     )
     if not held:
         intro += (
