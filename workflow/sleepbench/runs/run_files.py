@@ -1,14 +1,14 @@
 """The files of a finished run, which count only as they were written: its training.json lists their SHA-256."""
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, read_unchanged
+from sleepbench.runs.checks import Epochs, uncovered, wrong_epochs  # noqa: F401 (for what imports them from here)
 
 RECORD_KEYS = ("settings", "code_sha256", "provenance", "runs", "n_epochs", "environment", "files")
 RUN_AGAIN = (
@@ -17,10 +17,6 @@ RUN_AGAIN = (
     "be deleted as well"
 )
 """What to do about runs that cannot be used."""
-
-Epochs = Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]
-"""By recording and window, the epochs that the prepared recording has there, as indices in the night, and their stages:
-what `epochs_in_windows` returns."""
 
 
 def read_document(path: Path, remedy: str) -> dict:
@@ -65,40 +61,3 @@ def read_listed(directory: Path, record: dict, name: str, columns: Sequence[str]
 def predictions_name(selection: str) -> str:
     """The predictions of a selection, as training.json lists them."""
     return f"{selection}/predictions.parquet"
-
-
-def uncovered(found: Collection[str], expected: Collection[str]) -> str | None:
-    """What the tested recordings lack of those of the fold, and hold beside them; None when they are the same."""
-    differing = (("lack", {*expected} - {*found}), ("hold also", {*found} - {*expected}))
-    listed = [f"{text} {', '.join(sorted(map(str, ids)))}" for text, ids in differing if ids]
-    return f"do not cover the fold: they {' and '.join(listed)}" if listed else None
-
-
-def wrong_epochs(table: pd.DataFrame, window: str, epochs: Epochs) -> list[str]:
-    """Where predictions are not of the epochs that the prepared recordings have in the window, each once.
-
-    `table` has the columns recording, epoch and stage. Recordings that `epochs` does not know are passed over.
-    """
-    number, recordings = pd.factorize(table.recording, sort=True)
-    epoch, stage = table.epoch.to_numpy(), table.stage.to_numpy()
-    problems = []
-    for position, recording in enumerate(recordings):
-        if (recording, window) not in epochs:
-            continue
-        expected, scored = epochs[recording, window]
-        places = np.flatnonzero(number == position)
-        places = places[np.argsort(epoch[places], kind="stable")]
-        if not np.array_equal(epoch[places], expected):
-            problems.append(
-                f"are of {_epochs(epoch[places])} of {recording}, but its {window} window as prepared is "
-                f"{_epochs(expected)}"
-            )
-        elif not np.array_equal(stage[places], scored):
-            n = np.count_nonzero(stage[places] != scored)
-            problems.append(f"score {n:,} of {len(scored):,} epochs of {recording} otherwise than it is prepared")
-    return problems
-
-
-def _epochs(numbers: np.ndarray) -> str:
-    """How many epochs, from which to which."""
-    return f"{len(numbers):,} epochs ({numbers[0]} to {numbers[-1]})"

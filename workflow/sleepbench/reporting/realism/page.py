@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 from sleepbench.core.files import replacing, write_text
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
-from sleepbench.datasets.base import SIMULATED, Dataset
+from sleepbench.datasets.base import DataLabel, Dataset
 from sleepbench.preparation.index import read_index
 from sleepbench.reporting.figures.style import BLACK, ORANGE, PAGE_WIDTH, STAGE_COLOURS, STYLE, new_figure, save
 from sleepbench.reporting.realism.measure import (
@@ -34,7 +34,7 @@ from sleepbench.reporting.realism.measure import (
     Realism,
     measure_realism,
 )
-from sleepbench.reporting.tables.main import DASH, TEXT_WIDTH
+from sleepbench.reporting.rendering import DASH, TEXT_WIDTH, pipe_table
 
 DECILES = tuple(f"tenth {i}" for i in range(1, 11))
 SIDE_COLOURS = {"simulated": ORANGE, "real": BLACK}
@@ -56,10 +56,10 @@ def realism_report(
     them, or none
     """
     realism = measure_realism(dataset, read_index(index), networks_of(predictions), processes)
-    write_text(markdown, realism_markdown(realism, dataset.name))
+    write_text(markdown, realism_markdown(realism, dataset.label))
     with replacing(csv) as temporary:
         realism_table(realism).to_csv(temporary, index=False)
-    save(draw_realism(realism, dataset.name), png, pdf)
+    save(draw_realism(realism, dataset.label), png, pdf)
 
 
 def networks_of(predictions: Iterable[str | Path]) -> dict[str, list[Path]]:
@@ -118,14 +118,13 @@ def _long(
 # ------------------------------------------------------------------------------------------------------------- Markdown
 
 
-def realism_markdown(realism: Realism, dataset: str) -> str:
+def realism_markdown(realism: Realism, label: DataLabel) -> str:
     """The report: the checks, then the tables behind them, each cell the simulated value and, in brackets, the real."""
     held = realism.recordings >= HELD_FROM
     intro = (
-        f"{realism.recordings} simulated recordings of {realism.subjects} subjects, {realism.epochs:,} epochs that "
-        "the standard trimming keeps, beside the statistics of the 153 real ones. Band powers are of channels filtered "
-        "and z-scored over the whole PSG as the real ones were, but without ICA and with wake of extreme amplitude "
-        "left in."
+        f"{realism.recordings} simulated recordings of {realism.subjects} subjects, {realism.epochs:,} epochs after "
+        "standard trimming, beside the statistics of the 153 real ones. Band powers are of channels filtered and "
+        "z-scored over the whole PSG as the real ones were, but without ICA and with wake of extreme amplitude left in."
     )
     if not held:
         intro += (
@@ -136,7 +135,7 @@ def realism_markdown(realism: Realism, dataset: str) -> str:
     checks = [[c.quantity, c.simulated, c.real, c.allowed, answers[c.within]] for c in realism.checks]
     simulated, real = realism.simulated, realism.real
     parts = [
-        f"# A simulated cohort beside the real recordings, {dataset} ({SIMULATED})",
+        f"# {label.title(f'A simulated cohort beside the real recordings, {label.dataset}')}",
         textwrap.fill(intro, TEXT_WIDTH),
         "## What it is held to",
         _pipe(["quantity", "simulated", "real", "allowed", "within?"], checks),
@@ -149,7 +148,7 @@ def realism_markdown(realism: Realism, dataset: str) -> str:
             rows.append([n.name, *counts, f"{n.accuracy:.3f}", f"{n.regression_accuracy:.3f}", beats])
         names = ["network", "recordings", "epochs", "left out", "accuracy", "regression, same epochs", "beats it?"]
         parts += ["## Networks and the logistic regression", _pipe(names, rows)]
-        parts += ["Left out are epochs that a network predicted, but the standard trimming removes."]
+        parts += ["Left out are epochs that a network predicted and the standard trimming does not keep."]
     scores = [[name, _both(simulated.scores[name], real.scores[name], ".3f")] for name in SCORES]
     parts += [
         "Below, each cell is: simulated (real).",
@@ -157,7 +156,7 @@ def realism_markdown(realism: Realism, dataset: str) -> str:
         _pipe(["score", "value"], scores),
         "## Transition probabilities from one epoch (rows) to the next",
         _pipe(["from", *STAGES], _rows(STAGES, simulated.transitions, real.transitions, ".3f")),
-        "## Stage shares after the standard trimming, and in each tenth of the sleep period",
+        "## Stage shares after standard trimming, and in each tenth of the sleep period",
         _pipe(
             ["part", *STAGES],
             [
@@ -219,22 +218,16 @@ def _rows(names: Sequence[str], simulated: np.ndarray, real: np.ndarray, form: s
 
 
 def _pipe(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its columns padded so that it reads in a terminal too; all but the first to the right."""
-    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [
-        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        for row in (names, rule, *rows)
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """A Markdown table, all columns but the first aligned to the right."""
+    return pipe_table(names, rows, [n > 0 for n in range(len(names))])
 
 
 # --------------------------------------------------------------------------------------------------------------- figure
 
 
-def draw_realism(realism: Realism, dataset: str) -> Figure:
+def draw_realism(realism: Realism, label: DataLabel) -> Figure:
     """Spectra, transitions, scores of the logistic regression, shares over the night and a hypnogram."""
-    text = f"A simulated cohort beside statistics of the 153 real recordings, {dataset}\n({SIMULATED})"
+    text = f"A simulated cohort beside statistics of the 153 real recordings, {label.dataset}\n({label.warning})"
     with rc_context(STYLE):
         figure = new_figure(PAGE_WIDTH, 9.3, text)
         spectra, middle, bottom = figure.subfigures(3, 1, height_ratios=[4.6, 2.6, 1.9])
@@ -349,7 +342,7 @@ def _draw_shares(axes: Axes, realism: Realism) -> None:
 
 
 def _draw_hypnogram(axes: Axes, night: Night) -> None:
-    """One simulated night as the standard trimming keeps it; nothing is drawn across epochs that it removes."""
+    """What the standard trimming keeps of a simulated night; nothing is drawn across epochs that it leaves out."""
     order = ("N3", "N2", "N1", "REM", "W")
     height = np.array([order.index(stage) for stage in STAGES])
     hours = (night.epoch - night.epoch[0]) * EPOCH_SECONDS / 3600
@@ -363,5 +356,5 @@ def _draw_hypnogram(axes: Axes, night: Night) -> None:
     axes.set_ylim(-0.4, len(STAGES) - 0.6)
     axes.set_xlim(0, hours[-1] + EPOCH_SECONDS / 3600)
     axes.set_ylabel("stage")
-    axes.set_xlabel("hours from the first epoch that the standard trimming keeps")
+    axes.set_xlabel("hours from the first epoch that is kept")
     axes.set_title(f"(e) Hypnogram of a simulated night, {night.recording}", loc="left")
