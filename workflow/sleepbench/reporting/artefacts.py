@@ -4,27 +4,24 @@ A module of `reporting.tables`, `reporting.figures` or `reporting.statistics` ho
 it, the report, the summary, `trace` and LaTeX all follow from the declaration.
 """
 
-import ast
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sleepbench.core.errors import BenchmarkError, nearest
-from sleepbench.core.files import sha256_of_json
+from sleepbench.core.files import replacing
 from sleepbench.datasets.base import DataLabel
+from sleepbench.reporting.declared import STATISTICS
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from sleepbench.reporting.rendering import Column
-
-STATISTICS = "statistics/"
-"""What the names of inputs begin with that are files of statistics."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,10 @@ class Inputs:
         """The one file of an input."""
         found = self.files[name]
         return found[0] if isinstance(found, list) else found
+
+    def statistics(self, name: str) -> Path:
+        """A file of statistics, which is the input "statistics/<name>"."""
+        return self.path(STATISTICS + name)
 
     def paths(self, name: str) -> list[Path]:
         """All files of an input, in order."""
@@ -135,44 +136,8 @@ def _declared(room: str) -> dict[str, Any]:
     return {one.name: one for one in sorted(found, key=lambda one: getattr(one, "place", 0))}
 
 
-# ------------------------------------------------------------------------------------------------------- staleness
-
-
-@functools.cache
-def code_sha256(room: str, name: str) -> str:
-    """SHA-256 of the code that decides an artefact: its module, and all that this imports inside the package.
-
-    Found without importing anything, so that a rule can ask for it while a workflow is planned.
-    """
-    package = Path(__file__).parents[1]
-    files = sorted(_closure(package / "reporting" / room / f"{name}.py", package))
-    return sha256_of_json([[str(file.relative_to(package)), file.read_text(encoding="utf-8")] for file in files])
-
-
-def _closure(start: Path, package: Path) -> set[Path]:
-    """A file and those of the package that it imports, directly or not."""
-    found, waiting = set(), [start]
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            waiting += _imported(file, package)
-    return found
-
-
-@functools.cache
-def _imported(file: Path, package: Path) -> tuple[Path, ...]:
-    names: list[str] = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-    inside = [name.split(".")[1:] for name in names if name.split(".")[0] == package.name]
-    files = [package.joinpath(*parts).with_suffix(".py") for parts in inside if parts]
-    return tuple(file for file in files if file.is_file())
-
-
-def names_of_inputs(artefacts: Sequence[Artefact]) -> list[str]:
-    """Every input that some artefacts ask for, each once."""
-    return list(dict.fromkeys(name for one in artefacts for name in one.inputs))
+def make_statistics(artefact: StatisticsArtefact, inputs: Inputs, files: Mapping[str, str | Path]) -> None:
+    """Compute statistics and write each file of them, `files` by name, when all of them are computed."""
+    for name, content in artefact.build(inputs).items():
+        with replacing(files[name]) as temporary:
+            content.to_csv(temporary, index=False)

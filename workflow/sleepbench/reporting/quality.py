@@ -1,6 +1,5 @@
-"""What the recordings hold, before anything is learned from them: a table of their quality, all their hypnograms."""
+"""What the recordings hold, before anything is learned from them: all their hypnograms."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -15,85 +14,8 @@ from matplotlib.patches import Patch
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
 from sleepbench.reporting.figures.of_runs import heading, write_csv
 from sleepbench.reporting.figures.style import PAGE_WIDTH, STAGE_COLOURS, STYLE, new_figure, save
-from sleepbench.reporting.tables.main import Column, Layout, number, text, title, write_table
 from sleepbench.signals.hypnogram import WINDOWS, select_window
-from sleepbench.signals.quality import NIGHT_STAGES, gather_qualities, read_qualities, stages_of
-
-# --------------------------------------------------------------------------------------------------------------- table
-
-
-def channels_of(table: pd.DataFrame) -> list[str]:
-    """The channels that a table of `gather_qualities` has columns of."""
-    return [column.removeprefix("flat ") for column in table if column.startswith("flat ")]
-
-
-def worst(row: pd.Series, measure: str, channels: list[str]) -> str:
-    """The largest share among the channels in percent, and whose it is where it is not next to nothing."""
-    shares = {channel: 100 * row[f"{measure} {channel}"] for channel in channels}
-    channel = max(shares, key=shares.get)
-    if shares[channel] < 0.05:
-        return "<0.1" if shares[channel] else "0"
-    return f"{shares[channel]:.1f} {channel.removeprefix('EEG ').split()[0]}"
-
-
-def span(row: pd.Series, channels: list[str]) -> str:
-    """Width of the range between the 1 % and 99 % quantiles, of every channel in order."""
-    widths = (row[f"q99_uv {channel}"] - row[f"q01_uv {channel}"] for channel in channels)
-    return " / ".join(f"{width:.1f}" if width < 10 else f"{width:,.0f}" for width in widths)
-
-
-def quality_note(row: pd.Series) -> str:
-    """What was handled in a recording; numbers are left out, so that like recordings share a note."""
-    sentences = "" if pd.isna(row["sentences"]) else row["sentences"].replace(row["recording"], "SC4…")
-    sentences = re.sub(r"SC4…E\w-(PSG|Hypnogram)\.edf", r"the \1", sentences)
-    return re.sub(r"\b\d+(\.\d+)?(?= (epochs|s of|s after|%))", "n", sentences) or "nothing had to be handled"
-
-
-def quality_layout(channels: list[str]) -> Layout:
-    """The rendered columns; the CSV has many more."""
-    return Layout(
-        columns=(
-            Column("Night", text("recording"), "left"),
-            Column("Age", lambda row: f"{row['age']} {row['sex']}"),
-            Column("Hours", number("hours", ".1f")),
-            *(Column(stage, number(stage, "d")) for stage in STAGES),
-            Column("Mov.", number("movement", "d")),
-            Column("?", number("unknown", "d")),
-            Column("Std.", number("standard", "d")),
-            Column("Rel.", number("released", "d")),
-            Column("Flat, %", lambda row: worst(row, "flat", channels)),
-            Column("Clipped, %", lambda row: worst(row, "clipped", channels)),
-            Column("Span, µV", lambda row: span(row, channels)),
-            Column("Handled", text("handled")),
-        ),
-        note=quality_note,
-    )
-
-
-def quality_caption(table: pd.DataFrame, channels: list[str]) -> str:
-    """Totals, and what the columns mean."""
-    return (
-        f"{len(table)} recordings of {table.subject.nunique()} subjects, {table.hours.sum():,.0f} hours, "
-        f"{table.epochs.sum():,} epochs, {table.standard.sum():,} of them in the standard and "
-        f"{table.released.sum():,} in the released window. Age in years and sex. W to REM, Mov. (movement) and ? "
-        "(unknown): epochs of the whole night. Std., Rel.: epochs in the standard and released windows. Flat: share of "
-        "30-s epochs in which a channel never changes; clipped: share of its samples at the recorder's limits; both of "
-        f"the worst channel. Span: from the 1 % to the 99 % quantile of {', '.join(channels)}. Handled: oddities of "
-        "the files that were handled, named in the notes, where n stands for a number: the CSV has them all, and each "
-        "channel's shares and quantiles."
-    )
-
-
-def quality_table(
-    qualities: list[str], recordings_table: str, dataset: str, simulated: bool, csv: str, markdown: str, latex: str
-) -> None:
-    """The table of the quality of every recording, as CSV, Markdown and LaTeX."""
-    table = gather_qualities(qualities, recordings_table, simulated)
-    channels = channels_of(table)
-    caption = quality_caption(table, channels)
-    heading = title(dataset, simulated, "The recordings")
-    write_table(table, csv, quality_layout(channels), dataset, heading, caption, markdown, latex)
-
+from sleepbench.signals.quality import NIGHT_STAGES, read_qualities, stages_of
 
 # -------------------------------------------------------------------------------------------------------------- figure
 

@@ -1,18 +1,18 @@
-"""The sizes that papers print beside what is counted here, and which way of counting explains the printed operations.
+"""Table: the sizes that papers print, and which way of counting explains the printed operations.
 
 The printed numbers are those of workflow/resources/published_sizes.csv.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from sleepbench.core.files import read_json
 from sleepbench.profiling.conventions import CONVENTIONS, NONE, agrees, counts_per_epoch, explain
-from sleepbench.reporting.tables.main import Column, Layout, number, text, title, write_table
+from sleepbench.reporting.artefacts import Inputs, Table
+from sleepbench.reporting.rendering import Column, number, text
 
-HEADING = "Published sizes and how they are counted"
 COUNTS = ("macs", "flops_2x", "flops_tensorflow")
 COLUMNS = (
     *("model", "n_channels", "published_parameters", "our_parameters", "published_flops", *COUNTS, "convention"),
@@ -20,7 +20,7 @@ COLUMNS = (
 )
 
 
-def published_sizes(profiles: Sequence[dict], published: pd.DataFrame) -> pd.DataFrame:
+def published_sizes(profiles: Sequence[Mapping[str, Any]], published: pd.DataFrame) -> pd.DataFrame:
     """One row per profiled network that a published size is known of, printed numbers as text.
 
     Parameters
@@ -31,27 +31,28 @@ def published_sizes(profiles: Sequence[dict], published: pd.DataFrame) -> pd.Dat
     rows = []
     for profile in profiles:
         operations = profile["operations"]
+        counts = counts_per_epoch(operations)
         mine = published[(published.model == profile["model"]) & (published.n_channels == str(profile["n_channels"]))]
         for row in mine.itertuples():
             convention = explain(operations, row.flops) if row.flops else None
-            counts = counts_per_epoch(operations)
             rows.append(
                 {
-                    "model": profile["title"],
-                    "n_channels": profile["n_channels"],
-                    "published_parameters": row.parameters or None,
-                    "our_parameters": counts["parameters"],
-                    "published_flops": row.flops or None,
-                    **{name: counts[name] for name in COUNTS},
+                    **{"model": profile["title"], "n_channels": profile["n_channels"]},
+                    **{"published_parameters": row.parameters or None, "our_parameters": counts["parameters"]},
+                    **{"published_flops": row.flops or None, **{name: counts[name] for name in COUNTS}},
                     "convention": CONVENTIONS.get(convention, convention),
                     "unit_printed": row.unit_printed or None,
                     "parameters_agree": agrees(counts["parameters"], row.parameters) if row.parameters else None,
-                    "remark": row.remark or None,
-                    "mark": row.mark,
-                    "source": row.source,
+                    **{"remark": row.remark or None, "mark": row.mark, "source": row.source},
                 }
             )
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("our_parameters", *COUNTS), "Int64"))
+
+
+def build(inputs: Inputs) -> pd.DataFrame:
+    """The table of published sizes, from profiles and the published sizes."""
+    printed = pd.read_csv(inputs.path("published_sizes"), dtype=str, keep_default_na=False)
+    return published_sizes([read_json(profile) for profile in inputs.paths("profiles")], printed)
 
 
 def note(row: pd.Series) -> str:
@@ -63,7 +64,20 @@ def note(row: pd.Series) -> str:
     return f"{row['source']}{called}{parameters}{remark}"
 
 
-LAYOUT = Layout(
+ARTEFACT = Table(
+    name="published_sizes",
+    place=60,
+    heading="Published sizes and how they are counted",
+    caption=(
+        "Parameters and operations of one 30-s epoch as their source prints them, beside the trainable parameters and "
+        "the operations that are counted here by convention; those of a sequence model are of one training sequence, "
+        "divided by its length. Explained by: the convention whose count rounds to the printed one, among "
+        f"{len(CONVENTIONS)} ({'; '.join(CONVENTIONS.values())}); '{NONE}' where there is no such one. The table of "
+        "size and cost has all counts. Networks whose sources print no size with the channels that were run are left "
+        "out. Source: published by the model's authors, or secondary, reported by others."
+    ),
+    inputs=("profiles", "published_sizes"),
+    build=build,
     columns=(
         Column("Model", text("model"), "left"),
         Column("Channels", number("n_channels", ".0f")),
@@ -78,20 +92,3 @@ LAYOUT = Layout(
     ),
     note=note,
 )
-CAPTION = (
-    "Parameters and operations of one 30-s epoch as their source prints them, beside the trainable parameters and the "
-    "operations that are counted here by convention; those of a sequence model are of one training sequence, divided "
-    f"by its length. Explained by: the convention whose count rounds to the printed one, among {len(CONVENTIONS)} "
-    f"({'; '.join(CONVENTIONS.values())}); '{NONE}' where there is no such one. The table of size and cost has all "
-    "counts. Networks whose sources print no size with the channels that were run are left out. Source: published by "
-    "the model's authors, or secondary, reported by others."
-)
-
-
-def write_published_sizes(
-    profiles: Sequence[str], published: str | Path, dataset: str, simulated: bool, csv: str, markdown: str, latex: str
-) -> None:
-    """The table of published sizes, from profiles and workflow/resources/published_sizes.csv."""
-    printed = pd.read_csv(published, dtype=str, keep_default_na=False)
-    table = published_sizes([read_json(profile) for profile in profiles], printed)
-    write_table(table, csv, LAYOUT, dataset, title(dataset, simulated, HEADING), CAPTION, markdown, latex)

@@ -1,0 +1,65 @@
+"""Results by groups of people: age, sex, and whatever else divides those of a database, as far as it is known."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.evaluation.bootstrap import (
+    AGE_BOUNDS,
+    AGE_GROUPS,
+    SEXES,
+    SubjectConfusions,
+    bootstrap_intervals,
+)
+from sleepbench.evaluation.metrics import macro_f1_stages
+from sleepbench.reporting.reading import OVERALL
+
+COLUMNS = (
+    *("grouping", "group", "metric", "estimate", "low", "high", "n_subjects", "n_epochs"),
+    "macro_f1_stages",
+)
+
+
+def people(recordings: pd.DataFrame) -> pd.DataFrame:
+    """Age, sex and group of each subject (the index): those of its first night, empty where nobody says."""
+    first = recordings.sort_values(["night", "recording"]).drop_duplicates("subject")
+    return first.set_index("subject")[["age", "sex", "group"]]
+
+
+def group_intervals(confusions: SubjectConfusions, people: pd.DataFrame) -> pd.DataFrame:
+    """Pooled metrics, with intervals, of the subjects of each group: by age group, by sex, by `group`.
+
+    A grouping that does not have every subject is left out, a group without subjects has no rows. BenchmarkError for a
+    subject that `people` does not describe.
+    """
+    subjects, matrices = confusions
+    if unknown := [subject for subject in subjects if subject not in people.index]:
+        raise BenchmarkError(
+            f"the recordings of the dataset do not name subject {', '.join(unknown)} of the predictions; prepare them "
+            "again, then delete the runs table (runs.csv)"
+        )
+    tables = [pd.DataFrame(columns=list(COLUMNS))]
+    for grouping, (group_of, groups) in _groupings(people.loc[subjects]).items():
+        for group in groups if group_of.isin(groups).all() else ():
+            members = (group_of == group).to_numpy()
+            if members.any():
+                mine = matrices[..., members, :, :]
+                table = bootstrap_intervals(mine, metrics=OVERALL).reset_index()
+                stages = macro_f1_stages(mine.reshape(-1, *mine.shape[-3:]).sum(axis=1)).min()
+                n_epochs = mine.reshape(-1, *mine.shape[-3:])[0].sum()
+                table = table.assign(grouping=grouping, group=group, n_epochs=n_epochs, macro_f1_stages=stages)
+                tables.append(table[list(COLUMNS)])
+    return pd.concat(tables[1:] or tables, ignore_index=True)
+
+
+def _groupings(people: pd.DataFrame) -> dict[str, tuple[pd.Series, Sequence[str]]]:
+    """By grouping, the group of each subject, and the groups in their order."""
+    ages = people.age.astype(float)
+    age_group = pd.Series(np.array(AGE_GROUPS)[np.digitize(ages.fillna(0), AGE_BOUNDS)], people.index)
+    return {
+        "age": (age_group.where(ages >= 0), AGE_GROUPS),
+        "sex": (people.sex, SEXES),
+        "group": (people.group, sorted(people.group.dropna().unique())),
+    }

@@ -1,0 +1,124 @@
+"""Table: parameters, operations by counting convention, and latency."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from sleepbench.core.files import read_json
+from sleepbench.evaluation.claims import Claim, load_claims
+from sleepbench.models.registry import describe, model_names
+from sleepbench.profiling.conventions import counts_per_epoch
+from sleepbench.reporting.artefacts import Inputs, Table
+from sleepbench.reporting.rendering import DASH, Column, number, shown, text
+
+AFTER_THE_DESCRIPTION = frozenset(name for name in model_names() if not describe(name).verified)
+"""Models whose size equals neither a published one nor that of an independent build."""
+COUNTS = ("parameters", "macs", "flops_2x", "flops_tensorflow", "flops_tensorflow_graph", "fvcore_flops")
+LATENCIES = ("median_us", "iqr_us", "p99_us")
+COLUMNS = ("model", "n_channels", *COUNTS, *(f"latency_{name}_per_epoch" for name in LATENCIES), "mark", "source")
+
+
+def complexity(profiles: Sequence[Mapping[str, Any]], claims: Sequence[Claim]) -> pd.DataFrame:
+    """Parameters, operations of one 30-s epoch by counting convention, and latency; then what the authors print.
+
+    Operations and latency of a sequence model are those of one training sequence, divided by its length.
+
+    Parameters
+    ----------
+    profiles : one dict per profiled model: title, n_channels, operations, latency (microseconds a pass)
+    claims : published claims; those about parameters and operations become one row per model
+    """
+    rows = [
+        {
+            **{"model": profile["title"], "n_channels": profile["n_channels"]},
+            **counts_per_epoch(profile["operations"]),
+            **{f"latency_{n}_per_epoch": profile["latency"][n] / profile["latency"]["length"] for n in LATENCIES},
+            **{"mark": "measured", "source": profiled_here(profile)},
+        }
+        for profile in profiles
+    ]
+    by_model: dict[str, list[Claim]] = {}
+    for claim in claims:
+        if claim.test["kind"] in COUNTS:
+            by_model.setdefault(claim.model, []).append(claim)
+    for model, (first, *others) in by_model.items():
+        printed = " and ".join(claim.statement for claim in (first, *others))
+        rows.append(
+            {
+                **{"model": model, "n_channels": first.test["n_channels"]},
+                **{claim.test["kind"]: claim.published for claim in (first, *others)},
+                "mark": first.mark,
+                "source": f"{first.source}, which prints {printed} and names no convention",
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(COUNTS, "Int64"))
+
+
+def profiled_here(profile: Mapping[str, Any]) -> str:
+    """The source of counts and latency: how many passes were timed where, and of what."""
+    latency, length = profile["latency"], profile["operations"]["length"]
+    passes = f"{latency['runs']} passes" + (f" of sequences of {length} epochs" if length > 1 else "")
+    size = "; after the description: its size equals no published or independent one"
+    size = size if profile["model"] in AFTER_THE_DESCRIPTION else ""
+    return f"counted and timed here ({passes}), on {latency['hardware']} with torch {latency['torch']}{size}"
+
+
+def build(inputs: Inputs) -> pd.DataFrame:
+    """The table of size and cost, from profiles and the published claims."""
+    return complexity([read_json(path) for path in inputs.paths("profiles")], load_claims(inputs.path("claims")))
+
+
+def count(name: str) -> Callable[[pd.Series], str]:
+    """Cells that show a count in full; a published one with the three digits its source prints."""
+
+    def cell(row: pd.Series) -> str:
+        value = row[name]
+        if pd.isna(value) or row["mark"] == "measured":
+            return shown(value, ",.0f")
+        return f"{value / 1e6:.3g}M" if value >= 1e6 else f"{value / 1e3:.3g}K"
+
+    return cell
+
+
+def latency(row: pd.Series) -> str:
+    """Median and interquartile range of the latency."""
+    median, iqr = row["latency_median_us_per_epoch"], row["latency_iqr_us_per_epoch"]
+    return DASH if pd.isna(median) else f"{median:,.0f} [{iqr:,.0f}]"
+
+
+ARTEFACT = Table(
+    name="complexity",
+    place=50,
+    heading="Size and cost of the networks",
+    caption=(
+        "Trainable parameters, and operations of one 30-s epoch by convention: MACs are multiply-accumulates of "
+        "convolutions, linear layers, recurrent gates and attention products. TF FLOPs: the TensorFlow profiler's "
+        "float operations without AddV2. TF, graph: the same as read off the Keras graph, which holds the part applied "
+        "to each channel twice: each kind of operator in it is halved, and the biases of the dense layers with it. "
+        "fvcore counts 1 per MAC and 2 per batch-norm element. Latency, per epoch: PyTorch eager, one thread, batch of "
+        "one epoch; median, width of the interquartile range (IQR), 99th percentile (p99) over 400 passes, or over as "
+        "many as 20 s hold, but at least 50; the notes say how many. A sequence model's operations and latency are "
+        "those of one training sequence, divided by its length. Counts and latency depend on the network and its "
+        "input, not on the data. Parameters equal those published or of an independent build, unless a note says "
+        f"'after the description'. Models that are no networks are left out. {DASH} in a measured row: the convention "
+        "lacks a rule for an operator of the network, or (TF, graph) no part of the network is applied to each channel."
+    ),
+    inputs=("profiles", "claims"),
+    build=build,
+    columns=(
+        Column("Model", text("model"), "left"),
+        Column("Channels", number("n_channels", ".0f")),
+        Column("Parameters", count("parameters"), sort_by="parameters"),
+        Column("MACs", count("macs"), sort_by="macs"),
+        Column("2 × MACs", count("flops_2x"), sort_by="flops_2x"),
+        Column("TF FLOPs", count("flops_tensorflow"), sort_by="flops_tensorflow"),
+        Column("TF, graph", count("flops_tensorflow_graph"), sort_by="flops_tensorflow_graph"),
+        Column("fvcore FLOPs", count("fvcore_flops"), sort_by="fvcore_flops"),
+        Column("Latency, µs [IQR]", latency, sort_by="latency_median_us_per_epoch"),
+        Column("p99, µs", number("latency_p99_us_per_epoch", ",.0f"), sort_by="latency_p99_us_per_epoch"),
+        Column("Source", text("mark"), "left"),
+    ),
+    note=text("source"),
+    in_summary=True,
+)
