@@ -9,15 +9,14 @@ from sleepbench.core.stages import STAGES
 from sleepbench.evaluation.metrics import confusion_from_items
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import (
-    CONTENDER,
     are_small,
     contender_name,
     panels_by_contender,
-    read_runs,
     rows_of_panels,
     short_lines,
 )
 from sleepbench.reporting.figures.style import COLUMN_WIDTH, PAGE_WIDTH, new_figure
+from sleepbench.reporting.reading import CONTENDER, read_runs
 
 MOST_PER_ROW = 3
 SHAPE = (len(STAGES), len(STAGES))

@@ -1,7 +1,6 @@
 """Figure: accuracy against multiply-accumulates and against parameters, with what is published of both."""
 
 import textwrap
-from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -17,14 +16,7 @@ from sleepbench.core.files import read_json
 from sleepbench.evaluation.claims import load_claims
 from sleepbench.profiling.conventions import counts_per_epoch
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
-from sleepbench.reporting.figures.panels import (
-    CONTENDER,
-    INTERVAL,
-    contender_name,
-    read_runs,
-    read_statistics,
-    spoken,
-)
+from sleepbench.reporting.figures.panels import INTERVAL, contender_name, read_statistics, spoken
 from sleepbench.reporting.figures.style import (
     BLUE,
     GREY,
@@ -34,9 +26,9 @@ from sleepbench.reporting.figures.style import (
     figure_of_nothing,
     new_figure,
 )
-from sleepbench.reporting.tables.main import final_protocol
+from sleepbench.reporting.reading import CONTENDER, KEY, final_protocol, read_runs
 
-INTERVALS = ("protocol", *CONTENDER, "metric", "estimate", "low", "high")
+INTERVALS = (*KEY, "metric", "estimate", "low", "high")
 QUANTITIES = {"macs": "MACs per 30-s epoch", "parameters": "trainable parameters"}
 """What the accuracy is drawn against: names in a profile's operations, and labels of the axes."""
 
@@ -63,9 +55,8 @@ def cost_points(inputs: Inputs) -> pd.DataFrame:
     # Published accuracies are on Sleep-EDF: beside simulated data they would invite a comparison that means nothing.
     rows = measured(inputs) + ([] if inputs.label.simulated else published(inputs))
     points = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    who = points[CONTENDER].astype(object).fillna("").agg("\0".join, axis=1)
-    who = who.where(points.mark == "measured", who + "\0" + points.source.astype(str))
-    return points.assign(number=pd.factorize(who)[0] + 1)
+    source = points.source.where(points.mark != "measured")
+    return points.assign(number=points.groupby([*CONTENDER, source], sort=False, dropna=False).ngroup() + 1)
 
 
 def measured(inputs: Inputs) -> list[dict]:
@@ -239,6 +230,15 @@ def _draw_key(axes: Axes, key: pd.DataFrame, protocols: list[str], said: str) ->
         artist.set_in_layout(False)
 
 
+# Places around a point to try for its number, in points, the nearest first. Not adjustText's: it lays numbers over
+# points and bars or, told to keep away from them, so far off that all need leaders, in 20 times the time.
+OFFSETS = [
+    distance * np.array([np.cos(angle), np.sin(angle)])
+    for distance in (8, 11, 15, 20, 26, 33, 41, 50)
+    for angle in np.deg2rad([0, 180, 45, 135, -45, -135, 90, -90])
+]
+
+
 def _place_numbers(axes: Axes, points: pd.DataFrame, protocols: list[str]) -> None:
     """Write each contender's number beside its last point, where it covers neither points, bars nor other numbers.
 
@@ -257,42 +257,29 @@ def _place_numbers(axes: Axes, points: pd.DataFrame, protocols: list[str]) -> No
         taken.append(Bbox([middle - 3, middle + 3]))
         if not many and pd.notna(row.low) and pd.notna(row.high):
             taken.append(Bbox([place(row.x, row.low) - half_bar, place(row.x, row.high) + half_bar]))
-    window = axes.get_window_extent()
-    inside = Bbox(window.get_points() * scale)
+    (x0, y0), (x1, y1) = axes.get_window_extent().get_points() * scale
+
+    def is_free(box: Bbox) -> bool:
+        inside = box.x0 > x0 and box.y0 > y0 and box.x1 < x1 and box.y1 < y1
+        return inside and not any(box.overlaps(other) for other in taken)
+
     for row in points.drop_duplicates("number", keep="last").itertuples():
         half = np.array([2.6 * len(str(row.number)), 3.7]) * (0.85 if many else 1)
         middle = place(row.x, row.accuracy)
-        spots = [middle + offset for offset in _offsets()]
-        free = (spot for spot in spots if _is_free(Bbox([spot - half, spot + half]), taken, inside))
-        spot = next(free, spots[0])
-        taken.append(Bbox([spot - half, spot + half]))
+        boxes = [(offset, Bbox([middle + offset - half, middle + offset + half])) for offset in OFFSETS]
+        offset, box = next((one for one in boxes if is_free(one[1])), boxes[0])
+        taken.append(box)
+        leader = {"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 3, "shrinkB": 3}
         axes.annotate(
             str(row.number),
             (row.x, 100 * row.accuracy),
-            xytext=spot - middle,
+            xytext=offset,
             textcoords="offset points",
             ha="center",
             va="center",
             fontsize=6 if many else None,
-            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 3, "shrinkB": 3}
-            if np.hypot(*(spot - middle)) > 12
-            else None,
+            arrowprops=leader if np.hypot(*offset) > 12 else None,
         )
-
-
-def _offsets() -> list[np.ndarray]:
-    """Places around a point to try, in points, the nearest first."""
-    angles = np.deg2rad([0, 180, 45, 135, -45, -135, 90, -90])
-    return [
-        distance * np.array([np.cos(angle), np.sin(angle)])
-        for distance in (8, 11, 15, 20, 26, 33, 41, 50)
-        for angle in angles
-    ]
-
-
-def _is_free(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> bool:
-    within = box.x0 > inside.x0 and box.y0 > inside.y0 and box.x1 < inside.x1 and box.y1 < inside.y1
-    return within and not any(box.overlaps(other) for other in taken)
 
 
 ARTEFACT = FigureArtefact(

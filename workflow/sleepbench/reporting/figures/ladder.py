@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
-from sleepbench.reporting.figures.panels import CONTENDER, INTERVAL, by_contender, paired_panels, read_statistics
+from sleepbench.reporting.figures.panels import INTERVAL, by_contender, paired_panels, read_statistics
 from sleepbench.reporting.figures.style import BLUE, GREY, VERMILION, figure_of_nothing, key_below
+from sleepbench.reporting.reading import CONTENDER
 
 COLUMNS = (
     *("rung", "protocol", "from_protocol", *CONTENDER, "metric", "value", "value_low", "value_high"),

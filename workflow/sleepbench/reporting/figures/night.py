@@ -9,8 +9,9 @@ from matplotlib.patches import Patch
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
-from sleepbench.reporting.figures.panels import CONTENDER, read_runs, run_file
+from sleepbench.reporting.figures.panels import run_file
 from sleepbench.reporting.figures.style import PAGE_WIDTH, STAGE_COLOURS, key_below, new_figure
+from sleepbench.reporting.reading import CONTENDER, read_runs
 
 ORDER = ("W", "REM", "N1", "N2", "N3")
 """Stages from the top of a hypnogram to its bottom."""

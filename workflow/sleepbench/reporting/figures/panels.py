@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.reporting import reading
 from sleepbench.reporting.artefacts import STATISTICS, Inputs
 from sleepbench.reporting.figures.style import PAGE_WIDTH, new_figure
+from sleepbench.reporting.reading import CONTENDER
 
-CONTENDER = ["title", "input", "recipe"]
-"""The columns that name a contender: a model on an input by a recipe."""
 Contender = tuple[str, str, str]
 
 INTERVAL = "bars: 95 % intervals over subjects"
@@ -27,11 +27,6 @@ MOST_CONTENDERS_IN_ONE_COLUMN = 3
 
 
 # -------------------------------------------------------------------------------------------------------- what is read
-
-
-def read_runs(inputs: Inputs) -> pd.DataFrame:
-    """The runs table, which was checked where it was made; keys stay text even where all characters are digits."""
-    return pd.read_csv(inputs.path("runs"), dtype={"run_key": str, "directory": str, "input": str})
 
 
 def run_file(run: pd.Series, name: str) -> Path:
@@ -46,19 +41,16 @@ def run_file(run: pd.Series, name: str) -> Path:
 
 def read_statistics(inputs: Inputs, name: str, columns: Sequence[str], may_be_empty: bool = False) -> pd.DataFrame:
     """Columns of a file of statistics; BenchmarkError if it lacks one or, unless it may, has no rows."""
-    path = inputs.path(STATISTICS + name)
-    table = pd.read_csv(path, dtype={"subject": str, "recording": str, "input": str})
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise BenchmarkError(f"{path}: lacks the column {', '.join(missing)}; make the statistics again")
+    table = reading.read_statistics(inputs, name, columns)
     if table.empty and not may_be_empty:
+        path = inputs.path(STATISTICS + name)
         raise BenchmarkError(f"{path}: has no rows, so there is nothing to draw; make the statistics again")
     return table[list(columns)]
 
 
 def by_contender(table: pd.DataFrame) -> dict[Contender, pd.DataFrame]:
     """The rows of each contender, in the order of their first rows."""
-    return dict(list(table.groupby(CONTENDER, sort=False)))
+    return dict(list(table.groupby(list(CONTENDER), sort=False)))
 
 
 # --------------------------------------------------------------------------------------------------------------- names

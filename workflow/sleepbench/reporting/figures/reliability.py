@@ -13,7 +13,6 @@ from matplotlib.patches import Patch
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import (
-    CONTENDER,
     SMALL_PANELS_PER_ROW,
     Panel,
     are_small,
@@ -25,8 +24,8 @@ from sleepbench.reporting.figures.panels import (
     spoken,
 )
 from sleepbench.reporting.figures.style import BLUE, COLUMN_WIDTH, GREY, PAGE_WIDTH, SKY, key_below, new_figure
+from sleepbench.reporting.reading import KEY
 
-KEY = ["protocol", *CONTENDER]
 COLUMNS = (*KEY, "low", "high", "n_epochs", "confidence", "accuracy")
 ECE = "expected_calibration_error"
 """The metric of statistics/intervals.csv that is printed in each panel."""
@@ -42,9 +41,9 @@ def calibration_bins(inputs: Inputs) -> pd.DataFrame:
     if it has none.
     """
     intervals = read_statistics(inputs, "intervals", (*KEY, "metric", "estimate"))
-    errors = intervals[intervals.metric == ECE].set_index(KEY).estimate
+    errors = intervals[intervals.metric == ECE].set_index(list(KEY)).estimate
     tables = []
-    for values, bins in read_statistics(inputs, "reliability", COLUMNS).groupby(KEY, sort=False):
+    for values, bins in read_statistics(inputs, "reliability", COLUMNS).groupby(list(KEY), sort=False):
         if not bins.n_epochs.sum():
             raise BenchmarkError(f"the bins of {', '.join(values)} hold no epoch; make the statistics again")
         if values not in errors.index:
@@ -56,7 +55,7 @@ def calibration_bins(inputs: Inputs) -> pd.DataFrame:
 def draw(bins: pd.DataFrame, inputs: Inputs) -> Figure:
     """A panel per protocol, in a block per contender; or small ones one after another."""
     panels, protocols = panels_by_contender(bins), list(bins.protocol.unique())
-    share = 100 * bins.n_epochs / bins.groupby(KEY).n_epochs.transform("sum")
+    share = 100 * bins.n_epochs / bins.groupby(list(KEY)).n_epochs.transform("sum")
     top = 10 * math.ceil(share.max() / 10)
     # Blocks of contenders that lack some of the protocols would be mostly empty.
     if are_small(panels) or any(len(mine) < len(protocols) for mine in panels):

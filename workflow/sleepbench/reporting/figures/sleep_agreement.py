@@ -10,9 +10,9 @@ from matplotlib.ticker import MaxNLocator
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
-from sleepbench.reporting.figures.panels import CONTENDER, blocks, by_contender, read_statistics, spoken
+from sleepbench.reporting.figures.panels import blocks, by_contender, read_statistics, spoken
 from sleepbench.reporting.figures.style import BLUE, GREY, PAGE_WIDTH, new_figure
-from sleepbench.reporting.tables.main import final_protocol
+from sleepbench.reporting.reading import CONTENDER, KEY, final_protocol
 
 MEASURES = {
     "total_sleep_time": ("total sleep time", "min"),
@@ -27,7 +27,8 @@ MEASURES = {
 
 NIGHT = ("seed", "recording", "subject", "night")
 NIGHTS = (
-    *("protocol", *CONTENDER, *NIGHT),
+    *KEY,
+    *NIGHT,
     *(f"{scoring}_{measure}" for measure in MEASURES for scoring in ("scored", "predicted")),
 )
 LIMITS = ["bias", "low", "high", "n_nights", "n_undefined"]
@@ -49,7 +50,7 @@ def measured_pairs(inputs: Inputs) -> pd.DataFrame:
     BenchmarkError if sleep_measures.csv lacks a measure.
     """
     nights = read_statistics(inputs, "nights", NIGHTS)
-    agreement = read_statistics(inputs, "sleep_measures", ("protocol", *CONTENDER, "measure", *LIMITS))
+    agreement = read_statistics(inputs, "sleep_measures", (*KEY, "measure", *LIMITS))
     protocol = final_protocol(list(nights.protocol.unique()))
     known = agreement[agreement.protocol == protocol].set_index([*CONTENDER, "measure"])
     tables = []
@@ -61,7 +62,7 @@ def measured_pairs(inputs: Inputs) -> pd.DataFrame:
                     "make the statistics again"
                 )
             scored, predicted = mine[f"scored_{measure}"], mine[f"predicted_{measure}"]
-            table = mine[["protocol", *CONTENDER]].assign(measure=measure, unit=unit, **mine[list(NIGHT)])
+            table = mine[list(KEY)].assign(measure=measure, unit=unit, **mine[list(NIGHT)])
             table = table.assign(scored=scored, predicted=predicted, mean=(scored + predicted) / 2)
             table = table.assign(difference=predicted - scored, **known.loc[(*contender, measure)][LIMITS])
             tables.append(table)

@@ -7,11 +7,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
-from sleepbench.reporting.figures.panels import CONTENDER, by_contender, paired_panels, read_statistics
+from sleepbench.reporting.figures.panels import by_contender, paired_panels, read_statistics
 from sleepbench.reporting.figures.style import BLUE, GREY, VERMILION, key_below
+from sleepbench.reporting.reading import KEY
 
 COLOURS = {"accuracy": BLUE, "macro_f1": VERMILION}
-COLUMNS = ("protocol", *CONTENDER, "subject", "age", "sex", *COLOURS, "n_epochs", "n_recordings")
+COLUMNS = (*KEY, "subject", "age", "sex", *COLOURS, "n_epochs", "n_recordings")
 GOLDEN = (5**0.5 - 1) / 2
 FEWEST_FOR_A_BOX = 4
 """Subjects below which there is no middle half to show."""
@@ -41,7 +42,7 @@ def draw(subjects: pd.DataFrame, inputs: Inputs) -> Figure:
 
 def counted(subjects: pd.DataFrame) -> str:
     """How many subjects the contenders have under a protocol."""
-    n_subjects = subjects.groupby(["protocol", *CONTENDER]).subject.nunique()
+    n_subjects = subjects.groupby(list(KEY)).subject.nunique()
     fewest, most = n_subjects.min(), n_subjects.max()
     return f"n = {most}" if fewest == most else f"n = {fewest} to {most}"
 
