@@ -1,79 +1,95 @@
+"""Figures of the runs: confusion matrices, one night, training curves."""
+
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from fake_results import LABELS, FakeResults, predictions_of, predictions_path
 from matplotlib.text import Text
 from PIL import Image
-from synthetic import make_runs, sign_again
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.evaluation import metrics
-from sleepbench.reporting.figures import of_runs as figures
+from sleepbench.reporting.artefacts import figures
+from sleepbench.reporting.figures import night as night_figure
 from sleepbench.reporting.figures import style
-from sleepbench.reporting.tables import main as tables
+from sleepbench.reporting.figures.panels import rows_of_panels
 
-WRITERS = {
-    "confusion": figures.confusion_figure,
-    "night": figures.night_figure,
-    "training_curves": figures.training_curves_figure,
-}
+NAMES = ("confusion", "night", "training_curves")
+SEVEN = [f"rung_{i}" for i in range(7)]
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    return make_runs(tmp_path_factory.mktemp("runs"))
+def results(tmp_path_factory):
+    return FakeResults(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
-def runs(path):
-    return tables.read_runs(path)
+def many(tmp_path_factory):
+    """Seven contenders under one protocol."""
+    models = ("ULW-SleepNet, dense convolutions", *(f"Network {letter}" for letter in "BCDEFG"))
+    return FakeResults(tmp_path_factory.mktemp("many"), protocols=("clean",), models=models)
 
 
-def drawn(name, runs, dataset="simulated", simulated=True):
-    numbers, draw = {
-        "confusion": (figures.confusion_counts, figures.draw_confusion),
-        "night": (figures.representative_night, figures.draw_night),
-        "training_curves": (figures.training_curves, figures.draw_training_curves),
-    }[name]
-    return draw(numbers(runs), dataset, simulated)
+def numbers(name, results, runs=None):
+    """The numbers of a figure, of these runs instead of those of the runs table where some are given."""
+    inputs = results.inputs(figures()[name])
+    if runs is not None:
+        other = results.root / "other_runs.csv"
+        runs.to_csv(other, index=False)
+        inputs = replace(inputs, files={**inputs.files, "runs": other})
+    return figures()[name].build(inputs)
 
 
-@pytest.mark.parametrize("name", WRITERS)
-def test_simulated_is_in_the_title_and_real_data_is_named(name, runs):
-    assert tables.SIMULATED in drawn(name, runs).get_suptitle()
-    title = drawn(name, runs, "sleep-edf-20", False).get_suptitle()
+def drawn(name, results, table=None, dataset="simulated"):
+    inputs = replace(results.inputs(figures()[name]), label=LABELS[dataset])
+    return style.drawn(figures()[name], numbers(name, results) if table is None else table, inputs)
+
+
+def write(name, results, stem):
+    outputs = [stem.with_suffix(f".{end}") for end in ("png", "pdf", "csv")]
+    style.make_figure(figures()[name], results.inputs(figures()[name]), *outputs)
+    return outputs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_simulated_is_in_the_title_and_real_data_is_named(name, results):
+    assert drawn(name, results).get_suptitle().endswith(f"\n({LABELS['simulated'].warning})")
+    title = drawn(name, results, dataset="sleep-edf-20").get_suptitle()
     assert "SIMULATED" not in title and "Sleep-EDF-20" in title.replace("\n", " ")
 
 
-@pytest.mark.parametrize("name", WRITERS)
-def test_axes_are_labelled_and_nothing_leaves_the_figure(name, runs):
+@pytest.mark.parametrize("name", NAMES)
+def test_axes_are_labelled_and_nothing_leaves_the_figure(name, results):
+    figure = drawn(name, results)
     with matplotlib.rc_context(style.STYLE):
-        figure = drawn(name, runs)
         figure.draw_without_rendering()
     assert any(axes.get_xlabel() for axes in figure.axes) and any(axes.get_ylabel() for axes in figure.axes)
     tight, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert tight.x0 > -0.01 and tight.y0 > -0.01 and tight.x1 < width + 0.01 and tight.y1 < height + 0.01
 
 
-@pytest.mark.parametrize("name", WRITERS)
-def test_the_same_runs_give_the_same_files(name, path, tmp_path):
-    for attempt in ("a", "b"):
-        WRITERS[name](path, "simulated", True, *(tmp_path / f"{attempt}.{end}" for end in ("png", "pdf", "csv")))
-    for end in ("png", "pdf", "csv"):
-        assert (tmp_path / f"a.{end}").read_bytes() == (tmp_path / f"b.{end}").read_bytes()
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_runs_give_the_same_files(name, results, tmp_path):
+    for first, second in zip(*(write(name, results, tmp_path / attempt) for attempt in "ab"), strict=True):
+        assert first.read_bytes() == second.read_bytes()
     assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()
+    assert (
+        pd.read_csv(tmp_path / "a.csv").iloc[:, -1].rename(None).equals(pd.Series([True] * len(numbers(name, results))))
+    )
     with Image.open(tmp_path / "a.png") as image:
         assert image.width == pytest.approx(200 * style.PAGE_WIDTH)
 
 
-@pytest.mark.parametrize("name", WRITERS)
-def test_files_are_those_that_matplotlib_would_save(name, runs, tmp_path):
-    style.save(drawn(name, runs), tmp_path / "a.png", tmp_path / "a.pdf")
-    figure = drawn(name, runs)
+@pytest.mark.parametrize("name", NAMES)
+def test_files_are_those_that_matplotlib_would_save(name, results, tmp_path):
+    style.save(drawn(name, results), tmp_path / "a.png", tmp_path / "a.pdf")
+    figure = drawn(name, results)
     with matplotlib.rc_context(style.STYLE):
         figure.savefig(tmp_path / "b.png")
         figure.set_layout_engine("none")
@@ -82,63 +98,76 @@ def test_files_are_those_that_matplotlib_would_save(name, runs, tmp_path):
         assert (tmp_path / f"a.{end}").read_bytes() == (tmp_path / f"b.{end}").read_bytes()
 
 
-def test_confusion_counts_are_those_of_the_predictions(runs):
-    counts = figures.confusion_counts(runs)
-    for protocol, group in runs.groupby("protocol"):
-        every = pd.concat([figures.read_predictions(run) for _, run in group.iterrows()])
+# --------------------------------------------------------------------------------------------------- confusion matrices
+
+
+def test_confusion_counts_are_those_of_the_predictions(results):
+    counts = numbers("confusion", results)
+    for protocol, group in results.read_runs().groupby("protocol"):
+        every = pd.concat(map(predictions_of, group.itertuples()))
         expected = metrics.confusion_matrix(every.stage, every.predicted)
         mine = counts[counts.protocol == protocol]
         assert (mine.epochs.to_numpy().reshape(5, 5) == expected).all()
         assert mine.groupby("scored").percent_of_scored.sum().to_numpy() == pytest.approx(np.full(5, 100))
 
 
-def test_a_stage_that_was_never_scored_is_a_dash(runs):
-    without = runs.copy()
-    without[[column for column in runs if column.startswith("confusion_N1_")]] = 0
-    counts = figures.confusion_counts(without)
+def test_a_stage_that_was_never_scored_is_a_dash(results):
+    without = results.read_runs()
+    without[[column for column in without if column.startswith("confusion_N1_")]] = 0
+    counts = numbers("confusion", results, without)
     assert counts[counts.scored == "N1"].percent_of_scored.isna().all()
-    texts = [text.get_text() for text in figures.draw_confusion(counts, "simulated", True).axes[0].texts]
+    texts = [text.get_text() for text in drawn("confusion", results, counts).axes[0].texts]
     assert texts.count("–") == 5
 
 
-def test_every_network_and_protocol_has_a_confusion_panel(tmp_path):
-    runs = tables.read_runs(make_runs(tmp_path, models=("ULW-SleepNet", "TinySleepNet")))
-    titles = [axes.get_title() for axes in figures.draw_confusion(figures.confusion_counts(runs), "x", True).axes]
+def test_every_contender_and_protocol_has_a_confusion_panel(tmp_path):
+    two = FakeResults(tmp_path, models=("ULW-SleepNet", "TinySleepNet"))
+    titles = [axes.get_title() for axes in drawn("confusion", two).axes]
     assert len(titles) == 4
     assert sum("TinySleepNet" in title and "protocol clean" in title for title in titles) == 1
 
 
-def test_the_night_is_tested_under_every_protocol_and_has_the_median_accuracy(runs):
-    night = figures.representative_night(runs)
+# ------------------------------------------------------------------------------------------------------------ one night
+
+
+def test_the_night_is_tested_under_every_protocol_and_has_the_median_accuracy(results):
+    night = numbers("night", results)
     assert night.recording.nunique() == 1 and set(night.protocol) == {"released", "clean"}
-    released = pd.concat([figures.read_predictions(run) for _, run in runs[runs.protocol == "released"].iterrows()])
+    runs = results.read_runs()
+    released = pd.concat(map(predictions_of, runs[runs.protocol == "released"].itertuples()))
     accuracy = (released.stage == released.predicted).groupby(released.recording).mean()
     assert len(accuracy) == 3  # the released protocol leaves one of four recordings out
     assert accuracy[night.recording.iloc[0]] == accuracy.median()
 
 
 def test_a_night_that_one_protocol_leaves_out_is_not_shown(tmp_path):
-    runs = tables.read_runs(make_runs(tmp_path)).sort_values("protocol", kind="stable")  # "clean" comes first
-    shown = figures.representative_night(runs).recording.iloc[0]
-    for _, run in runs[runs.protocol == "released"].iterrows():
-        path = Path(run.directory) / run.selection / "predictions.parquet"
-        pd.read_parquet(path).query("recording != @shown").to_parquet(path)
-        sign_again(Path(run.directory))
-    night = figures.representative_night(runs)
+    results = FakeResults(tmp_path)
+    runs = results.read_runs().sort_values("protocol", kind="stable")  # "clean" comes first
+    shown = numbers("night", results, runs).recording.iloc[0]
+    for run in runs[runs.protocol == "released"].itertuples():
+        predictions_of(run).query("recording != @shown").to_parquet(predictions_path(run))
+    night = numbers("night", results, runs)
     assert night.recording.iloc[0] != shown and set(night.protocol) == {"released", "clean"}
 
 
-def test_nothing_is_drawn_across_dropped_epochs(runs):
-    night = figures.representative_night(runs).query("protocol == 'clean'").sort_values("epoch")
-    parts = figures._unbroken(night)
-    assert len(parts) == 2 and sum(map(len, parts)) == len(night)
-    assert figures._edges(parts[1])[0] - figures._edges(parts[0])[-1] == pytest.approx(11 * 30 / 3600)
+def test_of_many_protocols_the_first_and_the_last_night_are_shown(results):
+    runs = results.read_runs()
+    runs = runs[runs.protocol == "clean"]
+    many = pd.concat([runs.assign(protocol=name) for name in SEVEN], ignore_index=True)
+    assert list(numbers("night", results, many).protocol.unique()) == [SEVEN[0], SEVEN[-1]]
+
+
+def test_nothing_is_drawn_across_dropped_epochs(results):
+    night = numbers("night", results).query("protocol == 'clean'").sort_values("epoch")
+    first, second = night_figure.unbroken(night)
+    assert len(first) + len(second) == len(night)
+    assert night_figure.edges(second)[0] - night_figure.edges(first)[-1] == pytest.approx(11 * 30 / 3600)
 
 
 def test_hypnogram_is_drawn_at_the_height_of_its_stage():
     table = pd.DataFrame({"epoch": range(5), "hours": np.arange(5) / 120, "stage": [0, 4, 1, 2, 3]})
     axes = matplotlib.figure.Figure().subplots()
-    figures._draw_hypnogram(axes, table, "stage")
+    night_figure.draw_hypnogram(axes, table, "stage")
     line, rem = (patch.get_data() for patch in axes.patches)
     labels = [axes.get_yticklabels()[int(value)].get_text() for value in line.values]
     assert labels == ["W", "REM", "N1", "N2", "N3"]
@@ -146,73 +175,9 @@ def test_hypnogram_is_drawn_at_the_height_of_its_stage():
     assert line.edges[-1] == pytest.approx(5 / 120)
 
 
-def test_training_curves_mark_the_selected_training_epoch_of_each_fold(runs):
-    curves = figures.training_curves(runs)
-    selected = curves[curves.selected].set_index(["protocol", "fold"]).training_epoch
-    expected = runs.set_index(["protocol", "fold"]).selected_epoch
-    assert (selected.sort_index() == expected.sort_index()).all()
-
-
-def test_training_curves_say_what_every_rule_selects(runs):
-    curves = figures.training_curves(runs)
-    for _, run in runs.iterrows():
-        entries = json.loads((Path(run.directory) / "training.json").read_text())["runs"]
-        mine = curves[(curves.protocol == run.protocol) & (curves.fold == run.fold)]
-        for rule, entry in entries.items():
-            taken = mine[[rule in names.split() for names in mine.selected_by]].training_epoch
-            assert taken.tolist() == [entry["training_epoch"]]
-        assert set(mine.selection) == {run.selection} and run.selection in entries
-    figure = figures.draw_training_curves(curves, "simulated", True)
-    released = figure.axes[4]
-    rules = [label.get_text() for label in released.get_yticklabels()]
-    assert rules == ["best test", "best validation", "last"]
-    mine = curves[curves.protocol == "released"]
-    drawn = {rule: set(dots.get_offsets()[:, 0]) for rule, dots in zip(rules, released.collections, strict=True)}
-    for rule, epochs in drawn.items():
-        taken = [rule.replace(" ", "_") in names.split() for names in mine.selected_by]
-        assert epochs == set(mine.training_epoch[taken])
-    assert drawn["last"] == {8} and not drawn["best validation"]
-
-
-def test_a_rule_that_selects_another_training_epoch_than_the_runs_table_says(tmp_path):
-    runs = tables.read_runs(make_runs(tmp_path))
-    with pytest.raises(BenchmarkError, match=r"training\.json: best_test selects training epoch") as error:
-        figures.training_curves(runs.assign(selected_epoch=1))
-    assert runs.run_key[0] in str(error.value)
-
-
-def test_a_missing_training_record_is_named(tmp_path):
-    runs = tables.read_runs(make_runs(tmp_path))
-    (Path(runs.directory[0]) / "training.json").unlink()
-    with pytest.raises(
-        BenchmarkError, match=rf"run {runs.run_key[0]} cannot be shown; (.|\n)*training\.json: is missing"
-    ):
-        figures.training_curves(runs)
-
-
-SEVEN = [f"rung_{i}" for i in range(7)]
-
-
-def test_many_protocols_are_drawn_in_several_rows(runs):
-    released = figures.training_curves(runs[runs.protocol == "released"])
-    curves = pd.concat([released.assign(protocol=name) for name in SEVEN], ignore_index=True)
-    figure = figures.draw_training_curves(curves, "simulated", True)
-    shown = [axes for axes in figure.axes if axes.get_visible()]
-    assert len(shown) == 3 * 7 and len(figure.axes) == 3 * 8
-    titles = [axes.get_title() for axes in shown if axes.get_title()]
-    assert [title.split()[-1] for title in titles] == SEVEN
-
-
-def test_of_many_protocols_the_first_and_the_last_night_are_shown(runs):
-    night = figures.representative_night(runs)
-    assert figures.shown_protocols(night).equals(night)
-    many = pd.concat([night[night.protocol == "clean"].assign(protocol=name) for name in SEVEN], ignore_index=True)
-    assert list(figures.shown_protocols(many).protocol.unique()) == [SEVEN[0], SEVEN[-1]]
-
-
-def test_the_hypnodensity_is_the_stack_of_the_probabilities(runs):
-    night = figures.representative_night(runs)
-    axes = figures.draw_night(night, "simulated", True).axes[2]
+def test_the_hypnodensity_is_the_stack_of_the_probabilities(results):
+    night = numbers("night", results)
+    axes = drawn("night", results).axes[2]
     assert axes.get_ylabel().startswith("hypnodensity")
     first = night[night.protocol == "released"].sort_values("epoch").iloc[0]
     heights = [stack.get_paths()[0].vertices[:, 1].max() for stack in axes.collections[:5]]
@@ -222,69 +187,95 @@ def test_the_hypnodensity_is_the_stack_of_the_probabilities(runs):
     assert at_start == pytest.approx(first.p_N3, abs=1e-5)
 
 
-def test_validation_is_drawn_only_where_subjects_are_held_out(runs):
-    released, clean = figures.draw_training_curves(figures.training_curves(runs), "simulated", True).axes[:2]
+# ------------------------------------------------------------------------------------------------------ training curves
+
+
+def test_training_curves_mark_the_selected_training_epoch_of_each_fold(results):
+    curves = numbers("training_curves", results)
+    selected = curves[curves.selected].set_index(["protocol", "fold"]).training_epoch
+    expected = results.read_runs().set_index(["protocol", "fold"]).selected_epoch
+    assert (selected.sort_index() == expected.sort_index()).all()
+
+
+def test_training_curves_say_what_every_rule_selects(results):
+    curves = numbers("training_curves", results)
+    for run in results.read_runs().itertuples():
+        entries = json.loads((Path(run.directory) / "training.json").read_text())["runs"]
+        mine = curves[(curves.protocol == run.protocol) & (curves.fold == run.fold)]
+        for rule, entry in entries.items():
+            taken = mine[[rule in names.split() for names in mine.selected_by]].training_epoch
+            assert taken.tolist() == [entry["training_epoch"]]
+        assert set(mine.selection) == {run.selection} and run.selection in entries
+    released = drawn("training_curves", results).axes[4]
+    rules = [label.get_text() for label in released.get_yticklabels()]
+    assert rules == ["best test", "best validation", "last"]
+    mine = curves[curves.protocol == "released"]
+    dots = {rule: set(dots.get_offsets()[:, 0]) for rule, dots in zip(rules, released.collections, strict=True)}
+    for rule, epochs in dots.items():
+        taken = [rule.replace(" ", "_") in names.split() for names in mine.selected_by]
+        assert epochs == set(mine.training_epoch[taken])
+    assert dots["last"] == {8} and not dots["best validation"]
+
+
+def test_many_protocols_are_drawn_in_several_rows(results):
+    released = numbers("training_curves", results).query("protocol == 'released'")
+    curves = pd.concat([released.assign(protocol=name) for name in SEVEN], ignore_index=True)
+    figure = drawn("training_curves", results, curves)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(shown) == 3 * 7 and len(figure.axes) == 3 * 8
+    titles = [axes.get_title() for axes in shown if axes.get_title()]
+    assert [title.split()[-1] for title in titles] == SEVEN
+
+
+def test_validation_is_drawn_only_where_subjects_are_held_out(results):
+    released, clean = drawn("training_curves", results).axes[:2]
     colours = [{line.get_color() for line in axes.lines} for axes in (released, clean)]
     assert style.PART_COLOURS["validation"] not in colours[0]
     assert style.PART_COLOURS["validation"] in colours[1]
 
 
-@pytest.mark.parametrize("name", ["training_curves", "night"])
-def test_a_missing_file_is_named_with_its_run(name, tmp_path):
-    path = make_runs(tmp_path / "runs")
-    run = tables.read_runs(path).iloc[1]
-    file = Path(run.directory) / ("history.csv" if name == "training_curves" else "best_test/predictions.parquet")
-    file.unlink()
-    with pytest.raises(BenchmarkError) as error:
-        WRITERS[name](path, "simulated", True, *(tmp_path / f"x.{end}" for end in ("png", "pdf", "csv")))
-    assert str(file) in str(error.value) and run.run_key in str(error.value)
-    assert not (tmp_path / "x.png").exists()
+# ------------------------------------------------------------------------------------------------------- files and rows
 
 
 @pytest.mark.parametrize(
-    ("name", "file"), [("training_curves", "history.csv"), ("night", "best_test/predictions.parquet")]
+    ("name", "file"),
+    [
+        *(("training_curves", "history.csv"), ("training_curves", "training.json")),
+        ("night", "best_test/predictions.parquet"),
+    ],
 )
-def test_a_file_that_was_changed_since_it_was_written_is_refused(name, file, tmp_path):
-    path = make_runs(tmp_path / "runs")
-    run = tables.read_runs(path).iloc[1]
-    changed = Path(run.directory) / file
-    if file == "history.csv":
-        changed.write_text(changed.read_text().replace(",0.", ",1.", 1))
-    else:
-        pd.read_parquet(changed).assign(epoch=lambda table: table.epoch + 1000).to_parquet(changed, index=False)
-    with pytest.raises(BenchmarkError, match="was changed since it was written") as error:
-        WRITERS[name](path, "simulated", True, *(tmp_path / f"x.{end}" for end in ("png", "pdf", "csv")))
-    assert f"run {run.run_key} cannot be shown; delete the runs table" in str(error.value)
-    assert str(changed) in str(error.value)
+def test_a_missing_file_is_named_with_its_run_and_a_remedy(name, file, tmp_path):
+    results = FakeResults(tmp_path / "results")
+    run = results.read_runs().iloc[1]
+    missing = Path(run.directory) / file
+    missing.unlink()
+    with pytest.raises(BenchmarkError) as error:
+        write(name, results, tmp_path / "x")
+    assert str(error.value).startswith(
+        f"{missing}: is missing, so run {run.run_key} cannot be shown; delete the runs table"
+    )
     assert not (tmp_path / "x.png").exists()
 
 
 def test_only_files_of_runs_in_the_table_are_read(tmp_path):
-    path = make_runs(tmp_path / "runs", protocols=("released", "clean"))
-    runs = pd.read_csv(path)
-    runs[runs.protocol == "released"].to_csv(path, index=False)
-    shutil.rmtree(tmp_path / "runs" / "clean")
-    for name, write in WRITERS.items():
-        write(path, "simulated", True, *(tmp_path / f"{name}.{end}" for end in ("png", "pdf", "csv")))
-    assert set(pd.read_csv(tmp_path / "night.csv").protocol) == {"released"}
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    """Seven networks under one protocol."""
-    models = ("ULW-SleepNet, dense convolutions", *(f"Network {letter}" for letter in "BCDEFG"))
-    path = make_runs(tmp_path_factory.mktemp("many"), protocols=("clean",), models=models)
-    return tables.read_runs(path).assign(protocol="clean")
+    results = FakeResults(tmp_path / "results")
+    runs = results.read_runs()
+    for run in runs[runs.protocol == "clean"].itertuples():
+        shutil.rmtree(run.directory)
+    results.change_runs(runs[runs.protocol == "released"])
+    for name in NAMES:
+        _, _, csv = write(name, results, tmp_path / name)
+        assert set(pd.read_csv(csv).protocol) == {"released"}
 
 
 @pytest.mark.parametrize("name", ["confusion", "training_curves"])
-def test_many_networks_share_rows_of_small_panels(name, many):
+def test_many_contenders_share_rows_of_small_panels(name, many):
+    figure = drawn(name, many)
     with matplotlib.rc_context(style.STYLE):
-        figure = drawn(name, many)
         figure.draw_without_rendering()
     shown = [axes for axes in figure.axes if axes.get_visible()]
     titles = [axes.get_title() for axes in shown if axes.get_title()]
-    assert len(titles) == 7 and "ULW-SleepNet,\ndense convolutions\n(four, released)" in titles
+    assert len(titles) == 7 and "ULW-SleepNet,\ndense convolutions\n(four, ulw)" in titles
     width, height = figure.get_size_inches()
     assert width == style.PAGE_WIDTH and height < 6
     sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
@@ -295,10 +286,10 @@ def test_many_networks_share_rows_of_small_panels(name, many):
     assert set(labelled) == {{"confusion": "predicted stage", "training_curves": "training epoch"}[name]}
 
 
-def test_a_few_networks_share_a_row_only_where_all_of_their_panels_fit():
+def test_a_few_contenders_share_a_row_only_where_all_of_their_panels_fit():
     long, short, shorter = [("a", 1), ("a", 2), ("a", 3), ("a", 4)], [("b", 1), ("b", 2)], [("c", 1)]
-    assert figures.rows_of_panels([long, shorter], 3) == [long[:2], long[2:], shorter]
-    assert figures.rows_of_panels([short, shorter], 3) == [short + shorter]
-    assert figures.rows_of_panels([short, short, shorter], 3) == [short, short + shorter]
+    assert rows_of_panels([long, shorter], 3) == [long[:2], long[2:], shorter]
+    assert rows_of_panels([short, shorter], 3) == [short + shorter]
+    assert rows_of_panels([short, short, shorter], 3) == [short, short + shorter]
     many = [[(letter, 1)] for letter in "abcdefg"]
-    assert [len(row) for row in figures.rows_of_panels(many, 3)] == [4, 3]
+    assert [len(row) for row in rows_of_panels(many, 3)] == [4, 3]

@@ -1,14 +1,19 @@
 """One look for every figure: journal widths, colours that colour-blind readers can tell apart, reproducible files."""
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from sleepbench.core.files import replacing
+from sleepbench.datasets.base import DataLabel
+from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 
 COLUMN_WIDTH = 3.5
 PAGE_WIDTH = 7.2
@@ -18,6 +23,7 @@ PAGE_WIDTH = 7.2
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     *("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
 )
+GREY = "#767676"
 STAGE_COLOURS = {"W": YELLOW, "N1": GREEN, "N2": SKY, "N3": BLUE, "REM": VERMILION}
 PART_COLOURS = {"train": BLACK, "validation": ORANGE, "test": BLUE}
 
@@ -40,11 +46,41 @@ STYLE = {
 }
 
 
-def new_figure(width: float, height: float, title: str) -> Figure:
-    """An empty figure, sizes in inches, with a title whose lines are wrapped to its width."""
+def make_figure(artefact: FigureArtefact, inputs: Inputs, png: str | Path, pdf: str | Path, csv: str | Path) -> None:
+    """Write a figure as PNG and PDF, and the numbers behind it as CSV.
+
+    The last column of the CSV, `simulated`, says in every row whether the numbers are of simulated data.
+    """
+    numbers = artefact.build(inputs)
+    save(drawn(artefact, numbers, inputs), png, pdf)
+    with replacing(csv) as temporary:
+        numbers.assign(simulated=inputs.label.simulated).to_csv(temporary, index=False)
+
+
+def drawn(artefact: FigureArtefact, numbers: pd.DataFrame, inputs: Inputs) -> Figure:
+    """The figure of these numbers in the one style."""
+    with rc_context(STYLE):
+        return artefact.draw(numbers, inputs)
+
+
+def new_figure(width: float, height: float, label: DataLabel, text: str) -> Figure:
+    """An empty figure, sizes in inches; its title is wrapped to its width, with the data's warning on its own line."""
+    lines = [text, f"({label.warning})"] if label.warning else [label.title(text)]
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle("\n".join(textwrap.fill(line, int(width * 15)) for line in title.splitlines()))
+    figure.suptitle("\n".join(textwrap.fill(line, int(width * 15)) for line in lines))
     return figure
+
+
+def figure_of_nothing(label: DataLabel, text: str, reason: str) -> Figure:
+    """A figure that says why nothing is drawn."""
+    figure = new_figure(PAGE_WIDTH, 1, label, text)
+    figure.text(0.5, 0.4, reason, ha="center")
+    return figure
+
+
+def key_below(figure: Figure, handles: Sequence[Artist], n_columns: int | None = None) -> None:
+    """A key under everything else, in one row unless told otherwise."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=n_columns or len(handles))
 
 
 def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:

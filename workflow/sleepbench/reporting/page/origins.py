@@ -1,7 +1,7 @@
 """Where the rows of tables come from: the runs behind them, and what each run's training.json records of itself."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,9 @@ import pandas as pd
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
-from sleepbench.protocols.folds import folds_of
-from sleepbench.reporting.tables.main import IDENTITY
+
+CONTENDER = ("protocol", "model", "input", "recipe")
+"""Runs that differ in one of these have different origins."""
 
 
 @dataclass(frozen=True)
@@ -31,82 +32,43 @@ class Origin:
 class Origins:
     """The origins of a report's rows; rows of the same runs share one, numbered in order of their first use."""
 
-    def __init__(self, runs: pd.DataFrame, folds: Sequence[str | Path], simulated: bool):
-        """Read every training.json once.
-
-        `runs` is the runs table of one dataset, `folds` are the fold files of its protocols. Raises BenchmarkError
-        listing the runs whose record is missing or contradicts the runs table or the fold files.
-        """
-        self._documents = _fold_documents(folds)
+    def __init__(self, runs: pd.DataFrame):
+        """Read every training.json once; `runs` is the runs table, which was checked against them when it was made."""
         self._records = _training_records(runs)
         self._runs = {run["run_key"]: run for run in runs.to_dict("records")}
         self._by_keys: dict[frozenset[str], Origin] = {}
-        problems = [p for run in self._runs.values() for p in self._contradictions(run, simulated)]
-        if problems:
+
+    def behind(self, run_keys: str) -> list[Origin]:
+        """The origins of a row from its run keys, joined by spaces: one per protocol and contender, so that rows share.
+
+        BenchmarkError if the runs table lacks one.
+        """
+        if unknown := [key for key in run_keys.split() if key not in self._runs]:
             raise BenchmarkError(
-                "the records of these runs contradict the runs table or the folds; delete the runs table and the "
-                "receipts of these trainings and run again:\n  " + "\n  ".join(problems)
+                f"a table names runs that the runs table does not hold ({', '.join(unknown)}); make the tables again"
             )
-
-    def of_row(self, run_keys: str) -> list[Origin]:
-        """The origins of a row from its run keys: one per protocol and network, so that rows share them."""
-        by_network: dict[tuple, list[str]] = {}
+        by_contender: dict[tuple, dict[str, None]] = {}
         for key in run_keys.split():
-            run = self._runs.get(key, {})
-            by_network.setdefault(tuple(run.get(name) for name in IDENTITY[:4]), []).append(key)
-        return [self.of_runs(" ".join(keys)) for keys in by_network.values()]
-
-    def of_runs(self, run_keys: str) -> Origin:
-        """The origin of some runs, their keys joined by spaces; BenchmarkError if the runs table lacks one."""
-        keys = list(dict.fromkeys(run_keys.split()))
-        if frozenset(keys) not in self._by_keys:
-            self._by_keys[frozenset(keys)] = self._origin(f"P{len(self._by_keys) + 1}", keys)
-        return self._by_keys[frozenset(keys)]
+            contender = tuple(self._runs[key][name] for name in CONTENDER)
+            by_contender.setdefault(contender, {})[key] = None
+        return [self._origin(list(keys)) for keys in by_contender.values()]
 
     def __iter__(self) -> Iterator[Origin]:
         return iter(self._by_keys.values())
 
-    def _contradictions(self, run: dict, simulated: bool) -> list[str]:
-        """What a run's training.json says otherwise than the runs table and the fold files."""
-        record = self._records[run["directory"]]
-        settings, where = record["settings"], f"{run['directory']}/training.json (run {run['run_key']})"
-        document = self._documents.get(settings["folds"])
-        expected = {
-            "run_key": (record["runs"].get(run["selection"], {}).get("run_key"), run["run_key"]),
-            "simulated": (record["provenance"]["simulated"], simulated),
-            "dataset": (settings["dataset"], run["dataset"]),
-            "seed": (settings["seed"], run["seed"]),
-            "fold": (settings["fold"], run["fold"]),
-            f"hash of the folds {settings['folds']}": (settings["folds_sha256"], document and document["folds_sha256"]),
-        }
-        return [
-            f"{where}: {name} is {found}, expected {wanted or 'a fold file among those given'}"
-            for name, (found, wanted) in expected.items()
-            if found != wanted
-        ]
-
-    def _origin(self, id: str, keys: list[str]) -> Origin:
-        unknown = [key for key in keys if key not in self._runs]
-        if unknown:
-            raise BenchmarkError(
-                f"a table names runs that the runs table does not hold ({', '.join(unknown)}); make the tables again"
+    def _origin(self, keys: list[str]) -> Origin:
+        same = frozenset(keys)
+        if same not in self._by_keys:
+            runs = [self._runs[key] for key in keys]
+            records = {run["directory"]: self._records[run["directory"]] for run in runs}
+            facts = [_facts(run, records[run["directory"]]) for run in runs]
+            self._by_keys[same] = Origin(
+                f"P{len(self._by_keys) + 1}",
+                [_listed(run, records[run["directory"]]) for run in runs],
+                {name: list(dict.fromkeys(fact[name] for fact in facts)) for name in facts[0]},
+                sum(record["duration_s"] for record in records.values()),
             )
-        runs = [self._runs[key] for key in keys]
-        records = {run["directory"]: self._records[run["directory"]] for run in runs}
-        facts = [_facts(run, self._records[run["directory"]]) for run in runs]
-        return Origin(
-            id,
-            [_listed(run, self._records[run["directory"]]) for run in runs],
-            {name: list(dict.fromkeys(fact[name] for fact in facts)) for name in facts[0]},
-            sum(record["duration_s"] for record in records.values()),
-        )
-
-
-def _fold_documents(paths: Sequence[str | Path]) -> dict[str, dict]:
-    documents = [read_json(path) for path in paths]
-    for document in documents:
-        folds_of(document)  # checks the hash
-    return {document["name"]: document for document in documents}
+        return self._by_keys[same]
 
 
 def _training_records(runs: pd.DataFrame) -> dict[str, dict]:
@@ -114,7 +76,7 @@ def _training_records(runs: pd.DataFrame) -> dict[str, dict]:
     missing = [str(path) for path in paths.values() if not path.exists()]
     if missing:
         raise BenchmarkError(
-            "the runs table names trainings that are not there; train them again or make the runs table again:\n  "
+            "the runs table names trainings that are not there; delete the runs table (runs.csv) and run again:\n  "
             + "\n  ".join(missing)
         )
     return {directory: read_json(path) for directory, path in paths.items()}
@@ -127,8 +89,8 @@ def _facts(run: dict, record: dict) -> dict[str, str]:
         "Model": run["title"],
         "Protocol": run["protocol"],
         "Selection": run["selection"],
-        "Window": settings["window"],
-        "Channels": f"{run['channels']} ({', '.join(settings['channels'])})",
+        "Trimming": settings["trimming"],
+        "Input": f"{run['input']} ({', '.join(settings['channels'])})",
         "Recipe": json.dumps(settings["recipe"]),
         "Seeds": settings["seed"],
         "Folds": settings["folds"],

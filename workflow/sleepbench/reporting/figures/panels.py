@@ -1,0 +1,180 @@
+"""What figures share: what they read, how they call contenders, and how they arrange panels."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.reporting import reading
+from sleepbench.reporting.artefacts import STATISTICS, Inputs
+from sleepbench.reporting.figures.style import PAGE_WIDTH, new_figure
+from sleepbench.reporting.reading import CONTENDER
+
+Contender = tuple[str, str, str]
+
+INTERVAL = "bars: 95 % intervals over subjects"
+SMALL_PANELS_PER_ROW = 6
+MOST_CONTENDERS = 4
+"""Of more contenders than these all panels are drawn small, and run on from one to the next in the same rows."""
+MOST_CONTENDERS_IN_ONE_COLUMN = 3
+
+
+# -------------------------------------------------------------------------------------------------------- what is read
+
+
+def run_file(run: pd.Series, name: str) -> Path:
+    """A file of a run; BenchmarkError when it is not there."""
+    path = Path(run.directory) / name
+    if not path.is_file():
+        raise BenchmarkError(
+            f"{path}: is missing, so run {run.run_key} cannot be shown; delete the runs table (runs.csv) and run again"
+        )
+    return path
+
+
+def read_statistics(inputs: Inputs, name: str, columns: Sequence[str], may_be_empty: bool = False) -> pd.DataFrame:
+    """Columns of a file of statistics; BenchmarkError if it lacks one or, unless it may, has no rows."""
+    table = reading.read_statistics(inputs, name, columns)
+    if table.empty and not may_be_empty:
+        path = inputs.path(STATISTICS + name)
+        raise BenchmarkError(f"{path}: has no rows, so there is nothing to draw; make the statistics again")
+    return table[list(columns)]
+
+
+def by_contender(table: pd.DataFrame) -> dict[Contender, pd.DataFrame]:
+    """The rows of each contender, in the order of their first rows."""
+    return dict(list(table.groupby(list(CONTENDER), sort=False)))
+
+
+# --------------------------------------------------------------------------------------------------------------- names
+
+
+def contender_name(contender: Contender, n_contenders: int) -> str:
+    """A contender's title, with its input and recipe where a figure shows several."""
+    title, *trained = contender
+    return title if n_contenders == 1 else f"{title} ({', '.join(trained)})"
+
+
+def short_lines(contender: Contender, protocol: str | None) -> str:
+    """Title of a small panel in short lines: the contender, and the protocol where there are several."""
+    title, *trained = contender
+    lines = [textwrap.fill(title, 18), f"({', '.join(trained)})"]
+    if protocol:
+        lines.append(f"protocol {protocol}" if len(protocol) <= 16 else protocol)
+    return "\n".join(lines)
+
+
+def spoken(name: str) -> str:
+    """A name of the configuration as words."""
+    return name.replace("_", " ")
+
+
+# -------------------------------------------------------------------------------------------------------------- panels
+
+
+class Panel(NamedTuple):
+    """What one panel shows: the rows of a contender under a protocol."""
+
+    contender: Contender
+    protocol: str
+    rows: pd.DataFrame
+
+
+def panels_by_contender(table: pd.DataFrame) -> list[list[Panel]]:
+    """A panel for each contender and protocol of a table."""
+    return [
+        [Panel(contender, protocol, rows) for protocol, rows in mine.groupby("protocol", sort=False)]
+        for contender, mine in by_contender(table).items()
+    ]
+
+
+def rows_of_panels(panels: Sequence[Sequence[tuple]], most: int) -> list[list[tuple]]:
+    """Panels, by contender, in rows of at most `most`, a contender's own rows evenly filled; if small, one sequence.
+
+    Contenders share a row where all of their panels fit into it.
+    """
+    if are_small(panels):
+        panels, most = [[panel for mine in panels for panel in mine]], SMALL_PANELS_PER_ROW
+    rows, has_room = [], False
+    for mine in panels:
+        if has_room and len(rows[-1]) + len(mine) <= most:
+            rows[-1] += mine
+            continue
+        per_row = math.ceil(len(mine) / math.ceil(len(mine) / most))
+        rows += [list(mine[start : start + per_row]) for start in range(0, len(mine), per_row)]
+        has_room = len(mine) <= most
+    return rows
+
+
+def are_small(panels: Sequence[Sequence]) -> bool:
+    """Whether panels, by contender, are of so many contenders that all are drawn small."""
+    return len(panels) > MOST_CONTENDERS
+
+
+def blocks(figure: Figure, contenders: Sequence[Contender]) -> list[SubFigure]:
+    """A part of the figure for each contender, one below the other, named where there are several."""
+    parts = list(np.atleast_1d(figure.subfigures(len(contenders), 1)))
+    if len(contenders) > 1:
+        for part, contender in zip(parts, contenders, strict=True):
+            part.suptitle(contender_name(contender, len(contenders)), fontsize=7.5, fontweight="bold")
+    return parts
+
+
+class Pair(NamedTuple):
+    """Two panels of a contender side by side, and the line that each protocol has in both, 0 at the top."""
+
+    left: Axes
+    right: Axes
+    lines: dict[str, int]
+
+
+def paired_panels(
+    table: pd.DataFrame, inches: float, inputs: Inputs, text: str, labels: tuple[str, str]
+) -> tuple[Figure, dict[Contender, Pair]]:
+    """A figure with a pair of panels per contender, protocols from top to bottom, `inches` high each.
+
+    More than three contenders are drawn in two columns of pairs. All left panels have one x axis, and all right panels;
+    `labels` are theirs. With one protocol alone, several contenders have lines in one pair of panels.
+    """
+    contenders, protocols = list(by_contender(table)), list(table.protocol.unique())
+    if len(protocols) == 1 and len(contenders) > 1:
+        text += f", protocol {spoken(protocols[0])}"
+        figure = new_figure(PAGE_WIDTH, 1.1 + inches * len(contenders), inputs.label, text)
+        left, right = figure.subplots(1, 2, sharey=True)
+        pairs = {contender: Pair(left, right, {protocols[0]: i}) for i, contender in enumerate(contenders)}
+        names = [contender_name(contender, len(contenders)) for contender in contenders]
+    else:
+        per_row = 1 if len(contenders) <= MOST_CONTENDERS_IN_ONE_COLUMN else 2
+        n_rows = math.ceil(len(contenders) / per_row)
+        figure = new_figure(PAGE_WIDTH, 1.1 + n_rows * (0.45 + inches * len(protocols)), inputs.label, text)
+        grid, pairs, first = figure.add_gridspec(n_rows, 2 * per_row), {}, (None, None)
+        names = [spoken(protocol) for protocol in protocols]
+        for i, contender in enumerate(contenders):
+            row, column = divmod(i, per_row)
+            left = figure.add_subplot(grid[row, 2 * column], sharex=first[0], sharey=first[0])
+            right = figure.add_subplot(grid[row, 2 * column + 1], sharex=first[1], sharey=left)
+            left.set_title(contender_name(contender, len(contenders)), loc="left")
+            left.tick_params(labelleft=column == 0)
+            right.tick_params(labelleft=False)
+            pairs[contender] = Pair(left, right, {protocol: line for line, protocol in enumerate(protocols)})
+            first = first if i else (left, right)
+    left = figure.axes[0]
+    left.set_yticks(range(len(names)), names)
+    left.set_ylim(len(names) - 0.5, -0.5)
+    for axes in figure.axes:
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", color="#E8E8E8", linewidth=0.4)
+        axes.set_axisbelow(True)
+    # The lowest pair of each column of pairs; those above show the same ticks.
+    lowest = {pair.left.get_subplotspec().colspan.start: pair for pair in pairs.values()}
+    for pair in lowest.values():
+        pair.left.set_xlabel(labels[0])
+        pair.right.set_xlabel(labels[1])
+    return figure, pairs
