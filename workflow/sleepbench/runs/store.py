@@ -1,34 +1,51 @@
-"""Noticing that the MLflow store was lost, without importing MLflow."""
+"""Noticing that the MLflow store was lost or replaced, without importing MLflow."""
 
-import time
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from sleepbench.core.files import read_json, write_json
+from sleepbench.config import paths
+from sleepbench.core.files import sha256_of_json
 
 SQLITE = "sqlite:///"
+USER_VERSION = slice(60, 64)
+"""Where a SQLite file holds the number that is left to its users; MLflow does not use it."""
 
 
-def renew_store_mark(uri: str, mark: Path) -> None:
-    """Rewrite `mark`, an input of the rule that logs runs, when the store at `uri` is another one or is gone.
-
-    The store may be lost while everything that was made from it is still there, and Snakemake then sees nothing to do.
-    A new mark makes it log the runs again, from their files, and make the tables again. Of a store that is no local
-    SQLite file only a change of the URI is noticed.
-    """
-    lost = uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists()
-    if lost or _uri_of(mark) != uri:
-        # Snakemake does not take a small file for changed by its time alone: the content must differ.
-        write_json(mark, {"uri": uri, "renewed_ns": time.time_ns()})
-
-
-def _uri_of(mark: Path) -> str | None:
-    """The URI that a mark was made for; None when there is no readable mark."""
-    try:
-        return read_json(mark)["uri"]
-    except (OSError, ValueError, KeyError):
-        return None
+def store_file(uri: str) -> Path | None:
+    """The file of a local SQLite store; None where the store is elsewhere."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
 def store_state(uri: str) -> str:
-    """Placeholder until the runs room has it."""
-    return uri
+    """Which store lies at `uri`: a parameter of the rule that logs runs, so that it logs into another store again.
+
+    A store has a number, which `number_store` writes into it when runs are first logged. While it is there, the number
+    is its state. Where it is lost, or was never logged into, the state is the number that it is going to have, which
+    follows from the newest list of logged runs: so it differs from that of the store that was lost, and is still the
+    same when the rule has made the store. Of a store that is no local SQLite file nothing is noticed. Nothing is
+    written, and reading takes no time.
+    """
+    file = store_file(uri)
+    return "elsewhere" if file is None else str(_number(file) or _next_number())
+
+
+def number_store(uri: str, state: str) -> None:
+    """Give a store that has no number the one of `state`, which is what `store_state` said before the job began."""
+    file = store_file(uri)
+    if file and not _number(file):
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute(f"PRAGMA user_version = {int(state)}")
+
+
+def _number(file: Path) -> int:
+    try:
+        with file.open("rb") as opened:
+            return int.from_bytes(opened.read(USER_VERSION.stop)[USER_VERSION])
+    except OSError:
+        return 0
+
+
+def _next_number() -> int:
+    newest = max((path.stat().st_mtime_ns for path in Path().glob(paths.logged("*"))), default=0)
+    return 1 + int(sha256_of_json(newest)[:7], 16)  # is positive, and fits into 32 bits with a sign

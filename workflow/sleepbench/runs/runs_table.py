@@ -1,0 +1,119 @@
+"""The table of runs: one row per run, verified where it is made and trusted after that."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import replacing
+from sleepbench.core.stages import STAGES
+from sleepbench.datasets.base import DataLabel
+from sleepbench.evaluation.metrics import confusion_items
+
+CONFUSION = tuple(confusion_items(np.zeros((len(STAGES), len(STAGES)))))
+"""The columns that hold the cells of a run's confusion matrix, row by row."""
+
+ROW = ("protocol", "model", "input", "recipe")
+"""What tells the measured rows of the main table apart: a protocol and a contender."""
+
+IDENTITY = (*ROW, "seed", "fold")
+"""What tells the runs on one dataset apart."""
+
+RUN_COLUMNS = (
+    *("run_key", "dataset", "simulated", "protocol", "model", "title", "input", "n_channels", "recipe", "seed"),
+    *("fold", "n_folds", "only_folds", "selection", "trimming", "training_epochs", "trained_epochs"),
+    *("recipe_settings", "n_train", "n_validation", "n_test", "selected_epoch", "directory", *CONFUSION),
+)
+
+TEXTS = ("run_key", "git_commit", "directory", "only_folds")
+"""Columns that stay text even where all of their characters are digits."""
+
+SAME_IN_A_ROW = ("n_folds", "selection", "trimming", "training_epochs", "recipe_settings", "n_channels")
+"""Settings that all runs of a row share: their mean would mean nothing otherwise."""
+
+
+class RowKey(NamedTuple):
+    """A measured row of the main table."""
+
+    protocol: str
+    model: str
+    input: str
+    recipe: str
+
+    def __str__(self) -> str:
+        return ", ".join(self)
+
+
+def read_runs(path: str | Path) -> pd.DataFrame:
+    """Read a table of runs; BenchmarkError when it is missing, no such table or lacks a column."""
+    try:
+        runs = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str))
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"{path}: not there: the experiment is not finished, or was never started") from error
+    except ValueError as error:
+        raise BenchmarkError(f"{path}: is no table of runs ({error}); delete it and run again") from error
+    if missing := [column for column in RUN_COLUMNS if column not in runs]:
+        raise BenchmarkError(f"{path}: the runs table lacks {', '.join(missing)}; delete it and run again")
+    return runs.assign(only_folds=runs.only_folds.fillna(""))
+
+
+def write_runs(runs: pd.DataFrame, path: str | Path) -> None:
+    """Write a table of runs, whole or not at all."""
+    with replacing(path) as temporary:
+        runs.to_csv(temporary, index=False)
+
+
+def complete_runs(runs: pd.DataFrame, label: DataLabel) -> pd.DataFrame:
+    """The runs on one dataset; BenchmarkError if one is missing, there twice or of other settings than its like."""
+    chosen = runs[runs.dataset == label.dataset]
+    if chosen.empty:
+        found = ", ".join(sorted(runs.dataset.unique())) or "none"
+        raise BenchmarkError(
+            f"the runs table holds no run on {label.dataset} (datasets there: {found}); run the training first"
+        )
+    if (chosen.simulated.astype(bool) != label.simulated).any():
+        raise BenchmarkError(
+            f"the runs table says simulated: {bool(chosen.simulated.iloc[0])} of {label.dataset}, but simulated: "
+            f"{label.simulated} was asked for; correct the configuration or make the runs table again"
+        )
+    if problems := [*_duplicates(chosen), *_missing_folds(chosen), *_mixed_settings(chosen)]:
+        raise BenchmarkError(
+            f"the runs on {label.dataset} cannot be summarised; finish or remove these runs:\n  "
+            + "\n  ".join(problems)
+        )
+    return chosen
+
+
+def confusions(runs: pd.DataFrame) -> np.ndarray:
+    """The confusion matrix of each run, int64 (n_runs, 5, 5)."""
+    return runs[list(CONFUSION)].to_numpy().astype(np.int64).reshape(-1, len(STAGES), len(STAGES))
+
+
+def _named(values: tuple, names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+
+
+def _duplicates(runs: pd.DataFrame) -> Iterator[str]:
+    for values, same in runs.groupby(list(IDENTITY), sort=False):
+        if len(same) > 1:
+            yield f"{_named(values, IDENTITY)}: there {len(same)} times (runs {', '.join(same.run_key)})"
+
+
+def _missing_folds(runs: pd.DataFrame) -> Iterator[str]:
+    for values, group in runs.groupby(list(IDENTITY[:-1]), sort=False):
+        n_folds = int(group.n_folds.max())
+        # A trial asks for some of the folds only; its tables say how many of how many.
+        asked = [int(fold) for fold in group.only_folds.iloc[0].split()] or range(n_folds)
+        if missing := sorted(set(asked) - set(group.fold)):
+            yield f"{_named(values, IDENTITY[:-1])}: fold {', '.join(map(str, missing))} of {n_folds} missing"
+
+
+def _mixed_settings(runs: pd.DataFrame) -> Iterator[str]:
+    for values, group in runs.groupby(list(ROW), sort=False):
+        for setting in SAME_IN_A_ROW:
+            if group[setting].nunique() > 1:
+                found = ", ".join(map(str, group[setting].unique()))
+                yield f"{_named(values, ROW)}: {setting} differs between runs ({found})"
