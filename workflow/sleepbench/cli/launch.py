@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import NO_LOCKS
+from sleepbench.core.locks import NO_LOCKS
 
 PROFILE = "workflow/profiles/default"
 HELD = Path(".snakemake/sleepbench.lock")
