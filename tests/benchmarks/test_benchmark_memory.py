@@ -1,11 +1,18 @@
+from pathlib import Path
+
 import pytest
 
 from sleepbench.benchmarks import memory as benchmark_memory
 from sleepbench.core.errors import BenchmarkError
 
 
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+
+
 def test_table_has_a_line_for_each_recipe_and_more_sequences_take_more_memory(capsys):
-    benchmark_memory.main(["tiny_sleepnet", "--night", "20"])
+    benchmark_memory.print_memory(["tiny_sleepnet"], night=20)
     title, head, common, own = capsys.readouterr().out.splitlines()
     assert "1 channel(s)" in title and "20 epochs" in title and "GB" in title
     assert head.split() == ["model", "recipe", "batch", "training", "and", "night"]
@@ -15,16 +22,14 @@ def test_table_has_a_line_for_each_recipe_and_more_sequences_take_more_memory(ca
     assert 0.2 < small < large and small <= with_night
 
 
-def test_the_first_stage_is_measured_too_and_the_number_of_sequences_can_be_given():
-    assert [recipe.pretrain is not None for recipe in benchmark_memory.recipes_of("deep_sleepnet", None)] == [
-        False,
-        True,
-    ]
-    (recipe,) = benchmark_memory.recipes_of("u_sleep", 64)
+def test_the_first_phase_is_measured_too_and_the_number_of_sequences_can_be_given():
+    common, own = benchmark_memory.recipes("deep_sleepnet", None)
+    assert common.pretrain is None and own.pretrain.model == "deep_sleepnet_cnn"
+    (recipe,) = benchmark_memory.recipes("u_sleep", 64)
     assert recipe.items_per_batch(35) == 64
 
 
-@pytest.mark.parametrize(("model", "channels"), [("mma_sleepnet", "1"), ("band_power", "1")])
-def test_what_has_no_such_network_is_refused(model, channels):
+@pytest.mark.parametrize("model", ["mma_sleepnet", "band_power"])
+def test_what_has_no_such_network_is_refused(model):
     with pytest.raises(BenchmarkError, match=f"model {model}: no network of 1 channel"):
-        benchmark_memory.main([model, "--channels", channels])
+        benchmark_memory.print_memory([model])

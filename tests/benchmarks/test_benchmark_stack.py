@@ -14,16 +14,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(("dataset", "steps"), [("sleep-edf-20", 46950), ("sleep-edf-78", 279200)])
-def test_steps_of_the_largest_fold_are_extrapolated_to(dataset, steps):
+def test_steps_of_the_largest_fold_are_extrapolated_to(dataset, steps, monkeypatch):
     """939 batches of 32 in the largest of Sleep-EDF-20's training sets; its epochs are known exactly."""
-    found = benchmark_stack.steps_of(load(ROOT / "config.yaml"), dataset)
+    monkeypatch.chdir(ROOT)
+    found = benchmark_stack.steps_on(dataset)
     assert found == steps if dataset == "sleep-edf-20" else found == pytest.approx(steps, rel=0.01)
 
 
 def test_both_sizes_are_printed(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(timed_steps, "NIGHT", 40)
-    assert benchmark_stack.main(["--folds", "2", "--seconds", "0.1", "--device", "cpu", "--steps", "1"]) == 0
+    benchmark_stack.measure_stack(n_folds=2, seconds=0.1, device="cpu", steps=1)
     title, two, one, passes, ratio, *extrapolated = capsys.readouterr().out.splitlines()
     assert "made-up signals" in title and "CPU, 1 thread(s)" in title
     rates = [float(re.search(r"([\d.]+) steps a second", line)[1]) for line in (two, one)]

@@ -2,10 +2,13 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,14 +20,16 @@ rule slow:
     output: "done"
     shell: "echo up > started; while [ ! -e go ]; do sleep 0.1; done; touch {output}"
 """
+SLEEPBENCH = ("sleepbench.cli.app", "run")
 
 
+@pytest.mark.parametrize("name", ["snakemake", "sleepbench"])
 @pytest.mark.parametrize("options", [[], ["-u"], ["-W", "ignore", "-u"]])
-def test_a_process_that_runs_snakemake_there_is_found_however_it_was_started(tmp_path, options):
-    script = tmp_path / "snakemake"  # goes by the name, in that directory
+def test_a_process_that_runs_snakemake_there_is_found_however_it_was_started(tmp_path, name, options):
+    script = tmp_path / name  # goes by the name, in that directory
     script.write_text("import time; print('up', flush=True); time.sleep(60)")
     assert running_there(tmp_path) is None
-    process = subprocess.Popen([sys.executable, *options, "snakemake"], cwd=tmp_path, stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, *options, name], cwd=tmp_path, stdout=subprocess.PIPE)
     try:
         process.stdout.readline()
         assert running_there(tmp_path) == process.pid
@@ -65,6 +70,7 @@ def test_the_message_names_the_process_and_when_it_began(tmp_path):
 def project(tmp_path):
     """A directory with a workflow of one job, which ends once there is a file "go": after the test in any case."""
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    shutil.copy(Path(__file__).parents[2] / "config.yaml", tmp_path)
     profile = tmp_path / "workflow" / "profiles" / "default"
     profile.mkdir(parents=True)
     (profile / "config.yaml").write_text("cores: 1\nrerun-incomplete: true\n")
@@ -72,12 +78,14 @@ def project(tmp_path):
     (tmp_path / "go").touch()
 
 
-def start(project, module="sleepbench.cli.launch", *arguments):
+def start(project, module, *arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.Popen(
-        command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),  # background jobs ignore Ctrl-C
+    )  # fmt: skip
 
 
 def wait_for(path):
@@ -88,22 +96,21 @@ def wait_for(path):
 
 
 def test_a_second_run_is_told_who_works_there_and_a_killed_one_keeps_nobody_out(project):
-    first = start(project)
+    first = start(project, *SLEEPBENCH)
     wait_for(project / "started")
     assert has_locks(project)
-    second = start(project)
+    second = start(project, *SLEEPBENCH)
     output = second.communicate(timeout=60)[0]
     assert second.returncode == 1
-    assert re.search(rf"is in use by process {first.pid}, started \d{{4}}-", output)
-    assert "LockException" not in output
-    dry_run = start(project, "sleepbench.cli.launch", "-n")  # changes nothing, so it need not wait
+    assert re.fullmatch(rf"Error: .* is in use by process {first.pid}, started \d{{4}}-.*\n", output)
+    dry_run = start(project, *SLEEPBENCH, "-n")  # changes nothing, so it need not wait
     assert "slow" in dry_run.communicate(timeout=60)[0]
 
     (job,) = psutil.Process(first.pid).children()
     first.send_signal(signal.SIGKILL)
     first.wait()
     (project / "started").unlink()
-    third = start(project)
+    third = start(project, *SLEEPBENCH)
     wait_for(project / "started")
     assert job.is_running()  # the first run's job outlives it, and keeps nobody out
     (project / "go").touch()
@@ -116,9 +123,25 @@ def test_a_second_run_is_told_who_works_there_and_a_killed_one_keeps_nobody_out(
 def test_a_snakemake_started_by_hand_keeps_others_out(project):
     by_hand = start(project, "snakemake", "--cores", "1")
     wait_for(project / "started")
-    second = start(project)
+    second = start(project, *SLEEPBENCH)
     assert f"is in use by process {by_hand.pid}, started 2" in second.communicate(timeout=60)[0]
     assert second.returncode == 1 and has_locks(project)
     (project / "go").touch()
     by_hand.communicate(timeout=60)
     assert by_hand.returncode == 0
+
+
+def test_ctrl_c_ends_the_jobs_and_is_exit_status_130(project):
+    process = start(project, *SLEEPBENCH)
+    wait_for(project / "started")
+    (job,) = psutil.Process(process.pid).children()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130 and output.endswith("Interrupted.\n") and "Traceback" not in output
+    assert not job.is_running() and not has_locks(project) and not (project / "done").exists()
+
+
+def test_the_exit_status_is_that_of_snakemake(project):
+    process = start(project, *SLEEPBENCH, "nowhere")
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1 and "nowhere" in output and not has_locks(project)

@@ -2,14 +2,10 @@
 
 Of the stack also the bytes that a step passes over: a GPU is held up by its memory.
 
-python -m sleepbench.benchmarks.stack [--folds 10] [--seconds 60] [--device auto] [--threads 1]
-
 On a GPU this is how folds are trained. A CPU, where they are trained one by one, can be asked as well.
 """
 
-import argparse
 import math
-import sys
 import time
 from collections.abc import Sequence
 
@@ -18,33 +14,32 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sleepbench.benchmarks.estimate import epochs_of_recordings, planned_trainings, recordings_of
+from sleepbench.benchmarks.estimate import Phase, epochs_by_recording, works
 from sleepbench.benchmarks.timed_steps import made_up_epochs, made_up_night
-from sleepbench.config.load import Network, load, recipe_settings
+from sleepbench.config.keys import Contender
+from sleepbench.config.load import load
+from sleepbench.config.models import Config
+from sleepbench.config.plan import dataset, plan, recipe_on, recordings
 from sleepbench.models import create_model, describe
-from sleepbench.runs.results import run_command
 from sleepbench.training.loop import use_device
-from sleepbench.training.recipe import Recipe
 from sleepbench.training.stack import Stack
 from sleepbench.training.timing import EVALUATION, Timing
 
-MODEL, RECIPE = "ulw_sleepnet", "released"
-STEPS = 200
-"""Of a training epoch of the stack: its tables are filled anew after so many, as after the 900 of Sleep-EDF-20."""
+CONTENDER = Contender("ulw_sleepnet", "four", "ulw")
 EXTRAPOLATED = ("sleep-edf-20", "sleep-edf-78")
 
 
-def make_stack(config: dict, n_channels: int, n_folds: int, device: torch.device, steps: int) -> Stack:
-    """A stack on a made-up night, with a training epoch of so many steps, and its Timing."""
-    recipe = Recipe.from_config(RECIPE, config["recipes"][RECIPE])
+def make_stack(config: Config, n_channels: int, n_folds: int, device: torch.device, steps: int) -> Stack:
+    """A stack on a made-up night, with a training epoch of so many steps; its tables are filled again after each."""
+    recipe = config.recipes[CONTENDER.recipe]
     night = made_up_night(n_channels)
     sets = {
         "train": made_up_epochs(night, steps * recipe.batch_size),
         "validation": made_up_epochs(night, 0),
         "test": made_up_epochs(night, len(night.stage)),
     }
-    model = create_model(MODEL, n_channels).to(device)
-    return Stack(model, recipe, [sets] * n_folds, 0, describe(MODEL), Timing())
+    model = create_model(CONTENDER.model, n_channels).to(device)
+    return Stack(model, recipe, [sets] * n_folds, 0, describe(CONTENDER.model), Timing())
 
 
 def measure(stacks: Sequence[Stack], seconds: float) -> list[list[float]]:
@@ -96,7 +91,7 @@ def _n_bytes(tensor: Tensor) -> int:
     return math.prod(sizes) * tensor.element_size()
 
 
-def traffic(config: dict, n_channels: int, n_folds: int) -> Traffic:
+def traffic(config: Config, n_channels: int, n_folds: int) -> Traffic:
     """The operators of a step of a stack as a GPU runs it: on the device "meta", where nothing is computed."""
     stack = make_stack(config, n_channels, n_folds, torch.device("meta"), steps=1)
     stack.draw()
@@ -114,58 +109,42 @@ def evaluation_rate(stack: Stack) -> float:
     return sum(map(len, stack.positions["test"])) / stack.timing.totals[EVALUATION]
 
 
-def steps_of(config: dict, dataset: str) -> int:
+def steps_on(name: str) -> int:
     """Steps that all folds of `released` on a dataset take as one stack: those of its largest fold."""
-    config = config | {"run": config["run"] | {"protocols": ["released"], "models": [MODEL], "recipes": [RECIPE]}}
-    recordings, counts = recordings_of(config, dataset), epochs_of_recordings(config, dataset)
-    recipe = recipe_settings(config, RECIPE, dataset)
-    trained = [
-        passes.trained / recipe["training_epochs"]
-        for training in planned_trainings(config, dataset, recordings, counts)
-        for stage, passes in training.stages.items()
-        if stage.network == Network(MODEL, config["run"]["channels"][0], RECIPE)
-    ]
-    return recipe["training_epochs"] * math.ceil(max(trained) / recipe["batch_size"])
+    lists = dict(zip(("models", "inputs", "recipes"), ([part] for part in CONTENDER), strict=True))
+    config = load(run={"datasets": [name], "protocols": ["released"], "seeds": [32], **lists})
+    counts = epochs_by_recording(dataset(config, name), recordings(config, name))
+    trained = [work.phases[Phase(CONTENDER)].trained for work in works(config, plan(config).datasets[name], counts)]
+    recipe = recipe_on(config, CONTENDER.recipe, name)
+    return recipe.training_epochs * math.ceil(max(trained) / recipe.training_epochs / recipe.batch_size)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure, and print."""
-    parser = argparse.ArgumentParser(prog="python -m sleepbench.benchmarks.stack", description=__doc__.splitlines()[0])
-    parser.add_argument("--folds", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=STEPS, help="of a training epoch")
-    options = parser.parse_args(arguments)
-
-    def command() -> None:
-        config = load()
-        device = use_device(options.device, options.threads)
-        n_channels = len(config["channels"][config["run"]["channels"][0]])
-        sizes = (options.folds, 1)
-        stacks = [make_stack(config, n_channels, n, device, options.steps) for n in sizes]
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {options.threads} thread(s)"
-        print(f"{MODEL}, {n_channels} channels, {RECIPE}, on {name}, torch {torch.__version__}: made-up signals")
-        batch = stacks[0].recipe.batch_size
-        rates = [sorted(own)[len(own) // 2] for own in measure(stacks, options.seconds)]
-        for n, stack, rate in zip(sizes, stacks, rates, strict=True):
-            print(
-                f"{n:>3} fold(s): {rate:8.1f} steps a second (median), {rate * n * batch:9.0f} epochs trained and "
-                f"{evaluation_rate(stack):9.0f} classified a second"
-            )
-        passes = traffic(config, n_channels, options.folds)
+def measure_stack(
+    n_folds: int = 10, seconds: float = 60, device: str = "auto", threads: int = 1, steps: int = 200
+) -> None:
+    """Measure a stack of folds and one fold, in training epochs of so many steps, and print."""
+    config, on = load(), use_device(device, threads)
+    n_channels, sizes = len(config.inputs[CONTENDER.input]), (n_folds, 1)
+    stacks = [make_stack(config, n_channels, n, on, steps) for n in sizes]
+    name = torch.cuda.get_device_name(on) if on.type == "cuda" else f"CPU, {threads} thread(s)"
+    print(
+        f"{CONTENDER.model}, {n_channels} channels, {CONTENDER.recipe}, on {name}, torch {torch.__version__}: "
+        "made-up signals"
+    )
+    batch = stacks[0].recipe.batch_size
+    rates = [sorted(own)[len(own) // 2] for own in measure(stacks, seconds)]
+    for n, stack, rate in zip(sizes, stacks, rates, strict=True):
         print(
-            f"A step of {options.folds} folds as a GPU takes it: {passes.n_operators} operators, which read and write "
-            f"{passes.n_bytes / 1e9:.2f} GB, {passes.n_bytes / (options.folds * batch) / 1e6:.1f} MB an epoch"
-            + (f"; here {passes.n_bytes * rates[0] / 1e9:.0f} GB a second" if device.type == "cuda" else "")
+            f"{n:>3} fold(s): {rate:8.1f} steps a second (median), {rate * n * batch:9.0f} epochs trained and "
+            f"{evaluation_rate(stack):9.0f} classified a second"
         )
-        print(f"As one stack the folds train {options.folds * rates[0] / rates[1]:.1f} times as fast as one by one.")
-        for dataset in EXTRAPOLATED:
-            n = steps_of(config, dataset)
-            print(f"{n} steps of released on {dataset}: {n / rates[0] / 60:.1f} minutes, extrapolated")
-
-    return run_command(command)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    passes = traffic(config, n_channels, n_folds)
+    print(
+        f"A step of {n_folds} folds as a GPU takes it: {passes.n_operators} operators, which read and write "
+        f"{passes.n_bytes / 1e9:.2f} GB, {passes.n_bytes / (n_folds * batch) / 1e6:.1f} MB an epoch"
+        + (f"; here {passes.n_bytes * rates[0] / 1e9:.0f} GB a second" if on.type == "cuda" else "")
+    )
+    print(f"As one stack the folds train {n_folds * rates[0] / rates[1]:.1f} times as fast as one by one.")
+    for extrapolated in EXTRAPOLATED:
+        n = steps_on(extrapolated)
+        print(f"{n} steps of released on {extrapolated}: {n / rates[0] / 60:.1f} minutes, extrapolated")

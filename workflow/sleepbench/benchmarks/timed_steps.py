@@ -4,18 +4,19 @@ import math
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import psutil
 
-from sleepbench.core.stages import SAMPLES_PER_EPOCH
+from sleepbench.config.recipe import Recipe, RecipeSettings
+from sleepbench.core.stages import EPOCH_SECONDS, SAMPLES_PER_EPOCH
+from sleepbench.datasets.base import ROLES
 from sleepbench.models import create_model, describe
-from sleepbench.signals.prepare import PreparedRecording
+from sleepbench.preparation.prepared import PreparedRecording
 from sleepbench.training import estimators
 from sleepbench.training.epochs import EpochSet
 from sleepbench.training.loop import INFERENCE_BATCH, train, use_device
-from sleepbench.training.recipe import Recipe
 from sleepbench.training.stack import Stack, is_stackable
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
@@ -26,17 +27,22 @@ MOST_STEPS = 500
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is timed: a model with so many channels by a recipe (a mapping of the configuration).
+class Timed:
+    """What is timed: a model with so many channels by the settings of a recipe or of its first phase.
 
     `n_folds` is how many folds a job trains: at once, where a job would do so.
     """
 
     model: str
     n_channels: int
-    recipe_name: str
-    recipe: dict
+    settings: RecipeSettings
     n_folds: int = 1
+
+    @property
+    def recipe(self) -> Recipe:
+        """One training epoch by these settings, and nothing before it."""
+        names = RecipeSettings.model_fields
+        return Recipe(name="timed", **{name: getattr(self.settings, name) for name in names}).at_most(1)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Rates:
 
 
 def time_side_by_side(
-    works: list[Work], processes: int, threads: int, engine: str, device: str, seconds: float
+    works: list[Timed], processes: int, threads: int, engine: str, device: str, seconds: float
 ) -> list[Rates]:
     """Rates of each work: means over processes that do the same at the same time, as they share caches and memory.
 
@@ -64,8 +70,8 @@ def time_side_by_side(
         jobs = [pool.submit(_time_works, works, threads, engine, device, seconds) for _ in range(processes)]
         found = [job.result() for job in jobs]
     return [
-        Rates(*np.mean([(rates.train_s, rates.evaluate_s, rates.start_s) for rates in of_work], axis=0).tolist())
-        for of_work in zip(*found, strict=True)
+        Rates(*np.mean([(rates.train_s, rates.evaluate_s, rates.start_s) for rates in same], axis=0).tolist())
+        for same in zip(*found, strict=True)
     ]
 
 
@@ -78,7 +84,7 @@ def _share(barrier: object) -> None:
     _together = barrier
 
 
-def _time_works(works: list[Work], threads: int, engine: str, device: str, seconds: float) -> list[Rates]:
+def _time_works(works: list[Timed], threads: int, engine: str, device: str, seconds: float) -> list[Rates]:
     start_s = time.time() - psutil.Process().create_time()
     found = []
     try:
@@ -91,14 +97,14 @@ def _time_works(works: list[Work], threads: int, engine: str, device: str, secon
     return found
 
 
-def time_work(work: Work, threads: int, engine: str, device: str, seconds: float, start_s: float) -> Rates:
+def time_work(work: Timed, threads: int, engine: str, device: str, seconds: float, start_s: float) -> Rates:
     """Time a training of few steps and the evaluation after it; the first is of one step, and only warms up.
 
     Whatever takes the place of `loop.train` in a job takes it here: the unit is a training with its `Timing`, or of a
     stack its second training epoch.
     """
     info = describe(work.model)
-    recipe = replace(Recipe.from_config(work.recipe_name, work.recipe), training_epochs=1, patience=None, pretrain=None)
+    recipe = work.recipe
     is_network = info.kind == "network"
     on = use_device(device if is_network else "cpu", threads)
     length = info.sequence_length or 1
@@ -115,26 +121,26 @@ def time_work(work: Work, threads: int, engine: str, device: str, seconds: float
         sets = {"train": made_up_epochs(night, steps * batch), "test": made_up_epochs(night, evaluated)}
         sets["validation"] = made_up_epochs(night, 0)
         if n_folds > 1:
-            return _second_training_epoch(Stack(model, recipe, [sets] * n_folds, 0, info, timing, _silent))
+            return _second_training_epoch(Stack(model, recipe, [sets] * n_folds, 0, info, timing, silent))
         if is_network:
-            train(model, recipe, sets, 0, engine, info, _silent, timing=timing)
+            train(model, recipe, sets, 0, engine, info, silent, timing=timing)
         else:
-            estimators.fit(model, recipe, sets, 0, engine, info, timing, report=_silent)
+            estimators.fit(model, recipe, sets, 0, engine, info, timing, report=silent)
         return timing
 
     timing = run(1, in_evaluation)
     if on.type == "cuda" or _training_s(timing) < seconds:  # the first step ever on a GPU may take as long
         timing = run(2, in_evaluation)
         steps = math.ceil(2 * seconds / _training_s(timing))
-        a_window = timing.totals[EVALUATION] / timing.totals["windows_evaluated"]
-        evaluated = math.ceil(seconds / 2 / a_window / in_evaluation) * in_evaluation
+        an_epoch = timing.totals[EVALUATION] / timing.totals["epochs_evaluated"]
+        evaluated = math.ceil(seconds / 2 / an_epoch / in_evaluation) * in_evaluation
         # A model of whole nights is timed on whole nights, if that does not take ten times too long.
-        least = NIGHT if info.inference == "night" and NIGHT * a_window < 5 * seconds else in_evaluation
+        least = NIGHT if info.inference == "night" and NIGHT * an_epoch < 5 * seconds else in_evaluation
         timing = run(min(max(steps, 2), MOST_STEPS), min(max(evaluated, least), 4 * NIGHT))
     counted = timing.totals
     return Rates(
-        _training_s(timing) / counted["windows_trained"],
-        counted[EVALUATION] / counted["windows_evaluated"],
+        _training_s(timing) / counted["epochs_trained"],
+        counted[EVALUATION] / counted["epochs_evaluated"],
         start_s / n_folds,
     )
 
@@ -153,28 +159,33 @@ def _training_s(timing: Timing) -> float:
     return timing.totals[WAITING] + timing.totals[TRAINING]
 
 
-def _silent(line: str) -> None:
+def silent(line: str) -> None:
     """The timed trainings report to nobody."""
 
 
-def made_up_night(n_channels: int) -> PreparedRecording:
-    random = np.random.default_rng(0)
-    index, kept = np.arange(NIGHT), np.ones(NIGHT, bool)
+def made_up_night(n_channels: int, n_epochs: int | None = None) -> PreparedRecording:
+    """An unbroken night of white noise, by default of NIGHT epochs, every epoch kept by every trimming."""
+    random, n_epochs = np.random.default_rng(0), n_epochs or NIGHT
+    index, kept = np.arange(n_epochs), np.ones(n_epochs, bool)
     return PreparedRecording(
         id="made up",
-        channels=tuple(map(str, range(n_channels))),
-        signals=20 * random.standard_normal((NIGHT, n_channels, SAMPLES_PER_EPOCH), np.float32),
+        subject="made up",
+        night=1,
+        roles=ROLES[:n_channels],
+        signals=20 * random.standard_normal((n_epochs, n_channels, SAMPLES_PER_EPOCH), np.float32),
         epoch=index,
-        onset_s=30 * index,
-        stage=random.choice(len(STAGE_SHARES), NIGHT, p=STAGE_SHARES).astype(np.int8),
+        onset_s=EPOCH_SECONDS * index,
+        stage=random.choice(len(STAGE_SHARES), n_epochs, p=STAGE_SHARES).astype(np.int8),
         standard=kept,
-        released=kept,
+        authors=kept,
     )
 
 
 def made_up_epochs(night: PreparedRecording, n: int) -> EpochSet:
     """So many epochs: the night again and again, each time as if it were another recording."""
-    row = np.arange(n) % NIGHT
-    stage = night.stage[row].astype(np.int64)
-    recordings = (night,) * max(1, math.ceil(n / NIGHT))
-    return EpochSet(recordings, tuple(range(len(night.channels))), np.arange(n) // NIGHT, row, stage)
+    length = len(night.stage)
+    row = np.arange(n) % length
+    recordings = (night,) * max(1, math.ceil(n / length))
+    return EpochSet(
+        recordings, tuple(range(len(night.roles))), np.arange(n) // length, row, night.stage[row].astype(np.int64)
+    )

@@ -1,31 +1,70 @@
-"""Run Snakemake with the project's profile, alone in its directory, and where a killed run has left a lock, remove it.
-
-python -m sleepbench.cli.launch [arguments of snakemake]
-"""
+"""Snakemake with the project's profile, alone in its directory; a lock that a killed run left there is removed."""
 
 import datetime
 import fcntl
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
-from sleepbench.core.files import NO_LOCKS
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.locks import NO_LOCKS
 
 PROFILE = "workflow/profiles/default"
 HELD = Path(".snakemake/sleepbench.lock")
-"""Locked by the kernel for as long as the process lives that was started here, however it ends; holds its id."""
+"""Locked by the kernel for as long as the process that runs Snakemake lives, however it ends; holds its id."""
 DRY_RUN = {"-n", "--dry-run", "--dryrun"}
+NAMES = {"snakemake", "sleepbench"}
+
+
+def snakemake(arguments: Sequence[str]) -> int:
+    """Run Snakemake within this process, so that signals reach it; its exit status.
+
+    BenchmarkError where another process works in the directory. A dry run changes nothing, so it need not wait.
+    """
+    options, here = ["--profile", PROFILE], Path.cwd()
+    if not DRY_RUN & set(arguments):
+        pid = hold(here)
+        locked = has_locks(here)
+        if pid is None and locked:
+            pid = running_there(here)
+        if pid is not None:
+            raise BenchmarkError(in_use(here, pid))
+        if locked:
+            print("Removing the lock of a run that was killed.", file=sys.stderr)
+            unlock = [sys.executable, "-m", "snakemake", *options, "--unlock"]
+            subprocess.run(unlock, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return _run([*options, *arguments])
+
+
+def _run(arguments: list[str]) -> int:
+    from snakemake.cli import main  # takes a second, which a refusal does without
+
+    interruptions = []
+
+    def interrupt(number: int, frame: object) -> None:
+        interruptions.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background jobs ignore Ctrl-C
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        main(arguments)
+    except SystemExit as ended:
+        if interruptions:  # Snakemake has ended its jobs, and says only that it failed
+            raise KeyboardInterrupt from None
+        return int(ended.code or 0)
+    return 0
 
 
 def hold(directory: Path) -> int | None:
-    """Lock the directory for this process and what it becomes; the id of the process that has it, or else None.
+    """Lock the directory until this process ends; the id of the process that has it, or else None.
 
-    The id is 0 where that process has not written its own yet.
-
-    The file stays open through `os.execv`, and Snakemake closes it in the jobs it starts: these may outlive it.
+    The id is 0 where that process has not written its own yet. Jobs do not inherit the lock: they may outlive it.
     """
     path = directory / HELD
     path.parent.mkdir(exist_ok=True)
@@ -40,7 +79,6 @@ def hold(directory: Path) -> int | None:
         return None  # a file system without such locks: the processes that run Snakemake decide
     os.truncate(file, 0)
     os.write(file, str(os.getpid()).encode())
-    os.set_inheritable(file, True)
     return None
 
 
@@ -59,8 +97,8 @@ def _runs_snakemake(process: psutil.Process, directory: Path) -> bool:
     try:
         # "python -u -m snakemake ...", or a script of that name: behind Python and what its options take.
         names = [Path(argument).name for argument in process.cmdline() if not argument.startswith("-")]
-        is_snakemake = names[:1] == ["snakemake"] or ("snakemake" in names[1:3] and names[0].startswith("python"))
-        return process.pid != os.getpid() and is_snakemake and Path(process.cwd()) == directory
+        is_one = names and (names[0] in NAMES or (names[0].startswith("python") and not NAMES.isdisjoint(names[1:3])))
+        return process.pid != os.getpid() and bool(is_one) and Path(process.cwd()) == directory
     except psutil.Error:
         return False  # ended meanwhile, or another user's
 
@@ -68,34 +106,12 @@ def _runs_snakemake(process: psutil.Process, directory: Path) -> bool:
 def in_use(directory: Path, pid: int) -> str:
     """What is said instead of starting beside another run."""
     if not pid:
-        return (
-            f"Error: {directory} is in use by another make or snakemake that has just started. Wait until it has ended."
-        )
+        return f"{directory} is in use by another run that has just started. Wait until it has ended."
     try:
         started = f"{datetime.datetime.fromtimestamp(psutil.Process(pid).create_time()):%Y-%m-%d %H:%M:%S}"
     except (psutil.Error, ValueError):
         started = "just now"
     return (
-        f"Error: {directory} is in use by process {pid}, started {started}: another make or snakemake works there. "
+        f"{directory} is in use by process {pid}, started {started}: another sleepbench or snakemake works there. "
         f"Wait until it has ended, or stop it: kill -INT {pid}"
     )
-
-
-def main(arguments: list[str]) -> None:
-    """Replace this process by Snakemake's, so that Ctrl-C reaches it and its exit status is ours."""
-    snakemake, here = [sys.executable, "-m", "snakemake", "--profile", PROFILE], Path.cwd()
-    if not DRY_RUN & set(arguments):
-        pid = hold(here)
-        locked = has_locks(here)
-        if pid is None and locked:
-            pid = running_there(here)
-        if pid is not None:
-            sys.exit(in_use(here, pid))
-        if locked:
-            print("Removing the lock of a run that was killed.", file=sys.stderr)
-            subprocess.run([*snakemake, "--unlock"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.execv(sys.executable, [*snakemake, *arguments])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,0 +1,152 @@
+"""What `sleepbench run` makes of its options, and what Snakemake gets."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sleepbench.cli import app, launch
+from sleepbench.cli.run import with_config
+from sleepbench.cli.selection import settings_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def passed(tmp_path, monkeypatch):
+    """The arguments that Snakemake would get, in a directory with the project's config.yaml."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    calls = []
+    monkeypatch.setattr(launch, "snakemake", lambda arguments: calls.append(list(arguments)) or 0)
+    return calls
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        app.main(list(arguments))
+    return ended.value.code
+
+
+def test_lists_replace_those_of_the_experiment():
+    asked = settings_of(
+        experiment="paper", datasets="sleep-edf-20", models="ulw_sleepnet, chambon2018", seeds="32,33", inputs=None
+    )
+    assert asked == {
+        "experiment": "paper",
+        "datasets": ["sleep-edf-20"],
+        "models": ["ulw_sleepnet", "chambon2018"],
+        "seeds": [32, 33],
+    }
+    assert settings_of(experiment=None, datasets=None) == {}
+
+
+def test_words_that_stand_for_lists_stay_words():
+    assert settings_of(protocols="ladder", models="all", recipes="own,common") == {
+        "protocols": "ladder",
+        "models": "all",
+        "recipes": ["own", "common"],
+    }
+
+
+def test_two_models_under_clean_on_one_eeg_is_one_line(passed):
+    line = "run --models ulw_sleepnet,chambon2018 --protocols clean --inputs one --datasets sleep-edf-20"
+    assert run(*line.split()) == 0
+    ((*options, config),) = passed
+    assert options == ["--config"] and config.startswith("run=")
+    assert json.loads(config.removeprefix("run=")) == {
+        "datasets": ["sleep-edf-20"],
+        "protocols": ["clean"],
+        "models": ["ulw_sleepnet", "chambon2018"],
+        "inputs": ["one"],
+    }
+
+
+def test_targets_and_options_of_snakemake_are_passed(passed):
+    assert run("run", "-n", "--cores", "3", "results/x.csv", "--", "--forcerun", "fetch", "--quiet") == 0
+    assert passed == [["--dry-run", "--cores", "3", "--forcerun", "fetch", "--quiet", "--", "results/x.csv"]]
+    assert run("run") == 0 and passed[1] == []
+
+
+def test_a_config_of_the_user_is_kept_beside_the_lists():
+    settings = {"datasets": ["simulated"]}
+    run = 'run={"datasets": ["simulated"]}'
+    assert with_config(["--config", "training={threads: 2}"], settings) == ["--config", run, "training={threads: 2}"]
+    assert with_config(["-k", "-C", "a=1"], settings) == ["-k", "-C", run, "a=1"]
+    assert with_config(["-k"], {}) == ["-k"]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--datasets=sleep-edf-2O", "run.datasets: unknown name 'sleep-edf-2O'; the nearest known name is 'sleep-edf-20'"),
+        ("--protocols=cleen", "the nearest known name is 'clean'"),
+        ("--experiment=papr", "the nearest known name is 'paper'"),
+        ("--inputs=fpz", "'fpz' is now called 'one'"),
+        ("--recipes=", "empty list"),
+        ("--recipes=ulw,ulw", "ulw is there more than once"),
+        ("--seeds=32,x", "found 'x', expected a whole number"),
+        ("--datasets=$(touch made) `touch made` \"'; touch made", "unknown name '$(touch made) `touch made` \"'; touch made'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_before_snakemake_starts(passed, capsys, option, said):
+    assert run("run", option) == 1
+    assert said in capsys.readouterr().err
+    assert passed == [] and not Path("made").exists()
+
+
+def test_what_cannot_be_trained_is_said_too(passed, capsys):
+    assert run("run", "--datasets", "simulated", "--models", "micro_sleepnet", "--protocols", "clean") == 1
+    assert "nothing is trained on simulated" in capsys.readouterr().err and passed == []
+
+
+def test_summaries_are_printed_at_the_end(passed, capsys, monkeypatch):
+    for name in ("simulated", "simulated-tiny"):
+        summary = Path("results", name, "summary.md")
+        summary.parent.mkdir(parents=True)
+        summary.write_text(f"# Results on {name}\n")
+    assert run("run", "--datasets", "simulated,simulated-tiny") == 0
+    assert capsys.readouterr().out == "# Results on simulated\n# Results on simulated-tiny\n"
+    for without in (["-n"], ["results/simulated/runs.csv"], ["--", "--dry-run"]):
+        assert run("run", "--datasets", "simulated", *without) == 0
+    monkeypatch.setattr(launch, "snakemake", lambda arguments: 1)
+    assert run("run", "--datasets", "simulated") == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_data_and_report_ask_for_their_targets(passed, capsys):
+    assert run("data", "fetch", "--datasets", "simulated") == 0
+    assert run("data", "prepare", "--datasets", "simulated") == 0
+    assert run("report", "--experiment", "paper", "--datasets", "sleep-edf-20") == 0
+    config = ["--config", 'run={"datasets": ["simulated"]}']
+    assert passed[:2] == [["--forcerun", "fetch", *config, "--", "data"], [*config, "--", "prepared"]]
+    assert passed[2][-2:] == ["--", "results/sleep-edf-20/report.html"]
+    assert capsys.readouterr().out == "results/sleep-edf-20/report.html\n"
+
+
+def test_realism_is_of_a_simulated_cohort(passed, capsys):
+    assert run("data", "realism", "--dataset", "sleep-edf-20") == 1
+    assert "holds no simulated cohort" in capsys.readouterr().err
+    page = Path("results/simulated-20/realism.md")
+    page.parent.mkdir(parents=True)
+    for verdict, status in (("yes", 0), ("NO", 1)):
+        page.write_text(f"| what | within |\n|---|---|\n| NOISE | {verdict} |\n")
+        assert run("data", "realism") == status
+    assert passed[0][-2:] == ["--", str(page)] and "ulw_sleepnet" in passed[0][1]
+    assert "not within its bounds" in capsys.readouterr().err
+
+
+def test_a_dry_run_lists_the_jobs_and_changes_nothing(tmp_path, monkeypatch, capfd):
+    """By Snakemake itself, on a small cohort."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    for name in ("Snakefile", "workflow", "envs"):
+        Path(name).symlink_to(ROOT / name)
+    line = "run -n --datasets simulated-tiny --protocols clean --models eegnet --inputs one --recipes common --seeds 1"
+    assert run(*line.split()) == 0
+    output = "".join(capfd.readouterr())
+    assert "This was a dry-run" in output
+    counts = dict(words[:2] for words in map(str.split, output.splitlines()) if len(words) == 2)
+    assert counts["train"] == "1" and counts["prepare"] == "7"
+    assert not Path("results").exists()

@@ -1,0 +1,94 @@
+"""Commands that measure this machine."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sleepbench.core.errors import BenchmarkError
+
+REPORTING = Path("tools/benchmark_reporting.py")
+
+
+@click.group()
+def benchmark() -> None:
+    """Measure time and memory."""
+
+
+@benchmark.command(epilog="Example: sleepbench benchmark jobs sleep-edf-20")
+@click.argument("dataset")
+def jobs(dataset: str) -> None:
+    """Time and memory of the jobs that were run, by kind."""
+    from sleepbench.benchmarks.jobs import print_jobs
+
+    print_jobs(dataset)
+
+
+def _engines(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a comparison of engines."""
+    for option in (
+        click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Turns of each engine."),
+        click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Threads of PyTorch."),
+        click.option("--batch", type=click.IntRange(1), help="Epochs of signal in a batch."),
+        click.option("--channels", type=click.IntRange(1), default=4, show_default=True, help="Channels."),
+        click.argument("model", default="ulw_sleepnet"),
+    ):
+        command = option(command)
+    return command
+
+
+@benchmark.command(epilog="Example: sleepbench benchmark training ulw_sleepnet --threads 1")
+@_engines
+def training(**options: Any) -> None:
+    """Epochs a second that each engine trains and classifies."""
+    from sleepbench.benchmarks.training import compare_engines
+
+    compare_engines(("training", "inference"), **options)
+
+
+@benchmark.command(epilog="Example: sleepbench benchmark inference ulw_sleepnet --batch 1")
+@_engines
+def inference(**options: Any) -> None:
+    """Epochs a second that each engine classifies."""
+    from sleepbench.benchmarks.training import compare_engines
+
+    compare_engines(("inference",), **options)
+
+
+@benchmark.command(epilog="Example: sleepbench benchmark stack --device cpu --folds 4")
+@click.option("--folds", "n_folds", type=click.IntRange(1), default=10, show_default=True, help="Trained at once.")
+@click.option("--seconds", type=float, default=60, show_default=True, help="Of timed steps.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of PyTorch.")
+@click.option("--steps", type=click.IntRange(1), default=200, show_default=True, help="Of a training epoch.")
+def stack(**options: Any) -> None:
+    """Steps a second of folds trained at once, as a GPU does."""
+    from sleepbench.benchmarks.stack import measure_stack
+
+    measure_stack(**options)
+
+
+@benchmark.command(epilog="Example: sleepbench benchmark memory u_sleep --sequences 64")
+@click.argument("models", nargs=-1)
+@click.option("--sequences", type=click.IntRange(1), help="In a batch, in place of the common recipe's.")
+@click.option("--channels", type=click.IntRange(1), default=1, show_default=True, help="Channels.")
+@click.option("--night", type=click.IntRange(1), default=2265, show_default=True, help="Epochs of the night scored.")
+def memory(**options: Any) -> None:
+    """Peak memory of training and of scoring a night.
+
+    By default of every model of sequences, in 5 minutes.
+    """
+    from sleepbench.benchmarks.memory import print_memory
+
+    print_memory(**options)
+
+
+@benchmark.command(epilog="Example: sleepbench benchmark reporting")
+def reporting() -> int:
+    """Time and memory of the tables of 1,600 made-up runs."""
+    if not REPORTING.exists():
+        raise BenchmarkError(f"{REPORTING}: not found in {Path.cwd()}; run this in a clone of the repository")
+    return subprocess.run([sys.executable, str(REPORTING)], check=False).returncode

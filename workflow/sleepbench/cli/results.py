@@ -1,0 +1,118 @@
+"""Commands on what was run."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from sleepbench.cli.run import make
+from sleepbench.cli.selection import planned, selection, settings_of
+
+
+@click.command(epilog="Example: sleepbench tables --experiment paper --datasets sleep-edf-20")
+@selection
+def tables(**asked: str) -> None:
+    """Print the main table so far, of an unfinished run too.
+
+    Each row is marked with its number of folds; nothing is written.
+    """
+    from sleepbench.runs.progress import report
+
+    config, plan = planned(settings_of(**asked))
+    for name in plan.datasets:
+        print(report(config, plan, name))
+
+
+@click.command(epilog="Example: sleepbench report --experiment paper --datasets sleep-edf-20")
+@selection
+def report(**asked: str) -> int:
+    """Write everything that was run into one HTML page."""
+    from sleepbench.config import paths
+
+    settings = settings_of(**asked)
+    pages = [paths.report(name) for name in planned(settings)[1].datasets]
+    if status := make(settings, pages):
+        return status
+    print("\n".join(pages))
+    return 0
+
+
+@click.command(epilog="Example: sleepbench verify")
+def verify() -> int:
+    """Give verdicts on the published claims.
+
+    They are from whatever was run on real recordings; it fails when one is not reproduced. Networks are profiled first
+    where that was not done.
+    """
+    from sleepbench.runs.verdicts import print_verdicts
+
+    return make({}, ["profiles"]) or print_verdicts(planned({})[0])
+
+
+@click.command(epilog="Example: sleepbench trace sleep-edf-20 protocol=clean")
+@click.argument("dataset")
+@click.argument("terms", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="List the files of training recordings as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def trace(dataset: str, terms: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Trace a row of a table to its runs and recordings.
+
+    TERMS choose a row of the main table (protocol=clean model=ulw_sleepnet), one of another table (table=ladder row=2),
+    or are the first digits of a run's key.
+    """
+    from sleepbench.runs.trace import report, trace
+
+    document = trace(dataset, terms)
+    print(json.dumps(document, indent=2) if as_json else report(document, everything))
+
+
+@click.group()
+def results() -> None:
+    """Exchange results, or delete them."""
+
+
+@results.command(epilog="Example: sleepbench results export sleep-edf-20")
+@click.argument("dataset")
+@click.argument("archive", required=False, type=click.Path(path_type=Path))
+def export(dataset: str, archive: Path | None) -> None:
+    """Write results without weights to one small archive.
+
+    ARCHIVE is results/DATASET-results.zip unless another is named.
+    """
+    from sleepbench.runs.archive import export
+
+    export(dataset, archive)
+
+
+@results.command(epilog="Example: sleepbench results compare sleep-edf-20 theirs.zip")
+@click.argument("dataset")
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option("--csv", type=click.Path(path_type=Path), help="Write the comparison to this file as well.")
+def compare(dataset: str, archive: Path, csv: Path | None) -> None:
+    """Compare results with somebody's archive, row by row."""
+    from sleepbench.runs.archive import compare
+
+    compare(dataset, archive, csv)
+
+
+@results.command(epilog="Example: sleepbench results clean --yes")
+@click.option("--yes", is_flag=True, help="Delete it all.")
+def clean(yes: bool) -> None:
+    """Say what results hold and cost, or delete them."""
+    from sleepbench.runs.clean import clean
+
+    clean(yes)
+
+
+@click.command(epilog="Example: sleepbench ui")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Of 127.0.0.1.")
+def ui(port: int) -> None:
+    """Browse the runs in MLflow, until Ctrl-C."""
+    from sleepbench.config.load import load
+
+    uri = load().tracking.uri
+    print(f"MLflow on http://127.0.0.1:{port} shows {uri}; Ctrl-C ends it", flush=True)
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)])

@@ -1,0 +1,87 @@
+"""Commands that run an experiment, or say what it takes."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from sleepbench.cli.selection import planned, selection, settings_of
+
+
+class Passing(click.Command):
+    """A command that passes what stands behind "--" to another program, as `passed`."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        """Take off what is passed, and read the rest."""
+        own = arguments.index("--") if "--" in arguments else len(arguments)
+        rest = super().parse_args(context, arguments[:own])
+        context.params["passed"] = tuple(arguments[own + 1 :])
+        return rest
+
+
+@click.command(cls=Passing, epilog="Example: sleepbench run --experiment paper --datasets sleep-edf-20")
+@selection
+@click.option("-n", "--dry-run", is_flag=True, help="Plan only: list the jobs.")
+@click.option("--cores", metavar="N", type=click.IntRange(1), help="Jobs at a time; default: as many as cores.")
+@click.argument("targets", nargs=-1)
+def run(dry_run: bool, cores: int | None, targets: tuple[str, ...], passed: tuple[str, ...], **asked: str) -> int:
+    """Run an experiment, up to its tables, figures and report.
+
+    Finished trainings are kept, an interrupted run resumes. A LIST is separated by commas and takes the place of the
+    experiment's own. TARGETS are files under results/ to be made in place of all. Snakemake's own options go behind
+    "--".
+    """
+    options = [*(["--dry-run"] if dry_run else []), *(["--cores", str(cores)] if cores else []), *passed]
+    return make(settings_of(**asked), targets, options)
+
+
+def make(settings: dict[str, Any], targets: Sequence[str] = (), options: Sequence[str] = ()) -> int:
+    """Check the configuration, then make targets by Snakemake, by default all; print the summaries of all."""
+    from sleepbench.cli.launch import DRY_RUN, snakemake
+
+    _, plan = planned(settings)
+    status = snakemake([*with_config(options, settings), *(["--", *targets] if targets else [])])
+    if status == 0 and not targets and not DRY_RUN & set(options):
+        print_summaries(plan.datasets)
+    return status
+
+
+def with_config(options: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """Options of Snakemake and settings of `run`, these as one argument whatever is in them.
+
+    Snakemake takes the last --config alone: one among the options gets them as well.
+    """
+    if not settings:
+        return list(options)
+    run = f"run={json.dumps(settings)}"
+    for place, option in enumerate(options):
+        if option in ("--config", "-C"):
+            return [*options[: place + 1], run, *options[place + 1 :]]
+    return [*options, "--config", run]
+
+
+def print_summaries(datasets: Sequence[str]) -> None:
+    """Print the summaries of some datasets as far as they are there."""
+    from pathlib import Path
+
+    from sleepbench.config import paths
+
+    for path in map(Path, map(paths.summary, datasets)):
+        if path.exists():
+            sys.stdout.write(path.read_text(encoding="utf-8"))
+
+
+@click.command(epilog="Example: sleepbench estimate --experiment paper --datasets sleep-edf-20")
+@selection
+@click.option("--check", is_flag=True, help="Compare an estimate of what is finished with what it took.")
+def estimate(check: bool, **asked: str) -> None:
+    """Say how many hours and gigabytes a run takes here.
+
+    Some steps of everything that is left to train are timed for a minute.
+    """
+    from sleepbench.benchmarks.estimate import check_estimate, estimate_run
+
+    config, plan = planned(settings_of(**asked))
+    (check_estimate if check else estimate_run)(config, plan)
