@@ -57,6 +57,7 @@ rule index:
         receipts=lambda w: W.receipts(w.dataset),
     output:
         index=paths.recordings("{dataset}"),
+        view=paths.recordings("{dataset}", "csv"),
     log:
         paths.log(paths.recordings("{dataset}")),
     benchmark:

@@ -68,7 +68,8 @@ rule audit:
         runtime=MINUTES,
     params:
         protocols=lambda w: W.protocols(w.dataset),
-        code=code_sha256("folds"),
+        label=lambda w: W.label(w.dataset),
+        code=module_sha256("sleepbench.reporting.audit"),
     message:
         "Auditing the protocols on {wildcards.dataset}"
     script:
@@ -94,7 +95,7 @@ rule statistics:
     message:
         "Statistics over the subjects of {wildcards.dataset}"
     script:
-        "../scripts/statistics.py"
+        "../scripts/compute_statistics.py"
 
 
 rule table:

@@ -5,17 +5,24 @@ A job is given the configuration as Snakemake read it, what its path names, and 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sleepbench.config import paths
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.load import validate
 from sleepbench.config.models import Config
-from sleepbench.config.plan import dataset, recipe_on
+from sleepbench.config.plan import dataset, plan, recipe_on
 from sleepbench.core.files import read_json, sha256_of_json, write_json
 from sleepbench.core.provenance import git_commit
+from sleepbench.datasets.base import DataLabel
 from sleepbench.models import describe
 from sleepbench.preparation.index import read_index
+
+if TYPE_CHECKING:
+    from sleepbench.reporting.artefacts import Inputs
+
+Label = Mapping[str, Any]
+"""A DataLabel as JSON."""
 
 
 def fetch(content: Mapping[str, Any], name: str, recording: str, receipt: Path) -> None:
@@ -119,6 +126,88 @@ def smooth(
             provenance=_provenance(config, key.dataset),
         )
     )
+
+
+def audit(
+    protocols: Mapping[str, Any], folds: Sequence[str], totals: Sequence[str], label: Label, output: Path
+) -> None:
+    """Audit the protocols of a dataset."""
+    from sleepbench.reporting.audit import write_audit
+
+    write_audit(protocols, folds, totals, DataLabel(**label), output)
+
+
+def statistics(name: str, inputs: Any, parameters: Any, outputs: Mapping[str, str]) -> None:
+    """Compute a set of statistics."""
+    from sleepbench.reporting.artefacts import find, make_statistics
+    from sleepbench.reporting.artefacts import statistics as known
+
+    make_statistics(find(known, name), _inputs(inputs, parameters), outputs)
+
+
+def table(name: str, inputs: Any, parameters: Any, outputs: Mapping[str, str]) -> None:
+    """Make a table in its three forms."""
+    from sleepbench.reporting.artefacts import find, tables
+    from sleepbench.reporting.rendering import make_table
+
+    make_table(find(tables, name), _inputs(inputs, parameters), outputs["csv"], outputs["md"], outputs["tex"])
+
+
+def figure(name: str, inputs: Any, parameters: Any, outputs: Mapping[str, str]) -> None:
+    """Make a figure as PNG and PDF, with the numbers drawn."""
+    from sleepbench.reporting.artefacts import figures, find
+    from sleepbench.reporting.figures.style import make_figure
+
+    make_figure(find(figures, name), _inputs(inputs, parameters), outputs["png"], outputs["pdf"], outputs["csv"])
+
+
+def _inputs(declared: Any, parameters: Any) -> "Inputs":
+    """What an artefact is built from, from the inputs and parameters of its rule."""
+    from sleepbench.reporting.artefacts import STATISTICS, Inputs
+
+    files: dict[str, Any] = {}
+    for rule_name, found in declared.items():
+        name = rule_name.replace(STATISTICS.replace("/", "_"), STATISTICS, 1)
+        files[name] = Path(found) if isinstance(found, str) else [Path(path) for path in found]
+    files |= {name: Path(path) for name, path in parameters.resources.items()}
+    return Inputs(files, parameters.settings, DataLabel(**parameters.label))
+
+
+def report(inputs: Any, parameters: Any, output: Path) -> None:
+    """Write the HTML page of a dataset."""
+    from sleepbench.reporting.page.report import dataset_report
+
+    dataset_report(
+        DataLabel(**parameters.label),
+        {Path(path).stem: Path(path) for path in inputs.tables},
+        {Path(path).stem: Path(path) for path in inputs.figures},
+        Path(inputs.runs),
+        [Path(path) for path in inputs.folds],
+        Path(inputs.audit),
+        [Path(path) for path in inputs.profiles],
+        output,
+        parameters.not_trained,
+    )
+
+
+def summary(inputs: Any, parameters: Any, output: Path) -> None:
+    """Join what the terminal shows of a dataset."""
+    from sleepbench.reporting.page.summary import write_summary
+
+    audits = read_json(inputs.audit)["protocols"]
+    tables, figures = ([Path(path) for path in paths] for paths in (inputs.tables, inputs.figures))
+    write_summary(DataLabel(**parameters.label), audits, tables, figures, output, parameters.not_trained)
+
+
+def realism(content: Mapping[str, Any], name: str, recordings: Path, outputs: Mapping[str, str], threads: int) -> None:
+    """Compare a simulated cohort with the statistics of the real recordings."""
+    from sleepbench.reporting.realism.page import realism_report
+
+    config = validate(content)
+    runs = plan(config).datasets[name].runs
+    predictions = [Path(paths.training(run.training), run.selection, "predictions.parquet") for run in runs]
+    files = (outputs[form] for form in ("md", "csv", "png", "pdf"))
+    realism_report(dataset(config, name), recordings, list(dict.fromkeys(predictions)), *files, processes=threads)
 
 
 def _provenance(config: Config, name: str) -> dict[str, Any]:

@@ -49,9 +49,9 @@ def home(dataset: str) -> str:
     return f"{RESULTS}/{dataset}"
 
 
-def recordings(dataset: str) -> str:
-    """The index of a dataset's prepared recordings, which stands between them and its trainings."""
-    return f"{home(dataset)}/recordings.json"
+def recordings(dataset: str, form: str = "json") -> str:
+    """The index of a dataset's prepared recordings, which stands between them and its trainings; a view as CSV."""
+    return f"{home(dataset)}/recordings.{form}"
 
 
 def folds(dataset: str, name: str) -> str:

@@ -84,7 +84,14 @@ def subjects_table(results: Sequence[ContenderStatistics], people: pd.DataFrame)
 ARTEFACT = StatisticsArtefact(
     name="subjects",
     names=(
-        *("intervals", "subjects", "groups", "comparisons", "ladder", "inputs", "nights", "sleep_measures"),
+        "intervals",
+        "subjects",
+        "groups",
+        "comparisons",
+        "ladder",
+        "inputs",
+        "nights",
+        "sleep_measures",
         "reliability",
     ),
     inputs=("runs", "trainings", "recordings"),
