@@ -176,7 +176,7 @@ def quality(
         "trimmings": {"standard": kept, "authors": kept},
         "stages": dict(zip((*STAGES, "movement", "unknown"), counts, strict=True)),
         "hypnogram": [[stage, len(list(run))] for stage, run in groupby(recording.stages.tolist())],
-        "channels": dict.fromkeys(channels, channel),
+        "channels": {label: {"label": label, **channel} for label in channels},
         "handled": [],
     }
 

@@ -143,8 +143,9 @@ def _shown_cell(column: Column, text: str, record: pd.Series) -> ShownCell:
 
 def _warning(records: pd.DataFrame, label: DataLabel) -> str:
     """What is said above a table in which rows on simulated data stand beside rows on real data."""
-    others = sorted({*records["data"]} - {label.name}) if label.simulated and "data" in records else []
-    return f"SIMULATED: rows on {' and '.join(others)} cannot be compared with those on simulated data." if others else ""
+    if not label.simulated or "data" not in records or not (others := sorted({*records["data"]} - {label.name})):
+        return ""
+    return f"SIMULATED: rows on {' and '.join(others)} cannot be compared with those on simulated data."
 
 
 def short(value: str) -> str:
