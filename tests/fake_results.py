@@ -159,9 +159,7 @@ def predictions_of(run: Any) -> pd.DataFrame:
     return pd.read_parquet(predictions_path(run))
 
 
-def quality(
-    recording: "FakeRecording", simulated: bool = True, channels: Sequence[str] = tuple(ROLES.values())
-) -> dict:
+def quality(recording: "FakeRecording", simulated: bool = True, channels: Mapping[str, str] = ROLES) -> dict[str, Any]:
     """The quality file of a recording of sound signals."""
     counts = np.bincount(recording.stages, minlength=UNKNOWN + 1).tolist()
     kept = {"epochs": sum(counts[:5]), **dict(zip(STAGES, counts[:5], strict=True))}
@@ -176,7 +174,7 @@ def quality(
         "trimmings": {"standard": kept, "authors": kept},
         "stages": dict(zip((*STAGES, "movement", "unknown"), counts, strict=True)),
         "hypnogram": [[stage, len(list(run))] for stage, run in groupby(recording.stages.tolist())],
-        "channels": {label: {"label": label, **channel} for label in channels},
+        "channels": {role: {"label": label, **channel} for role, label in channels.items()},
         "handled": [],
     }
 
@@ -345,12 +343,29 @@ class FakeResults:
         return self.path(paths.statistics(self.dataset, name))
 
     def write_recordings(self, **changed: Any) -> None:
-        """The list of recordings, `changed` in all of them, and the quality file of each."""
-        listed = [
-            {name: getattr(one, name) for name in ("id", "subject", "night", "age", "sex")} for one in self.recordings
-        ]
-        entries = [{**one, "group": None, **changed} for one in listed]
-        write_json(self.path(paths.recordings(self.dataset)), {"dataset": self.dataset, "recordings": entries})
+        """The index of the recordings, `changed` in all of them, and the quality file of each."""
+        kept = {name: quality(one)["trimmings"] for one in self.recordings for name in (one.id,)}
+        rows = []
+        for one in self.recordings:
+            identity = {"subject": one.subject, "night": one.night, "age": one.age, "sex": one.sex, "group": None}
+            files = {
+                role: {
+                    "name": f"{one.id}-{role}.edf",
+                    "path": f"raw/{one.id}-{role}.edf",
+                    "bytes": 1,
+                    "sha256": "a" * 64,
+                }
+                for role in ("psg", "scoring")
+            }
+            signals = paths.prepared(self.dataset, one.id)
+            rows.append(
+                {
+                    **{"recording": one.id, **identity, **changed, "files": files, "signals": signals},
+                    **{"epochs": kept[one.id], "sha256": {Path(signals).name: "b" * 64}},
+                }
+            )
+        document = {"dataset": self.dataset, "simulated": self.label.simulated, "recordings": rows}
+        write_json(self.path(paths.recordings(self.dataset)), document)
         for recording in self.recordings:
             write_json(self.quality_path(recording), quality(recording, self.label.simulated))
 

@@ -1,5 +1,4 @@
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,34 +11,16 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.datasets.recordings import Recording
 from sleepbench.evaluation import bootstrap as statistics
 from sleepbench.evaluation.metrics import METRICS, accuracy, macro_f1, metric_values, summary
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 cells = st.integers(0, 30)
 matrices = st.integers(2, 7).flatmap(lambda n: hnp.arrays(np.int64, (n, 5, 5), elements=cells))
 few = {"resamples": 300}
 
 
-def recordings_of(subjects: dict[str, tuple[int, str]]) -> list[Recording]:
-    """A table of recordings from age and sex by subject, two nights each."""
-    return [
-        Recording(f"SC4{subject}{night}", subject, night, "", "", "", "", age, sex)
-        for subject, (age, sex) in subjects.items()
-        for night in (1, 2)
-    ]
-
-
 def of_subjects(predictions: pd.DataFrame | list[pd.DataFrame]) -> pd.DataFrame:
     return statistics.per_subject_metrics(statistics.subject_confusions(predictions))
-
-
-def of_groups(
-    predictions: pd.DataFrame | list[pd.DataFrame], recordings: pd.DataFrame | list[Recording]
-) -> pd.DataFrame:
-    return statistics.by_group(statistics.subject_confusions(predictions), recordings, **few)
 
 
 # --------------------------------------------------------------------------------------------------------- predictions
@@ -55,11 +36,20 @@ def test_subject_matrices_join_both_nights():
         assert (confusion == sk.confusion_matrix(mine.stage, mine.predicted, labels=range(5))).all()
 
 
-def test_order_of_rows_their_index_and_how_subjects_are_written_do_not_matter():
+def test_order_of_rows_and_their_index_do_not_matter():
     predictions = cohort(3)
-    shuffled = predictions.sample(frac=1, random_state=1).assign(subject=lambda table: table.subject.astype(int))
+    shuffled = predictions.sample(frac=1, random_state=1)
     shuffled.index = np.zeros(len(shuffled), dtype=int)
     pd.testing.assert_frame_equal(of_subjects(predictions), of_subjects(shuffled), check_exact=True)
+
+
+def test_people_are_told_apart_whatever_they_are_called():
+    named = {"00": "1", "01": "01", "02": "b7c1-0042"}
+    predictions = cohort(3)
+    renamed = predictions.assign(subject=predictions.subject.map(named))
+    subjects, confusions = statistics.subject_confusions(renamed)
+    assert subjects == ["01", "1", "b7c1-0042"]
+    assert (confusions == statistics.subject_confusions(predictions)[1][[1, 0, 2]]).all()
 
 
 def test_seeds_are_stacked():
@@ -157,8 +147,8 @@ def scikit_learns(predictions: pd.DataFrame) -> tuple[float, int]:
     return sk.f1_score(stage, predicted, average="macro"), len({*stage, *predicted})
 
 
-def test_macro_f1_is_of_the_stages_that_occur_in_a_subject_a_group_and_all():
-    """Subject 00 has no N3, 01 has none but is predicted it, 02 has neither N3 nor REM, 03 all; men are 00 and 02."""
+def test_macro_f1_is_of_the_stages_that_occur_in_a_subject():
+    """Subject 00 has no N3, 01 has none but is predicted it, 02 has neither N3 nor REM, 03 all."""
     predictions = pd.concat(
         [
             certain("SC4001", [0, 1, 2, 4, 4], [0, 2, 2, 4, 0]),
@@ -171,13 +161,6 @@ def test_macro_f1_is_of_the_stages_that_occur_in_a_subject_a_group_and_all():
     assert table.macro_f1_stages.tolist() == [4, 5, 3, 5]
     for subject, mine in predictions.groupby("subject"):
         assert tuple(table.loc[subject, ["macro_f1", "macro_f1_stages"]]) == pytest.approx(scikit_learns(mine))
-    people = {"00": (25, "M"), "01": (40, "F"), "02": (30, "M"), "03": (60, "F")}
-    groups = of_groups(predictions, recordings_of(people)).query("metric == 'macro_f1'").set_index("group")
-    members = {"M": ["00", "02"], "under 35": ["00", "02"], "F": ["01", "03"], "35 to 54": ["01"], "all": list(people)}
-    for group, subjects in members.items():
-        expected = scikit_learns(predictions[predictions.subject.isin(subjects)])
-        assert tuple(groups.loc[group, ["estimate", "macro_f1_stages"]]) == pytest.approx(expected)
-    assert groups.macro_f1_stages["M"] == 4
 
 
 def test_macro_f1_of_seeds_is_the_mean_of_each_over_its_own_stages():
@@ -429,58 +412,6 @@ def test_spread_over_seeds():
     one = statistics.seed_spread(confusions[0])
     assert one.sd.isna().all()
     assert one.loc["accuracy", ["mean", "min", "max"]].tolist() == [values[0]] * 3
-
-
-def test_groups_of_subjects():
-    table = {"00": (25, "F"), "01": (34, "M"), "02": (35, "F"), "03": (75, "M"), "04": (101, "M")}
-    predictions = cohort(5)
-    groups = of_groups(predictions, recordings_of(table))
-    accuracies = groups[groups.metric == "accuracy"].set_index(["grouping", "group"])
-    assert accuracies.n_subjects.to_dict() == {
-        ("all", "all"): 5,
-        ("age", "under 35"): 2,
-        ("age", "35 to 54"): 1,
-        ("age", "75 and over"): 2,
-        ("sex", "F"): 2,
-        ("sex", "M"): 3,
-    }
-    women = predictions[predictions.subject.isin(["00", "02"])]
-    expected = statistics.bootstrap_intervals(statistics.subject_confusions(women)[1], **few).loc["accuracy"]
-    assert accuracies.loc[("sex", "F"), expected.index].tolist() == expected.tolist()
-    assert accuracies.n_epochs["sex"].tolist() == [len(women), len(predictions) - len(women)]
-    assert np.isnan(accuracies.low["age", "35 to 54"])
-    assert len(groups) == 6 * len(METRICS)
-
-
-def test_groups_take_a_table_read_from_csv_and_several_seeds():
-    people = {"00": (25, "F"), "01": (60, "M")}
-    listed = recordings_of(people)
-    table = pd.DataFrame(listed).astype({"subject": int})
-    one = of_groups([cohort(2), cohort(2)], table)
-    pd.testing.assert_frame_equal(one, of_groups(cohort(2), listed))
-
-
-def test_ages_of_the_real_subjects_are_parted_as_stated():
-    ages = pd.read_csv(REPOSITORY / "workflow/resources/sleep_edf_recordings.csv").drop_duplicates("subject").age
-    assert np.bincount(np.digitize(ages, statistics.AGE_BOUNDS)).tolist() == [20, 14, 28, 16]
-
-
-@pytest.mark.parametrize(
-    ("people", "message"),
-    [
-        ({"00": (25, "F")}, "for subject 01, 02 of the predictions"),
-        ({"00": (25, "F"), "01": (np.nan, "F"), "02": (30, "x")}, "for subject 01, 02 of the predictions"),
-    ],
-)
-def test_subjects_that_are_not_described_are_refused(people, message):
-    with pytest.raises(BenchmarkError, match=message):
-        of_groups(cohort(3), recordings_of(people))
-
-
-def test_recordings_without_age_are_refused():
-    table = pd.DataFrame(recordings_of({"00": (25, "F")})).drop(columns="age")
-    with pytest.raises(BenchmarkError, match="lacks the column age"):
-        of_groups(cohort(1), table)
 
 
 # --------------------------------------------------------------------------------------------------------- comparisons

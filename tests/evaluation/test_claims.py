@@ -12,7 +12,8 @@ from sleepbench.evaluation.claims import comparator_bounds, evaluate_claims, loa
 
 REPOSITORY = Path(__file__).parents[2]
 PATH = REPOSITORY / "workflow" / "resources" / "claims.yaml"
-RELEASED = yaml.safe_load((REPOSITORY / "config.yaml").read_text(encoding="utf-8"))["recipes"]["released"]
+RECIPES = REPOSITORY / "workflow" / "definitions" / "recipes.yaml"
+ULW = yaml.safe_load(RECIPES.read_text(encoding="utf-8"))["ulw"]
 PROFILE = {
     "title": "ULW-SleepNet",
     "n_channels": 4,
@@ -24,8 +25,8 @@ TEST_EPOCHS = {"sleep-edf-20": 32_843, "sleep-edf-78": 195_099, "simulated": 1_0
 
 
 def recipe(**changes):
-    """What the runs table says of the released recipe with other settings; None removes one."""
-    settings = {name: value for name, value in {**RELEASED, **changes}.items() if value is not None}
+    """What the runs table says of the recipe ulw with other settings; None removes one."""
+    settings = {name: value for name, value in {**ULW, **changes}.items() if value is not None}
     return json.dumps(settings, sort_keys=True)
 
 
@@ -45,15 +46,15 @@ def runs_with(accuracies, seed=32, n_epochs=1000, **changes):
                 "simulated": False,
                 "title": "ULW-SleepNet",
                 "protocol": "released",
-                "recipe": "released",
+                "recipe": "ulw",
                 "recipe_settings": recipe(),
-                "channels": "four",
+                "input": "four",
                 "n_channels": 4,
                 "seed": seed,
                 "fold": fold,
-                "folds": 10,
+                "n_folds": 10,
                 "selection": "best_test",
-                "window": "released",
+                "trimming": "authors",
                 "n_test": total // 10 + (total % 10 if fold == 0 else 0),
                 "accuracy": accuracy,
                 **metrics.confusion_items(confusion),
@@ -81,7 +82,7 @@ def accuracy_verdict(runs, **settings):
         (0.95, "not reproduced"),
     ],
 )
-def test_accuracy_is_held_against_its_tolerance(accuracy, verdict):
+def test_accuracy_is_checked_against_its_tolerance(accuracy, verdict):
     row = accuracy_verdict(runs_with([accuracy] * 10))
     assert row.verdict == verdict
     assert row.ours == pytest.approx(100 * accuracy)
@@ -117,7 +118,7 @@ def test_seeds_that_agree_do_not_narrow_the_tolerance():
         (pd.concat([runs_with([0.869] * 10), runs_with([0.869] * 4, seed=2)]), "14 runs"),
         (
             runs_with([0.869] * 10, recipe_settings=recipe(learning_rate=0.01)),
-            "the recipe 'released' differs from the published one in learning_rate: 0.01 (expected 0.001)",
+            "the recipe 'ulw' differs from the published one in learning_rate: 0.01 (expected 0.001)",
         ),
         (
             runs_with([0.869] * 10, recipe_settings=recipe(training_epochs=8, amsgrad=False)),
@@ -131,15 +132,15 @@ def test_seeds_that_agree_do_not_narrow_the_tolerance():
             runs_with([0.869] * 10).assign(recipe_settings=[recipe()] * 9 + [recipe(batch_size=64)]),
             "batch_size: 32 and 64 (expected 32)",
         ),
-        (runs_with([0.869] * 10, folds=20), "run with 20 folds; the claim needs 10"),
+        (runs_with([0.869] * 10, n_folds=20), "run with 20 folds; the claim needs 10"),
         (runs_with([0.869] * 10, selection="last"), "run with the selection last; the claim needs best_test"),
-        (runs_with([0.869] * 10, window="standard"), "run with the window standard; the claim needs released"),
+        (runs_with([0.869] * 10, trimming="standard"), "run with the trimming standard; the claim needs authors"),
         (runs_with([0.869] * 10, n_test=3_000), "30,000 test epochs; the released protocol has 32,843"),
         (runs_with([0.869] * 10, protocol="clean"), "no run of ULW-SleepNet with protocol released"),
         (runs_with([0.869] * 10, recipe="common"), "no run of ULW-SleepNet"),
         (runs_with([0.869] * 10, n_channels=1), "no run of ULW-SleepNet"),
         (runs_with([0.869] * 10, title="TinySleepNet"), "no run of ULW-SleepNet"),
-        (runs_with([0.869] * 10).assign(channels=["four"] * 5 + ["other"] * 5), "several channel sets"),
+        (runs_with([0.869] * 10).assign(input=["four"] * 5 + ["other"] * 5), "several inputs"),
         (runs_with([0.869] * 10, simulated=True), "no run of ULW-SleepNet"),
     ],
 )
@@ -222,7 +223,7 @@ def test_the_reduction_names_the_smallest_and_the_largest_comparator_and_those_i
         (lambda claim: claim | {"test": claim["test"] | {"kind": "speed"}}, "test.kind is 'speed'"),
         (lambda claim: claim | {"test": claim["test"] | {"fold": 3}}, "test: unknown key fold"),
         (lambda claim: claim | {"test": {"kind": "accuracy"}}, "test: missing key dataset"),
-        (lambda claim: claim | {"test": claim["test"] | {"recipe": "released"}}, "test.recipe: found 'released'"),
+        (lambda claim: claim | {"test": claim["test"] | {"recipe": "ulw"}}, "test.recipe: found 'ulw'"),
         (lambda claim: claim | {"test": claim["test"] | {"recipe": {"batch_size": 32}}}, "expected the recipe's name"),
     ],
 )
@@ -239,7 +240,7 @@ def test_a_wrong_claims_file_is_an_error_that_names_the_key(tmp_path, change, me
 def test_the_published_recipe_is_the_configured_one():
     for claim in load_claims(PATH):
         if claim.test["kind"] == "accuracy":
-            assert claim.test["recipe"] == {"name": "released", **RELEASED}
+            assert claim.test["recipe"] == {"name": "ulw", **ULW}
 
 
 def test_two_claims_of_one_id_are_an_error(tmp_path):

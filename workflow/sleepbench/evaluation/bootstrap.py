@@ -1,6 +1,6 @@
-"""Statistics over subjects: intervals, paired comparisons, groups of subjects and the spread over seeds.
+"""Statistics over subjects: intervals, paired comparisons and the spread over seeds.
 
-Everything starts from predictions: one row per test epoch of one (protocol, model, channels, recipe, seed), all test
+Everything starts from predictions: one row per test epoch of one (protocol, model, input, recipe, seed), all test
 folds together, with the columns of predictions.parquet. They are reduced to one confusion matrix per subject, both
 nights together, because the nights of one subject are not independent. Two kinds of metrics follow, and are named so:
 
@@ -25,7 +25,6 @@ from statsmodels.stats.multitest import multipletests
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import STAGES
-from sleepbench.datasets.recordings import Recording
 from sleepbench.evaluation.metrics import METRICS, macro_f1_stages, metric_values, stage_counts, values_of_counts
 
 PROBABILITIES = tuple(f"p_{stage}" for stage in STAGES)
@@ -39,15 +38,6 @@ SUM_TOLERANCE = 1e-3
 
 RESAMPLES = 10_000
 LEVEL = 0.95
-
-AGE_BOUNDS = (35, 55, 75)
-AGE_GROUPS = ("under 35", "35 to 54", "55 to 74", "75 and over")
-"""Age groups in years, a bound belonging to the group above it.
-
-The bounds lie in gaps of the ages of Sleep-EDF's 78 SC subjects (25 to 101), which they part into 20, 14, 28 and 16.
-"""
-
-SEXES = ("F", "M")
 
 SubjectConfusions = tuple[list[str], np.ndarray]
 """Subjects, and their confusion matrices, int64 (n_subjects, 5, 5) or (n_seeds, n_subjects, 5, 5)."""
@@ -134,11 +124,6 @@ def _numbers(column: pd.Series) -> np.ndarray:
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _two_digits(subjects: pd.Series) -> pd.Series:
-    """Subjects as two-digit text, which a table read without care turns into whole numbers."""
-    return subjects.astype(str).str.zfill(2)
-
-
 def subject_confusions(predictions: pd.DataFrame | Sequence[pd.DataFrame], check: bool = True) -> SubjectConfusions:
     """Subjects in ascending order, and the confusion matrix of each over all of its epochs, both nights together.
 
@@ -149,7 +134,7 @@ def subject_confusions(predictions: pd.DataFrame | Sequence[pd.DataFrame], check
 
     Returns
     -------
-    Subjects as two-digit text, and int64 (n_subjects, 5, 5) for one seed, (n_seeds, n_subjects, 5, 5) for a sequence;
+    Subjects as text, and int64 (n_subjects, 5, 5) for one seed, (n_seeds, n_subjects, 5, 5) for a sequence;
     rows are scored stages, columns predicted ones. BenchmarkError as `check_predictions`, and where seeds were not
     tested on the same epochs.
     """
@@ -176,7 +161,7 @@ def _subject_confusions(predictions: pd.DataFrame, check: bool) -> SubjectConfus
     if check:
         check_predictions(predictions)
     number, found = pd.factorize(predictions.subject)
-    rank, subjects = pd.factorize(_two_digits(pd.Series(found)), sort=True)
+    rank, subjects = pd.factorize(pd.Series(found).astype(str), sort=True)
     n = len(STAGES)
     stage, predicted = (predictions[name].to_numpy(dtype=np.int64) for name in ("stage", "predicted"))
     counts = np.bincount((rank[number] * n + stage) * n + predicted, minlength=len(subjects) * n * n)
@@ -195,7 +180,7 @@ def per_subject_metrics(confusions: SubjectConfusions) -> pd.DataFrame:
 
     Returns
     -------
-    One row per subject (the index, two-digit text), with the columns METRICS, macro_f1_stages and n_epochs.
+    One row per subject (the index, text), with the columns METRICS, macro_f1_stages and n_epochs.
     """
     subjects, matrices = confusions
     by_seed = matrices.reshape(-1, *matrices.shape[-3:])
@@ -372,68 +357,6 @@ def seed_spread(confusions: np.ndarray) -> pd.DataFrame:
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.nan
     spread = {"mean": values.mean(axis=0), "sd": sd, "min": values.min(axis=0), "max": values.max(axis=0)}
     return pd.DataFrame({**spread, "n_seeds": len(values)}, index=pd.Index(METRICS, name="metric"))
-
-
-def by_group(
-    confusions: SubjectConfusions,
-    recordings: pd.DataFrame | Sequence[Recording],
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
-    metrics: Sequence[str] = METRICS,
-) -> pd.DataFrame:
-    """Pooled metrics with intervals of all subjects, of each age group and of each sex.
-
-    Parameters
-    ----------
-    confusions : what `subject_confusions` returns, of one seed or of several
-    recordings : the table of recordings (columns subject, night, age, sex), or what `read_recordings` returns; a
-        subject's age is that of its first night there
-    resamples, seed, level, metrics : as in `bootstrap_intervals`; each group is resampled on its own
-
-    Returns
-    -------
-    One row per grouping, group and metric: `grouping` ("all", "age" or "sex"), `group` ("all", AGE_GROUPS, SEXES),
-    `metric`, the columns of `bootstrap_intervals`, and, of the group, `n_epochs` and `macro_f1_stages`. A group without
-    subjects has no rows; one with a single subject has no interval. BenchmarkError for a subject the table of
-    recordings does not describe.
-    """
-    subjects, matrices = confusions
-    described = _describe(subjects, recordings)
-    ages = np.array(AGE_GROUPS)[np.digitize(described.age, AGE_BOUNDS)]
-    sexes = described.sex.to_numpy()
-    groups = [("all", "all", np.ones(len(subjects), dtype=bool))]
-    groups += [("age", group, ages == group) for group in AGE_GROUPS]
-    groups += [("sex", group, sexes == group) for group in SEXES]
-    tables = []
-    for grouping, group, members in groups:
-        if members.any():
-            of_group = _checked(matrices[..., members, :, :])
-            table = bootstrap_intervals(of_group, resamples, seed, level, metrics).reset_index()
-            table.insert(0, "grouping", grouping)
-            table.insert(1, "group", group)
-            stages = macro_f1_stages(of_group.sum(axis=1)).min()
-            tables.append(table.assign(n_epochs=of_group[0].sum(), macro_f1_stages=stages))
-    return pd.concat(tables, ignore_index=True)
-
-
-def _describe(subjects: list[str], recordings: pd.DataFrame | Sequence[Recording]) -> pd.DataFrame:
-    """Age and sex of each subject."""
-    table = pd.DataFrame(recordings)
-    missing = [column for column in ("subject", "night", "age", "sex") if column not in table]
-    if missing:
-        raise BenchmarkError(
-            f"the table of recordings lacks the column {', '.join(missing)} (columns: {', '.join(map(str, table))})"
-        )
-    table = table.assign(subject=_two_digits(table.subject)).sort_values("night").drop_duplicates("subject")
-    described = table.set_index("subject").reindex(subjects)
-    unknown = described.index[~(described.age >= 0) | ~described.sex.isin(SEXES)]
-    if len(unknown):
-        raise BenchmarkError(
-            f"the table of recordings gives no age in years or no sex (F or M) for subject {_some(unknown)} of the "
-            "predictions; complete the table"
-        )
-    return described
 
 
 # --------------------------------------------------------------------------------------------------------- comparisons

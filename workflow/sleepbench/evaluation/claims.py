@@ -47,10 +47,10 @@ TEST_CONDITIONS = {
     "accuracy": {
         "dataset",
         "protocol",
-        "window",
+        "trimming",
         "selection",
         "test_epochs",
-        "folds",
+        "n_folds",
         "recipe",
         "n_channels",
         "tolerance_in_seed_sd",
@@ -98,7 +98,7 @@ def check_recipe(where: str, recipe: object) -> None:
     """BenchmarkError unless a claim's recipe is a mapping of its name and at least one setting."""
     if not isinstance(recipe, dict) or "name" not in recipe or len(recipe) < 2:
         raise BenchmarkError(
-            f"{where}: found {recipe!r}, expected the recipe's name and settings (name: released, learning_rate: ...): "
+            f"{where}: found {recipe!r}, expected the recipe's name and settings (name: ulw, learning_rate: ...): "
             "a name alone does not say how a network was trained"
         )
 
@@ -181,24 +181,26 @@ def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], datas
     wanted = f"protocol {test['protocol']}, recipe {test['recipe']['name']}, {test['n_channels']} channels"
     if mine.empty:
         return Outcome(NOT_TESTABLE, f"no run of {claim.model} with {wanted}")
-    sets = sorted(map(str, mine.channels.unique()))
-    if len(sets) > 1:
-        return Outcome(NOT_TESTABLE, f"several channel sets have {test['n_channels']} channels: {', '.join(sets)}")
+    inputs = sorted(map(str, mine.input.unique()))
+    if len(inputs) > 1:
+        return Outcome(NOT_TESTABLE, f"several inputs have {test['n_channels']} channels: {', '.join(inputs)}")
     if differing := recipe_differences(mine, test["recipe"]):
         name = test["recipe"]["name"]
         return Outcome(NOT_TESTABLE, f"the recipe '{name}' differs from the published one in {'; '.join(differing)}")
-    folds = sorted(int(value) for value in mine.folds.unique())
-    if folds != [test["folds"]]:
-        return Outcome(NOT_TESTABLE, f"run with {', '.join(map(str, folds))} folds; the claim needs {test['folds']}")
-    for setting in ("selection", "window"):
+    n_folds = sorted(int(value) for value in mine.n_folds.unique())
+    if n_folds != [test["n_folds"]]:
+        return Outcome(
+            NOT_TESTABLE, f"run with {', '.join(map(str, n_folds))} folds; the claim needs {test['n_folds']}"
+        )
+    for setting in ("selection", "trimming"):
         found = sorted(mine[setting].unique())
         if found != [test[setting]]:
             return Outcome(NOT_TESTABLE, f"run with the {setting} {', '.join(found)}; the claim needs {test[setting]}")
     seeds = sorted(mine.seed.unique())
-    expected = list(product(seeds, range(test["folds"])))
+    expected = list(product(seeds, range(test["n_folds"])))
     if sorted(zip(mine.seed, mine.fold, strict=True)) != expected:
         return Outcome(
-            NOT_TESTABLE, f"{len(mine)} runs, not each of {test['folds']} folds once for {len(seeds)} seed(s)"
+            NOT_TESTABLE, f"{len(mine)} runs, not each of {test['n_folds']} folds once for {len(seeds)} seed(s)"
         )
 
     epochs = int(mine.n_test.sum()) // len(seeds)
@@ -216,7 +218,7 @@ def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], datas
         how = f"tolerance {tolerance:.1f}, the larger of {claim.tolerance:.1f} and {spread:.1f} from {len(seeds)} seeds"
     pooled = sum(metrics.confusion_from_items(run) for run in mine.to_dict("records"))
     difference = f"{ours:.1f} against {claim.printed}: {ours - claim.published:+.1f}"
-    why = f"mean of {test['folds']} fold accuracies {difference}; {how}"
+    why = f"mean of {test['n_folds']} fold accuracies {difference}; {how}"
     return Outcome(
         within(ours, claim.published, tolerance),
         why,

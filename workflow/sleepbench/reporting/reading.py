@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json
 from sleepbench.core.stages import STAGES
+from sleepbench.datasets.base import Recording
+from sleepbench.preparation.index import read_index
 from sleepbench.reporting.artefacts import Inputs
 
 CONTENDER = ("title", "input", "recipe")
@@ -53,13 +54,9 @@ def read_statistics(inputs: Inputs, name: str, columns: Sequence[str]) -> pd.Dat
     return table
 
 
-def read_recordings(inputs: Inputs) -> pd.DataFrame:
-    """The recordings of the dataset: recording, subject, night; age, sex and group, empty where nobody says."""
-    path = inputs.path("recordings")
-    table = pd.DataFrame(read_json(path)["recordings"]) if path.suffix == ".json" else read_csv(path)
-    table = table.rename(columns={"id": "recording"})
-    columns = ["recording", "subject", "night", "age", "sex", "group"]
-    return table.reindex(columns=columns).astype({"recording": str, "subject": str, "age": "Int64"})
+def read_recordings(inputs: Inputs) -> tuple[Recording, ...]:
+    """The recordings of the dataset, with whatever is known of the people."""
+    return read_index(inputs.path("recordings")).recordings
 
 
 def read_predictions(runs: pd.DataFrame, columns: Sequence[str] = PREDICTIONS) -> dict[int, pd.DataFrame]:

@@ -13,18 +13,7 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import STAGES
 from sleepbench.evaluation import metrics
 from sleepbench.evaluation.bootstrap import check_predictions
-from sleepbench.evaluation.scores import CONFUSION, confusions
-
-IDENTITY = ("protocol", "model", "input", "recipe", "seed", "fold")
-"""What tells the runs of one dataset apart."""
-CONTENDER = IDENTITY[:4]
-
-RUN_COLUMNS = (
-    *("run_key", "dataset", "simulated", "protocol", "model", "title", "input", "n_channels", "recipe", "seed"),
-    *("fold", "n_folds", "only_folds", "selection", "trimming", "training_epochs", "trained_epochs", "recipe_settings"),
-    *("n_test", "selected_epoch", "directory", *CONFUSION),
-)
-"""What is read of the runs table."""
+from sleepbench.evaluation.scores import confusions
 
 Epochs = Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]
 """By recording and trimming, the epochs that are kept, as indices in the night, and their stages."""
@@ -34,50 +23,6 @@ def run_name(run: Any) -> str:
     """A row of the runs table in words."""
     named = f"{run.protocol}, {run.title}, {run.input}, {run.recipe}"
     return f"{named}, seed {run.seed}, fold {run.fold} (run {run.run_key})"
-
-
-# ------------------------------------------------------------------------------------------------------ the runs table
-
-
-def incomplete(runs: pd.DataFrame) -> list[str]:
-    """Runs of one dataset that are there twice, are missing, or of other settings than the rest of their row."""
-    return [*duplicates(runs), *missing_folds(runs), *mixed_settings(runs)]
-
-
-def _named(values: tuple, names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
-
-
-def duplicates(runs: pd.DataFrame) -> list[str]:
-    """Runs that are there more than once."""
-    return [
-        f"{_named(values, IDENTITY)}: there {len(same)} times (runs {', '.join(same.run_key)})"
-        for values, same in runs.groupby(list(IDENTITY), sort=False)
-        if len(same) > 1
-    ]
-
-
-def missing_folds(runs: pd.DataFrame) -> list[str]:
-    """Folds that were not run. A trial asks for some of the folds only: `only_folds`, separated by spaces."""
-    problems = []
-    for values, group in runs.groupby(list(IDENTITY[:-1]), sort=False):
-        n_folds, only = int(group.n_folds.max()), group.only_folds.iloc[0]
-        asked = [int(fold) for fold in only.split()] if isinstance(only, str) and only else range(n_folds)
-        if missing := sorted(set(asked) - set(group.fold)):
-            listed = ", ".join(map(str, missing))
-            problems.append(f"{_named(values, IDENTITY[:-1])}: fold {listed} of {n_folds} missing")
-    return problems
-
-
-def mixed_settings(runs: pd.DataFrame) -> list[str]:
-    """Settings in which runs of one row of a table differ: their mean would mean nothing."""
-    settings = ("n_folds", "selection", "trimming", "training_epochs", "recipe_settings", "n_channels")
-    return [
-        f"{_named(values, CONTENDER)}: {setting} differs between runs ({', '.join(map(str, group[setting].unique()))})"
-        for values, group in runs.groupby(list(CONTENDER), sort=False)
-        for setting in settings
-        if group[setting].nunique() > 1
-    ]
 
 
 # ------------------------------------------------------------------------------------------------- settings and code

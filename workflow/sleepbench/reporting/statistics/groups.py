@@ -6,15 +6,18 @@ import numpy as np
 import pandas as pd
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.evaluation.bootstrap import (
-    AGE_BOUNDS,
-    AGE_GROUPS,
-    SEXES,
-    SubjectConfusions,
-    bootstrap_intervals,
-)
+from sleepbench.datasets.base import Recording
+from sleepbench.evaluation.bootstrap import SubjectConfusions, bootstrap_intervals
 from sleepbench.evaluation.metrics import macro_f1_stages
 from sleepbench.reporting.reading import OVERALL
+
+AGE_BOUNDS = (35, 55, 75)
+AGE_GROUPS = ("under 35", "35 to 54", "55 to 74", "75 and over")
+"""Age groups in years, a bound belonging to the group above it.
+
+The bounds lie in gaps of the ages of Sleep-EDF's 78 SC subjects (25 to 101), which they part into 20, 14, 28 and 16.
+"""
+SEXES = ("F", "M")
 
 COLUMNS = (
     *("grouping", "group", "metric", "estimate", "low", "high", "n_subjects", "n_epochs"),
@@ -22,10 +25,11 @@ COLUMNS = (
 )
 
 
-def people(recordings: pd.DataFrame) -> pd.DataFrame:
+def people(recordings: Sequence[Recording]) -> pd.DataFrame:
     """Age, sex and group of each subject (the index): those of its first night, empty where nobody says."""
-    first = recordings.sort_values(["night", "recording"]).drop_duplicates("subject")
-    return first.set_index("subject")[["age", "sex", "group"]]
+    first = {one.subject: one for one in sorted(recordings, key=lambda one: (one.night, one.id), reverse=True)}
+    rows = {subject: (one.age, one.sex, one.group) for subject, one in sorted(first.items())}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["age", "sex", "group"]).astype({"age": "Int64"})
 
 
 def group_intervals(confusions: SubjectConfusions, people: pd.DataFrame) -> pd.DataFrame:

@@ -7,12 +7,19 @@ import pandas as pd
 
 from sleepbench.core.files import read_json
 from sleepbench.core.stages import STAGES
+from sleepbench.protocols.audit import PARTS
 from sleepbench.reporting.artefacts import Inputs, Table
 from sleepbench.reporting.rendering import Column, number, text
 
 SHORT = 8
 """Digits of a hash that are shown."""
-PARTS = ("train", "validation", "test")
+ORDER = (
+    *("protocol", "unit", "n_folds", "folds", "folds_sha256", "data_sha256", "trimming", "selection"),
+    *("selection_looks_at", "recordings_used", "recordings_dropped", "recordings_tested_more_than_once", "subjects"),
+    *("test_recordings", "test_recordings_whose_subject_trains", "share_of_test_recordings_whose_subject_trains"),
+    *("epochs", "epochs_as_known"),
+)
+"""What is said of a protocol; of lists, how long they are."""
 
 
 def build(inputs: Inputs) -> pd.DataFrame:
@@ -22,9 +29,7 @@ def build(inputs: Inputs) -> pd.DataFrame:
 
 def audit_row(audit: dict[str, Any]) -> dict[str, Any]:
     """An audit with numbers instead of lists, and the fewest and most of its folds instead of each."""
-    promised = ("subject_disjoint", "subject_disjoint_promised")
-    left_out = ("by_fold", "epochs_by_stage", *promised)
-    row = {key: len(v) if isinstance(v, list) else v for key, v in audit.items() if key not in left_out}
+    row = {key: len(audit[key]) if isinstance(audit[key], list) else audit[key] for key in ORDER}
     for part in PARTS:
         row |= _fewest_and_most(f"{part}_subjects", [len(fold[f"{part}_subjects"]) for fold in audit["by_fold"]])
     for part in PARTS:
@@ -36,7 +41,7 @@ def audit_row(audit: dict[str, Any]) -> dict[str, Any]:
         **row,
         **audit["epochs_by_stage"],
         **{f"share_{stage}": n / max(1, audit["epochs"]) for stage, n in audit["epochs_by_stage"].items()},
-        **{name: "yes" if audit[name] else "no" for name in promised},
+        **{name: "yes" if audit[name] else "no" for name in ("subject_disjoint", "subject_disjoint_promised")},
         "dropped": " ".join(audit["recordings_dropped"]),
     }
 

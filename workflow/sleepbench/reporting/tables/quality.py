@@ -1,59 +1,23 @@
 """Table: what the recordings hold, before anything is learned from them."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json
 from sleepbench.core.stages import STAGES
+from sleepbench.preparation.quality import gather_qualities
 from sleepbench.reporting.artefacts import Inputs, Table
 from sleepbench.reporting.reading import read_recordings
-from sleepbench.reporting.rendering import Column, number, text
+from sleepbench.reporting.rendering import DASH, Column, number, text
 
-NIGHT_STAGES = (*STAGES, "movement", "unknown")
 TRIMMINGS = {"standard": "Std.", "authors": "Auth."}
-QUANTILES = {"q01_uv": "1", "median_uv": "50", "q99_uv": "99"}
 
 
 def build(inputs: Inputs) -> pd.DataFrame:
-    """One row per recording, in ascending order.
-
-    Returns
-    -------
-    recording, subject, night, age (years), sex; simulated, start, hours, epochs; epochs by stage of the whole night,
-    with movement and unknown; epochs by trimming; per channel, as "measure channel", the shares flat and clipped (0 to
-    1) and the quantiles q01_uv, median_uv and q99_uv (microvolts); the number of oddities handled, and sentences
-    """
-    qualities = [read_json(path) for path in inputs.paths("quality")]
-    people = read_recordings(inputs).set_index("recording")
-    for quality in qualities:
-        if quality["simulated"] is not inputs.label.simulated:
-            raise BenchmarkError(
-                f"the quality file of {quality['recording']} says simulated: {quality['simulated']}, but simulated: "
-                f"{inputs.label.simulated} was asked for; correct the configuration or prepare the recording again"
-            )
-    rows = [_row(one, people.loc[one["recording"]]) for one in sorted(qualities, key=lambda one: one["recording"])]
-    return pd.DataFrame(rows).astype({"age": "Int64"})
-
-
-def _row(quality: Mapping[str, Any], person: pd.Series) -> dict[str, Any]:
-    channels = {}
-    for label, channel in quality["channels"].items():
-        channels |= {f"flat {label}": float(channel["flat_share"]), f"clipped {label}": float(channel["clipped_share"])}
-        channels |= {f"{name} {label}": float(channel["quantiles_uv"][q]) for name, q in QUANTILES.items()}
-    return {
-        "recording": quality["recording"],
-        **{name: person[name] for name in ("subject", "night", "age", "sex")},
-        **{"simulated": quality["simulated"], "start": quality["start"]},
-        **{"hours": quality["psg_seconds"] / 3600, "epochs": quality["epochs_in_night"]},
-        **{stage: quality["stages"][stage] for stage in NIGHT_STAGES},
-        **{trimming: kept["epochs"] for trimming, kept in quality["trimmings"].items()},
-        **channels,
-        **{"handled": len(quality["handled"]), "sentences": "; ".join(quality["handled"])},
-    }
+    """One row per recording, in ascending order."""
+    table = gather_qualities(inputs.paths("quality"), read_recordings(inputs), inputs.label.simulated)
+    return table.astype({"age": "Int64"})
 
 
 def channels_in(table: pd.DataFrame) -> list[str]:
@@ -62,8 +26,8 @@ def channels_in(table: pd.DataFrame) -> list[str]:
 
 
 def trimmings_in(table: pd.DataFrame) -> list[str]:
-    """The trimmings that the table has columns of."""
-    return [name for name in TRIMMINGS if name in table]
+    """The trimmings that the dataset offers: one that it does not offer keeps nothing."""
+    return [name for name in TRIMMINGS if table[name].any()]
 
 
 def worst(measure: str, channels: Sequence[str]) -> Callable[[pd.Series], str]:
@@ -71,6 +35,9 @@ def worst(measure: str, channels: Sequence[str]) -> Callable[[pd.Series], str]:
 
     def cell(row: pd.Series) -> str:
         shares = {channel: 100 * row[f"{measure} {channel}"] for channel in channels}
+        shares = {channel: share for channel, share in shares.items() if not pd.isna(share)}
+        if not shares:
+            return DASH
         channel = max(shares, key=shares.get)
         if shares[channel] < 0.05:
             return "<0.1" if shares[channel] else "0"
@@ -92,7 +59,7 @@ def span(channels: Sequence[str]) -> Callable[[pd.Series], str]:
 def age_and_sex(row: pd.Series) -> str:
     """Age and sex, as far as they are known."""
     known = [str(row[name]).removesuffix(".0") for name in ("age", "sex") if not pd.isna(row[name])]
-    return " ".join(known) or "–"
+    return " ".join(known) or DASH
 
 
 def note(row: pd.Series) -> str:
