@@ -1,7 +1,6 @@
 """The wall of hypnograms, of made-up nights."""
 
 from dataclasses import replace
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from fake_results import LABELS, FakeRecording, quality
 from PIL import Image
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import write_json
+from sleepbench.core.files import read_json, write_json
 from sleepbench.core.stages import STAGES
 from sleepbench.reporting.artefacts import Inputs
 from sleepbench.reporting.figures import hypnograms, style
@@ -69,7 +68,7 @@ def test_bouts_are_the_night(tmp_path):
     [("2000-01-01T12:00:00", 0), ("2000-01-01T16:13:00", 4 + 13 / 60), ("2000-01-02T00:30:00", 12.5)],
 )
 def test_clock_time_runs_from_noon(start, hours):
-    assert hypnograms.hours_since_noon(datetime.fromisoformat(start)) == pytest.approx(hours)
+    assert hypnograms.hours_since_noon(start) == pytest.approx(hours)
 
 
 @pytest.mark.parametrize("number", [1, 11, 39, 153])
@@ -110,6 +109,31 @@ def test_nights_lie_by_their_clock_time(tmp_path):
     assert (image[0, 240:] == 1).all() and (second[:300] == 1).all() and (second[300:] != 1).any(axis=1).all()
     ticks = dict(zip(axes.get_xticks(), (label.get_text() for label in axes.get_xticklabels()), strict=True))
     assert ticks[12 * 120] == "00:00"
+
+
+def without_clock(inputs: Inputs, number: int) -> Inputs:
+    for path in inputs.paths("quality")[:number]:
+        write_json(path, {**read_json(path), "start": None})
+    return inputs
+
+
+def test_a_night_of_no_known_clock_time_is_marked(tmp_path):
+    inputs = without_clock(nights(tmp_path, 2), 1)
+    bouts = ARTEFACT.build(inputs)
+    assert bouts.groupby("recording").clock_h.count().tolist() == [0, len(bouts) // 2]
+    axes = drawn(inputs).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["n0000*", "n0001"]
+    assert axes.get_xlabel() == "clock time (*: not known)"
+    image = axes.images[0].get_array()
+    np.testing.assert_array_equal(image[0], image[hypnograms.ROWS_PER_NIGHT])
+
+
+def test_without_any_clock_time_hours_count_from_the_start(tmp_path):
+    figure = drawn(without_clock(nights(tmp_path, 2), 2))
+    axes = figure.axes[0]
+    assert axes.get_xlabel() == "hours from the start" and "from their start" in figure.get_suptitle()
+    assert [label.get_text() for label in axes.get_xticklabels()][:3] == ["0", "0.25", "0.5"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["n0000", "n0001"]
 
 
 def test_the_same_nights_give_the_same_files(tmp_path):

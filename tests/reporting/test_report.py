@@ -1,3 +1,5 @@
+"""The report: one page of all tables and figures, with where each number is from."""
+
 import html
 import json
 import re
@@ -7,193 +9,86 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic import PROFILE, make_runs
+from fake_results import COMMIT, LABELS, FakeResults
 
+from sleepbench.config import paths
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_json, write_json
-from sleepbench.core.stages import STAGES
-from sleepbench.reporting.figures.of_runs import confusion_figure
+from sleepbench.core.files import read_json, write_json
+from sleepbench.protocols.selection import SELECTION_RULES
+from sleepbench.reporting import artefacts, declared
+from sleepbench.reporting import figures as figures_room
+from sleepbench.reporting.artefacts import FigureArtefact, Table, figures, make_statistics, statistics, tables
+from sleepbench.reporting.audit import write_audit
+from sleepbench.reporting.figures.style import make_figure
 from sleepbench.reporting.page import report
-from sleepbench.reporting.page.report import Line, ReportTable, dataset_report, known_figure, known_table, opening_lines
-from sleepbench.reporting.statistics.compute import compute_statistics
-from sleepbench.reporting.tables import audit as audit_table
-from sleepbench.reporting.tables import main as tables
-from sleepbench.reporting.tables import of_statistics as statistics_tables
-from sleepbench.reporting.tables.published_sizes import write_published_sizes
-from sleepbench.signals.totals import RECORDINGS
+from sleepbench.reporting.page.opening import Line, check_verdicts, opening_lines
+from sleepbench.reporting.page.origins import Origins
+from sleepbench.reporting.page.report import dataset_report, shown_figure, shown_table
+from sleepbench.reporting.reading import read_csv
+from sleepbench.reporting.rendering import Column, make_table, read_cells, text
 
-WORKFLOW = Path(__file__).parents[2] / "workflow"
-PUBLISHED = WORKFLOW / "resources" / "published_results.csv"
-SIZES = WORKFLOW / "resources" / "published_sizes.csv"
-CLAIMS = WORKFLOW / "resources" / "claims.yaml"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser", "chrome"))), None)
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 NASTY = "<script>document.title = 'owned'</script> & \"quoted\""
+WARNING = LABELS["simulated"].warning
+FROM_STATISTICS = [name for name, one in tables().items() if any(key.startswith("statistics/") for key in one.inputs)]
 
 
-# ------------------------------------------------------------------------------------------------------ synthetic input
-
-
-def write_folds(directory: Path, protocols: list[str]) -> list[Path]:
-    """A fold file per protocol, named as the protocol."""
-    paths = []
-    for number, protocol in enumerate(protocols):
-        folds = [{"train": ["SC4011"], "validation": [], "test": [f"SC40{number}1"]}]
-        document = {
-            "dataset": "any",
-            "name": protocol,
-            "unit": "recording_block",
-            "k": 2,
-            "folds_sha256": sha256_of_json(folds),
-            "data_sha256": "d" * 64,
-            "dropped": [],
-            "folds": folds,
-            "audit": {
-                "recordings": 4,
-                "recordings_tested": 4,
-                "recordings_dropped": [],
-                "test_recordings_whose_subject_trains": 2 - number,
-                "share_of_test_recordings_whose_subject_trains": (2 - number) / 4,
-            },
-        }
-        paths.append(directory / f"{protocol}.json")
-        write_json(paths[-1], document)
-    return paths
-
-
-def write_training_records(runs: Path, folds: list[Path]) -> None:
-    """The training.json of every run of a runs table."""
-    documents = {path.stem: read_json(path) for path in folds}
-    for run in tables.read_runs(runs).to_dict("records"):
-        settings = {
-            "dataset": run["dataset"],
-            "data_sha256": "d" * 64,
-            "folds": run["protocol"],
-            "folds_sha256": documents[run["protocol"]]["folds_sha256"],
-            "fold": run["fold"],
-            "window": run["window"],
-            "model": run["model"],
-            "channels": ["EEG Fpz-Cz", "EEG Pz-Oz"],
-            "recipe": {"name": run["recipe"], "training_epochs": run["training_epochs"]},
-            "seed": run["seed"],
-        }
-        record = {
-            "training_key": "t" * 16,
-            "settings": settings,
-            "code_sha256": "e" * 64,
-            "provenance": {
-                "simulated": bool(run["simulated"]),
-                "git_commit": f"{COMMIT}+",
-                "config_sha256": f"{run['seed']}" * 64,
-            },
-            "runs": {run["selection"]: {"run_key": run["run_key"], "training_epoch": run["selected_epoch"]}},
-            "environment": {
-                "device": "A Device",
-                "threads": 1,
-                "engine": "fast",
-                "arrangement": "C kernel",
-                "stacked_folds": [0, 1],
-                "sleepbench": "0.1.0",
-                "python": "3.11.99",
-                "torch": "2.99.0+cpu",
-                "numpy": "2.98.0",
-                "platform": "A-Platform",
-            },
-            "duration_s": 100.5,
-        }
-        path = Path(run["directory"]) / "training.json"
-        write_json(path, {**read_json(path), **record})
-
-
-def write_audit(directory: Path, protocols: list[str], folds: list[Path]) -> tuple[Path, Path]:
-    """The audit of the protocols as a table's CSV and for machines: the first lets subjects straddle."""
-    audits = []
-    for number, (protocol, path) in enumerate(zip(protocols, folds, strict=True)):
-        document = read_json(path)
-        epochs = {"epochs": 100, "epochs_by_stage": dict.fromkeys(STAGES, 20)}
-        parts = {
-            f"{part}_{what}": value
-            for part in audit_table.PARTS
-            for what, value in {"subjects": ["00"], "recordings": 1, **epochs}.items()
-        }
-        audits.append(
-            {
-                "protocol": protocol,
-                "unit": document["unit"],
-                "folds": document["k"],
-                "folds_name": document["name"],
-                "folds_sha256": document["folds_sha256"],
-                "window": "released",
-                "selection": ["best_test", "best_validation"][number % 2],
-                "selection_looks_at": "test fold",
-                "recordings_used": ["SC4001", "SC4002", "SC4011"],
-                "recordings_dropped": [] if number else ["SC4012"],
-                "subjects": ["00", "01"],
-                "share_of_test_recordings_whose_subject_trains": 0 if number else 0.274,
-                "subject_disjoint": bool(number),
-                "subject_disjoint_promised": bool(number),
-                **epochs,
-                "by_fold": [parts],
-            }
-        )
-    write_json(directory / "audit.json", {"dataset": "any", "simulated": True, "protocols": audits})
-    pd.DataFrame(map(audit_table.audit_row, audits)).to_csv(directory / "audit.csv", index=False)
-    return directory / "audit.csv", directory / "audit.json"
-
-
-class Inputs:
-    """The files behind a report on synthetic runs."""
+class Report:
+    """The files behind a report on made-up runs, and the report."""
 
     def __init__(self, directory: Path, dataset: str = "simulated", seeds: tuple[int, ...] = (1, 2), **runs: object):
-        self.dataset, self.simulated = dataset, dataset == "simulated"
-        self.protocols = ["released", "clean"]
-        self.runs = make_runs(directory, dataset=dataset, seeds=seeds, **runs)
-        self.folds = write_folds(directory, self.protocols)
-        write_training_records(self.runs, self.folds)
-        self.profile = directory / "profile.json"
-        write_json(self.profile, PROFILE)
-        self.audit_csv, self.audit = write_audit(directory, self.protocols, self.folds)
+        self.results = FakeResults(directory, dataset=dataset, seeds=seeds, **runs)
+        self.label, self.runs, self.folds = self.results.label, self.results.runs, self.results.folds
+        for directory in self.results.read_runs().directory:
+            record = read_json(Path(directory) / "training.json")
+            record["provenance"]["git_commit"] = f"{COMMIT}+"
+            record["environment"]["stacked_folds"] = [0, 1]
+            write_json(Path(directory) / "training.json", record)
+        self.audit, self.profiles = self.results.files["audit"], self.results.files["profiles"]
+        protocols, totals = self.results.all_settings()["protocols"], self.results.files["totals"]
+        write_audit(protocols, self.folds, totals, self.label, self.audit)
+        document = read_json(self.audit)
+        document["protocols"][0] |= {"subject_disjoint": False, "share_of_test_recordings_whose_subject_trains": 0.274}
+        write_json(self.audit, document)
         names = ("main_results", "complexity", "claims", "published_sizes")  # the others come from files of their own
-        files = {n: [directory / f"{n}.{e}" for e in ("csv", "md", "tex")] for n in names}
-        on = (dataset, self.simulated)
-        tables.write_main_results(self.runs, PUBLISHED, *on, *files["main_results"])
-        tables.write_complexity([self.profile], CLAIMS, *on, *files["complexity"])
-        tables.write_claims(CLAIMS, self.runs, [self.profile], *on, *files["claims"])
-        write_published_sizes([self.profile], SIZES, *on, *files["published_sizes"])
-        self.tables = [csv for csv, _, _ in files.values()]
-        self.claims = files["claims"][0]
-        self.figure = directory / "confusion.png"
-        confusion_figure(self.runs, *on, self.figure, directory / "confusion.pdf", directory / "confusion.csv")
+        self.tables = {name: self.make_table(name) for name in names}
+        self.figures = {"confusion": self.make_figure("confusion")}
 
-    def write_statistics(self, directory: Path) -> list[Path]:
-        """The tables of the statistics of these runs; returns their CSVs."""
-        ladder, on = self.protocols, (self.dataset, self.simulated)
-        compute_statistics(str(self.runs), str(RECORDINGS), *on, ladder, str(directory / "statistics"))
-        for name in statistics_tables.TABLES:
-            outputs = [str(directory / f"{name}.{form}") for form in ("csv", "md", "tex")]
-            statistics_tables.write_statistics_table(name, str(directory / "statistics"), *on, *outputs)
-        return [directory / f"{name}.csv" for name in statistics_tables.TABLES]
+    def make_table(self, name: str) -> Path:
+        """Make a table; returns its CSV."""
+        outputs = [self.results.path(paths.table(self.label.dataset, name, form)) for form in ("csv", "md", "tex")]
+        make_table(tables()[name], self.results.inputs(tables()[name]), *outputs)
+        return outputs[0]
+
+    def make_figure(self, name: str) -> Path:
+        """Make a figure; returns its PNG."""
+        outputs = [self.results.path(paths.figure(self.label.dataset, name, form)) for form in ("png", "pdf", "csv")]
+        make_figure(figures()[name], self.results.inputs(figures()[name]), *outputs)
+        return outputs[0]
+
+    def make_statistics(self) -> dict[str, Path]:
+        """Make the tables of the statistics of these runs; returns their CSVs."""
+        for artefact in statistics().values():
+            files = {name: self.results.statistics(name) for name in artefact.names}
+            make_statistics(artefact, self.results.inputs(artefact, ladder=list(self.results.protocols)), files)
+        return {name: self.make_table(name) for name in FROM_STATISTICS}
 
     def write(self, output: Path, **changed) -> str:
         """Write the report; returns its HTML."""
-        arguments = {
-            "csvs": self.tables,
-            "pngs": [self.figure],
-            "runs": self.runs,
-            "folds": self.folds,
-            "audit": self.audit,
-            "claims": self.claims,
-            "profiles": [self.profile],
-            "output": output,
-        }
-        dataset_report(self.dataset, self.simulated, **{**arguments, **changed})
+        names = ("label", "tables", "figures", "runs", "folds", "audit", "profiles")
+        dataset_report(**{**{name: getattr(self, name) for name in names}, "output": output, **changed})
         return output.read_text(encoding="utf-8")
+
+    def opening(self, **changed) -> list[Line]:
+        """The first lines."""
+        given = {"claims": read_csv(self.tables["claims"]), "audits": read_json(self.audit)["protocols"]}
+        return opening_lines(self.label, self.results.read_runs(), **{**given, **changed})
 
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
-    return Inputs(tmp_path_factory.mktemp("simulated"))
+    return Report(tmp_path_factory.mktemp("simulated"))
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +98,7 @@ def page(simulated, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    return Inputs(tmp_path_factory.mktemp("real"), "sleep-edf-20", seeds=(1,))
+    return Report(tmp_path_factory.mktemp("real"), "sleep-edf-20", seeds=(1,))
 
 
 def text_of(fragment: str) -> str:
@@ -232,14 +127,15 @@ def test_the_page_refers_to_itself_and_to_embedded_images_only(page):
 
 
 def test_simulated_is_said_in_title_banner_and_every_heading(page):
-    assert tables.SIMULATED in re.search(r"<title>(.*?)</title>", page).group(1)
-    assert text_of(re.search(r'<p class="banner".*?</p>', page).group()) == tables.SIMULATED
+    assert WARNING in re.search(r"<title>(.*?)</title>", page).group(1)
+    assert text_of(re.search(r'<p class="banner".*?</p>', page).group()) == WARNING
     by_id = dict(re.findall(r'<h3 id="([^"]*)">(.*?)</h3>', page, re.DOTALL))
     for name in ("main_results", "complexity", "claims", "confusion"):
-        assert tables.SIMULATED in text_of(by_id[name])
-    assert tables.SIMULATED in text_of(re.search(r"<h1>.*?</h1>", page, re.DOTALL).group())
-    assert tables.SIMULATED in text_of(re.search(r'<h2 id="provenance">.*?</h2>', page, re.DOTALL).group())
-    assert f"SIMULATED: {tables.NOT_COMPARABLE}" in page
+        assert WARNING in text_of(by_id[name])
+    assert WARNING in text_of(re.search(r"<h1>.*?</h1>", page, re.DOTALL).group())
+    assert WARNING in text_of(re.search(r'<h2 id="provenance">.*?</h2>', page, re.DOTALL).group())
+    said = re.findall(r'<p class="warning">(.*?)</p>', page)
+    assert said == ["SIMULATED: rows on Sleep-EDF-20 and Sleep-EDF-78 cannot be compared with those on simulated data."]
 
 
 def test_simulated_is_not_said_of_real_data(real, tmp_path):
@@ -249,20 +145,26 @@ def test_simulated_is_not_said_of_real_data(real, tmp_path):
 
 
 def test_cells_are_those_of_the_markdown_and_every_row_is_there(simulated, page):
-    for csv in simulated.tables:
-        _, layout, _ = report.TABLES[csv.stem]
-        cells = tables.read_cells(csv, layout)
-        shown = rows_of(page, csv.stem)
+    for name, csv in simulated.tables.items():
+        cells = read_cells(tables()[name], csv)
+        shown = rows_of(page, name)
         assert [[text for text, _ in row[:-2]] for row in shown] == cells.texts
         assert [row[-2][0] for row in shown] == [str(number) for number in cells.note_numbers]
         for note in cells.notes:
             assert html.escape(note, quote=False) in page.replace("&#39;", "'").replace("&#34;", '"')
-        assert html.escape(report.TABLES[csv.stem][2]).replace("&#x27;", "&#39;") in page
+        assert html.escape(cells.caption, quote=False) in page.replace("&#39;", "'").replace("&#34;", '"')
+
+
+def test_tables_and_figures_stand_in_the_order_of_the_registry(simulated, page, tmp_path):
+    files = dict(reversed(simulated.tables.items()))
+    assert simulated.write(tmp_path / "report.html", tables=files) == page
+    headings = [name for name in re.findall(r'<h3 id="([^"]*)">', page) if name in {*tables(), *figures()}]
+    assert headings == [*(name for name in tables() if name in files), "confusion"]
 
 
 def test_numbers_are_sorted_by_the_csv_and_missing_ones_have_no_order(simulated, page):
-    records = pd.read_csv(simulated.tables[0])
-    headings = [column.heading for column in tables.MAIN_RESULTS.columns]
+    records = pd.read_csv(simulated.tables["main_results"])
+    headings = [column.heading for column in tables()["main_results"].columns]
     for heading, column in (("Acc.", "accuracy"), ("Kappa", "cohen_kappa"), ("By fold", "accuracy_mean_of_folds")):
         orders = [row[headings.index(heading)][1] for row in rows_of(page, "main_results")]
         expected = [None if pd.isna(value) else value for value in records[column]]
@@ -291,9 +193,9 @@ def test_number_of_a_cell(text, number):
 
 
 def test_provenance_names_all_that_a_row_rests_on(simulated, page):
-    runs = tables.read_runs(simulated.runs)
+    runs = simulated.results.read_runs()
     rows = rows_of(page, "main_results")
-    records = pd.read_csv(simulated.tables[0], dtype={"run_keys": str})
+    records = read_csv(simulated.tables["main_results"])
     assert {rows[i][-1][0] for i in records.index[records.run_keys.notna()]} == {"P1", "P2", "P3", "P4"}
     assert {rows[i][-1][0] for i in records.index[records.run_keys.isna()]} == {"–"}
     assert [row[-1][0] for row in rows_of(page, "complexity")] == ["N1", "–"]
@@ -302,22 +204,12 @@ def test_provenance_names_all_that_a_row_rests_on(simulated, page):
     for number, protocol in ((1, "released"), (3, "clean")):
         record = re.search(rf'<div id="P{number}">(.*?)</details>', page, re.DOTALL).group(1)
         mine = runs[runs.protocol == protocol]
-        folds = read_json(simulated.folds[simulated.protocols.index(protocol)])
+        folds = simulated.results.fold_document(protocol)
         for value in (
-            *mine.run_key,
-            *mine.directory,
-            folds["folds_sha256"],
-            *(
-                "1" * 64,
-                "2" * 64,
-                "e" * 64,
-                f"{COMMIT}+",
-                "A Device",
-                "fast, by C kernel, folds 0, 1 as one stack",
-                "1; 2",
-                protocol,
-            ),
-            *("0.1.0", "3.11.99", "2.99.0+cpu", "2.98.0", "A-Platform", "6 min 42 s", "EEG Fpz-Cz, EEG Pz-Oz"),
+            *(*mine.run_key, *mine.directory, folds["folds_sha256"], "1" * 64, "2" * 64, "e" * 64, f"{COMMIT}+"),
+            *("A Device", "fast, by C kernel, folds 0, 1 as one stack", "1; 2", protocol),
+            *(f"Trimming {mine.trimming.iloc[0]}", "Input four (eeg1, eeg2, eog, emg)"),
+            *("0.1.0", "3.11.99", "2.99.0+cpu", "2.98.0", "A-Platform", "6 min 42 s"),
         ):
             assert str(value) in text_of(record), value
     overview = text_of(re.search(r'aria-labelledby="origins">.*?</table>', page, re.DOTALL).group())
@@ -325,33 +217,34 @@ def test_provenance_names_all_that_a_row_rests_on(simulated, page):
 
 
 def test_every_row_leads_to_the_runs_or_folds_or_profile_it_is_computed_from(tmp_path):
-    inputs = Inputs(tmp_path, models=("ULW-SleepNet", "TinySleepNet"))
-    csvs = [*inputs.tables, inputs.audit_csv, *inputs.write_statistics(tmp_path)]
-    page = inputs.write(tmp_path / "report.html", csvs=csvs)
+    made = Report(tmp_path, models=("ULW-SleepNet", "TinySleepNet"))
+    csvs = {**made.tables, "audit": made.make_table("audit"), **made.make_statistics()}
+    page = made.write(tmp_path / "report.html", tables=csvs)
     behind = {
         id: re.findall(r'<td class="left hash">([0-9a-f]{16})</td>', record)
         for id, record in re.findall(r'<div id="(P\d+)">(.*?)</details>', page, re.DOTALL)
     }
-    for csv in csvs:
-        records, rows = pd.read_csv(csv, dtype={"run_keys": str}), rows_of(page, csv.stem)
+    protocols = list(made.results.protocols)
+    for name, csv in csvs.items():
+        records, rows = read_csv(csv), rows_of(page, name)
         assert len(records) == len(rows) > 0
         for (_, record), row in zip(records.iterrows(), rows, strict=True):
             ids = row[-1][0].replace(" ,", ",").split(", ")
-            if csv.stem == "audit":
-                assert ids == [f"F{1 + inputs.protocols.index(record.protocol)}"]
-            elif csv.stem in statistics_tables.TABLES or record.get("mark") == "reference":
+            if name == "audit":
+                assert ids == [f"F{1 + protocols.index(record.protocol)}"]
+            elif name in FROM_STATISTICS or record.get("mark") == "reference":
                 assert {key for id in ids for key in behind[id]} == set(record.run_keys.split())
-    # A comparison is of two networks, and a change of two rungs; of one protocol and network all tables share the runs.
-    ids = {csv.stem: [row[-1][0] for row in rows_of(page, csv.stem)] for csv in csvs}
+    # A comparison is of two contenders, and a change of two rungs; of one protocol and contender all tables share runs.
+    ids = {name: [row[-1][0] for row in rows_of(page, name)] for name in csvs}
     assert len(behind) == 8 and all(len(text.split()) == 3 for text in ids["comparisons"])
     assert [len(text.split()) for text in ids["ladder"]] == [1, 3, 1, 3]
     assert ids["claims"] == ["–", "–", "N1", "N1", "–"] and ids["complexity"] == ["N1", "–"]
     # And back from the runs to the rows.
     record = re.search(r'<div id="P1">(.*?)</dl>', page, re.DOTALL).group(1)
     listed = text_of(re.search(r"<dt>Table rows</dt><dd>(.*?)</dd>", record, re.DOTALL).group(1))
-    assert listed.startswith("Sleep staging by protocol, row 1 ; Metrics, pooled and over subjects, rows 1 , 2 ;")
+    assert listed.startswith("Sleep staging by protocol, row 1 ; The ladder of protocols, rows 1 , 2 ;")
     folds = text_of(re.search(r'<dt id="F2">.*?</dl>', page, re.DOTALL).group())
-    assert "Table rows Audit of the protocols, row 2" in folds and read_json(inputs.folds[1])["folds_sha256"] in folds
+    assert "Table rows Audit of the protocols, row 2" in folds and read_json(made.folds[1])["folds_sha256"] in folds
 
 
 def test_what_was_not_trained_is_said_where_something_was_not(simulated, page, tmp_path):
@@ -362,28 +255,29 @@ def test_what_was_not_trained_is_said_where_something_was_not(simulated, page, t
 
 
 def test_an_audit_of_other_folds_is_refused(simulated, tmp_path):
-    audit = pd.read_csv(simulated.audit_csv).assign(folds_sha256="0" * 64)
+    audit = read_csv(simulated.make_table("audit")).assign(folds_sha256="0" * 64)
     audit.to_csv(tmp_path / "audit.csv", index=False)
-    with pytest.raises(BenchmarkError, match=r"protocol released is of the folds released \(00000000\), not one of"):
-        simulated.write(tmp_path / "report.html", csvs=[tmp_path / "audit.csv"])
+    name = read_json(simulated.folds[0])["name"]
+    with pytest.raises(BenchmarkError, match=rf"protocol released is of the folds {name} \(00000000\), not one of"):
+        simulated.write(tmp_path / "report.html", tables=simulated.tables | {"audit": tmp_path / "audit.csv"})
 
 
 def test_trainings_that_runs_share_are_timed_once(simulated):
-    runs = tables.read_runs(simulated.runs).query("protocol == 'released'").iloc[:2]
-    first = runs.directory.iloc[0]
-    other = json.loads((Path(first) / "training.json").read_text())["settings"]
-    shared = runs.assign(directory=first, fold=other["fold"], seed=other["seed"], run_key=runs.run_key.iloc[0])
-    origins = report.Origins(shared, simulated.folds, True)
-    assert origins.of_runs(" ".join(shared.run_key)).duration_s == 100.5
+    runs = simulated.results.read_runs().query("protocol == 'released'").iloc[:2]
+    shared = runs.assign(directory=runs.directory.iloc[0])
+    (origin,) = Origins(shared).behind(" ".join(shared.run_key))
+    assert len(origin.runs) == 2 and origin.duration_s == 100.5
 
 
 def test_text_is_escaped(simulated, tmp_path):
-    layout = tables.Layout((tables.Column("A <b>", tables.text("a"), "left"),), tables.text("a"))
     pd.DataFrame({"a": [NASTY]}).to_csv(tmp_path / "t.csv", index=False)
-    table = ReportTable("t", NASTY, tmp_path / "t.csv", layout, NASTY)
-    figure = report.ReportFigure("f", NASTY, simulated.figure, NASTY)
-    files = (simulated.runs, simulated.folds, simulated.claims)
-    report.write_report("simulated", True, [table], [figure], *files, [Line(NASTY, NASTY)], tmp_path / "r.html")
+    columns = (Column("A <b>", text("a"), "left"),)
+    table = Table("t", 0, NASTY, NASTY, (), lambda inputs: None, columns, text("a"))
+    figure = FigureArtefact("f", 0, NASTY, NASTY, (), lambda inputs: None, lambda numbers, inputs: None)
+    sources = report.Sources(Origins(simulated.results.read_runs()), [], [])
+    shown = [shown_table(table, tmp_path / "t.csv", simulated.label, sources)]
+    drawn = [shown_figure(figure, simulated.figures["confusion"], simulated.label)]
+    report.write_page(simulated.label, shown, drawn, [Line(NASTY, NASTY)], sources, tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     assert page.count("<script>") == 1 and "<b>" not in page
     assert page.count("&lt;script&gt;") >= 8
@@ -398,7 +292,7 @@ def test_the_same_inputs_give_the_same_bytes(simulated, page, tmp_path):
 # ---------------------------------------------------------------------------------------------------------- the opening
 
 
-def test_opening_names_runs_verdicts_audit_and_the_next_command(simulated, page):
+def test_opening_names_runs_verdicts_audit_and_the_next_command(page):
     lines = [text_of(line) for line in re.findall(r"<li><span class=.label.*?</li>", page)]
     assert lines[0].startswith("Run 8 runs on simulated signals (SIMULATED")
     assert "(released: 2 folds, clean: 2 folds)" in lines[0] and "2 seeds (1, 2)" in lines[0]
@@ -414,10 +308,9 @@ def test_opening_names_runs_verdicts_audit_and_the_next_command(simulated, page)
 
 
 def test_opening_has_ten_lines_at_most_and_says_what_it_leaves_out(simulated):
-    runs, claims = tables.read_runs(simulated.runs), report.read_claims(simulated.claims)
-    many = pd.concat([claims] * 4)
+    many = pd.concat([read_csv(simulated.tables["claims"])] * 4)
     many.iloc[-1, many.columns.get_loc("verdict")] = "not reproduced"
-    lines = opening_lines("simulated", True, runs, many, read_json(simulated.audit)["protocols"])
+    lines = simulated.opening(claims=many)
     assert len(lines) == 10
     assert lines[1].label == "Not reproduced"
     assert lines[6] == Line("More claims", "4 reproduced, 11 not testable here: see the table of published claims.")
@@ -433,8 +326,7 @@ def test_audit_lines_gather_the_protocols(simulated):
         {"protocol": "b", "selection": "best_test", **mixed},
         {"protocol": "c", "selection": "last", **apart},
     ]
-    inputs = ("simulated", True, tables.read_runs(simulated.runs), report.read_claims(simulated.claims))
-    subjects, selected = opening_lines(*inputs, audits)[-3:-1]
+    subjects, selected = simulated.opening(audits=audits)[-3:-1]
     assert subjects.text == (
         "Subjects disjoint: c; not: a (50 % of test recordings have their subject in training), b (50 %). "
         "Recordings dropped: none."
@@ -442,12 +334,17 @@ def test_audit_lines_gather_the_protocols(simulated):
     assert selected.text == (
         "The reported training epoch is selected on the test fold: a, b; on no data, the last epoch: c."
     )
-    assert opening_lines(*inputs, audits[2:])[-3].text.startswith("Subjects disjoint: c; not: none. ")
+    assert simulated.opening(audits=audits[2:])[-3].text.startswith("Subjects disjoint: c; not: none. ")
+
+
+@pytest.mark.parametrize("rule", SELECTION_RULES.values(), ids=SELECTION_RULES)
+def test_the_opening_says_of_every_selection_rule_where_it_looks(simulated, rule):
+    audits = [{**read_json(simulated.audit)["protocols"][0], "selection": rule.name}]
+    assert simulated.opening(audits=audits)[-2].text.endswith(f"is selected {rule.sentence}: released.")
 
 
 def test_next_step_on_real_data_names_the_other_dataset_only(real):
-    audits = read_json(real.audit)["protocols"]
-    lines = opening_lines("sleep-edf-20", False, tables.read_runs(real.runs), report.read_claims(real.claims), audits)
+    lines = real.opening()
     assert "DATASET=sleep-edf-78" in lines[-1].text and "DATASET=sleep-edf-20" not in lines[-1].text
     assert "Sleep-EDF-20" in lines[0].text
 
@@ -456,52 +353,85 @@ def test_next_step_on_real_data_names_the_other_dataset_only(real):
 
 
 def test_no_verdict_may_rest_on_simulated_runs(simulated, tmp_path):
-    claims = report.read_claims(simulated.claims)
+    claims = read_csv(simulated.tables["claims"])
     claims.loc[0, ["verdict", "run_keys"]] = ["reproduced", "0010007777777777"]
     claims.to_csv(tmp_path / "claims.csv", index=False)
     with pytest.raises(BenchmarkError, match=r"accuracy-sleep-edf-20: 'reproduced' rests on runs with simulated"):
-        simulated.write(tmp_path / "report.html", claims=tmp_path / "claims.csv")
+        simulated.write(tmp_path / "report.html", tables=simulated.tables | {"claims": tmp_path / "claims.csv"})
     claims.loc[0, "verdict"] = "confirmed"
     with pytest.raises(BenchmarkError, match="the verdict is 'confirmed'"):
-        report.check_verdicts(claims, False)
+        check_verdicts(claims, False)
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda record: record["settings"].update(seed=99), "seed is 99, expected 1"),
-        (lambda record: record["settings"].update(folds_sha256="f"), "hash of the folds released is f, expected"),
-        (lambda record: record["settings"].update(folds="other"), "expected a fold file among those given"),
-        (lambda record: record["provenance"].update(simulated=False), "simulated is False, expected True"),
-        (lambda record: record.update(runs={}), "run_key is None, expected 0010007777777777"),
-    ],
-)
-def test_records_that_contradict_the_runs_table_are_named(simulated, tmp_path, change, message):
-    runs = tables.read_runs(simulated.runs)
-    record = read_json(Path(runs.directory[0]) / "training.json")
-    change(record)
-    write_json(tmp_path / "training.json", record)
-    runs.loc[0, "directory"] = str(tmp_path)
-    with pytest.raises(BenchmarkError, match=message):
-        report.Origins(runs, simulated.folds, True)
-
-
 def test_missing_records_and_unknown_runs_are_named(simulated, tmp_path):
-    runs = tables.read_runs(simulated.runs)
+    runs = simulated.results.read_runs()
     with pytest.raises(BenchmarkError, match="does not hold \\(unknown\\)"):
-        report.Origins(runs, simulated.folds, True).of_runs("unknown")
+        Origins(runs).behind("unknown")
     with pytest.raises(BenchmarkError, match=str(tmp_path / "training.json")):
-        report.Origins(runs.assign(directory=str(tmp_path)), simulated.folds, True)
+        Origins(runs.assign(directory=str(tmp_path)))
 
 
-def test_unknown_tables_and_broken_images_are_named(tmp_path):
-    for known in (known_table, known_figure):
-        with pytest.raises(BenchmarkError, match=r"odd\.csv: the report knows"):
-            known(tmp_path / "odd.csv")
+def test_unknown_tables_and_broken_images_are_named(simulated, tmp_path):
+    with pytest.raises(BenchmarkError, match="no table is called 'odd'; the nearest known name"):
+        simulated.write(tmp_path / "report.html", tables=simulated.tables | {"odd": tmp_path / "odd.csv"})
+    with pytest.raises(BenchmarkError, match="no figure is called 'nigth'; the nearest known name is 'night'"):
+        simulated.write(tmp_path / "report.html", figures={"nigth": tmp_path / "nigth.png"})
     (tmp_path / "night.png").write_text("no image")
     with pytest.raises(BenchmarkError, match=r"night\.png: not a PNG"):
-        report.shown_figure(known_figure(tmp_path / "night.png"), "simulated", True)
+        simulated.write(tmp_path / "report.html", figures={"night": tmp_path / "night.png"})
+
+
+# -------------------------------------------------------------------------------------------------------- one file more
+
+FIGURE = '''
+"""Figure: how many epochs each run was tested on."""
+
+from sleepbench.reporting.artefacts import FigureArtefact
+from sleepbench.reporting.figures.style import COLUMN_WIDTH, heading, new_figure
+from sleepbench.reporting.reading import read_runs
+
+
+def draw(runs, inputs):
+    figure = new_figure(COLUMN_WIDTH, 2, heading(inputs, "Test epochs"))
+    figure.subplots().bar(runs.run_key, runs.n_test)
+    return figure
+
+
+ARTEFACT = FigureArtefact(
+    name="tested",
+    place=35,
+    heading="Test epochs",
+    caption="Epochs of each run.",
+    inputs=("runs",),
+    build=lambda inputs: read_runs(inputs)[["run_key", "n_test"]],
+    draw=draw,
+)
+'''
+
+
+def test_a_figure_is_added_by_one_file(simulated, tmp_path, monkeypatch):
+    room = tmp_path / "reporting" / "figures"
+    room.mkdir(parents=True)
+    (room / "tested.py").write_text(FIGURE)
+    known = list(figures())
+    monkeypatch.setattr(figures_room, "__path__", [*figures_room.__path__, str(room)])
+    monkeypatch.setattr(artefacts, "figures", figures.__wrapped__)
+    place = known.index("confusion") + 1
+    assert list(artefacts.figures()) == [*known[:place], "tested", *known[place:]]
+
+    outputs = [tmp_path / f"tested.{end}" for end in ("png", "pdf", "csv")]
+    added = artefacts.figures()["tested"]
+    make_figure(added, simulated.results.inputs(added), *outputs)
+    assert list(pd.read_csv(outputs[2])) == ["run_key", "n_test", "simulated"]
+    page = simulated.write(tmp_path / "report.html", figures={"tested": outputs[0], **simulated.figures})
+    assert re.findall(r'<figure aria-labelledby="(.*?)">', page) == ["confusion", "tested"]
+    assert text_of(re.search(r'<h3 id="tested">.*?</h3>', page, re.DOTALL).group()) == f"Test epochs ({WARNING})"
+
+    # What the rules read of it, without importing it.
+    monkeypatch.setattr(declared, "PACKAGE", tmp_path)
+    read = declared.declared.__wrapped__("figures")["tested"]
+    assert (read.place, read.inputs, read.module) == (35, ("runs",), "sleepbench.reporting.figures.tested")
 
 
 # -------------------------------------------------------------------------------------------------------- in a browser

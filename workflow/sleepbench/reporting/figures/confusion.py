@@ -15,7 +15,7 @@ from sleepbench.reporting.figures.panels import (
     rows_of_panels,
     short_lines,
 )
-from sleepbench.reporting.figures.style import COLUMN_WIDTH, PAGE_WIDTH, new_figure
+from sleepbench.reporting.figures.style import COLUMN_WIDTH, PAGE_WIDTH, heading, new_figure
 from sleepbench.reporting.reading import CONTENDER, read_runs
 
 MOST_PER_ROW = 3
@@ -49,7 +49,7 @@ def draw(counts: pd.DataFrame, inputs: Inputs) -> Figure:
     width = PAGE_WIDTH if n_columns > 1 else COLUMN_WIDTH
     inches = min(width / n_columns, COLUMN_WIDTH) + (0.25 if small else 0.45)
     shown = "percent of the scored stage" + ("" if small else ", number of epochs below")
-    figure = new_figure(width, 0.4 + len(rows) * inches, inputs.label, f"Confusion matrices: {shown}")
+    figure = new_figure(width, 0.4 + len(rows) * inches, heading(inputs, f"Confusion matrices: {shown}"))
     grid = figure.add_gridspec(len(rows), n_columns)
     for i, row in enumerate(rows):
         for j, (contender, protocol, cells) in enumerate(row):

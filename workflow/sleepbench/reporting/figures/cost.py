@@ -24,6 +24,7 @@ from sleepbench.reporting.figures.style import (
     PAGE_WIDTH,
     VERMILION,
     figure_of_nothing,
+    heading,
     new_figure,
 )
 from sleepbench.reporting.reading import CONTENDER, KEY, final_protocol, read_runs
@@ -136,12 +137,12 @@ def draw(points: pd.DataFrame, inputs: Inputs) -> Figure:
     """
     protocols = list(points[points.mark == "measured"].protocol.unique())
     if not protocols:
-        return figure_of_nothing(inputs.label, TITLE, "no network was run")
+        return figure_of_nothing(heading(inputs, TITLE), "no network was run")
     key = points.drop_duplicates("number")
     many = len(key) > MOST_NAMED_AT_EASE
     said = textwrap.fill(note(inputs), 40)
     lines = "\n".join([*_key_names(key), said]).count("\n") + len(protocols) + 5
-    figure = new_figure(PAGE_WIDTH, max(3, 0.7 + (0.12 if many else 0.14) * lines), inputs.label, TITLE)
+    figure = new_figure(PAGE_WIDTH, max(3, 0.7 + (0.12 if many else 0.14) * lines), heading(inputs, TITLE))
     grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 1.25 if many else 1))
     macs = figure.add_subplot(grid[0])
     panels = [macs, figure.add_subplot(grid[1], sharey=macs)]

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
+from sleepbench.preparation.measure import NIGHT_STAGES
+from sleepbench.preparation.quality import read_qualities, stages_of
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
-from sleepbench.reporting.figures.style import PAGE_WIDTH, STAGE_COLOURS, new_figure
-from sleepbench.signals.quality import NIGHT_STAGES, read_qualities, stages_of
+from sleepbench.reporting.figures.style import PAGE_WIDTH, STAGE_COLOURS, heading, new_figure
 from sleepbench.signals.trimming import TRIMMINGS, select_trimming
 
 NOT_SCORED = "#A8A8A8"
@@ -29,9 +30,9 @@ def bouts(inputs: Inputs) -> pd.DataFrame:
 
     Returns
     -------
-    recording; clock_h: when the bout begins, in hours since noon before the recording's first midnight; epoch: its
-    first epoch; epochs: its length; stage: a name of NIGHT_STAGES; trimming: "standard", "authors" (not standard) or
-    "none"
+    recording; clock_h: when the bout begins, in hours since noon before the recording's first midnight, empty where a
+    database does not tell; epoch: its first epoch; epochs: its length; stage: a name of NIGHT_STAGES; trimming:
+    "standard", "authors" (not standard) or "none"
     """
     return pd.concat(map(_bouts, read_qualities(inputs.paths("quality"), inputs.label.simulated)), ignore_index=True)
 
@@ -46,7 +47,7 @@ def _bouts(quality: dict) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "recording": quality["recording"],
-            "clock_h": hours_since_noon(datetime.fromisoformat(quality["start"])) + first * EPOCH_SECONDS / 3600,
+            "clock_h": hours_since_noon(quality["start"]) + first * EPOCH_SECONDS / 3600,
             "epoch": first,
             "epochs": np.diff(np.r_[first, len(stages)]),
             "stage": np.array(NIGHT_STAGES)[stages[first]],
@@ -55,22 +56,33 @@ def _bouts(quality: dict) -> pd.DataFrame:
     )
 
 
-def hours_since_noon(start: datetime) -> float:
-    """Hours from the last noon, 0 to 24: evenings that begin before and after midnight lie side by side."""
-    noon = start.replace(hour=12, minute=0, second=0, microsecond=0)
-    return ((start - noon) % timedelta(days=1)).total_seconds() / 3600
+def hours_since_noon(start: str | None) -> float:
+    """Hours from the last noon to a date and time: starts before and after midnight lie side by side.
+
+    NaN without a date and time.
+    """
+    if start is None:
+        return np.nan
+    time = datetime.fromisoformat(start)
+    noon = time.replace(hour=12, minute=0, second=0, microsecond=0)
+    return ((time - noon) % timedelta(days=1)).total_seconds() / 3600
 
 
 def draw(bouts: pd.DataFrame, inputs: Inputs) -> Figure:
-    """A row of pixels a night; many nights are drawn in two columns."""
-    nights = list(dict.fromkeys(bouts.recording))
+    """A row of pixels a night; many nights are drawn in two columns.
+
+    Nights of no known clock time have a star and begin where the earliest other one does; are they all, hours count.
+    """
+    nights, no_clock = list(dict.fromkeys(bouts.recording)), bouts.clock_h.isna().all()
     n_panels = 2 if len(nights) > MOST_NIGHTS_PER_PANEL else 1
     per_panel = -(-len(nights) // n_panels)
     inches = float(np.interp(per_panel, [11, 39, 77], [0.17, 0.13, 0.1]))
-    text = f"Hypnograms of {len(nights)} recording{'' if len(nights) == 1 else 's'} by clock time"
-    figure = new_figure(PAGE_WIDTH, 1.35 + inches * per_panel, inputs.label, text)
+    counted = f"{len(nights)} recording{'' if len(nights) == 1 else 's'}"
+    text = f"Hypnograms of {counted} {'from their start' if no_clock else 'by clock time'}"
+    figure = new_figure(PAGE_WIDTH, 1.35 + inches * per_panel, heading(inputs, text))
     # Bouts are placed on a grid of 30 s, to which a recording's start is rounded: a fraction of a pixel.
-    column = (bouts.clock_h * 3600 / EPOCH_SECONDS).round().astype(int)
+    known = (bouts.clock_h * 3600 / EPOCH_SECONDS).round()
+    column = known.fillna(bouts.epoch + (0 if no_clock else known.min())).astype(int)
     bounds = int(column.min()), int((column + bouts.epochs).max())
     for panel, axes in enumerate(figure.subplots(1, n_panels, sharex=True, squeeze=False)[0]):
         mine = nights[panel * per_panel : (panel + 1) * per_panel]
@@ -103,14 +115,18 @@ def _draw_nights(axes: Axes, bouts: pd.DataFrame, nights: list[str], n_rows: int
         aspect="auto",
         interpolation="none",  # colours are stages: a mixture of two would be read as a third
     )
-    axes.set_yticks(np.arange(len(nights)) + 0.42, nights, fontsize=6 if n_rows <= 45 else 5)
+    unknown = set(bouts.recording[bouts.clock_h.isna()])
+    no_clock = bouts.clock_h.isna().all()
+    names = [f"{night}*" if night in unknown and not no_clock else night for night in nights]
+    axes.set_yticks(np.arange(len(nights)) + 0.42, names, fontsize=6 if n_rows <= 45 else 5)
     axes.tick_params(axis="y", length=0, pad=1.5)
     axes.spines["left"].set_visible(False)
     hours = (end - first) * EPOCH_SECONDS / 3600
     step = next((step for step in (1 / 4, 1 / 2, 1, 2, 3) if hours / step <= 9), 4) * 3600 / EPOCH_SECONDS
     ticks = np.arange(np.ceil(first / step) * step, end + 1, step)
-    axes.set_xticks(ticks, [_clock(tick) for tick in ticks])
-    axes.set_xlabel("clock time")
+    axes.set_xticks(ticks, [f"{tick * EPOCH_SECONDS / 3600:g}" if no_clock else _clock(tick) for tick in ticks])
+    not_known = " (*: not known)" if unknown else ""
+    axes.set_xlabel("hours from the start" if no_clock else f"clock time{not_known}")
     axes.set_ylabel("recording" if axes.get_subplotspec().is_first_col() else None)
 
 

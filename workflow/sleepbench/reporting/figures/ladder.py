@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import INTERVAL, by_contender, paired_panels, read_statistics
-from sleepbench.reporting.figures.style import BLUE, GREY, VERMILION, figure_of_nothing, key_below
+from sleepbench.reporting.figures.style import BLUE, GREY, VERMILION, figure_of_nothing, heading, key_below
 from sleepbench.reporting.reading import CONTENDER
 
 COLUMNS = (
@@ -34,7 +34,7 @@ def draw(rungs: pd.DataFrame, inputs: Inputs) -> Figure:
     Without any rung, as where only protocols beside the ladder were run, the figure says so.
     """
     if rungs.empty:
-        return figure_of_nothing(inputs.label, TITLE, "no protocol of the ladder was run")
+        return figure_of_nothing(heading(inputs, TITLE), "no protocol of the ladder was run")
     figure, pairs = paired_panels(rungs, 0.22, inputs, TITLE, ("metric (%)", "change (percentage points)"))
     for contender, mine in by_contender(rungs).items():
         values, changes, lines = pairs[contender]

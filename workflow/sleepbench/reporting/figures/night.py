@@ -10,7 +10,7 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import run_file
-from sleepbench.reporting.figures.style import PAGE_WIDTH, STAGE_COLOURS, key_below, new_figure
+from sleepbench.reporting.figures.style import PAGE_WIDTH, STAGE_COLOURS, heading, key_below, new_figure
 from sleepbench.reporting.reading import CONTENDER, read_runs
 
 ORDER = ("W", "REM", "N1", "N2", "N3")
@@ -56,7 +56,7 @@ def draw(night: pd.DataFrame, inputs: Inputs) -> Figure:
     protocols = dict(list(night.sort_values("epoch", kind="stable").groupby("protocol", sort=False)))
     n_rows, first = 1 + 2 * night.protocol.nunique(), night.iloc[0]
     text = f"One night, recording {first.recording}, scored and as predicted by {first.title}"
-    figure = new_figure(PAGE_WIDTH, 0.9 + 0.95 * n_rows, inputs.label, text)
+    figure = new_figure(PAGE_WIDTH, 0.9 + 0.95 * n_rows, heading(inputs, text))
     rows = figure.subplots(n_rows, sharex=True)
     # Protocols that trim otherwise keep different epochs of the night: all that were scored are shown.
     draw_hypnogram(rows[0], night.drop_duplicates("epoch").sort_values("epoch"), "stage")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.reporting import reading
 from sleepbench.reporting.artefacts import STATISTICS, Inputs
-from sleepbench.reporting.figures.style import PAGE_WIDTH, new_figure
+from sleepbench.reporting.figures.style import PAGE_WIDTH, heading, new_figure
 from sleepbench.reporting.reading import CONTENDER
 
 Contender = tuple[str, str, str]
@@ -146,14 +146,14 @@ def paired_panels(
     contenders, protocols = list(by_contender(table)), list(table.protocol.unique())
     if len(protocols) == 1 and len(contenders) > 1:
         text += f", protocol {spoken(protocols[0])}"
-        figure = new_figure(PAGE_WIDTH, 1.1 + inches * len(contenders), inputs.label, text)
+        figure = new_figure(PAGE_WIDTH, 1.1 + inches * len(contenders), heading(inputs, text))
         left, right = figure.subplots(1, 2, sharey=True)
         pairs = {contender: Pair(left, right, {protocols[0]: i}) for i, contender in enumerate(contenders)}
         names = [contender_name(contender, len(contenders)) for contender in contenders]
     else:
         per_row = 1 if len(contenders) <= MOST_CONTENDERS_IN_ONE_COLUMN else 2
         n_rows = math.ceil(len(contenders) / per_row)
-        figure = new_figure(PAGE_WIDTH, 1.1 + n_rows * (0.45 + inches * len(protocols)), inputs.label, text)
+        figure = new_figure(PAGE_WIDTH, 1.1 + n_rows * (0.45 + inches * len(protocols)), heading(inputs, text))
         grid, pairs, first = figure.add_gridspec(n_rows, 2 * per_row), {}, (None, None)
         names = [spoken(protocol) for protocol in protocols]
         for i, contender in enumerate(contenders):

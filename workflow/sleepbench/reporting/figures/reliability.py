@@ -23,7 +23,7 @@ from sleepbench.reporting.figures.panels import (
     short_lines,
     spoken,
 )
-from sleepbench.reporting.figures.style import BLUE, COLUMN_WIDTH, GREY, PAGE_WIDTH, SKY, key_below, new_figure
+from sleepbench.reporting.figures.style import BLUE, COLUMN_WIDTH, GREY, PAGE_WIDTH, SKY, heading, key_below, new_figure
 from sleepbench.reporting.reading import KEY
 
 COLUMNS = (*KEY, "low", "high", "n_epochs", "confidence", "accuracy")
@@ -64,7 +64,7 @@ def draw(bins: pd.DataFrame, inputs: Inputs) -> Figure:
     n_columns = math.ceil(len(protocols) / n_rows)
     width = PAGE_WIDTH if n_columns > 2 else COLUMN_WIDTH
     inches = min((width - 0.5) / n_columns, 1.9)
-    figure = new_figure(width, 1 + len(panels) * (0.1 + n_rows * (1.3 * inches + 0.8)), inputs.label, TEXT)
+    figure = new_figure(width, 1 + len(panels) * (0.1 + n_rows * (1.3 * inches + 0.8)), heading(inputs, TEXT))
     for block, mine in zip(blocks(figure, [mine[0].contender for mine in panels]), panels, strict=True):
         grid = _grid(block, n_rows, n_columns)
         for panel in mine:
@@ -77,7 +77,7 @@ def draw(bins: pd.DataFrame, inputs: Inputs) -> Figure:
 
 def _draw_small(rows: list[list[Panel]], one_protocol: bool, top: int, inputs: Inputs) -> Figure:
     """Small panels, named by their contender, and by their protocol where there are several."""
-    figure = new_figure(PAGE_WIDTH, 1 + 2 * len(rows), inputs.label, TEXT)
+    figure = new_figure(PAGE_WIDTH, 1 + 2 * len(rows), heading(inputs, TEXT))
     grid = _grid(figure, len(rows), max(map(len, rows)))
     for i, row in enumerate(rows):
         for j, (contender, protocol, bins) in enumerate(row):

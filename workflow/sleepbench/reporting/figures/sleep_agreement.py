@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import blocks, by_contender, read_statistics, spoken
-from sleepbench.reporting.figures.style import BLUE, GREY, PAGE_WIDTH, new_figure
+from sleepbench.reporting.figures.style import BLUE, GREY, PAGE_WIDTH, heading, new_figure
 from sleepbench.reporting.reading import CONTENDER, KEY, final_protocol
 
 MEASURES = {
@@ -74,7 +74,7 @@ def draw(pairs: pd.DataFrame, inputs: Inputs) -> Figure:
     contenders = by_contender(pairs)
     n_rows = math.ceil(len(MEASURES) / MEASURES_PER_ROW)
     text = f"Agreement of sleep measures night by night, protocol {spoken(pairs.protocol.iloc[0])}"
-    figure = new_figure(PAGE_WIDTH, 0.5 + len(contenders) * (0.4 + 1.25 * n_rows), inputs.label, text)
+    figure = new_figure(PAGE_WIDTH, 0.5 + len(contenders) * (0.4 + 1.25 * n_rows), heading(inputs, text))
     for block, mine in zip(blocks(figure, list(contenders)), contenders.values(), strict=True):
         grid = block.subplots(n_rows, MEASURES_PER_ROW).ravel()
         for axes, measure in zip(grid, MEASURES, strict=False):

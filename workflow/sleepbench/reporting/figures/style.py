@@ -12,7 +12,6 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from sleepbench.core.files import replacing
-from sleepbench.datasets.base import DataLabel
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 
 COLUMN_WIDTH = 3.5
@@ -63,17 +62,22 @@ def drawn(artefact: FigureArtefact, numbers: pd.DataFrame, inputs: Inputs) -> Fi
         return artefact.draw(numbers, inputs)
 
 
-def new_figure(width: float, height: float, label: DataLabel, text: str) -> Figure:
-    """An empty figure, sizes in inches; its title is wrapped to its width, with the data's warning on its own line."""
-    lines = [text, f"({label.warning})"] if label.warning else [label.title(text)]
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """An empty figure, sizes in inches, with a title whose lines are wrapped to its width."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle("\n".join(textwrap.fill(line, int(width * 15)) for line in lines))
+    figure.suptitle("\n".join(textwrap.fill(line, int(width * 15)) for line in title.splitlines()))
     return figure
 
 
-def figure_of_nothing(label: DataLabel, text: str, reason: str) -> Figure:
+def heading(inputs: Inputs, text: str) -> str:
+    """A figure's title that says which data it is of, a warning on a line of its own."""
+    label = inputs.label
+    return f"{text}\n({label.warning})" if label.warning else label.title(text)
+
+
+def figure_of_nothing(title: str, reason: str) -> Figure:
     """A figure that says why nothing is drawn."""
-    figure = new_figure(PAGE_WIDTH, 1, label, text)
+    figure = new_figure(PAGE_WIDTH, 1, title)
     figure.text(0.5, 0.4, reason, ha="center")
     return figure
 

@@ -16,6 +16,7 @@ from sleepbench.reporting.figures.style import (
     PAGE_WIDTH,
     PART_COLOURS,
     VERMILION,
+    heading,
     key_below,
     new_figure,
 )
@@ -60,7 +61,7 @@ def draw(curves: pd.DataFrame, inputs: Inputs) -> Figure:
     n_axes, ratios = (2, [1, 1]) if small else (3, [3, 3, 0.5 + 0.3 * len(rules)])
     inches = 1.9 if small else 3.6 if len(rows) < 3 else 2.7
     text = "Training: each fold (thin) and the mean of the folds (thick)"
-    figure = new_figure(PAGE_WIDTH if per_row > 1 else COLUMN_WIDTH, 1.1 + inches * len(rows), inputs.label, text)
+    figure = new_figure(PAGE_WIDTH if per_row > 1 else COLUMN_WIDTH, 1.1 + inches * len(rows), heading(inputs, text))
     grid = figure.subplots(n_axes * len(rows), per_row, sharey="row", squeeze=False, height_ratios=ratios * len(rows))
     for i, row in enumerate(rows):
         grid_row = grid[n_axes * i : n_axes * (i + 1)]
