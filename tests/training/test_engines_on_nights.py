@@ -3,35 +3,31 @@
 import numpy as np
 import pytest
 import torch
-from sleepbench.training.recipe import Recipe
+from fake_models import ULW_RECIPE, recipe_of
 
+from sleepbench.datasets import open_dataset
 from sleepbench.models import create_model, describe
-from sleepbench.signals.prepare import load_prepared, prepare_recording
-from sleepbench.simulation.cohort import simulate_cohort
+from sleepbench.preparation.prepare import prepare_recording
+from sleepbench.protocols.folds import Fold
 from sleepbench.training.engines import ENGINES
-from sleepbench.training.epochs import epoch_set
+from sleepbench.training.epochs import fold_sets
 from sleepbench.training.loop import train
 
-CHANNELS = ["EEG Fpz-Cz"]
-FOLD = {"train": ["SC4001", "SC4011", "SC4021"], "validation": [], "test": ["SC4031"]}
-RELEASED = Recipe(
-    "r", learning_rate=1e-3, schedule="cosine_restarts", batch_size=32, training_epochs=5,
-    amsgrad=True, epsilon=1e-7, first_cycle_steps=10, cycle_multiplier=2,
-)  # fmt: skip
+FOLD = Fold(train=("SC4001", "SC4011", "SC4021"), validation=(), test=("SC4031",))
+RECIPE = recipe_of(ULW_RECIPE | {"training_epochs": 5})
 SEEDS = (1, 2, 3)
 
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
     raw, prepared = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("prepared")
-    ids = [id for part in FOLD.values() for id in part]
-    for recording in simulate_cohort(raw, raw / "recordings.csv", ids, 2, 5):
-        files = (raw / recording.psg, raw / recording.hypnogram)
-        prepare_recording(recording, *files, CHANNELS, prepared / f"{recording.id}.npy", simulated=True)
-    return {
-        name: epoch_set([load_prepared(prepared / f"{id}.npy") for id in part], CHANNELS, "standard")
-        for name, part in FOLD.items()
-    }
+    settings = {"subjects": 4, "single_night_subjects": [0, 1, 2, 3], "psg_hours": 2, "seed": 5}
+    dataset = open_dataset("nights", {"reader": "simulated", **settings}, {})
+    paths = {recording.id: prepared / f"{recording.id}.npy" for recording in dataset.recordings()}
+    for recording in dataset.recordings():
+        prepare_recording(dataset, dataset.fetch(recording, raw), paths[recording.id])
+    info = describe("ulw_sleepnet")
+    return fold_sets([FOLD], paths, ["eeg1"], "standard", info.input_transformation)[0]
 
 
 def test_engines_differ_by_less_than_seeds_do(sets):
@@ -41,8 +37,8 @@ def test_engines_differ_by_less_than_seeds_do(sets):
     for engine in ENGINES:
         for seed in SEEDS:
             torch.manual_seed(seed)
-            model = create_model("ulw_sleepnet", len(CHANNELS))
-            training = train(model, RELEASED, sets, seed, engine, describe("ulw_sleepnet"), lambda line: None)
+            model = create_model("ulw_sleepnet", 1)
+            training = train(model, RECIPE, sets, seed, engine, describe("ulw_sleepnet"), lambda line: None)
             found[engine, seed] = [training.history[-1][column] for column in columns]
     values = np.array([[found[engine, seed] for seed in SEEDS] for engine in ENGINES])  # (engine, seed, column)
     # From the same initial weights. Half of what seeds do: an engine that forgot dropout would be at 0.8 of it.

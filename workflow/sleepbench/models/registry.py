@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sleepbench.core.errors import BenchmarkError, nearest
-from sleepbench.core.files import sha256_of_file, sha256_of_json
 from sleepbench.core.stages import STAGES
 from sleepbench.models.transformation import NONE, InputTransformation, transformation_from
 
@@ -114,15 +113,6 @@ def model_sources(name: str) -> tuple[Path, ...]:
 
 def _file_of(module: str) -> Path:
     return Path(importlib.util.find_spec(module).origin)
-
-
-def model_code(name: str) -> str:
-    """SHA-256 of what decides a model's numbers: its sources, and what its entry says of that."""
-    info = describe(name)
-    decisive = [info.architecture, info.kind, info.sequence_length, info.inference]
-    decisive.append(info.input_transformation.settings())
-    sources = [(path.name, sha256_of_file(path)) for path in model_sources(name)]
-    return sha256_of_json([decisive, sources])
 
 
 def architecture_of(info: ModelInfo) -> type:

@@ -18,7 +18,8 @@ import sleepbench
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.recipe import Recipe
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import alone, read_json, sha256_of_file, sha256_of_json, write_json
+from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_json
+from sleepbench.core.locks import alone
 from sleepbench.models import create_model, describe
 from sleepbench.models.base import Estimator, Network
 from sleepbench.models.registry import ModelInfo
