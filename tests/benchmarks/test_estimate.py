@@ -60,7 +60,7 @@ def key(fold=0, contender=ULW):
 
 
 def test_the_plan_of_a_small_cohort_is_what_is_worked_out_by_hand():
-    """11 recordings of 6 subjects, 2 folds, 6 training epochs; 100 epochs with standard trimming, 120 as the authors."""
+    """11 recordings of 6 subjects, 2 folds, 6 training epochs; 100 epochs by standard trimming, 120 by the authors'."""
     config, planned = asking(
         datasets=["simulated"], protocols=["released", "validation_held_out", "clean"], models=["ulw_sleepnet"]
     )
