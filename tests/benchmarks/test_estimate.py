@@ -13,149 +13,199 @@ from sleepbench.benchmarks import estimate
 from sleepbench.benchmarks.estimate import (
     Estimate,
     Passes,
-    PlannedTraining,
-    Stage,
-    describe_estimate,
-    epochs_of_recordings,
+    Phase,
+    Places,
+    Work,
+    epochs_by_recording,
     is_finished,
-    planned_trainings,
-    recordings_of,
-    seconds_of,
+    job_seconds,
+    phases,
     side_by_side,
-    stages_of,
+    works,
 )
-from sleepbench.benchmarks.timed_steps import Rates, Work, time_side_by_side, time_work
-from sleepbench.config.load import Network, load, recipe_settings
+from sleepbench.benchmarks.timed_steps import Rates, Timed, time_side_by_side, time_work
+from sleepbench.config import paths
+from sleepbench.config.keys import Contender, TrainingKey
+from sleepbench.config.load import load
+from sleepbench.config.plan import dataset, plan, recipe_on, recordings
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.signals.totals import read_known_epochs
+from sleepbench.core.files import write_json
+from sleepbench.core.provenance import training_code
+from sleepbench.models.registry import model_code
 from sleepbench.training.stack import Stack
 
 ROOT = Path(__file__).parents[2]
-ULW = Network("ulw_sleepnet", "four", "released")
+ULW = Contender("ulw_sleepnet", "four", "ulw")
+DEEP = Contender("deep_sleepnet", "one", "deep_sleepnet")
+PAPER = {"experiment": "paper", "datasets": ["sleep-edf-20"]}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config():
     return load(ROOT / "config.yaml")
 
 
-def asking(config, **run):
-    return config | {"run": config["run"] | run}
+def asking(**run):
+    """The project's configuration with other keys of `run`, and its plan."""
+    config = load(ROOT / "config.yaml", run)
+    return config, plan(config)
 
 
-def test_the_plan_of_a_small_cohort_is_what_is_worked_out_by_hand(config):
-    """11 recordings of 6 subjects, 2 folds, 3 training epochs; 100 epochs a standard window, 120 a released one."""
-    config = asking(config, protocols=["released", "validation_held_out", "clean"], datasets=["simulated"])
-    config["datasets"]["simulated"].pop("models")
-    config["datasets"]["simulated"]["training_epochs"] = 3
-    recordings = recordings_of(config, "simulated")
-    of_window = {"standard": np.full(5, 20.0), "released": np.full(5, 24.0)}
-    counts = {(r.id, window): of for r in recordings for window, of in of_window.items()}
-    planned = planned_trainings(config, "simulated", recordings, counts)
+def counted(config, name):
+    return epochs_by_recording(dataset(config, name), recordings(config, name))
+
+
+def key(fold=0, contender=ULW):
+    return TrainingKey("simulated", "subject-2", "standard", *contender, 32, fold)
+
+
+def test_the_plan_of_a_small_cohort_is_what_is_worked_out_by_hand():
+    """11 recordings of 6 subjects, 2 folds, 6 training epochs; 100 epochs by standard trimming, 120 by the authors'."""
+    config, planned = asking(
+        datasets=["simulated"], protocols=["released", "validation_held_out", "clean"], models=["ulw_sleepnet"]
+    )
+    sizes = {"standard": np.full(5, 20.0), "authors": np.full(5, 24.0)}
+    counts = {(r.id, rule): n for r in recordings(config, "simulated") for rule, n in sizes.items()}
+    found = works(config, planned.datasets["simulated"], counts)
     # released drops one recording: 5 train, 5 test. Subjects 0, 2, 4 (6 recordings) test in fold 0 of clean, whose
     # trainings validation_held_out shares: of 1, 3 (2 recordings each) and 5 (1) one subject validates.
-    assert [str(t.directory.relative_to("results/simulated/trainings")) for t in planned] == [
-        *(f"recording_block-2-floor-no_validation/released/{'/'.join(ULW)}/seed-32/fold-{fold}" for fold in (0, 1)),
-        *(f"subject-2-all-validation0/standard/{'/'.join(ULW)}/seed-32/fold-{fold}" for fold in (0, 1)),
+    home = "results/simulated/trainings"
+    assert [paths.training(work.key) for work in found] == [
+        *(f"{home}/recording_block-2-dropped-no_validation/authors/{'/'.join(ULW)}/seed-32/fold-{n}" for n in (0, 1)),
+        *(f"{home}/subject-2-kept-validation0/standard/{'/'.join(ULW)}/seed-32/fold-{n}" for n in (0, 1)),
     ]
-    released, _, first, second = planned
-    assert released.stages == {Stage(ULW): Passes(trained=3 * 5 * 120, evaluated=3 * 5 * 120)}
+    released, _, first, second = found
+    assert released.phases == {Phase(ULW): Passes(trained=6 * 5 * 120, evaluated=6 * 5 * 120)}
     assert released.test_epochs == 5 * 120
     assert (first.test_epochs, second.test_epochs) == (600, 500)
-    for training, of_others in ((first, 5), (second, 6)):
-        (passes,) = training.stages.values()
-        validation = passes.evaluated / 300 - training.test_epochs / 100
-        assert validation in (1, 2) and passes.trained == 300 * (of_others - validation)
+    for work, n_others in ((first, 5), (second, 6)):
+        (passes,) = work.phases.values()
+        validation = passes.evaluated / 600 - work.test_epochs / 100
+        assert validation in (1, 2) and passes.trained == 600 * (n_others - validation)
 
 
-def test_the_plan_of_sleep_edf_20_has_the_trainings_that_the_workflow_makes(config):
-    config = asking(config, datasets=["sleep-edf-20"])
-    counts = epochs_of_recordings(config, "sleep-edf-20")
-    planned = planned_trainings(config, "sleep-edf-20", recordings_of(config, "sleep-edf-20"), counts)
+def test_the_plan_of_sleep_edf_20_has_the_trainings_that_the_workflow_makes():
+    config, planned = asking(**PAPER)
+    found = works(config, planned.datasets["sleep-edf-20"], counted(config, "sleep-edf-20"))
     # released 10 folds x 3 seeds, two rungs of 10, two of 20, and 20 x 3 that two protocols share
-    assert len(planned) == 30 + 2 * 10 + 2 * 20 + 60
-    clean = [t for t in planned if "validation0" in str(t.directory) and "seed-33" in str(t.directory)]
-    assert sum(t.test_epochs for t in clean) == 42308  # every epoch of the standard window is tested once
-    folds = json.loads((ROOT / "workflow/resources/folds/sleep-edf-20/subject-20-all-validation0.json").read_text())
-    known = read_known_epochs()
-    (first,) = (t for t in clean if t.directory.name == "fold-0")
+    assert len(found) == 30 + 2 * 10 + 2 * 20 + 60 == len(planned.trainings)
+    clean = [work for work in found if "validation0" in work.key.folds and work.key.seed == 33]
+    assert sum(work.test_epochs for work in clean) == 42308  # every epoch of standard trimming is tested once
+    folds = json.loads((ROOT / "workflow/resources/folds/sleep-edf-20/subject-20-kept-validation0.json").read_text())
+    known = dataset(config, "sleep-edf-20").known_epochs()
     train = sum(sum(known[id, "standard"]) for id in folds["folds"][0]["train"])
-    assert first.stages[Stage(ULW)].trained == 50 * train
+    assert clean[0].key.fold == 0 and clean[0].phases[Phase(ULW)].trained == 50 * train
 
 
 def test_recordings_that_are_not_known_share_what_is_left_of_the_known_total(config):
-    counts = epochs_of_recordings(config, "sleep-edf-78")
-    ids = [recording.id for recording in recordings_of(config, "sleep-edf-78")]
+    counts = counted(config, "sleep-edf-78")
+    ids = [recording.id for recording in recordings(config, "sleep-edf-78")]
     assert len(ids) == 153
     standard = sum(counts[id, "standard"] for id in ids)
     assert standard.tolist() == pytest.approx([65951, 21522, 69132, 13039, 25835])
-    released = sum(counts[id, "released"].sum() for id in ids if id <= "SC4811")
-    assert released == pytest.approx(195099)
-    known = read_known_epochs()
+    authors = sum(counts[id, "authors"].sum() for id in ids if id <= "SC4811")
+    assert authors == pytest.approx(195099)
+    known = dataset(config, "sleep-edf-78").known_epochs()
     assert all(counts[key].tolist() == list(known[key]) for key in counts if key in known)
-    assert counts["SC4822", "released"].sum() > 800
+    assert counts["SC4822", "authors"].sum() > 800
 
 
-def test_first_stages_balanced_sampling_and_estimators_are_counted_as_they_train(config):
-    train, deep = np.array([30.0, 10, 60, 0, 20]), Network("deep_sleepnet", "fpz", "deep_sleepnet")
-    recipe = config["recipes"]["deep_sleepnet"]
-    assert stages_of(deep, recipe, train, 50.0) == {
-        Stage(deep): Passes(200 * 120, 200 * 50),
-        Stage(deep, is_first=True): Passes(100 * 4 * 60, 0),  # four stages occur, each as often as N2
+def test_a_cohort_has_the_epochs_that_it_will_be_written_with(config):
+    """As many as the finished demo found in its prepared recordings."""
+    counts = counted(config, "simulated")
+    assert len(counts) == 2 * 11
+    assert counts["SC4001", "standard"].tolist() == [116, 17, 74, 7, 25]
+
+
+def test_of_a_rehearsal_what_is_prepared_tells_the_rest(tmp_path, monkeypatch, capsys):
+    """Nothing is known of simulated nights under the real names before they are prepared."""
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load((ROOT / "config.yaml").read_text())
+    (tmp_path / "table.csv").write_text((ROOT / "workflow/resources/sleep_edf_recordings.csv").read_text())
+    content["datasets"] = {"sleep-edf-20": {"table": "table.csv", "simulated": True}}
+    Path("config.yaml").write_text(yaml.safe_dump(content))
+    config = load(run=PAPER)
+    estimate.estimate_run(config, plan(config))
+    assert "no estimate" in capsys.readouterr().out
+    for id, n in (("SC4001", 10), ("SC4002", 30)):
+        prepared = {rule: dict.fromkeys(("W", "N1", "N2", "N3", "REM"), n) for rule in ("standard", "authors")}
+        write_json(paths.prepared("sleep-edf", id, "json"), {"trimmings": prepared})
+    counts = counted(config, "sleep-edf-20")
+    assert len(counts) == 2 * 39 and counts["SC4001", "authors"].tolist() == [10] * 5
+    assert counts["SC4191", "standard"].tolist() == [20] * 5
+
+
+def test_first_phases_balanced_sampling_and_estimators_are_counted_as_they_train(config):
+    train, recipe = np.array([30.0, 10, 60, 0, 20]), config.recipes["deep_sleepnet"]
+    assert phases(DEEP, recipe, train, 50.0) == {
+        Phase(DEEP): Passes(200 * 120, 200 * 50),
+        Phase(DEEP, is_first=True): Passes(100 * 4 * 60, 0),  # four stages occur, each as often as N2
     }
-    bands = Network("band_power", "fpz", "common")
-    assert stages_of(bands, config["recipes"]["common"], train, 50.0) == {Stage(bands): Passes(120, 170)}
+    bands = Contender("band_power", "one", "common")
+    assert phases(bands, config.recipes["common"], train, 50.0) == {Phase(bands): Passes(120, 170)}
 
 
 def test_seconds_and_jobs_side_by_side():
-    deep = Network("deep_sleepnet", "fpz", "deep_sleepnet")
-    stages = {Stage(deep): Passes(1000, 200), Stage(deep, True): Passes(500, 0)}
-    rates = {Stage(deep): Rates(0.01, 0.005, 4.0), Stage(deep, True): Rates(0.002, 0.001, 3.0)}
-    assert seconds_of(PlannedTraining(deep, Path("x"), 200, stages), rates) == pytest.approx(4 + 10 + 1 + 1)
+    work = Work(key(contender=DEEP), 200, {Phase(DEEP): Passes(1000, 200), Phase(DEEP, True): Passes(500, 0)})
+    rates = {Phase(DEEP): Rates(0.01, 0.005, 4.0), Phase(DEEP, True): Rates(0.002, 0.001, 3.0)}
+    assert job_seconds(work, rates) == pytest.approx(4 + 10 + 1 + 1)
     assert side_by_side([4, 3, 2, 2], 2) == 6  # 4 + 2 beside 3 + 2
     assert side_by_side([4, 3, 2, 2], 1) == 11
     assert side_by_side([], 2) == 0
 
 
+def record(config, one, duration_s=1.0, **changed):
+    """training.json as far as an estimate reads it."""
+    recipe = recipe_on(config, one.recipe, one.dataset)
+    code = training_code(config.datasets[one.dataset].reader, model_code(one.model))
+    settings = {"recipe": {"name": one.recipe, **recipe.settings()} | changed.pop("recipe", {})}
+    return {"settings": settings, "code_sha256": code, "duration_s": duration_s} | changed
+
+
 def test_a_training_is_finished_when_its_recipe_and_code_are_the_present_ones(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    training = PlannedTraining(ULW, Path("results/simulated/fold-0"), 10, {})
-    assert not is_finished(config, "simulated", training)
-    training.directory.mkdir(parents=True)
-    recipe = {"name": "released", **recipe_settings(config, "released", "simulated")}
-    code = estimate._code_of("ulw_sleepnet")
-    for settings, sha256, finished in (
-        (recipe, code, True),
-        (recipe, "another", False),
-        (recipe | {"training_epochs": 50}, code, False),
+    path = Path(paths.training(key()), "training.json")
+    assert not is_finished(config, key())
+    for changed, finished in (
+        ({}, True),
+        ({"code_sha256": "another"}, False),
+        ({"recipe": {"training_epochs": 50}}, False),
     ):
-        record = {"settings": {"recipe": settings}, "code_sha256": sha256}
-        (training.directory / "training.json").write_text(json.dumps(record))
-        assert is_finished(config, "simulated", training) is finished
+        write_json(path, record(config, key(), **changed))
+        assert is_finished(config, key()) is finished
 
 
 def test_the_estimate_is_printed_in_hours_and_gigabytes():
-    planned = [PlannedTraining(ULW, Path(f"f{i}"), 1000, {Stage(ULW): Passes(36_000, 18_000)}) for i in range(6)]
-    rates = {Stage(ULW): Rates(1 / 200, 1 / 1000, 2.0)}
-    lines = describe_estimate(Estimate("d", planned, rates, 39, 2.0, 2, 4, edf_gb=1.9, prepared_gb=2.1))
-    assert lines[1].split() == ["ULW-SleepNet,", "four,", "released", "6", "200", "1000", "3.3", "0.17"]
+    trainings = [Work(key(i), 1000, {Phase(ULW): Passes(36_000, 18_000)}) for i in range(6)]
+    rates = {Phase(ULW): Rates(1 / 200, 1 / 1000, 2.0)}
+    lines = estimate.lines(Estimate(trainings, rates, 39, 2.0, Places(4, 2), recorded_gb=1.9, prepared_gb=2.1))
+    assert lines[1].split() == ["ULW-SleepNet,", "four,", "ulw", "6", "200", "1000", "3.3", "0.17"]
     # 180 + 18 + 2 s each, two at a time, and 39 nights of 2 s four at a time
     assert "39 nights to prepare at 2.0 s: 0.01 hours" in lines[2]
-    assert lines[-1].startswith("In all about 10 minutes and 4.0 GB (1.9 EDF files, 2.1 prepared, 0.0 results;")
+    assert lines[-1].startswith("In all about 10 minutes and 4.0 GB (1.9 recordings, 2.1 prepared, 0.0 results;")
 
 
 @pytest.mark.parametrize("model", ["ulw_sleepnet", "tiny_sleepnet", "band_power"])
 def test_a_training_cut_short_gives_rates(config, model, monkeypatch):
     monkeypatch.setattr("sleepbench.benchmarks.timed_steps.NIGHT", 48)
-    rates = time_work(Work(model, 1, "common", config["recipes"]["common"]), 1, "fast", "cpu", 0.02, 1.5)
+    rates = time_work(Timed(model, 1, config.recipes["common"]), 1, "fast", "cpu", 0.02, 1.5)
     assert 0 < rates.train_s < 1 and 0 < rates.evaluate_s < 1 and rates.start_s == 1.5
+
+
+def test_a_first_phase_is_timed_by_its_own_settings(config):
+    first = config.recipes["deep_sleepnet"].pretrain
+    recipe = Timed(first.model, 1, first).recipe
+    assert (recipe.batch_size, recipe.balanced_sampling, recipe.l2) == (100, True, 1e-3)
+    assert recipe.training_epochs == 1 and recipe.pretrain is None
+    recipe = Timed("deep_sleepnet", 1, config.recipes["deep_sleepnet"]).recipe
+    assert recipe.learning_rate_of == {"feature_extractor": 1e-6} and recipe.pretrain is None
 
 
 def test_folds_that_train_as_one_stack_are_timed_as_one(config, monkeypatch):
     monkeypatch.setattr("sleepbench.benchmarks.timed_steps.NIGHT", 48)
     monkeypatch.setattr("sleepbench.training.stack.DEVICES", ("cpu",))
     monkeypatch.setattr("sleepbench.benchmarks.timed_steps.train", None)
-    work = Work("ulw_sleepnet", 1, "common", config["recipes"]["common"], n_folds=3)
+    work = Timed("ulw_sleepnet", 1, config.recipes["common"], n_folds=3)
     rates = time_work(work, 1, "fast", "cpu", 0.02, 1.5)
     assert 0 < rates.train_s < 1 and 0 < rates.evaluate_s < 1 and rates.start_s == 0.5
 
@@ -187,90 +237,88 @@ def test_what_a_stack_does_once_is_not_taken_for_its_steps(config, monkeypatch):
     monkeypatch.setattr(Stack, "is_captured", property(lambda stack: True, lambda stack, value: None), raising=False)
     monkeypatch.setattr(Stack, "_capture", capture)
     monkeypatch.setattr(Stack, "evaluate", evaluate)
-    recipe = config["recipes"]["common"]
-    rates = time_work(Work("ulw_sleepnet", 1, "common", recipe, n_folds=3), 1, "fast", "cpu", 1.0, 1.5)
-    assert rates.train_s == pytest.approx(1 / 16 / (3 * recipe["batch_size"]))
+    recipe = config.recipes["common"]
+    rates = time_work(Timed("ulw_sleepnet", 1, recipe, n_folds=3), 1, "fast", "cpu", 1.0, 1.5)
+    assert rates.train_s == pytest.approx(1 / 16 / (3 * recipe.batch_size))
     assert rates.evaluate_s == pytest.approx(1 / 1024)
     assert [n / 2 for n in replays] == [1, 2, 16]  # each once to warm up, then timed: the last for a second
 
 
 def test_folds_of_a_job_are_those_of_the_workflow(config, monkeypatch):
-    planned = [PlannedTraining(ULW, Path("a", f"fold-{i}"), 1.0, {}) for i in range(4)]
-    planned += [PlannedTraining(ULW, Path("b", f"fold-{i}"), 1.0, {}) for i in range(2)]
-    monkeypatch.setattr(estimate, "takes_gpu", lambda config: True)
-    assert estimate.folds_of_a_job(config, planned) == 4
-    monkeypatch.setattr(estimate, "takes_gpu", lambda config: False)
-    assert estimate.folds_of_a_job(config, planned) == 1
-    config["training"]["folds_per_job"] = 3
-    assert estimate.folds_of_a_job(config, planned) == 3
+    trainings = [Work(key(i), 1.0, {}) for i in range(4)]
+    trainings += [Work(key(i, DEEP), 1.0, {}) for i in range(2)]
+    monkeypatch.setattr(estimate, "takes_gpu", lambda device: True)
+    assert estimate.folds_in_job(config, trainings) == 4
+    assert estimate.places(config).trainings == 1
+    monkeypatch.setattr(estimate, "takes_gpu", lambda device: False)
+    assert estimate.folds_in_job(config, trainings) == 1
+    three = config.training.model_copy(update={"folds_per_job": 3})
+    assert estimate.folds_in_job(config.model_copy(update={"training": three}), trainings) == 3
 
 
 def test_processes_are_timed_side_by_side_and_one_that_fails_ends_all(config):
-    work = Work("eegnet", 1, "common", config["recipes"]["common"])
+    work = Timed("eegnet", 1, config.recipes["common"])
     (rates,) = time_side_by_side([work], 2, 1, "fast", "cpu", 0.02)
     assert rates.train_s > 0 < rates.evaluate_s and 0.1 < rates.start_s < 60
     with pytest.raises((BenchmarkError, BrokenBarrierError)):
-        time_side_by_side([work, Work("no_such_model", 1, "common", {})], 2, 1, "fast", "cpu", 0.02)
+        time_side_by_side([work, Timed("no_such_model", 1, work.settings)], 2, 1, "fast", "cpu", 0.02)
 
 
-def finish(config, dataset, duration_s):
-    """Write records of all trainings as if each had taken so long."""
-    recordings = recordings_of(config, dataset)
-    for training in planned_trainings(config, dataset, recordings, epochs_of_recordings(config, dataset)):
-        recipe = {"name": training.network.recipe, **recipe_settings(config, training.network.recipe, dataset)}
-        record = {"settings": {"recipe": recipe}, "code_sha256": estimate._code_of(training.network.model)}
-        training.directory.mkdir(parents=True)
-        record["duration_s"] = duration_s(training)
-        (training.directory / "training.json").write_text(json.dumps(record))
+def test_a_whole_preparation_is_timed_on_a_night_that_is_there_or_a_simulated_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config, _ = asking(datasets=["simulated"])
+    one = dataset(config, "simulated")
+    assert 0.5 < estimate.time_preparation(one, 1) < 60
+    first = one.recordings()[0]
+    receipt = one.fetch(first, one.directory(paths.raw(one.source)))
+    write_json(paths.receipt(one.source, first.id), receipt)
+    monkeypatch.setattr(estimate, "open_dataset", None)
+    assert 0.5 < estimate.time_preparation(one, 1) < 60
 
 
 @pytest.fixture
-def small(config, tmp_path, monkeypatch):
-    """A working directory whose config asks for few trainings, timed at a made-up rate: 100 trained, 500 evaluated."""
+def small(tmp_path, monkeypatch):
+    """Few trainings in a directory of their own, timed at a made-up rate: 100 trained, 500 evaluated."""
     monkeypatch.chdir(tmp_path)
-    config = asking(config, protocols=["released"], datasets=["simulated"])
-    Path("config.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.setattr(
         estimate,
-        "time_stages",
-        lambda config, dataset, trainings, places: {s: Rates(0.01, 0.002, 3.0) for t in trainings for s in t.stages},
+        "time_phases",
+        lambda config, trainings, at: {phase: Rates(0.01, 0.002, 3.0) for work in trainings for phase in work.phases},
     )
-    monkeypatch.setattr(estimate, "time_preparation", lambda config, dataset, places: 1.0)
-    return config
+    monkeypatch.setattr(estimate, "time_preparation", lambda one, n: 1.0)
+    return asking(datasets=["simulated"], protocols=["released"], models=["ulw_sleepnet"])
+
+
+def finish(config, planned, duration_s):
+    """Write records of all trainings as if each had taken so long."""
+    for work in works(config, planned.datasets["simulated"], counted(config, "simulated")):
+        write_json(Path(paths.training(work.key), "training.json"), record(config, work.key, duration_s(work)))
 
 
 def test_nothing_is_timed_when_nothing_is_left_to_train(small, monkeypatch, capsys):
-    assert estimate.main([]) == 0
-    assert "nights to prepare" in capsys.readouterr().out
-    finish(small, "simulated", lambda training: 1.0)
-    monkeypatch.setattr(estimate, "time_stages", None)
-    assert estimate.main([]) == 0
+    estimate.estimate_run(*small)
+    assert "11 nights to prepare" in capsys.readouterr().out
+    finish(*small, lambda work: 1.0)
+    monkeypatch.setattr(estimate, "time_phases", None)
+    estimate.estimate_run(*small)
     assert "all 2 trainings are finished" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("factor", "status"), [(1.2, 0), (0.85, 0), (1.5, 1), (0.6, 1)])
-def test_the_check_holds_an_estimate_against_what_trainings_took(small, factor, status, capsys):
-    def took(training):
-        (passes,) = training.stages.values()
+@pytest.mark.parametrize(("factor", "right"), [(1.2, True), (0.85, True), (1.5, False), (0.6, False)])
+def test_the_check_compares_an_estimate_with_what_trainings_took(small, factor, right, capsys):
+    def took(work):
+        (passes,) = work.phases.values()
         return factor * (passes.trained * 0.01 + passes.evaluated * 0.002)
 
-    finish(small, "simulated", took)
-    assert estimate.main(["--check"]) == status
-    output = capsys.readouterr()
-    assert f"{1 / factor:.2f}" in output.out
-    assert ("expected within 30%" in output.err) == (status == 1)
+    finish(*small, took)
+    if right:
+        estimate.check_estimate(*small)
+    else:
+        with pytest.raises(BenchmarkError, match="expected within 30%"):
+            estimate.check_estimate(*small)
+    assert f"{1 / factor:.2f}" in capsys.readouterr().out
 
 
-def test_the_run_can_be_named_as_for_snakemake(small, capsys):
-    assert estimate.main(["--config", "run={datasets: [simulated], protocols: [clean]}"]) == 0
-    assert "EEGNet" in capsys.readouterr().out
-    assert estimate.main(["--config", "run={datasets: [nowhere]}"]) == 1
-    assert "nowhere" in capsys.readouterr().err
-    with pytest.raises(BenchmarkError, match="expected run="):
-        estimate.run_of(small, "training={threads: 2}")
-
-
-def test_no_estimate_of_a_rehearsal(small, capsys):
-    small["data"] |= {"simulated": True, "table": str(ROOT / "workflow/resources/sleep_edf_recordings.csv")}
-    estimate.estimate_dataset(small, "sleep-edf-20")
-    assert "no estimate" in capsys.readouterr().out
+def test_without_a_finished_training_there_is_nothing_to_check(small):
+    with pytest.raises(BenchmarkError, match="no training is finished"):
+        estimate.check_estimate(*small)

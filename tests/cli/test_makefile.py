@@ -40,7 +40,7 @@ def make(project, *arguments, **environment):
 def test_help_lists_all_targets_in_80_columns(project):
     result, _ = make(project)
     targets = re.findall(r"^  make (\S+)", result.stdout, re.MULTILINE)
-    assert targets == "help setup demo try-real paper rivals test lint format lock".split()
+    assert targets == ["help", "setup", "demo", "try-real", "paper", "rivals", "test", "lint", "format", "lock"]
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 

@@ -1,7 +1,6 @@
 """Where the time went: Snakemake's benchmark files of a dataset, gathered by kind of job. Downloads are left out."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -116,7 +115,3 @@ def print_jobs(name: str) -> None:
     with replacing(written) as temporary:
         table.round(1).to_csv(temporary, index=False)
     print(written)
-
-
-def aligned(header: Iterable[str], rows: Iterable[Iterable[str]], left: int) -> list[str]:
-    raise NotImplementedError

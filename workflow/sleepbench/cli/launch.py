@@ -50,7 +50,8 @@ def _run(arguments: list[str]) -> int:
         interruptions.append(number)
         raise KeyboardInterrupt
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background jobs ignore Ctrl-C
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # a shell's background jobs ignore Ctrl-C
         signal.signal(signal.SIGINT, interrupt)
     try:
         main(arguments)
@@ -58,6 +59,8 @@ def _run(arguments: list[str]) -> int:
         if interruptions:  # Snakemake has ended its jobs, and says only that it failed
             raise KeyboardInterrupt from None
         return int(ended.code or 0)
+    finally:
+        signal.signal(signal.SIGINT, before)
     return 0
 
 
