@@ -21,12 +21,12 @@ from types import SimpleNamespace
 
 import pytest
 from file_server import FOLDER, Answer, Server, serving
+from sleepbench.datasets.recordings import Recording
+from sleepbench.signals.download import LogProgress, fetch_recording
 
 from sleepbench import __version__
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.datasets.recordings import Recording
 from sleepbench.signals import download
-from sleepbench.signals.download import LogProgress, fetch_recording
 
 PSG, HYPNOGRAM = "SC4001E0-PSG.edf", "SC4001EC-Hypnogram.edf"
 CONTENT = {PSG: random.Random(0).randbytes(300_000), HYPNOGRAM: random.Random(1).randbytes(4_000)}
