@@ -1,4 +1,4 @@
-"""What is known of Sleep-EDF's epochs: the committed numbers agree with each other, and files that do not are refused."""
+"""What is known of Sleep-EDF's epochs: the committed numbers agree, and files that do not are refused."""
 
 from pathlib import Path
 
