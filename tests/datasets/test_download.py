@@ -1,4 +1,4 @@
-"""Fetching recordings from a server on this machine: success, and every way to fail."""
+"""Fetching files from a server on this machine: success, and every way to fail."""
 
 import errno
 import io
@@ -24,10 +24,11 @@ from file_server import FOLDER, Answer, Server, serving
 
 from sleepbench import __version__
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.datasets.recordings import Recording
-from sleepbench.signals import download
-from sleepbench.signals.download import LogProgress, fetch_recording
+from sleepbench.datasets import download
+from sleepbench.datasets.base import Recording, SourceFile
+from sleepbench.datasets.download import LogProgress, fetch_files
 
+BELOW = "sleep-cassette"
 PSG, HYPNOGRAM = "SC4001E0-PSG.edf", "SC4001EC-Hypnogram.edf"
 CONTENT = {PSG: random.Random(0).randbytes(300_000), HYPNOGRAM: random.Random(1).randbytes(4_000)}
 SIZE = len(CONTENT[PSG])
@@ -37,16 +38,21 @@ PARTIAL, LOCK = f".{PSG}.partial", f".{PSG}.lock"
 FETCH = """
 import sys
 from pathlib import Path
-from sleepbench.signals.download import fetch_recording
-from sleepbench.datasets.recordings import Recording
-fetch_recording(Recording(*sys.argv[3:]), Path(sys.argv[1]), sys.argv[2])
+from sleepbench.datasets.base import Recording, SourceFile
+from sleepbench.datasets.download import fetch_files
+files = [SourceFile(*text.split("=")) for text in sys.argv[3:]]
+fetch_files(Recording("SC4001", "00", 1, tuple(files)), Path(sys.argv[1]), sys.argv[2], "sleep-cassette")
 """
+
+
+def fetch_recording(recording: Recording, directory: Path, base_url: str | None) -> dict:
+    return fetch_files(recording, directory, base_url, BELOW)
 
 
 @pytest.fixture
 def recording() -> Recording:
-    psg, hypnogram = (sha256(CONTENT[name]).hexdigest() for name in (PSG, HYPNOGRAM))
-    return Recording("SC4001", "00", 1, PSG, psg, HYPNOGRAM, hypnogram, 33, "F")
+    files = ((role, name, sha256(CONTENT[name]).hexdigest()) for role, name in (("psg", PSG), ("scoring", HYPNOGRAM)))
+    return Recording("SC4001", "00", 1, tuple(SourceFile(*file) for file in files))
 
 
 @pytest.fixture
@@ -87,8 +93,8 @@ def leave_partial(directory: Path, content: bytes) -> Path:
 
 def start_fetch(recording: Recording, directory: Path, base_url: str) -> subprocess.Popen:
     """Fetch in a process of its own, whose output can be read."""
-    fields = [str(getattr(recording, name)) for name in recording.__dataclass_fields__]
-    command = [sys.executable, "-c", FETCH, str(directory), base_url, *fields]
+    files = [f"{file.role}={file.name}={file.sha256}" for file in recording.files]
+    command = [sys.executable, "-c", FETCH, str(directory), base_url, *files]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -110,7 +116,7 @@ def test_right_files_need_no_network_and_no_lock(
     (directory / folder).mkdir(parents=True)
     for name, content in CONTENT.items():
         (directory / folder / name).write_bytes(content)
-    monkeypatch.setattr(download, "FileLock", None)
+    monkeypatch.setattr(download, "alone", None)
     receipt = fetch_recording(recording, directory, base_url)
     assert receipt["psg"]["path"] == str(directory / folder / PSG)
     assert contents(directory / folder) == WHOLE
@@ -132,7 +138,7 @@ def test_a_wrong_file_is_named_and_left_alone(
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
     with pytest.raises(
-        BenchmarkError, match=rf"{path}: its SHA-256 is .* \(4 bytes\), expected {recording.psg_sha256}"
+        BenchmarkError, match=rf"{path}: its SHA-256 is .* \(4 bytes\), expected {recording.file('psg').sha256}"
     ):
         fetch_recording(recording, directory, server.base_url)
     assert path.read_bytes() == b"mine" and server.requests == []
@@ -159,8 +165,8 @@ def test_both_files_are_downloaded(server: Server, recording: Recording, directo
     receipt = fetch_recording(recording, directory, server.base_url.rstrip("/") + slash)
     assert receipt == {
         "recording": "SC4001",
-        "psg": {"path": str(directory / PSG), "bytes": SIZE, "sha256": recording.psg_sha256},
-        "hypnogram": {"path": str(directory / HYPNOGRAM), "bytes": 4_000, "sha256": recording.hypnogram_sha256},
+        "psg": {"path": str(directory / PSG), "bytes": SIZE, "sha256": recording.file("psg").sha256},
+        "scoring": {"path": str(directory / HYPNOGRAM), "bytes": 4_000, "sha256": recording.file("scoring").sha256},
     }
     assert contents(directory) == WHOLE
     assert all((directory / name).read_bytes() == content for name, content in CONTENT.items())
@@ -176,7 +182,7 @@ def test_a_slow_body_is_no_failure(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    monkeypatch.setattr(download, "WINDOW_SECONDS", 0.1)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
     monkeypatch.setattr(download, "LEAST_BYTES", 10)
     monkeypatch.setattr(download, "LINE_EVERY_BYTES", 100_000)
     server.answers = [Answer(piece=25_000, pause=0.03)]
@@ -195,12 +201,12 @@ def test_a_body_without_a_length(server: Server, recording: Recording, directory
     assert server.asked(PSG) == [start or None] and contents(directory) == WHOLE
 
 
-# ---- going on where a transfer broke off
+# ---- resuming where a transfer broke off
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_broken_transfer_goes_on_from_there(
+def test_a_broken_transfer_resumes_there(
     server: Server, recording: Recording, directory: Path, then: str, chunked: bool
 ) -> None:
     server.answers = [Answer(stop_after=100_000, then=then, chunked=chunked)] * 2
@@ -209,7 +215,7 @@ def test_a_broken_transfer_goes_on_from_there(
     assert contents(directory) == WHOLE
 
 
-def test_a_stall_is_broken_off_and_goes_on(
+def test_a_stall_is_broken_off_and_resumed(
     server: Server, recording: Recording, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "TIMEOUT_SECONDS", (15, 0.5))
@@ -226,7 +232,7 @@ def test_a_drip_is_a_stall(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    monkeypatch.setattr(download, "WINDOW_SECONDS", 0.2)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.2)
     server.answers = [Answer(stop_after=100_000, then="drip")]
     fetch_recording(recording, directory, server.base_url)
     assert 100_000 < server.asked(PSG)[1] < SIZE
@@ -237,7 +243,7 @@ def test_only_drips_end_in_an_error(
     server: Server, recording: Recording, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Drips bring something each time, but no more than a stall."""
-    monkeypatch.setattr(download, "WINDOW_SECONDS", 0.1)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.1)
     server.answers = [Answer(stop_after=0, then="drip")] * 50
     with pytest.raises(BenchmarkError, match=r"6 attempts in a row .*only \d+ bytes came in.*are kept in"):
         fetch_recording(recording, directory, server.base_url)
@@ -254,7 +260,7 @@ def test_a_long_flaky_transfer_comes_to_its_end(
     assert waits == [2.0] * 29
 
 
-def test_progress_starts_the_count_of_attempts_anew(
+def test_progress_starts_the_count_of_attempts_again(
     server: Server, recording: Recording, directory: Path, waits: list[float]
 ) -> None:
     bad = [Answer(status=500)] * 5
@@ -288,7 +294,7 @@ def test_a_server_that_gives_only_pieces(server: Server, recording: Recording, d
     assert server.asked(PSG) == [100_000, 200_000] and contents(directory) == WHOLE
 
 
-def test_the_next_process_goes_on(server: Server, recording: Recording, directory: Path) -> None:
+def test_the_next_process_resumes(server: Server, recording: Recording, directory: Path) -> None:
     leave_partial(directory, CONTENT[PSG][:123_456])
     fetch_recording(recording, directory, server.base_url)
     assert server.asked(PSG) == [123_456] and contents(directory) == WHOLE
@@ -360,7 +366,7 @@ def test_wrong_bytes_of_the_right_size(server: Server, recording: Recording, dir
     with pytest.raises(
         BenchmarkError,
         match=rf"what came is not {PSG}, twice, and was removed: its SHA-256 is {found} \({SIZE} bytes\), expected "
-        f"{recording.psg_sha256}; check data.base_url and whether a proxy",
+        f"{recording.file('psg').sha256}; check base_url and whether a proxy",
     ):
         fetch_recording(recording, directory, server.base_url)
     assert server.asked(PSG) == [None, None] and contents(directory) == []
@@ -385,7 +391,7 @@ def test_a_web_page_is_recognised_and_costs_nothing(server: Server, recording: R
 
 def test_not_found(server: Server, recording: Recording, directory: Path) -> None:
     wrong = server.base_url.replace("1.0.0", "9.9.9")
-    with pytest.raises(BenchmarkError, match=rf"{wrong}sleep-cassette/{PSG}: not found \(404.*check data.base_url"):
+    with pytest.raises(BenchmarkError, match=rf"{wrong}sleep-cassette/{PSG}: not found \(404.*check base_url"):
         fetch_recording(recording, directory, wrong)
     assert len(server.requests) == 1 and contents(directory) == []
 
@@ -459,7 +465,7 @@ def test_redirects_are_followed_and_keep_the_range(
 
 def test_a_redirect_in_circles(server: Server, recording: Recording, directory: Path) -> None:
     server.answers = [Answer(status=302, headers={"Location": FOLDER + PSG})] * 100
-    with pytest.raises(BenchmarkError, match=r"cannot be fetched \(Exceeded \d+ redirects.*check data.base_url"):
+    with pytest.raises(BenchmarkError, match=r"cannot be fetched \(Exceeded \d+ redirects.*check base_url"):
         fetch_recording(recording, directory, server.base_url)
     assert contents(directory) == []
 
@@ -487,7 +493,7 @@ def test_no_such_host(server: Server, recording: Recording, directory: Path, mon
 
 
 def test_not_a_url(server: Server, recording: Recording, directory: Path) -> None:
-    with pytest.raises(BenchmarkError, match=r"physionet\.org/files/sleep-cassette.*cannot be fetched.*data.base_url"):
+    with pytest.raises(BenchmarkError, match=r"physionet\.org/files/sleep-cassette.*cannot be fetched.*base_url"):
         fetch_recording(recording, directory, "physionet.org/files")
     assert contents(directory) == []
 
@@ -517,7 +523,7 @@ def test_a_full_disk_loses_nothing(
     with pytest.raises(
         BenchmarkError,
         match=f"{directory / PSG}: the disk is full: {SIZE} bytes are needed in {directory}; "
-        f"120000 bytes are kept in {directory / PARTIAL}, the next run goes on from there; make room and run again",
+        f"120000 bytes are kept in {directory / PARTIAL}, the next run resumes there; make room and run again",
     ):
         fetch_recording(recording, directory, server.base_url)
     assert contents(directory) == [PARTIAL]
@@ -581,8 +587,10 @@ def test_directory_that_is_a_file(server: Server, recording: Recording, tmp_path
 
 def test_one_file_right_the_other_wrong_on_the_server(server: Server, recording: Recording, directory: Path) -> None:
     """What is whole and right stays, so that the next run need not fetch it again."""
+    psg, scoring = recording.files
+    wrong = replace(recording, files=(psg, replace(scoring, sha256="0" * 64)))
     with pytest.raises(BenchmarkError, match=HYPNOGRAM):
-        fetch_recording(replace(recording, hypnogram_sha256="0" * 64), directory, server.base_url)
+        fetch_recording(wrong, directory, server.base_url)
     assert contents(directory) == [PSG]
 
 
@@ -670,6 +678,24 @@ def test_progress_is_printed_in_lines(capsys: pytest.CaptureFixture, monkeypatch
     ]
 
 
-def test_what_to_do_about_missing_files_is_the_callers_to_say(recording, tmp_path):
-    with pytest.raises(BenchmarkError, match="no address to fetch from; write the cohort again"):
-        fetch_recording(recording, tmp_path, None, "write the cohort again")
+# ---- databases whose checksums nobody knows
+
+
+def unknown(recording: Recording) -> Recording:
+    return replace(recording, files=tuple(replace(file, sha256=None) for file in recording.files))
+
+
+def test_files_without_a_known_checksum_are_right_as_they_are(recording: Recording, directory: Path) -> None:
+    directory.mkdir(parents=True)
+    for name, content in CONTENT.items():
+        (directory / name).write_bytes(content)
+    receipt = fetch_files(unknown(recording), directory, None)
+    assert receipt["psg"]["sha256"] == recording.file("psg").sha256 and receipt["scoring"]["bytes"] == 4_000
+
+
+def test_files_without_a_known_checksum_are_not_downloaded(
+    server: Server, recording: Recording, directory: Path
+) -> None:
+    with pytest.raises(BenchmarkError, match=f"no SHA-256 is known to check a download by; put them into {directory}"):
+        fetch_files(unknown(recording), directory, server.base_url)
+    assert server.requests == []

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.signal
-from edf_files import CHANNELS, recording_of
+from edf_files import prepare_night, recording_of
 from hostile import HYPNOGRAM, PSG, Case, cases, noise
 from hostile_matrix import DOCUMENT, OWN_COLUMN, describe_own, own_outcomes_of_document
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.signals.prepare import load_prepared, prepare_recording
+from sleepbench.preparation.prepared import load_prepared
 
 CASES = cases()
 ROUNDING = 384 / 4095
@@ -26,10 +26,8 @@ SOUND = {"a sound pair", "EDF+C with time stamps"}
 def prepare(case: Case, folder: Path) -> Path:
     """Prepare a hostile pair, whose checksums are right: it must be its content that is seen through."""
     case.build(folder)
-    output = folder / "prepared" / "SC4001.npy"
-    recording = recording_of(folder / PSG, folder / HYPNOGRAM)
-    prepare_recording(recording, folder / PSG, folder / HYPNOGRAM, CHANNELS, output)
-    return output
+    prepare_night(folder, recording_of(folder / PSG, folder / HYPNOGRAM))
+    return folder / "prepared" / "SC4001.npy"
 
 
 @pytest.mark.filterwarnings("error")
@@ -45,8 +43,8 @@ def test_outcome(case: Case, tmp_path: Path) -> None:
     quality = json.loads(output.with_suffix(".quality.json").read_text())
     assert not case.says or any(re.search(case.says, sentence) for sentence in quality["handled"]), quality["handled"]
     assert quality["epochs_in_night"] == case.epochs
-    assert quality["channels"]["EEG Fpz-Cz"]["flat_share"] == case.flat
-    assert quality["channels"]["EEG Fpz-Cz"]["clipped_share"] == pytest.approx(case.clipped, abs=0.01)
+    assert quality["channels"]["eeg1"]["flat_share"] == case.flat
+    assert quality["channels"]["eeg1"]["clipped_share"] == pytest.approx(case.clipped, abs=0.01)
 
     prepared = load_prepared(output)
     assert len(prepared.epoch) == case.kept
@@ -69,5 +67,5 @@ def test_cases_are_told_apart() -> None:
 def test_document_says_what_is_done_now(tmp_path: Path) -> None:
     found = own_outcomes_of_document(DOCUMENT.read_text(encoding="utf-8"))
     assert found == {case.name: describe_own(case, tmp_path) for case in CASES}, (
-        f"{DOCUMENT.name}: the column {OWN_COLUMN!r} is not what the code does: remake it with make hostile-edf"
+        f"{DOCUMENT.name}: the column {OWN_COLUMN!r} is not what the code does: run tools/hostile_matrix.py"
     )

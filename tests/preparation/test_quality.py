@@ -5,27 +5,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edf_files import CHANNELS, write_night
+from edf_files import CHANNELS, prepare_night, write_night
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.datasets.recordings import Recording, write_recordings
-from sleepbench.signals.hypnogram import load_stages
-from sleepbench.signals.prepare import prepare_recording
-from sleepbench.signals.quality import gather_qualities, read_qualities, read_quality, stages_of
+from sleepbench.datasets.base import Recording
+from sleepbench.datasets.sleep_edf_cassette import STAGES_BY_TEXT
+from sleepbench.preparation.quality import (
+    epochs_in_trimmings,
+    gather_qualities,
+    read_qualities,
+    read_quality,
+    stages_of,
+)
+from sleepbench.signals.scoring import read_scoring
 
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Recording:
     recording = write_night(tmp_path)
-    files = tmp_path / recording.psg, tmp_path / recording.hypnogram
-    prepare_recording(recording, *files, CHANNELS, tmp_path / "SC4001.npy")
-    write_recordings(tmp_path / "recordings.csv", [recording])
+    prepare_night(tmp_path, recording)
     return recording
 
 
 @pytest.fixture
 def path(tmp_path: Path, recording: Recording) -> Path:
-    return tmp_path / "SC4001.quality.json"
+    return tmp_path / "prepared" / "SC4001.quality.json"
 
 
 def change(path: Path, **values: object) -> Path:
@@ -36,31 +40,32 @@ def change(path: Path, **values: object) -> Path:
 def test_the_hypnogram_comes_back(path: Path, recording: Recording) -> None:
     stages = stages_of(read_quality(path))
     assert stages.dtype == np.int8
-    np.testing.assert_array_equal(stages, load_stages(path.parent / recording.hypnogram))
+    np.testing.assert_array_equal(
+        stages, read_scoring(path.parents[1] / recording.file("scoring").name, STAGES_BY_TEXT)
+    )
 
 
-def test_one_row_per_recording(path: Path) -> None:
-    table = gather_qualities([path], path.parent / "recordings.csv", simulated=False)
+def test_one_row_per_recording(path: Path, recording: Recording) -> None:
+    table = gather_qualities([path], [recording], simulated=False)
     quality = json.loads(path.read_text())
     (row,) = table.to_dict("records")
     people = {"recording": "SC4001", "subject": "00", "night": 1, "age": 33, "sex": "F"}
-    night = {"hours": 1.4, "epochs": 168, "W": 140, "movement": 1, "unknown": 10, "standard": 137, "released": 147}
+    night = {"hours": 1.4, "epochs": 168, "W": 140, "movement": 1, "unknown": 10, "standard": 137, "authors": 147}
     assert row.items() >= (people | night).items()
     assert list(table)[:5] == list(people)
-    for channel in CHANNELS:
-        measured = quality["channels"][channel]
+    for channel, measured in zip(CHANNELS, quality["channels"].values(), strict=True):
         assert row[f"flat {channel}"] == 0 and row[f"clipped {channel}"] == measured["clipped_share"]
         assert row[f"q01_uv {channel}"] == measured["quantiles_uv"]["1"] < row[f"q99_uv {channel}"]
     assert row["handled"] == 3 and row["sentences"] == "; ".join(quality["handled"])
 
 
-def test_rows_are_in_order_of_recording(path: Path) -> None:
+def test_rows_are_in_order_of_recording(path: Path, recording: Recording) -> None:
     later = path.with_name("SC4002.quality.json")
     later.write_bytes(path.read_bytes())
     change(later, recording="SC4002")
     assert [quality["recording"] for quality in read_qualities([later, path], False)] == ["SC4001", "SC4002"]
-    with pytest.raises(BenchmarkError, match="recording SC4002 is not in the table"):
-        gather_qualities([later, path], path.parent / "recordings.csv", simulated=False)
+    with pytest.raises(BenchmarkError, match="quality files of SC4002, which are not among the 1 recordings"):
+        gather_qualities([later, path], [recording], simulated=False)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"recording": "SC4001"}'])
@@ -77,8 +82,8 @@ def test_damaged_files(path: Path, content: bytes) -> None:
         {"hypnogram": [[7, 168]]},
         {"hypnogram": [[0, 0], [0, 168]]},
         {"hypnogram": [[0, 168, 1]]},
-        {"channels": {"EEG Fpz-Cz": {}}},
-        {"windows": {}},
+        {"channels": {"eeg1": {}}},
+        {"trimmings": {}},
         {"handled": None},
     ],
 )
@@ -103,10 +108,29 @@ def test_files_that_do_not_belong_together(path: Path) -> None:
     other = path.with_name("SC4002.quality.json")
     other.write_bytes(path.read_bytes())
     channels = json.loads(path.read_text())["channels"]
-    del channels["EMG submental"]
+    del channels["emg"]
     change(other, recording="SC4002", channels=channels)
     with pytest.raises(BenchmarkError, match=r"SC4002.quality.json: has the channels .*, others have"):
         read_qualities([path, other], False)
     path.unlink()
     with pytest.raises(BenchmarkError, match=r"SC4001.quality.json: missing"):
         read_quality(path)
+
+
+def test_epochs_that_trimmings_keep(path: Path) -> None:
+    epochs = epochs_in_trimmings([path], simulated=False)
+    assert {key: len(kept) for key, (kept, _) in epochs.items()} == {
+        ("SC4001", "standard"): 137,
+        ("SC4001", "authors"): 147,
+    }
+    kept, stages = epochs["SC4001", "standard"]
+    np.testing.assert_array_equal(stages, stages_of(read_quality(path))[kept])
+    assert epochs_in_trimmings([], simulated=False) == {}
+
+
+def test_what_is_not_known_of_a_night_stays_empty(path: Path, recording: Recording) -> None:
+    channels = json.loads(path.read_text())["channels"]
+    channels["eeg1"]["clipped_share"] = None
+    change(path, start=None, channels=channels)
+    (row,) = gather_qualities([path], [recording], simulated=False).to_dict("records")
+    assert row["start"] == "" and np.isnan(row["clipped EEG Fpz-Cz"]) and row["clipped EEG Pz-Oz"] >= 0

@@ -1,39 +1,36 @@
-from pathlib import Path
+"""Folds: who trains, validates and tests, and the file that says so."""
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json
-from sleepbench.datasets.recordings import Recording, first_subjects, read_recordings
-from sleepbench.protocols.audit import (
-    audit_folds,
-    audit_sentence,
-    require_each_tested_once,
-    require_subject_disjoint,
-    write_fold_file,
-)
+from sleepbench.datasets.base import Recording, SourceFile
+from sleepbench.datasets.recordings_table import first_subjects, read_recordings
+from sleepbench.datasets.sleep_edf_cassette import OFFICIAL_TABLE
 from sleepbench.protocols.folds import FoldSettings, folds_document, folds_of, make_folds
 
-TABLE = Path(__file__).parents[2] / "workflow" / "resources" / "sleep_edf_recordings.csv"
-SLEEP_EDF_78 = read_recordings(TABLE)
+SLEEP_EDF_78 = read_recordings(OFFICIAL_TABLE)
 SLEEP_EDF_20 = first_subjects(SLEEP_EDF_78, 20)
 
 
-def released(k: int) -> FoldSettings:
-    return FoldSettings("recording_block", "floor", validation_subjects=False, seed=0, k=k)
+def released(n_folds: int) -> FoldSettings:
+    return FoldSettings("recording_block", "dropped", validation_subjects=False, seed=0, n_folds=n_folds)
 
 
-def clean(k: int, seed: int = 0) -> FoldSettings:
-    return FoldSettings("subject", "all", validation_subjects=True, seed=seed, k=k)
+def clean(n_folds: int, seed: int = 0) -> FoldSettings:
+    return FoldSettings("subject", "kept", validation_subjects=True, seed=seed, n_folds=n_folds)
 
 
 def cohort(nights: list[int]) -> list[Recording]:
     """One subject per entry, with that many nights (1 or 2)."""
-    ids = [f"SC4{subject:02d}{night}" for subject, n in enumerate(nights) for night in range(1, n + 1)]
+    files = SourceFile("psg", "psg.edf", "0"), SourceFile("scoring", "hypnogram.edf", "1")
     return [
-        Recording(id, id[3:5], int(id[5]), f"{id}E0-PSG.edf", "0", f"{id}EC-Hypnogram.edf", "1", 30, "F") for id in ids
+        Recording(f"SC4{subject:02d}{night}", f"{subject:02d}", night, files)
+        for subject, n in enumerate(nights)
+        for night in range(1, n + 1)
     ]
 
 
@@ -53,36 +50,21 @@ def test_released_folds_are_blocks_of_consecutive_recordings_and_drop_the_remain
     assert folds[0].test == ("SC4001", "SC4002", "SC4011")
     assert folds[1].test[0] == "SC4012"
     assert all(len(fold.test) == 3 and len(fold.train) == 27 and not fold.validation for fold in folds)
-    audit = audit_folds(SLEEP_EDF_20, folds)
-    assert (audit["recordings_tested"], len(audit["recordings_dropped"])) == (30, 9)
-    audit_78 = audit_folds(SLEEP_EDF_78, make_folds(SLEEP_EDF_78, released(10)))
-    assert audit_78["recordings_dropped"] == ["SC4812", "SC4821", "SC4822"]
+    dropped = folds_document("sleep-edf-78", SLEEP_EDF_78, released(10))["dropped"]
+    assert dropped == ["SC4812", "SC4821", "SC4822"]
 
 
-@pytest.mark.parametrize(
-    ("recordings", "k", "percent"),
-    [(SLEEP_EDF_20, 10, 27), (SLEEP_EDF_20, 20, 100), (SLEEP_EDF_78, 10, 7), (SLEEP_EDF_78, 20, 14)],
-)
-def test_share_of_test_recordings_whose_subject_trains(recordings, k, percent):
-    audit = audit_folds(recordings, make_folds(recordings, released(k)))
-    assert round(100 * audit["share_of_test_recordings_whose_subject_trains"]) == percent
-
-
-@pytest.mark.parametrize(("recordings", "k", "n_validation"), [(SLEEP_EDF_20, 20, 2), (SLEEP_EDF_78, 10, 7)])
-def test_clean_folds_of_the_real_datasets(recordings, k, n_validation):
-    folds = make_folds(recordings, clean(k))
-    audit = audit_folds(recordings, folds)
-    require_subject_disjoint(audit, "clean")
-    require_each_tested_once(recordings, folds, "clean")
-    assert audit["recordings_dropped"] == []
-    assert {len(subjects) for subjects in audit["validation_subjects"]} == {n_validation}
-    if k == 20:
-        assert [{id[3:5] for id in fold.test} for fold in folds] == [{f"{i:02d}"} for i in range(20)]
+def test_a_dropped_remainder_of_subjects():
+    folds = make_folds(cohort([2, 2, 2, 2, 2]), FoldSettings("subject", "dropped", False, 0, 2))
+    assert [fold.test for fold in folds] == [
+        ("SC4001", "SC4002", "SC4021", "SC4022"),
+        ("SC4011", "SC4012", "SC4031", "SC4032"),
+    ]
 
 
 @given(cohorts, st.integers(2, 4), st.integers(0, 9))
-def test_clean_folds_properties(recordings, k, seed):
-    folds = make_folds(recordings, clean(k, seed))
+def test_clean_folds_properties(recordings, n_folds, seed):
+    folds = make_folds(recordings, clean(n_folds, seed))
     subject_of = {r.id: r.subject for r in recordings}
     assert sorted(id for fold in folds for id in fold.test) == [r.id for r in recordings]
     for number, fold in enumerate(folds):
@@ -90,17 +72,17 @@ def test_clean_folds_properties(recordings, k, seed):
         train, validation, test = ({subject_of[id] for id in ids} for ids in (fold.train, fold.validation, fold.test))
         assert train and validation and not (train & validation or train & test or validation & test)
         assert len(validation) == max(1, round(0.1 * len(train | validation)))
-        assert {sorted(set(subject_of.values())).index(subject) % k for subject in test} == {number}
+        assert {sorted(set(subject_of.values())).index(subject) % n_folds for subject in test} == {number}
 
 
-@given(cohorts, st.integers(2, 4), st.sampled_from(["floor", "all"]))
-def test_recording_blocks_properties(recordings, k, rule):
-    folds = make_folds(recordings, FoldSettings("recording_block", rule, False, 0, k))
+@given(cohorts, st.integers(2, 4), st.sampled_from(["dropped", "kept"]))
+def test_recording_blocks_properties(recordings, n_folds, remainder):
+    folds = make_folds(recordings, FoldSettings("recording_block", remainder, False, 0, n_folds))
     tested = [id for fold in folds for id in fold.test]
     n = len(recordings)
-    assert tested == [r.id for r in recordings][: n // k * k if rule == "floor" else n]
+    assert tested == [r.id for r in recordings][: n // n_folds * n_folds if remainder == "dropped" else n]
     sizes = [len(fold.test) for fold in folds]
-    assert max(sizes) - min(sizes) <= (rule == "all")
+    assert max(sizes) - min(sizes) <= (remainder == "kept")
     for fold in folds:
         assert sorted(fold.train + fold.test) == sorted(tested)
 
@@ -124,32 +106,31 @@ def test_too_few_units_are_errors_that_say_so():
         first_subjects(SLEEP_EDF_20, 21)
 
 
-def test_broken_promise_of_disjoint_subjects_fails_loudly_and_leaves_no_file(tmp_path):
-    output = tmp_path / "folds.json"
-    with pytest.raises(
-        BenchmarkError, match=r"recording_block-10-floor.* promises disjoint subjects .* fold 0: 01; fold 1: 01"
-    ):
-        write_fold_file("sleep-edf-20", SLEEP_EDF_20, released(10), True, output)
-    assert list(tmp_path.iterdir()) == []
+def test_a_fold_file_says_who_recordings_are_of_and_which_night():
+    document = folds_document("d", cohort([2, 1, 2]), clean(3))
+    assert document["subjects"] == {"SC4001": "00", "SC4002": "00", "SC4011": "01", "SC4021": "02", "SC4022": "02"}
+    assert document["nights"] == {"SC4001": 1, "SC4002": 2, "SC4011": 1, "SC4021": 1, "SC4022": 2}
+    assert (document["remainder"], document["n_folds"], document["unit"]) == ("kept", 3, "subject")
 
 
-def test_fold_file_is_audited_printed_and_hashed(tmp_path, capsys):
-    output = tmp_path / "folds.json"
-    write_fold_file("sleep-edf-20", SLEEP_EDF_20, released(10), False, output)
-    assert "30 of 39 recordings tested" in capsys.readouterr().out
-    document = read_json(output)
+def test_an_edited_fold_file_is_refused():
+    document = folds_document("d", SLEEP_EDF_20, released(10))
     assert folds_of(document) == make_folds(SLEEP_EDF_20, released(10))
-    assert audit_sentence(document["audit"], "released").endswith(
-        "the subject of 8 of 30 test recordings (27%) is also in training"
-    )
     document["folds"][0]["test"].append(document["folds"][0]["train"].pop())
     with pytest.raises(BenchmarkError, match="do not match their own hash"):
         folds_of(document)
 
 
+def test_folds_stand_for_files_whose_checksums_are_known():
+    first, *rest = cohort([2, 2, 2])
+    unknown = replace(first, files=(SourceFile("psg", "psg.edf"),))
+    with pytest.raises(BenchmarkError, match="d: the checksums of SC4001 are not known; fetch them first"):
+        folds_document("d", [unknown, *rest], clean(3))
+
+
 def test_hashes_tell_assignment_from_data():
     first = folds_document("d", cohort([2, 2, 2]), clean(3))
-    other_bytes = [Recording(**{**vars(r), "psg_sha256": "x"}) for r in cohort([2, 2, 2])]
+    other_bytes = [replace(r, files=(replace(r.files[0], sha256="x"), r.files[1])) for r in cohort([2, 2, 2])]
     second = folds_document("d", other_bytes, clean(3))
     assert first["folds_sha256"] == second["folds_sha256"]
     assert first["data_sha256"] != second["data_sha256"]

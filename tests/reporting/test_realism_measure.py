@@ -1,29 +1,28 @@
 """The comparison of a simulated cohort with the real statistics: its numbers against ones worked out here."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from simulated_cohort import prepared_cohort
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import N1, N2, N3, REM, STAGES, W
-from sleepbench.signals.prepare import prepare_recording
-from sleepbench.simulation import realism
-from sleepbench.simulation.cohort import simulate_cohort, simulated_ids
+from sleepbench.datasets import open_dataset
+from sleepbench.datasets.base import Dataset
+from sleepbench.preparation.index import Index
+from sleepbench.preparation.prepare import prepare_recording
+from sleepbench.reporting.realism import measure as realism
+from sleepbench.simulation.stages import simulated_stages
 
-FOUR = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental")
+SEED = 2024
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    """Twelve nights of 3 h, prepared: (files, directory of the PSGs)."""
-    raw, prepared = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("prepared")
-    for recording in simulate_cohort(raw, raw / "recordings.csv", simulated_ids(6, []), 3, 3):
-        output = prepared / f"{recording.id}.npy"
-        prepare_recording(recording, raw / recording.psg, raw / recording.hypnogram, FOUR, output, simulated=True)
-    return sorted(prepared.glob("*.npy")), raw
+def cohort(tmp_path_factory) -> tuple[Dataset, Index]:
+    """Twelve nights of 3 h, prepared."""
+    return prepared_cohort(tmp_path_factory.mktemp("cohort"), 3, 3, 12, subjects=6, single_night_subjects=[])
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def night(recording, stage, seed=0):
     stage = np.array(stage, dtype=np.int8)
     return realism.Night(
         recording=recording,
-        subject=recording[3:5],
+        subject=recording[:-1],
         epoch=np.arange(len(stage)),
         stage=stage,
         log_powers=random.standard_normal((len(stage), 15)) + stage[:, None],
@@ -111,14 +110,14 @@ def test_the_regression_predicts_other_subjects_only():
     assert [len(p) for p in predicted] == [100] * 12
     assert np.mean(np.concatenate(predicted) == np.concatenate([n.stage for n in nights])) > 0.7
     # A subject whose stages are called otherwise than everybody else's is never learnt.
-    odd = [replace(n, stage=(4 - n.stage).astype(np.int8)) if n.subject == "03" else n for n in nights]
+    odd = [replace(n, stage=(4 - n.stage).astype(np.int8)) if n.subject == "SC403" else n for n in nights]
     predicted = realism.logistic_regression(odd)
-    of_subject = [np.mean(p == n.stage) for p, n in zip(predicted, odd, strict=True) if n.subject == "03"]
+    of_subject = [np.mean(p == n.stage) for p, n in zip(predicted, odd, strict=True) if n.subject == "SC403"]
     assert max(of_subject) < 0.5
 
 
 def test_one_subject_is_too_few():
-    with pytest.raises(BenchmarkError, match="all of subject 00"):
+    with pytest.raises(BenchmarkError, match="all of subject SC400"):
         realism.logistic_regression([night("SC4001", [0, 1, 2]), night("SC4002", [0, 1, 2])])
 
 
@@ -140,8 +139,9 @@ def test_a_cohort_is_near_the_real_statistics(measured):
 
 
 def test_two_processes_measure_the_same(cohort):
-    files, raw = cohort
-    one, two = (realism.measure_realism(files[1:3], raw, processes=processes) for processes in (1, 2))
+    dataset, index = cohort
+    some = replace(index, recordings=index.recordings[1:3])
+    one, two = (realism.measure_realism(dataset, some, processes=processes) for processes in (1, 2))
     assert one.checks == two.checks
     np.testing.assert_array_equal(one.simulated.mean, two.simulated.mean)
 
@@ -204,18 +204,54 @@ def test_predictions_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_what_is_missing_is_named(cohort, tmp_path):
-    files, raw = cohort
-    with pytest.raises(BenchmarkError, match="no prepared recordings"):
-        realism.measure_realism([], raw)
+    dataset, index = cohort
+    elsewhere = {role: tmp_path / path.name for role, path in index.sources["SC4001"].items()}
     with pytest.raises(BenchmarkError, match=r"SC4001E0-PSG.edf: missing"):
-        realism.read_night(files[0], tmp_path)
+        realism.read_night(dataset, replace(index, sources={"SC4001": elsewhere}), "SC4001")
 
 
 def test_channels_that_were_not_prepared_are_named(cohort, tmp_path):
-    _, raw = cohort
-    recording = simulate_cohort(tmp_path, tmp_path / "recordings.csv", ["SC4001"], 2, 3)[0]
-    output = tmp_path / "SC4001.npy"
-    psg, hypnogram = (Path(tmp_path) / name for name in (recording.psg, recording.hypnogram))
-    prepare_recording(recording, psg, hypnogram, FOUR[:1], output, simulated=True)
-    with pytest.raises(BenchmarkError, match="also needs EEG Pz-Oz, EOG horizontal"):
-        realism.read_night(output, raw)
+    dataset, index = cohort
+    one = open_dataset("one", {"reader": "simulated", "psg_hours": 3, "seed": 3, "shape": "demo"}, {})
+    one.montage = {"eeg1": "EEG Fpz-Cz"}
+    prepare_recording(one, one.fetch(one.recordings()[0], tmp_path), tmp_path / "SC4001.npy")
+    with pytest.raises(BenchmarkError, match="holds channels for eeg1, the comparison also needs eeg2, eog"):
+        realism.read_night(dataset, replace(index, signals={"SC4001": tmp_path / "SC4001.npy"}), "SC4001")
+
+
+# ------------------------------------------------------------------------------------------------------- 39 whole days
+
+
+@pytest.fixture(scope="module")
+def standard_nights():
+    """Stages as the standard trimming keeps them, of 39 nights of 24 h."""
+    nights = []
+    twenty = open_dataset("d", {"reader": "simulated", "shape": "sleep-edf-20", "psg_hours": 24, "seed": SEED}, {})
+    for subject, night in twenty.nights.values():
+        scored = simulated_stages(subject, night, 24, SEED)
+        stages = scored[scored <= 4]
+        asleep = np.flatnonzero(stages != W)
+        nights.append(stages[asleep[0] - 60 : asleep[-1] + 61])
+    return nights
+
+
+def test_transitions_and_shares_of_39_nights_are_the_tables(standard_nights):
+    real = realism.real_statistics()
+    likely = real.transitions > realism.TRANSITIONS_ABOVE
+    transitions = realism.transition_probabilities(standard_nights)
+    np.testing.assert_allclose(transitions[likely], real.transitions[likely], atol=realism.TRANSITION_TOLERANCE)
+    np.testing.assert_allclose(realism.stage_shares(standard_nights), real.shares, atol=realism.SHARE_TOLERANCE)
+    lengths = [len(night) - 120 for night in standard_nights]
+    assert min(lengths) > 820 and max(lengths) <= 1020
+
+
+def test_bouts_of_39_nights_are_as_long_as_the_tables_on_average(standard_nights):
+    mean, real = realism.bout_lengths(standard_nights)[:, 0], realism.real_statistics().bouts[:, 0]
+    np.testing.assert_allclose(mean, real, rtol=0.15)
+
+
+def test_n3_is_early_and_rem_late(standard_nights):
+    shares = realism.shares_by_decile(standard_nights)
+    np.testing.assert_allclose(shares, realism.real_statistics().shares_by_decile, atol=0.13)
+    assert shares[:4, N3].sum() > 1.5 * shares[6:, N3].sum()
+    assert shares[6:, REM].sum() > 1.5 * shares[:4, REM].sum()

@@ -7,36 +7,30 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from simulated_cohort import prepared_cohort
 
-from sleepbench.reporting import realism
+from sleepbench.datasets.base import SIMULATED
+from sleepbench.preparation.index import read_index
 from sleepbench.reporting.figures import style
-from sleepbench.reporting.tables import main as tables
-from sleepbench.signals.prepare import prepare_recording
-from sleepbench.simulation import realism as measurements
-from sleepbench.simulation.cohort import simulate_cohort
-
-CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal")
+from sleepbench.reporting.realism import measure as measurements
+from sleepbench.reporting.realism import page as realism
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """The files of a report on two short nights and a network that predicts one of them perfectly."""
     folder = tmp_path_factory.mktemp("realism")
-    prepared = []
-    for recording in simulate_cohort(folder / "raw", folder / "recordings.csv", ["SC4001", "SC4011"], 2, 5):
-        psg, hypnogram = (folder / "raw" / name for name in (recording.psg, recording.hypnogram))
-        prepared.append(folder / "prepared" / f"{recording.id}.npy")
-        prepare_recording(recording, psg, hypnogram, CHANNELS, prepared[-1], simulated=True)
-    predictions = folder / "trainings/subject/standard/net/four/released/seed-1/fold-0/last/predictions.parquet"
+    dataset, index = prepared_cohort(folder, 2, 5, 2, subjects=2, single_night_subjects=[0, 1])
+    predictions = folder / "trainings/subject/standard/net/four/ulw/seed-1/fold-0/last/predictions.parquet"
     predictions.parent.mkdir(parents=True)
-    night = measurements.read_night(prepared[0], folder / "raw")
+    night = measurements.read_night(dataset, read_index(index.path), "SC4001")
     columns = {"recording": night.recording, "epoch": night.epoch, "stage": night.stage, "predicted": night.stage}
     pd.DataFrame(columns).to_parquet(predictions)
     files = {kind: str(folder / f"realism.{kind}") for kind in ("md", "csv", "png", "pdf")}
     realism.realism_report(
-        [str(path) for path in prepared],
-        [str(predictions)],
-        "simulated",
+        dataset,
+        index.path,
+        [predictions],
         markdown=files["md"],
         csv=files["csv"],
         png=files["png"],
@@ -47,10 +41,10 @@ def written(tmp_path_factory):
 
 def test_the_report_says_that_it_is_simulated_and_what_is_held_to(written):
     text = Path(written["md"]).read_text(encoding="utf-8")
-    assert text.startswith("# ") and tables.SIMULATED in text.splitlines()[0]
+    assert text.startswith("# ") and SIMULATED in text.splitlines()[0]
     assert "| stages that occur" in text and "not held to it" in text
     assert "## Transition probabilities" in text and "## Bout lengths" in text
-    assert "subject / standard / net / four / released / seed-1 / last" in text
+    assert "subject / standard / net / four / ulw / seed-1 / last" in text
 
 
 def test_the_table_has_both_sides_of_every_number(written):
@@ -95,7 +89,7 @@ def synthetic(stages=5):
 @pytest.mark.parametrize("stages", [5, 3])
 def test_the_figure_is_labelled_and_nothing_leaves_it(stages):
     figure = realism.draw_realism(synthetic(stages), "simulated-20")
-    assert tables.SIMULATED in figure.get_suptitle()
+    assert SIMULATED in figure.get_suptitle()
     with matplotlib.rc_context(style.STYLE):
         figure.draw_without_rendering()
     tight, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
@@ -103,9 +97,9 @@ def test_the_figure_is_labelled_and_nothing_leaves_it(stages):
 
 
 def test_folds_of_a_network_join_under_its_name():
-    path = "t/trainings/a/standard/net/four/released/seed-{}/fold-{}/last/predictions.parquet".format
+    path = "t/trainings/a/standard/net/four/ulw/seed-{}/fold-{}/last/predictions.parquet".format
     networks = realism.networks_of([path(1, 0), path(1, 1), path(2, 0)])
     assert {name: len(files) for name, files in networks.items()} == {
-        "a / standard / net / four / released / seed-1 / last": 2,
-        "a / standard / net / four / released / seed-2 / last": 1,
+        "a / standard / net / four / ulw / seed-1 / last": 2,
+        "a / standard / net / four / ulw / seed-2 / last": 1,
     }

@@ -1,6 +1,7 @@
 """Simulated recordings: laid out like the real ones, reproducible, close to the statistics they are calibrated to."""
 
 import os
+from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +16,11 @@ from scipy import signal, stats
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, sha256_of_file
 from sleepbench.core.stages import EPOCH_SECONDS, MOVEMENT, N1, N2, N3, REM, SAMPLES_PER_EPOCH, STAGES, UNKNOWN, W
-from sleepbench.datasets.recordings import read_recordings
-from sleepbench.simulation import cohort as simulation
-from sleepbench.simulation import realism
-from sleepbench.simulation.cohort import shape_ids, simulate_cohort, simulate_recording, simulated_ids, simulated_stages
+from sleepbench.datasets.simulated import STAGE_TEXTS, nights_of
+from sleepbench.simulation.calibration import STATISTICS
+from sleepbench.simulation.cohort import simulate_night
+from sleepbench.simulation.randomness import person
+from sleepbench.simulation.stages import simulated_stages
 
 SHARED = Path(os.environ.get("SLEEPBENCH_SHARED", Path(__file__).parents[3] / "shared"))
 REAL_PSG = SHARED / "sleep-edf" / "SC4001E0-PSG.first-300s.edf"
@@ -41,12 +43,38 @@ LAYOUT = [
 ]
 
 
+NIGHTS = nights_of(6, [5])
+
+
+@dataclass(frozen=True)
+class Written:
+    """A simulated night and its files."""
+
+    subject: int
+    night: int
+    psg: Path
+    scoring: Path
+
+    @property
+    def sums(self) -> list[str]:
+        return [sha256_of_file(self.psg), sha256_of_file(self.scoring)]
+
+    def stages(self, psg_hours: float = DEMO_HOURS) -> np.ndarray:
+        return simulated_stages(self.subject, self.night, psg_hours, SEED)
+
+
+def write(directory: Path, subject: int, night: int, hours: float = DEMO_HOURS, seed: int = SEED) -> Written:
+    name = f"S{subject}N{night}"
+    written = Written(subject, night, directory / f"{name}-PSG.edf", directory / f"{name}-Hypnogram.edf")
+    simulate_night(written.psg, written.scoring, name, subject, night, hours, seed, STAGE_TEXTS)
+    return written
+
+
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    """Eleven simulated 2-h recordings: (directory, recordings)."""
+def cohort(tmp_path_factory) -> list[Written]:
+    """Eleven simulated nights of 2 h."""
     directory = tmp_path_factory.mktemp("simulated")
-    recordings = simulate_cohort(directory, directory / "recordings.csv", simulated_ids(6, [5]), DEMO_HOURS, SEED)
-    return directory, recordings
+    return [write(directory, *night) for night in NIGHTS]
 
 
 def layout(psg: edfio.Edf) -> list[tuple]:
@@ -64,76 +92,33 @@ def layout(psg: edfio.Edf) -> list[tuple]:
     ]
 
 
-def test_ids_are_two_nights_a_subject_but_for_those_with_one():
-    assert simulated_ids(3, [1]) == ["SC4001", "SC4002", "SC4011", "SC4021", "SC4022"]
-
-
-@pytest.mark.parametrize(("subjects", "single"), [(0, []), (101, []), (3, [3])])
-def test_impossible_cohorts_are_refused(subjects, single):
-    with pytest.raises(BenchmarkError, match="expected"):
-        simulated_ids(subjects, single)
-
-
-@pytest.mark.parametrize("recording_id", ["SC4003", "SC400", "ST7011", "SC40a1", "SC40011"])
-def test_impossible_ids_are_refused(tmp_path, recording_id):
-    with pytest.raises(BenchmarkError, match="SC4ssN"):
-        simulate_recording(tmp_path, recording_id, DEMO_HOURS, SEED)
-
-
-def test_shapes_have_the_subjects_and_nights_of_the_real_data():
-    assert shape_ids("demo") == simulated_ids(6, [5])
-    twenty, all_of_them = shape_ids("sleep-edf-20"), shape_ids("sleep-edf-78")
-    assert len(twenty) == 39 and len({id[3:5] for id in twenty}) == 20 and twenty == simulated_ids(20, [13])
-    assert len(all_of_them) == 153 and len({id[3:5] for id in all_of_them}) == 78 and all_of_them[:39] == twenty
-    # Subject 36 lost the first night; there is no subject 39.
-    assert "SC4362" in all_of_them and "SC4361" not in all_of_them and "SC4391" not in all_of_them
-
-
-def test_an_unknown_shape_is_refused():
-    with pytest.raises(BenchmarkError, match="'sleep-edf-30', expected one of 'demo', 'sleep-edf-20', 'sleep-edf-78'"):
-        shape_ids("sleep-edf-30")
-
-
 @pytest.mark.parametrize("hours", [0.1, 24.1])
 def test_impossible_lengths_are_refused(tmp_path, hours):
     with pytest.raises(BenchmarkError, match="psg_hours"):
-        simulate_recording(tmp_path, "SC4001", hours, SEED)
+        write(tmp_path, 0, 1, hours)
 
 
-def test_files_and_manifest_are_paired_and_named_as_the_real_ones(cohort):
-    directory, recordings = cohort
-    assert recordings == read_recordings(directory / "recordings.csv")
-    assert [recording.id for recording in recordings] == simulated_ids(6, [5])
-    for recording in recordings:
-        assert recording.psg == f"{recording.id}E0-PSG.edf"
-        assert recording.hypnogram.startswith(f"{recording.id}E")
-        assert recording.hypnogram.endswith("-Hypnogram.edf")
-        assert (recording.subject, recording.night) == (recording.id[3:5], int(recording.id[5]))
-        assert sha256_of_file(directory / recording.psg) == recording.psg_sha256
-        assert sha256_of_file(directory / recording.hypnogram) == recording.hypnogram_sha256
-    assert len(list(directory.iterdir())) == 2 * len(recordings) + 1
-    nights = {recording.id: recording for recording in recordings}
-    assert (nights["SC4001"].age, nights["SC4001"].sex) == (nights["SC4002"].age, nights["SC4002"].sex)
-
-
-def test_same_bytes_for_the_same_seed_alone_or_in_a_cohort_on_several_processes(cohort, tmp_path):
-    _, recordings = cohort
-    again = simulate_cohort(tmp_path, tmp_path / "recordings.csv", ["SC4031", "SC4012"], DEMO_HOURS, SEED, processes=2)
-    assert again == [recording for recording in recordings if recording.id in ("SC4012", "SC4031")]
-    assert simulate_recording(tmp_path, "SC4031", DEMO_HOURS, SEED) == again[1]
+def test_same_bytes_for_the_same_seed_whatever_else_is_simulated(cohort, tmp_path):
+    again = [write(tmp_path, 3, 1), write(tmp_path, 1, 2)]
+    assert [one.sums for one in again] == [one.sums for one in cohort if (one.subject, one.night) in [(1, 2), (3, 1)]][
+        ::-1
+    ]
 
 
 def test_other_bytes_for_another_seed_or_night(cohort, tmp_path):
-    _, recordings = cohort
-    other = simulate_recording(tmp_path, "SC4001", DEMO_HOURS, SEED + 1)
-    sums = [recording.psg_sha256 for recording in [*recordings, other]]
-    sums += [recording.hypnogram_sha256 for recording in [*recordings, other]]
-    assert len(set(sums)) == 2 * (len(recordings) + 1)
+    other = write(tmp_path, 0, 1, seed=SEED + 1)
+    sums = {one for written in [*cohort, other] for one in written.sums}
+    assert len(sums) == 2 * (len(cohort) + 1)
+
+
+def test_nights_are_of_any_subject_number(tmp_path):
+    """Even of one whose recordings would begin in a year that the header of an EDF file cannot hold."""
+    psg = edfio.read_edf(write(tmp_path, 123_456, 2, 1.75).psg)
+    assert date(2000, 1, 1) <= psg.startdate < date(2084, 1, 1)
 
 
 def test_psg_has_the_layout_of_the_real_files(cohort):
-    directory, recordings = cohort
-    path = directory / recordings[0].psg
+    path = cohort[0].psg
     psg = edfio.read_edf(path)
     assert layout(psg) == LAYOUT
     assert (psg.reserved, psg.data_record_duration, psg.num_data_records) == ("", 30, DEMO_HOURS * 120)
@@ -143,43 +128,40 @@ def test_psg_has_the_layout_of_the_real_files(cohort):
 
 @pytest.mark.skipif(not REAL_PSG.exists(), reason="the excerpt of a real recording is not here")
 def test_psg_has_the_layout_of_the_real_excerpt(cohort):
-    directory, recordings = cohort
-    real, simulated = edfio.read_edf(REAL_PSG), edfio.read_edf(directory / recordings[0].psg)
+    real, simulated = edfio.read_edf(REAL_PSG), edfio.read_edf(cohort[0].psg)
     assert layout(simulated) == layout(real)
     for field in ("version", "reserved", "data_record_duration", "bytes_in_header_record"):
         assert getattr(simulated, field) == getattr(real, field)
     # The headers of the signals are the same to the byte.
-    header = (directory / recordings[0].psg).read_bytes()[256:2048]
+    header = cohort[0].psg.read_bytes()[256:2048]
     assert header == REAL_PSG.read_bytes()[256:2048]
 
 
 @pytest.mark.skipif(not REAL_HYPNOGRAM.exists(), reason="the real hypnograms are not here")
 def test_hypnogram_has_the_layout_of_a_real_one(cohort):
-    directory, recordings = cohort
-    real, simulated = REAL_HYPNOGRAM.read_bytes(), (directory / recordings[0].hypnogram).read_bytes()
+    real, simulated = REAL_HYPNOGRAM.read_bytes(), cohort[0].scoring.read_bytes()
     assert simulated[184:244] == real[184:244]  # header bytes, EDF+C, one record of duration 0
     assert simulated[252:352] == real[252:352]  # one signal, of annotations
     assert simulated[512:520] == real[512:520]  # the first of them, at 0 s with a duration
 
 
 def test_headers_say_that_the_data_is_simulated(cohort):
-    directory, recordings = cohort
-    for recording in recordings:
-        psg, hypnogram = (edfio.read_edf(directory / name) for name in (recording.psg, recording.hypnogram))
+    for recording in cohort:
+        psg, hypnogram = (edfio.read_edf(path) for path in (recording.psg, recording.scoring))
+        age, sex = person(SEED, recording.subject)
         for edf in (psg, hypnogram):
-            assert edf.patient.name == f"Simulated_{recording.id}"
-            assert edf.patient.sex == recording.sex
-            assert edf.patient.additional == (f"{recording.age}yr",)
+            assert edf.patient.name == f"Simulated_S{recording.subject}N{recording.night}"
+            assert edf.patient.sex == sex
+            assert edf.patient.additional == (f"{age}yr",)
             assert edf.recording.additional == ("simulated",)
             assert edf.startdate >= date(2000, 1, 1)
         assert psg.startdatetime == hypnogram.startdatetime
 
 
 def test_hypnogram_covers_24_hours_without_gaps_and_ends_unscored(cohort):
-    directory, recordings = cohort
     descriptions = set()
-    for recording in recordings:
-        annotations = edfio.read_edf(directory / recording.hypnogram).annotations
+    for recording in cohort:
+        annotations = edfio.read_edf(recording.scoring).annotations
         ends = [annotation.onset + annotation.duration for annotation in annotations]
         assert [annotation.onset for annotation in annotations] == [0, *ends[:-1]]
         assert annotations[-1] == (DEMO_HOURS * 3600, (24 - DEMO_HOURS) * 3600, "Sleep stage ?")
@@ -192,9 +174,8 @@ def test_hypnogram_covers_24_hours_without_gaps_and_ends_unscored(cohort):
 
 
 def test_every_short_night_has_all_stages_and_wake_around_them(cohort):
-    _, recordings = cohort
-    for recording in recordings:
-        scored = simulated_stages(recording.id, DEMO_HOURS, SEED)
+    for recording in cohort:
+        scored = recording.stages()
         assert (np.bincount(scored, minlength=5)[:5] >= 2).all()
         asleep = np.flatnonzero(scored != W)
         assert asleep[0] >= 35 and len(scored) - 1 - asleep[-1] >= 35
@@ -202,52 +183,17 @@ def test_every_short_night_has_all_stages_and_wake_around_them(cohort):
 
 
 def test_two_and_a_half_hours_leave_more_wake_than_the_window_keeps():
-    for recording_id in simulated_ids(6, [5]):
-        asleep = np.flatnonzero(simulated_stages(recording_id, 2.5, SEED) != W)
+    for night in NIGHTS:
+        asleep = np.flatnonzero(simulated_stages(*night, 2.5, SEED) != W)
         assert asleep[0] > 60 and 300 - 1 - asleep[-1] > 60
         assert 150 <= asleep[-1] - asleep[0] + 1 <= 170
 
 
 def test_stages_of_a_hypnogram_are_the_simulated_ones(cohort):
-    directory, recordings = cohort
     code = {"W": W, "1": N1, "2": 2, "3": N3, "4": N3, "R": 4, "?": UNKNOWN, "e": MOVEMENT}
-    annotations = edfio.read_edf(directory / recordings[2].hypnogram).annotations
+    annotations = edfio.read_edf(cohort[2].scoring).annotations
     stages = np.concatenate([np.full(round(a.duration / 30), code[a.text[-1]]) for a in annotations])
-    np.testing.assert_array_equal(stages[:240], simulated_stages(recordings[2].id, DEMO_HOURS, SEED))
-
-
-@pytest.fixture(scope="module")
-def standard_nights():
-    """Stages of the standard window of 39 nights of 24 h."""
-    nights = []
-    for recording_id in shape_ids("sleep-edf-20"):
-        scored = simulated_stages(recording_id, 24, SEED)
-        stages = scored[scored <= 4]
-        asleep = np.flatnonzero(stages != W)
-        nights.append(stages[asleep[0] - 60 : asleep[-1] + 61])
-    return nights
-
-
-def test_transitions_and_shares_of_39_nights_are_the_tables(standard_nights):
-    real = realism.real_statistics()
-    likely = real.transitions > realism.TRANSITIONS_ABOVE
-    transitions = realism.transition_probabilities(standard_nights)
-    np.testing.assert_allclose(transitions[likely], real.transitions[likely], atol=realism.TRANSITION_TOLERANCE)
-    np.testing.assert_allclose(realism.stage_shares(standard_nights), real.shares, atol=realism.SHARE_TOLERANCE)
-    lengths = [len(night) - 120 for night in standard_nights]
-    assert min(lengths) > 820 and max(lengths) <= 1020
-
-
-def test_bouts_of_39_nights_are_as_long_as_the_tables_on_average(standard_nights):
-    mean, real = realism.bout_lengths(standard_nights)[:, 0], realism.real_statistics().bouts[:, 0]
-    np.testing.assert_allclose(mean, real, rtol=0.15)
-
-
-def test_n3_is_early_and_rem_late(standard_nights):
-    shares = realism.shares_by_decile(standard_nights)
-    np.testing.assert_allclose(shares, realism.real_statistics().shares_by_decile, atol=0.13)
-    assert shares[:4, N3].sum() > 1.5 * shares[6:, N3].sum()
-    assert shares[6:, REM].sum() > 1.5 * shares[:4, REM].sum()
+    np.testing.assert_array_equal(stages[:240], cohort[2].stages())
 
 
 # ------------------------------------------------------------------------------------------ a whole day, 24 h of signal
@@ -257,9 +203,8 @@ def test_n3_is_early_and_rem_late(standard_nights):
 def whole_day(tmp_path_factory):
     """A recording of 24 h: (PSG, hypnogram's annotations, scored stages)."""
     directory = tmp_path_factory.mktemp("day")
-    recording = simulate_recording(directory, "SC4001", 24, SEED)
-    annotations = edfio.read_edf(directory / recording.hypnogram).annotations
-    return edfio.read_edf(directory / recording.psg), annotations, simulated_stages("SC4001", 24, SEED)
+    recording = write(directory, 0, 1, 24)
+    return edfio.read_edf(recording.psg), edfio.read_edf(recording.scoring).annotations, recording.stages(24)
 
 
 def test_24_hours_have_no_unscored_tail_and_wake_on_both_sides(whole_day):
@@ -277,7 +222,7 @@ def test_the_day_is_awake_with_blinks_alpha_and_plausible_amplitudes(whole_day):
     day = np.ones(len(scored), dtype=bool)
     asleep = np.flatnonzero(scored != W)
     day[asleep[0] - 60 : asleep[-1] + 61] = False
-    table = read_json(simulation.STATISTICS)["epoch_standard_deviation_uv"]
+    table = read_json(STATISTICS)["epoch_standard_deviation_uv"]
     for name, epochs in (("FpzCz", frontal), ("PzOz", posterior), ("EOG", eyes)):
         p10, *_, p90 = table[name]["W"]
         assert p10 < np.median(epochs[day].std(axis=1)) < p90
@@ -304,9 +249,8 @@ def test_electrodes_pop_now_and_then(whole_day):
 @pytest.fixture(scope="module")
 def signals(cohort):
     """All epochs of the cohort: (scored stages, (3, n, 3000) microvolts, 1-Hz EMG (n, 30))."""
-    directory, recordings = cohort
-    psgs = [edfio.read_edf(directory / recording.psg) for recording in recordings]
-    scored = np.concatenate([simulated_stages(recording.id, DEMO_HOURS, SEED) for recording in recordings])
+    psgs = [edfio.read_edf(recording.psg) for recording in cohort]
+    scored = np.concatenate([recording.stages() for recording in cohort])
     waves = [np.concatenate([psg.signals[i].data.reshape(-1, SAMPLES_PER_EPOCH) for psg in psgs]) for i in range(3)]
     emg = np.concatenate([psg.signals[4].data.reshape(-1, EPOCH_SECONDS) for psg in psgs])
     return scored, np.array(waves), emg
@@ -388,14 +332,13 @@ def test_movement_is_louder_than_the_sleep_around_it(signals):
 
 
 def test_amplitudes_are_those_of_each_stage_and_rarely_clipped(cohort):
-    directory, recordings = cohort
-    table = read_json(simulation.STATISTICS)["epoch_standard_deviation_uv"]
+    table = read_json(STATISTICS)["epoch_standard_deviation_uv"]
     deviations = {(channel, stage): [] for channel in ("FpzCz", "PzOz", "EOG") for stage in STAGES}
-    for recording in recordings:
-        psg = edfio.read_edf(directory / recording.psg)
+    for recording in cohort:
+        psg = edfio.read_edf(recording.psg)
         for channel in psg.signals:
             assert np.isin(channel.digital, channel.digital_range).mean() < 0.005
-        scored = simulated_stages(recording.id, DEMO_HOURS, SEED)
+        scored = recording.stages()
         for name, channel in zip(("FpzCz", "PzOz", "EOG"), psg.signals[:3], strict=True):
             epochs = channel.data.reshape(-1, SAMPLES_PER_EPOCH)
             for code, stage in enumerate(STAGES):
@@ -406,30 +349,28 @@ def test_amplitudes_are_those_of_each_stage_and_rarely_clipped(cohort):
 
 
 def test_epochs_do_not_show_their_borders(cohort):
-    directory, recordings = cohort
-    for channel in edfio.read_edf(directory / recordings[0].psg).signals[:3]:
+    for channel in edfio.read_edf(cohort[0].psg).signals[:3]:
         steps = np.abs(np.diff(channel.data)).reshape(-1)
         at_borders = steps[SAMPLES_PER_EPOCH - 1 :: SAMPLES_PER_EPOCH]
         assert at_borders.mean() < 1.3 * steps.mean()
 
 
 def test_mne_and_pyedflib_read_the_files(cohort):
-    directory, recordings = cohort
-    recording = recordings[0]
+    recording = cohort[0]
     labels = ["EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal"]
-    expected = edfio.read_edf(directory / recording.psg)
+    expected = edfio.read_edf(recording.psg)
 
-    raw = mne.io.read_raw_edf(directory / recording.psg, include=labels, verbose="error")
+    raw = mne.io.read_raw_edf(recording.psg, include=labels, verbose="error")
     assert (raw.ch_names, raw.info["sfreq"], raw.n_times) == (labels, 100, DEMO_HOURS * 3600 * 100)
     np.testing.assert_allclose(raw.get_data(units="uV")[0], expected.get_signal(labels[0]).data, atol=1e-6)
-    annotations = mne.read_annotations(directory / recording.hypnogram)
+    annotations = mne.read_annotations(recording.scoring)
     assert annotations.duration.sum() == 24 * 3600
 
-    with pyedflib.EdfReader(str(directory / recording.psg)) as psg:
+    with pyedflib.EdfReader(str(recording.psg)) as psg:
         assert psg.datarecord_duration == 30
         np.testing.assert_array_equal(psg.getSampleFrequencies(), [100, 100, 100, 1, 1, 1, 1])
         np.testing.assert_allclose(psg.readSignal(4), expected.signals[4].data, atol=1e-6)
-    with pyedflib.EdfReader(str(directory / recording.hypnogram)) as hypnogram:
+    with pyedflib.EdfReader(str(recording.scoring)) as hypnogram:
         _, durations, texts = hypnogram.readAnnotations()
         assert durations.sum() == 24 * 3600
         assert texts[-1] == "Sleep stage ?"

@@ -67,7 +67,7 @@ class CassetteFiles(Dataset):
         stored = {signal.label: signal for signal in edf.read_header(files["psg"]).signals}
         channels = edf.read_channels(files["psg"], [self.montage[role] for role in roles])
         return {
-            role: Signal(*channels[label], _storage(stored[label])) for role in roles for label in [self.montage[role]]
+            role: Signal(*channels[label], storage_of(stored[label])) for role in roles for label in [self.montage[role]]
         }
 
     def read_stages(self, files: Mapping[str, Path]) -> np.ndarray:
@@ -187,7 +187,8 @@ def _table(path: Path) -> list[Recording]:
     return read_recordings(path)
 
 
-def _storage(signal: edf.EdfSignal) -> Storage:
+def storage_of(signal: edf.EdfSignal) -> Storage:
+    """How a channel of an EDF file is stored, in microvolts."""
     gain, offset = signal.scale
     unit = edf.MICROVOLTS[signal.dimension]
     return Storage(gain * unit, offset * unit, signal.digital_min, signal.digital_max)
