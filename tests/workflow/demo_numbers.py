@@ -5,7 +5,7 @@ run keys and the sentences that hold them are left out, as are latencies.
 
     python tests/workflow/demo_numbers.py [results/simulated]
 
-says where a finished demo differs. On another processor or PyTorch the rounding of a training differs, and with it a few
+says where a finished demo differs. On another processor or PyTorch the rounding of a training differs, and with it some
 predicted stages: then only what does not depend on it can be compared.
 """
 
