@@ -67,7 +67,9 @@ class CassetteFiles(Dataset):
         stored = {signal.label: signal for signal in edf.read_header(files["psg"]).signals}
         channels = edf.read_channels(files["psg"], [self.montage[role] for role in roles])
         return {
-            role: Signal(*channels[label], storage_of(stored[label])) for role in roles for label in [self.montage[role]]
+            role: Signal(*channels[label], storage_of(stored[label]))
+            for role in roles
+            for label in [self.montage[role]]
         }
 
     def read_stages(self, files: Mapping[str, Path]) -> np.ndarray:
