@@ -426,7 +426,7 @@ def test_a_figure_is_added_by_one_file(simulated, tmp_path, monkeypatch):
     assert list(pd.read_csv(outputs[2])) == ["run_key", "n_test", "simulated"]
     page = simulated.write(tmp_path / "report.html", figures={"tested": outputs[0], **simulated.figures})
     assert re.findall(r'<figure aria-labelledby="(.*?)">', page) == ["confusion", "tested"]
-    assert text_of(re.search(r'<h3 id="tested">.*?</h3>', page, re.DOTALL).group()) == f"Test epochs ({WARNING})"
+    assert text_of(re.search(r'<h3 id="tested">.*?</h3>', page, re.DOTALL).group()) == f"Test epochs {WARNING}"
 
     # What the rules read of it, without importing it.
     monkeypatch.setattr(declared, "PACKAGE", tmp_path)

@@ -72,7 +72,12 @@ def read_predictions(runs: pd.DataFrame, columns: Sequence[str] = PREDICTIONS) -
 
 def predictions_path(run: Any) -> Path:
     """The predictions of a row of the runs table; BenchmarkError when they are not there."""
-    path = Path(run.directory) / run.selection / "predictions.parquet"
+    return run_file(run, f"{run.selection}/predictions.parquet")
+
+
+def run_file(run: Any, name: str) -> Path:
+    """A file of a row of the runs table; BenchmarkError when it is not there."""
+    path = Path(run.directory) / name
     if not path.is_file():
         raise BenchmarkError(f"{path}: is missing, but run {run.run_key} is of it; delete the runs table and run again")
     return path

@@ -9,9 +9,8 @@ from matplotlib.patches import Patch
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
-from sleepbench.reporting.figures.panels import run_file
 from sleepbench.reporting.figures.style import PAGE_WIDTH, STAGE_COLOURS, heading, key_below, new_figure
-from sleepbench.reporting.reading import CONTENDER, read_runs
+from sleepbench.reporting.reading import CONTENDER, predictions_path, read_runs
 
 ORDER = ("W", "REM", "N1", "N2", "N3")
 """Stages from the top of a hypnogram to its bottom."""
@@ -32,7 +31,7 @@ def representative_night(inputs: Inputs) -> pd.DataFrame:
     runs = runs[(runs[[*CONTENDER, "seed"]] == first[[*CONTENDER, "seed"]]).all(axis=1)]
     tables = []
     for _, run in runs.iterrows():
-        table = pd.read_parquet(run_file(run, f"{run.selection}/predictions.parquet"))
+        table = pd.read_parquet(predictions_path(run))
         for place, name in enumerate(("title", "protocol", "run_key")):
             table.insert(place, name, run[name])
         tables.append(table)

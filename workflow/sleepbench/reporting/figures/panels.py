@@ -3,7 +3,6 @@
 import math
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,16 +26,6 @@ MOST_CONTENDERS_IN_ONE_COLUMN = 3
 
 
 # -------------------------------------------------------------------------------------------------------- what is read
-
-
-def run_file(run: pd.Series, name: str) -> Path:
-    """A file of a run; BenchmarkError when it is not there."""
-    path = Path(run.directory) / name
-    if not path.is_file():
-        raise BenchmarkError(
-            f"{path}: is missing, so run {run.run_key} cannot be shown; delete the runs table (runs.csv) and run again"
-        )
-    return path
 
 
 def read_statistics(inputs: Inputs, name: str, columns: Sequence[str], may_be_empty: bool = False) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from sleepbench.core.files import read_json
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
-from sleepbench.reporting.figures.panels import are_small, panels_by_contender, rows_of_panels, run_file, short_lines
+from sleepbench.reporting.figures.panels import are_small, panels_by_contender, rows_of_panels, short_lines
 from sleepbench.reporting.figures.style import (
     COLUMN_WIDTH,
     PAGE_WIDTH,
@@ -20,7 +20,7 @@ from sleepbench.reporting.figures.style import (
     key_below,
     new_figure,
 )
-from sleepbench.reporting.reading import CONTENDER, read_runs
+from sleepbench.reporting.reading import CONTENDER, read_runs, run_file
 
 MOST_PER_ROW = 4
 OTHER = {"color": VERMILION, "markersize": 4, "markeredgewidth": 0.8}
