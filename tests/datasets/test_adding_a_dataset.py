@@ -11,10 +11,9 @@ import scipy.signal
 import yaml
 
 import sleepbench.datasets
-from sleepbench.config.models import Source
 from sleepbench.core.files import read_json, write_json
 from sleepbench.datasets import open_dataset
-from sleepbench.datasets.base import Dataset
+from sleepbench.datasets.base import Dataset, SourceSettings
 from sleepbench.preparation.index import Index, write_index
 from sleepbench.preparation.prepare import prepare_recording
 from sleepbench.preparation.prepared import load_prepared
@@ -49,7 +48,7 @@ def added(examples: dict[str, list[str]], tmp_path_factory: pytest.TempPathFacto
         exec(nights, {})
         ((name, definition),) = configured["datasets"].items()
         settings = {key: value for key, value in definition.items() if key not in COMMON}
-        sources = {source: Source(**said) for source, said in configured["data"].items()}
+        sources = {source: SourceSettings(**said) for source, said in configured["data"].items()}
         yield open_dataset(name, settings, sources), definition
         sys.modules.pop("sleepbench.datasets.my_nights")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sleepbench.config.models import Config, DatasetDefinition, Source
+from sleepbench.config.models import Config, DatasetDefinition
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import write_json
 from sleepbench.datasets import open_dataset
-from sleepbench.datasets.base import Recording, SourceFile
+from sleepbench.datasets.base import Recording, SourceFile, SourceSettings
 from sleepbench.datasets.recordings_table import write_recordings
 from sleepbench.preparation import verify
 from sleepbench.preparation.verify import ExpectedFile, Progress, verify_dataset, verify_files
@@ -65,7 +65,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def verified(base_url: str | None = "http://127.0.0.1:9/", directory: Path = RAW, **dataset: object) -> bool:
     """Verify the dataset "d" of a configuration."""
     definition = DatasetDefinition.model_validate(dataset or SLEEP_EDF)
-    data = {"sleep-edf": Source(directory=str(directory), base_url=base_url)}
+    data = {"sleep-edf": SourceSettings(directory=str(directory), base_url=base_url)}
     return verify_dataset(Config.model_construct(datasets={"simulated": definition}, data=data), "simulated", 2)
 
 

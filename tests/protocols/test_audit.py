@@ -146,7 +146,7 @@ def test_the_audit_agrees_with_the_people_it_is_given(nights: list[tuple[str, in
     assert audit["subject_disjoint"] == (not shared)
 
 
-# ------------------------------------------------------------------------------------------------------- promises
+# ------------------------------------------------------------------------------------------------------------- promises
 
 
 def test_folds_of_subjects_that_share_one_are_refused() -> None:

@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 from simulated_cohort import prepared_cohort
 
-from sleepbench.datasets.base import SIMULATED
+from sleepbench.datasets.base import SIMULATED, DataLabel
 from sleepbench.preparation.index import read_index
 from sleepbench.reporting.figures import style
 from sleepbench.reporting.realism import measure as measurements
 from sleepbench.reporting.realism import page as realism
+
+LABEL = DataLabel("simulated-20", "simulated", SIMULATED, simulated=True)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def synthetic(stages=5):
 
 @pytest.mark.parametrize("stages", [5, 3])
 def test_the_figure_is_labelled_and_nothing_leaves_it(stages):
-    figure = realism.draw_realism(synthetic(stages), "simulated-20")
+    figure = realism.draw_realism(synthetic(stages), LABEL)
     assert SIMULATED in figure.get_suptitle()
     with matplotlib.rc_context(style.STYLE):
         figure.draw_without_rendering()
