@@ -3,7 +3,7 @@
 A segment is an unbroken run of consecutive epochs of one recording: a removed epoch ends it, and so does the end of the
 recording. Sequences are cut from one segment.
 
-Training. In every training epoch each segment is cut at an offset, drawn each time, into windows of the model's sequence
+Training. In every training epoch each segment is cut, at an offset drawn again, into windows of the model's sequence
 length. What is left over at its head and tail becomes windows of the full length too: they reach into their neighbour,
 whose epochs are context there and do not count in loss and accuracy. A segment shorter than a window is filled up with
 copies of its last epoch that do not count. So every epoch counts exactly once in a training epoch. The offset leaves
