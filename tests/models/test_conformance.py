@@ -103,10 +103,10 @@ def microvolts(name: str, n: int, length: int = 4, n_channels: int | None = None
     return 30 * torch.randn(*axes, n_channels or len(info.published_roles), 3000, generator=generator)
 
 
-def windows_to_learn(name: str, n_channels: int | None = None) -> tuple[Tensor, Tensor]:
-    """64 windows of 30 s and their stages, told apart by the frequency of a wave in noise; sequences have 8 of them.
+def epochs_to_learn(name: str, n_channels: int | None = None) -> tuple[Tensor, Tensor]:
+    """64 epochs and their stages, told apart by the frequency of a wave in noise; sequences have 8 of them.
 
-    Five kinds, not 64 windows to be learnt by heart: stages drawn at random take most networks many times the steps.
+    Five kinds, not 64 epochs to be learnt by heart: stages drawn at random take most networks many times the steps.
     """
     info = models.describe(name)
     generator = torch.Generator().manual_seed(0)
@@ -241,8 +241,8 @@ def test_output_is_logits(name, n_channels):
 
 
 def quarter_to_learn(name: str, n_channels: int) -> tuple[Tensor, Tensor]:
-    """16 of the windows."""
-    signals, stages = windows_to_learn(name, n_channels)
+    """16 of the epochs."""
+    signals, stages = epochs_to_learn(name, n_channels)
     return signals[: len(signals) // 4], stages[: len(stages) // 4]
 
 
@@ -274,9 +274,9 @@ def test_every_other_parameter_gets_a_gradient_in_training(name, n_channels):
 
 
 @every_network_on_channels
-def test_fits_64_windows(name, n_channels):
+def test_fits_64_epochs(name, n_channels):
     """All are classified right, in evaluation mode and without dropout, within 400 steps on a quarter of them."""
-    signals, stages = windows_to_learn(name, n_channels)
+    signals, stages = epochs_to_learn(name, n_channels)
     model = network(name, n_channels, dropout=False)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     wrong = stages.numel()
@@ -293,7 +293,7 @@ def test_fits_64_windows(name, n_channels):
                 wrong = int((settled(model, signals)(signals).argmax(dim=-1) != stages).sum())
         if wrong == 0:
             return
-    pytest.fail(f"{seen_wrong} of 64 windows are wrong after {STEPS} steps; in evaluation mode {wrong}")
+    pytest.fail(f"{seen_wrong} of 64 epochs are wrong after {STEPS} steps; in evaluation mode {wrong}")
 
 
 @every_network
@@ -305,7 +305,7 @@ def test_weights_follow_from_the_seed(name):
 
 @on_channels(ESTIMATORS)
 def test_estimators_learn_and_tell_probabilities(name, n_channels):
-    signals, stages = (tensor.numpy() for tensor in windows_to_learn(name, n_channels))
+    signals, stages = (tensor.numpy() for tensor in epochs_to_learn(name, n_channels))
     first, again = (
         models.create_model(name, n_channels).fit(signals.__getitem__, stages, seed=7).predict_proba(signals)
         for _ in range(2)

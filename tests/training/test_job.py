@@ -423,7 +423,7 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def in_a_process(tmp_path_factory):
-    """A function that runs a training whose clock goes on by a second whenever it is read, and gives its output.
+    """A function that runs a training whose clock advances by a second whenever it is read, and gives its output.
 
     kill_at : SIGKILL comes in the middle: when the clock is stopped ("lap") or a file is put in its place ("replace")
         for the n-th time

@@ -45,6 +45,8 @@ rule train:
         trainings=W.keys,
         training=W.training_parameters,
         code=lambda w: W.code_training("train", w),
+        # Finished folds get the runs of rules that are added; they are not trained again.
+        selection=module_sha256("sleepbench.protocols.selection"),
     message:
         "Training {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.fold}, seed {wildcards.seed}; progress in {log}"
     script:

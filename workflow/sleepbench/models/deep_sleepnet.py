@@ -61,7 +61,7 @@ class FeatureExtractor(nn.Module):
 
 
 class DeepSleepNetCNN(Network):
-    """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes): what the first stage trains."""
+    """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes): what the first phase trains."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()

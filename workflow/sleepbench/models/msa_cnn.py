@@ -13,7 +13,7 @@ What the description leaves open and how it was decided; the first two are the r
   of the 75, and the signal has no learned scale and offset.
 - The positional encoding is the fixed one of sines and cosines.
 - Neither an activation nor dropout stands between spatial filter, linear layer and transformer.
-- The transformer's layers are PyTorch's: norm after each residual, ReLU. Each is drawn anew.
+- The transformer's layers are PyTorch's: norm after each residual, ReLU. Each has its own initial weights.
 - Two and three channels are treated as four are.
 - The released program feeds a softmax into the cross-entropy. The output here is logits.
 - In place of a standardisation of the recordings, which the learned scale starts from, there is a fixed unit.

@@ -20,7 +20,7 @@ The training departs from that of the released program, whose numbers the recipe
 
 - Shift in time: in the released program one is drawn for each night, and the epoch that wraps around is dropped. Here
   one is drawn for each sequence, circularly within it.
-- Offset of the sequences: in the released program up to four epochs at the head of each night, drawn anew in every
+- Offset of the sequences: in the released program up to four epochs at the head of each night, drawn again in every
   training epoch, are left out. Here every unbroken run of epochs is cut at an offset below 20, drawn as often, and what
   is left over at its ends is learnt too, in sequences of the full length that reach into their neighbours.
 - Batches: in the released program they are 15 nights side by side, and the LSTM's state is carried from one batch to

@@ -20,7 +20,7 @@ class SelectionRule:
     sentence : what follows "the reported training epoch is selected"
     choose : of a history, at least one row, and of the training epochs at whose end a cycle of the schedule is about to
         end: the training epoch taken (from 1), or None where the rule does not apply. Weights are kept only of what a
-        rule takes as the training goes on: with each row the choice may stay as it was or become the newest.
+        rule takes while the training runs: with each row the choice may stay as it was or become the newest.
     needs_validation, needs_cycles : whether it applies only with validation subjects, only with cycles
     """
 

@@ -3,7 +3,7 @@
 A segment is an unbroken run of consecutive epochs of one recording: a removed epoch ends it, and so does the end of the
 recording. Sequences are cut from one segment.
 
-Training. In every training epoch each segment is cut at an offset, drawn anew, into windows of the model's sequence
+Training. In every training epoch each segment is cut, at an offset drawn again, into windows of the model's sequence
 length. What is left over at its head and tail becomes windows of the full length too: they reach into their neighbour,
 whose epochs are context there and do not count in loss and accuracy. A segment shorter than a window is filled up with
 copies of its last epoch that do not count. So every epoch counts exactly once in a training epoch. The offset leaves
@@ -82,7 +82,7 @@ class Sampler:
 
     @property
     def varies(self) -> bool:
-        """Whether the number of batches differs between training epochs: as sequences are cut anew, theirs does."""
+        """Whether the number of batches differs between training epochs: as sequences are cut again, theirs does."""
         return self.length is not None
 
     def draw(self, generator: torch.Generator) -> list[Batch]:

@@ -35,7 +35,7 @@ typedef struct {
     const float *x, *kernel, *gamma, *beta, *bias, *running_mean, *running_var, *main, *gradient;
     float *weights;   /* the kernel as it is used; the same for the gradient of x: transposed, reversed */
     float *constants; /* for each fold and output: CONSTANTS numbers */
-    float *rows;      /* what was convolved, item by item, or null: it is computed anew */
+    float *rows;      /* what was convolved, item by item, or null: it is computed again */
     float *scratch;   /* zeros; for each thread, scratch_size() numbers */
     double *partial;  /* for each item and output: two sums */
     float *partial_kernel; /* for each item: the gradient of the kernel */
@@ -171,7 +171,7 @@ static void fill_gaps(const Layer *l, float *y, int64_t stride, float absent) {
     }
 }
 
-/* What the convolution gives for the item: kept, or computed anew; ready for pooling. */
+/* What the convolution gives for the item: kept, or computed again; ready for pooling. */
 static float *rows_of(const Layer *l, const Item *item) {
     if (l->rows) return l->rows + item->index * l->n_outputs * 2 * length(l);
     load_x(l, item);

@@ -66,7 +66,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what a training step frees for the next one: fetching it anew costs a tenth of the step."""
+    """Let glibc keep what a training step frees for the next one: fetching it again costs a tenth of the step."""
     allocator = ctypes.CDLL(None)
     if hasattr(allocator, "mallopt"):
         allocator.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc accepts
