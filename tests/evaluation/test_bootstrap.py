@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.datasets.recordings import Recording
+from sleepbench.datasets.base import Recording
 from sleepbench.evaluation import bootstrap as statistics
 from sleepbench.evaluation.metrics import METRICS, accuracy, macro_f1, metric_values, summary
 

@@ -25,7 +25,7 @@ from statsmodels.stats.multitest import multipletests
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import STAGES
-from sleepbench.datasets.recordings import Recording
+from sleepbench.datasets.base import Recording
 from sleepbench.evaluation.metrics import METRICS, macro_f1_stages, metric_values, stage_counts, values_of_counts
 
 PROBABILITIES = tuple(f"p_{stage}" for stage in STAGES)
