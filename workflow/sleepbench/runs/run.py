@@ -14,6 +14,7 @@ from sleepbench.config.keys import PlannedRun, TrainingKey
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, read_unchanged, sha256_of_file
 from sleepbench.runs.runs_table import RowKey
+from sleepbench.training.keys import RECORD, run_of
 
 RECORD_KEYS = ("settings", "code_sha256", "provenance", "runs", "n_epochs", "environment", "files")
 WEIGHTS = ".pt"
@@ -74,7 +75,7 @@ class Run:
     @cached_property
     def content_sha256(self) -> str:
         """Changes when any file of the training does: training.json holds the hashes of the others."""
-        return sha256_of_file(self.directory / "training.json")
+        return sha256_of_file(self.directory / RECORD)
 
     def predictions(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Its predictions, one row per test epoch; BenchmarkError when they are not as they were written."""
@@ -100,13 +101,7 @@ def run_in(directory: Path, protocol: str, selection: str, training: TrainingKey
     `training` is the one that should be there; None: the one that its record says.
     """
     record = read_record(directory)
-    if selection not in record["runs"]:
-        raise BenchmarkError(
-            f"{directory / 'training.json'}: has no run of the selection '{selection}' that protocol {protocol} asks "
-            f"for, only {', '.join(record['runs'])}; a cycle of the schedule must end after a whole training epoch: "
-            "train longer or choose another selection"
-        )
-    key = record["runs"][selection]["run_key"]
+    key = run_of(record, selection, directory)["run_key"]
     return Run(key, training or training_in(record), protocol, selection, directory, record)
 
 
@@ -132,7 +127,7 @@ def training_in(record: dict[str, Any]) -> TrainingKey:
 
 def read_record(directory: Path) -> dict[str, Any]:
     """training.json of a training; BenchmarkError when it is missing, half-written or no such record."""
-    path = directory / "training.json"
+    path = directory / RECORD
     record = read_document(path, "train this fold again")
     if missing := [key for key in RECORD_KEYS if key not in record]:
         raise BenchmarkError(f"{path}: lacks {', '.join(missing)}; delete {directory} and train this fold again")

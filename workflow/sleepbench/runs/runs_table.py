@@ -4,17 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import replacing
-from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import DataLabel
-from sleepbench.evaluation.metrics import confusion_items
-
-CONFUSION = tuple(confusion_items(np.zeros((len(STAGES), len(STAGES)))))
-"""The columns that hold the cells of a run's confusion matrix, row by row."""
+from sleepbench.evaluation.scores import CONFUSION
 
 ROW = ("protocol", "model", "input", "recipe")
 """What tells the measured rows of the main table apart: a protocol and a contender."""
@@ -85,11 +80,6 @@ def complete_runs(runs: pd.DataFrame, label: DataLabel) -> pd.DataFrame:
             + "\n  ".join(problems)
         )
     return chosen
-
-
-def confusions(runs: pd.DataFrame) -> np.ndarray:
-    """The confusion matrix of each run, int64 (n_runs, 5, 5)."""
-    return runs[list(CONFUSION)].to_numpy().astype(np.int64).reshape(-1, len(STAGES), len(STAGES))
 
 
 def _named(values: tuple, names: tuple[str, ...]) -> str:
