@@ -17,6 +17,7 @@ rule log_runs:
     params:
         runs=lambda w: W.runs_sha256(w.dataset),
         uri=W.config.tracking.uri,
+        experiment=lambda w: W.experiment(w.dataset),
         store=W.store_state(),  # a store that was lost is filled again
         code=module_sha256("sleepbench.runs.mlflow"),
     message:
@@ -45,8 +46,9 @@ rule collect_runs:
         mem_mb=MEMORY_MB,
         runtime=MINUTES,
     params:
-        code=module_sha256("sleepbench.runs.verify"),
+        code=module_sha256("sleepbench.runs.mlflow"),
         uri=W.config.tracking.uri,
+        experiment=lambda w: W.experiment(w.dataset),
     message:
         "Verifying the runs on {wildcards.dataset} and collecting their metrics from MLflow"
     script:

@@ -128,6 +128,24 @@ def smooth(
     )
 
 
+def log_runs(content: Mapping[str, Any], name: str, experiment: str, store: str, output: Path) -> None:
+    """Log the finished runs on a dataset to MLflow."""
+    from sleepbench.runs import mlflow
+
+    config = validate(content)
+    mlflow.log_runs(plan(config).datasets[name].runs, config.tracking.uri, store, experiment, output)
+
+
+def collect_runs(content: Mapping[str, Any], name: str, experiment: str, output: Path) -> None:
+    """Verify the runs on a dataset, and collect their metrics from MLflow."""
+    from sleepbench.runs import mlflow
+    from sleepbench.runs.verify import Expected
+
+    config = validate(content)
+    runs = plan(config).datasets[name].runs
+    mlflow.collect_runs(runs, Expected(config, name), config.tracking.uri, experiment, output)
+
+
 def audit(
     protocols: Mapping[str, Any], folds: Sequence[str], totals: Sequence[str], label: Label, output: Path
 ) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from sleepbench.benchmarks.jobs import read_benchmarks
 from sleepbench.config import paths
+from sleepbench.config.code import code_sha256
 from sleepbench.config.keys import Contender, TrainingKey
 from sleepbench.config.models import Config
 from sleepbench.config.plan import DatasetPlan, Plan, dataset, recipe_on, recordings
@@ -28,13 +29,11 @@ from sleepbench.config.recipe import Recipe, RecipeSettings
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
 from sleepbench.core.gpu import CPU_BUILD, is_gpu_idle, takes_gpu
-from sleepbench.core.provenance import training_code
 from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import Dataset, Recording
 from sleepbench.datasets.simulated import SimulatedCohort
 from sleepbench.models import describe
-from sleepbench.models.registry import model_code
 from sleepbench.protocols.folds import make_folds
 from sleepbench.runs.text import aligned
 from sleepbench.signals.trimming import select_trimming
@@ -177,7 +176,7 @@ def is_finished(config: Config, key: TrainingKey) -> bool:
     found, recipe = read_json(record), recipe_on(config, key.recipe, key.dataset)
     is_same = found["settings"]["recipe"] == {"name": recipe.name, **recipe.settings()}
     reader = config.datasets[key.dataset].reader
-    return is_same and found["code_sha256"] == training_code(reader, model_code(key.model))
+    return is_same and found["code_sha256"] == code_sha256("train", reader, key.model)
 
 
 # -------------------------------------------------------------------------------------------------------------- timing

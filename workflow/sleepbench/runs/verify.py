@@ -1,4 +1,4 @@
-"""Whether runs are whole: asked once where they are collected, and by commands that read results beside the workflow."""
+"""Whether runs are whole: asked once where they are collected, and by commands beside the workflow."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
