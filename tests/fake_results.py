@@ -276,8 +276,7 @@ class FakeResults:
         return {
             "dataset": self.dataset,
             "name": settings["folds"],
-            **{key: settings[key] for key in ("unit", "remainder", "validation_subjects", "seed")},
-            "k": self.n_folds,
+            **{key: settings[key] for key in ("unit", "remainder", "validation_subjects", "seed", "n_folds")},
             "folds_sha256": sha256_of_json(folds),
             "data_sha256": "d" * 64,
             "dropped": [recording.id for recording in self.recordings if recording not in used],
