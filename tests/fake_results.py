@@ -276,8 +276,7 @@ class FakeResults:
         return {
             "dataset": self.dataset,
             "name": settings["folds"],
-            **{key: settings[key] for key in ("unit", "remainder", "validation_subjects", "seed")},
-            "k": self.n_folds,
+            **{key: settings[key] for key in ("unit", "remainder", "validation_subjects", "seed", "n_folds")},
             "folds_sha256": sha256_of_json(folds),
             "data_sha256": "d" * 64,
             "dropped": [recording.id for recording in self.recordings if recording not in used],
@@ -492,6 +491,10 @@ class FakeResults:
         runs.loc[position, "n_test"] = len(table)
         self.change_runs(runs)
 
+    def smoothed(self, key: TrainingKey, selection: str) -> Path:
+        """The directory of a run's smoothed predictions."""
+        return self.path(paths.smoothed(key, selection))
+
     def write_smoothed(self) -> list[Path]:
         """Smooth every run; returns the directories."""
         return [self.smooth(run) for run in self.read_runs().itertuples()]
@@ -500,8 +503,7 @@ class FakeResults:
         """Write the smoothed predictions of a row of the runs table as their job does; returns the directory."""
         table = predictions_of(run).drop(columns=PROBABILITIES)
         table.loc[: CORRECTED - 1, "predicted"] = table.stage[:CORRECTED]
-        key = self.key(run.protocol, run.title, run.seed, run.fold)
-        directory = self.path(paths.smoothed(key, run.selection))
+        directory = self.smoothed(self.key(run.protocol, run.title, run.seed, run.fold), run.selection)
         directory.mkdir(parents=True, exist_ok=True)
         table.to_parquet(directory / "predictions.parquet", index=False)
         sign_smoothed(directory, run)

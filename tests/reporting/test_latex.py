@@ -4,32 +4,16 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from smoothed import write_smoothed
-from synthetic import PROFILE, make_runs
-from test_audit_table import Audit
-from test_quality_figure import nights
-from test_statistics_files import LADDER, MODELS, make_folds
+from fake_results import LABELS, FakeResults
 
-from sleepbench.core.files import write_json
-from sleepbench.reporting.quality import quality_table
-from sleepbench.reporting.statistics.compute import compute_statistics
-from sleepbench.reporting.tables import main as tables
-from sleepbench.reporting.tables.of_statistics import TABLES as STATISTICS_TABLES
-from sleepbench.reporting.tables.of_statistics import write_statistics_table
-from sleepbench.reporting.tables.postprocessing import write_postprocessing
-from sleepbench.reporting.tables.published_sizes import write_published_sizes
-from sleepbench.signals.totals import RECORDINGS
+from sleepbench.core.files import read_json, write_json
+from sleepbench.reporting.artefacts import make_statistics, statistics, tables
+from sleepbench.reporting.audit import write_audit
+from sleepbench.reporting.rendering import make_table
 
-RESOURCES = Path(__file__).parents[2] / "workflow" / "resources"
-PUBLISHED, CLAIMS = RESOURCES / "published_results.csv", RESOURCES / "claims.yaml"
-SIZES = RESOURCES / "published_sizes.csv"
-DATASETS = ("simulated", "sleep-edf-20")
-NAMES = (
-    *("main_results", "complexity", "published_sizes", "claims", "audit", "quality", "postprocessing"),
-    *STATISTICS_TABLES,
-)
 PREAMBLE = r"""\documentclass[a4paper]{article}
 \usepackage{booktabs,graphicx,longtable,lscape}
 """
@@ -37,40 +21,51 @@ PREAMBLE = r"""\documentclass[a4paper]{article}
 
 
 def write_tables(folder: Path, dataset: str) -> list[Path]:
-    """Every table of a dataset from made-up runs; returns the LaTeX files in the order of NAMES."""
-    simulated = dataset == "simulated"
-    folder.mkdir()
-    files = {name: [str(folder / f"{name}.{form}") for form in ("csv", "md", "tex")] for name in NAMES}
-    on = (dataset, simulated)
-    runs = make_runs(folder / "runs", models=MODELS, nights_per_fold=8, dataset=dataset)
-    write_json(folder / "profile.json", PROFILE)
-    tables.write_main_results(runs, PUBLISHED, *on, *files["main_results"])
-    tables.write_complexity([folder / "profile.json"], CLAIMS, *on, *files["complexity"])
-    write_published_sizes([folder / "profile.json"], SIZES, *on, *files["published_sizes"])
-    tables.write_claims(CLAIMS, runs, [folder / "profile.json"], *on, *files["claims"])
-    # More rows than a page holds; the audit and the recordings are of the simulated cohort under either name.
-    quality_table(nights(folder, 100), str(RECORDINGS), dataset, True, *files["quality"])
-    latex = Audit(folder).write()[2]
-    Path(files["audit"][2]).write_text(latex.replace("{tab:simulated:", f"{{tab:{dataset}:"), encoding="utf-8")
-    smoothed, read = write_smoothed(folder / "smoothed", runs), tables.read_runs(runs)
-    networks = (sorted(set(read.model)), sorted(set(read.protocol)))
-    write_postprocessing(runs, smoothed, *networks, *on, *files["postprocessing"])
-    folds = make_folds(folder, tables.read_runs(runs))
-    compute_statistics(str(runs), str(RECORDINGS), *on, LADDER, str(folder / "statistics"), folds)
-    for name in STATISTICS_TABLES:
-        write_statistics_table(name, str(folder / "statistics"), *on, *files[name])
-    return [Path(files[name][2]) for name in NAMES]
+    """Every table of a dataset from made-up runs; returns the LaTeX files in the order of the report."""
+    models = ("ULW-SleepNet", "TinySleepNet")
+    results = FakeResults(folder, dataset=dataset, models=models, nights_per_fold=8)
+    said = results.all_settings()
+    write_audit(
+        said["protocols"], results.files["folds"], results.files["totals"], results.label, results.files["audit"]
+    )
+    made = statistics()["subjects"]
+    make_statistics(made, results.inputs(made), {name: results.statistics(name) for name in made.names})
+    results.write_smoothed()
+    settings: dict[str, Any] = {"smoothed_models": ["ulw_sleepnet"], "smoothed_protocols": ["released", "clean"]}
+    paths = []
+    for name, table in tables().items():
+        outputs = [folder / f"{name}.{form}" for form in ("csv", "md", "tex")]
+        files = {"quality": more_nights(results)} if name == "quality" else {}
+        make_table(table, results.inputs(table, files, **settings), *outputs)
+        paths.append(outputs[2])
+    return paths
+
+
+def more_nights(results: FakeResults) -> list[Path]:
+    """Quality files of more nights than a page holds."""
+    index = results.files["recordings"]
+    document, paths = read_json(index), []
+    rows = {row["recording"]: row for row in document["recordings"]}
+    for number in range(100):
+        like = results.recordings[number % len(results.recordings)].id
+        quality = read_json(results.quality_path(results.recordings[number % len(results.recordings)]))
+        id = f"x{number:03d}"
+        paths.append(results.root / f"{id}.quality.json")
+        write_json(paths[-1], {**quality, "recording": id})
+        rows[id] = {**rows[like], "recording": id}
+    write_json(index, {**document, "recordings": list(rows.values())})
+    return paths
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("latex")
-    return [path for dataset in DATASETS for path in write_tables(folder / dataset, dataset)]
+    return [path for dataset in LABELS for path in write_tables(folder / dataset, dataset)]
 
 
 def test_labels_of_two_datasets_do_not_collide(written: list[Path]) -> None:
     labels = [label for path in written for label in re.findall(r"\\label\{(.*?)\}", path.read_text())]
-    assert labels == [f"tab:{dataset}:{name}" for dataset in DATASETS for name in NAMES]
+    assert labels == [f"tab:{dataset}:{name}" for dataset in LABELS for name in tables()]
 
 
 def test_preamble_has_what_the_tables_say_they_need(written: list[Path]) -> None:

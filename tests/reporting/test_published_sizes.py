@@ -1,15 +1,17 @@
-from pathlib import Path
+"""The table of published sizes: printed numbers beside ours, and the convention that explains them."""
 
 import pandas as pd
 import pytest
-from synthetic import PROFILE
+from fake_results import LABELS, PROFILE, RESOURCES
 
 from sleepbench.core.files import write_json
+from sleepbench.datasets.base import SIMULATED
 from sleepbench.profiling.conventions import NONE
-from sleepbench.reporting.tables.main import SIMULATED, read_cells
-from sleepbench.reporting.tables.published_sizes import LAYOUT, published_sizes, write_published_sizes
+from sleepbench.reporting.artefacts import Inputs
+from sleepbench.reporting.rendering import make_table, read_cells
+from sleepbench.reporting.tables.published_sizes import ARTEFACT, published_sizes
 
-SIZES = Path(__file__).parents[2] / "workflow" / "resources" / "published_sizes.csv"
+SIZES = RESOURCES / "published_sizes.csv"
 PRINTED = pd.read_csv(SIZES, dtype=str, keep_default_na=False)
 
 
@@ -47,10 +49,11 @@ def test_the_table_is_written_and_read_back(models, tmp_path):
     for path, model in zip(profiles, models, strict=True):
         write_json(path, of(model, 4 if model == "ulw_sleepnet" else 1))
     csv, markdown, latex = (tmp_path / f"sizes.{form}" for form in ("csv", "md", "tex"))
-    write_published_sizes(profiles, SIZES, "simulated", True, csv, markdown, latex)
+    inputs = Inputs({"profiles": profiles, "published_sizes": SIZES}, {}, LABELS["simulated"])
+    make_table(ARTEFACT, inputs, csv, markdown, latex)
     text = markdown.read_text()
     assert SIMULATED in text.splitlines()[0] and max(map(len, text.splitlines()[1:])) <= 150
-    cells = read_cells(csv, LAYOUT)
+    cells = read_cells(ARTEFACT, csv)
     assert len(cells.texts) == len(models) and latex.read_text().isascii()
     assert sum("parameters differ" in note for note in cells.notes) == sum(model != "ulw_sleepnet" for model in models)
     if "sleepnet_lite" in models:

@@ -70,7 +70,7 @@ def _check(
         ("totals", "dataset", totals["dataset"], label.dataset),
         ("totals", "recordings", totals["recordings"], tested),
         ("totals", "recordings of found_by_recording", sorted(by_recording), tested),
-        ("totals", "simulated", totals["reason"] == "simulated", label.simulated),
+        ("totals", "simulated", totals.get("reason") == "simulated", label.simulated),
     ]
     problems = [
         f"{where[file]}: {key} is {is_}, expected {wanted}" for file, key, is_, wanted in expected if is_ != wanted

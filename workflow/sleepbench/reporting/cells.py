@@ -138,6 +138,12 @@ def measured_on(row: pd.Series) -> str:
     return f"{counted(row['n_subjects'], 'subject')}, {counted(row['seeds'], 'seed')}"
 
 
+def measured_here(run_keys: list[str]) -> str:
+    """The source of a number computed from runs; all of the keys are in the CSV."""
+    keys = ", ".join(key[:8] for key in run_keys[:3]) + (", …" if len(run_keys) > 3 else "")
+    return f"measured here ({counted(len(run_keys), 'run')}: {keys})"
+
+
 def changed_from(row: pd.Series, column: str) -> str:
     """The end of a note on what a row's change is taken from, as `column` says; nothing where it has no change."""
     if pd.isna(row[column]):

@@ -29,9 +29,8 @@ TEXTS = (
     *("recording", "subject", "protocol", "title", "model", "input", "from_input", "recipe"),
 )
 """Columns that are text even where all of their characters are digits."""
-
-
 PREDICTIONS = ("recording", "subject", "night", "epoch", "stage", "predicted", *(f"p_{stage}" for stage in STAGES))
+"""What is read of predictions.parquet."""
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:

@@ -7,9 +7,9 @@ import pandas as pd
 from sleepbench.core.files import read_json
 from sleepbench.evaluation.claims import evaluate_claims, load_claims
 from sleepbench.reporting.artefacts import Inputs, Table
+from sleepbench.reporting.cells import measured_here
 from sleepbench.reporting.reading import read_runs
 from sleepbench.reporting.rendering import Column, shown, text
-from sleepbench.reporting.tables.main_results import measured_here
 
 
 def build(inputs: Inputs) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.scores import confusions, scores
 from sleepbench.models.registry import describe, model_names
 from sleepbench.reporting.artefacts import Inputs, Table
-from sleepbench.reporting.cells import MACRO_F1_IS, counted, fewer_stages, without_zero
+from sleepbench.reporting.cells import MACRO_F1_IS, counted, fewer_stages, measured_here, without_zero
 from sleepbench.reporting.reading import CONTENDER, read_runs
 from sleepbench.reporting.rendering import DASH, Column, number, shown, text
 
@@ -65,12 +65,6 @@ def _trained_epochs(runs: pd.DataFrame) -> dict[str, int]:
         return {}
     trained = runs.trained_epochs
     return dict(zip(TRAINED, (runs.training_epochs.iloc[0], trained.min(), trained.max()), strict=True))
-
-
-def measured_here(run_keys: list[str]) -> str:
-    """The source of a number computed from runs; all of the keys are in the CSV."""
-    keys = ", ".join(key[:8] for key in run_keys[:3]) + (", …" if len(run_keys) > 3 else "")
-    return f"measured here ({counted(len(run_keys), 'run')}: {keys})"
 
 
 def _commonest_stage(protocol: str, runs: pd.DataFrame, data: str) -> dict[str, Any]:
