@@ -346,10 +346,10 @@ def _replace_field(content: bytes, random: Random) -> bytes:
     n_signals = _n_signals(content)
     fixed = [(0, 8), (8, 80), (88, 80), (168, 8), (176, 8), (184, 8), (192, 44), (236, 8), (244, 8), (252, 4)]
     starts = 256 + n_signals * np.cumsum([0, *FIELDS[:-1]])
-    of_signals = [
+    described = [
         (int(start) + i * width, width) for start, width in zip(starts, FIELDS, strict=True) for i in range(n_signals)
     ]
-    fields = fixed if random.random() < 0.4 else of_signals
+    fields = fixed if random.random() < 0.4 else described
     offset, width = fields[random.integers(len(fields))]
     value = PLAUSIBLE[random.integers(len(PLAUSIBLE))].encode("latin-1")[:width].ljust(width)
     return content[:offset] + value + content[offset + width :]

@@ -100,8 +100,8 @@ def _sleep_period(epochs: int, log_share_deviation: np.ndarray, random: np.rando
 
 def _bout_interior(stages: np.ndarray, length: int) -> np.ndarray:
     """Positions where `length` epochs lie within one bout of sleep or wake, an epoch of the same stage either side."""
-    windows = np.lib.stride_tricks.sliding_window_view(stages, length + 2)
-    return np.flatnonzero((windows == windows[:, :1]).all(axis=1)) + 1
+    stretches = np.lib.stride_tricks.sliding_window_view(stages, length + 2)
+    return np.flatnonzero((stretches == stretches[:, :1]).all(axis=1)) + 1
 
 
 def simulate_stages(randomness: Randomness, psg_epochs: int) -> NightStages:
@@ -116,7 +116,7 @@ def simulate_stages(randomness: Randomness, psg_epochs: int) -> NightStages:
 
     scored = true.copy()
     asleep = scored[onset : onset + sleep_epochs]
-    # Within bouts, so that leaving these epochs out, as the standard window does, changes no transition.
+    # Within bouts, so that leaving these epochs out, as the standard trimming does, changes no transition.
     interior = _bout_interior(period, 1)
     n_movements = min(random.poisson(3), len(interior))
     asleep[random.choice(interior, n_movements, replace=False)] = MOVEMENT

@@ -281,9 +281,7 @@ def bout_lengths(nights: Sequence[np.ndarray]) -> np.ndarray:
         for start, length in zip(borders[:-1], np.diff(borders), strict=True):
             lengths[stage[start]].append(length)
     percents = [float(name.split()[0]) for name in BOUTS[1:]]
-    rows = [
-        [np.mean(of_stage), *np.percentile(of_stage, percents)] if of_stage else [np.nan] * 7 for of_stage in lengths
-    ]
+    rows = [[np.mean(found), *np.percentile(found, percents)] if found else [np.nan] * 7 for found in lengths]
     return np.array(rows)
 
 
@@ -297,8 +295,8 @@ def cohort_statistics(nights: Sequence[Night], scores: dict[str, float]) -> Coho
     mean, between, within, lag1 = (np.array(values) for values in zip(*powers, strict=True))
     deviation = np.full((len(STAGES), len(CHANNELS), len(QUANTILES)), np.nan)
     for code in np.unique(np.concatenate(stages)):
-        of_stage = np.concatenate([night.deviation_uv[night.stage == code] for night in nights])
-        deviation[code] = np.percentile(of_stage, QUANTILES, axis=0).T
+        found = np.concatenate([night.deviation_uv[night.stage == code] for night in nights])
+        deviation[code] = np.percentile(found, QUANTILES, axis=0).T
     return CohortStatistics(
         transitions=transition_probabilities(stages),
         shares=stage_shares(stages),
@@ -354,7 +352,7 @@ def real_statistics() -> CohortStatistics:
     bouts = hypnogram["bout_length_epochs"]
     deviation = table["epoch_standard_deviation_uv"]
 
-    def of_stages(key: str) -> np.ndarray:
+    def by_stage(key: str) -> np.ndarray:
         return np.array([table["stages"][stage][key] for stage in STAGES])
 
     return CohortStatistics(
@@ -362,10 +360,10 @@ def real_statistics() -> CohortStatistics:
         shares=np.array(hypnogram["stage_share"]),
         shares_by_decile=np.array(hypnogram["stage_share_by_decile_of_sleep_period"]),
         bouts=np.array([[bouts[s]["mean"], *bouts[s]["quantiles_10_25_50_75_90_99"]] for s in STAGES]),
-        mean=of_stages("mean"),
-        between_covariance=of_stages("between_recording_cov"),
-        within_covariance=of_stages("within_recording_cov"),
-        lag1=of_stages("lag1_autocorrelation"),
+        mean=by_stage("mean"),
+        between_covariance=by_stage("between_recording_cov"),
+        within_covariance=by_stage("within_recording_cov"),
+        lag1=by_stage("lag1_autocorrelation"),
         deviation_uv=np.array([[deviation[c][stage] for c in ("FpzCz", "PzOz", "EOG")] for stage in STAGES]),
         scores=dict(
             zip(
@@ -420,9 +418,9 @@ def compare_network(
                     "compared; give predictions and prepared recordings of one dataset"
                 )
             night, guess = by_recording[recording]
-            _, of_night, of_rows = np.intersect1d(night.epoch, rows.epoch, return_indices=True)
-            stage = night.stage[of_night]
-            if differing := np.count_nonzero(rows.stage.to_numpy()[of_rows] != stage):
+            _, common, predicted_rows = np.intersect1d(night.epoch, rows.epoch, return_indices=True)
+            stage = night.stage[common]
+            if differing := np.count_nonzero(rows.stage.to_numpy()[predicted_rows] != stage):
                 raise BenchmarkError(
                     f"{file}: {differing} epochs of {recording} are scored otherwise than in the prepared recording; "
                     "train the network again on this cohort"
@@ -430,8 +428,8 @@ def compare_network(
             recordings.add(recording)
             epochs += len(stage)
             left_out += len(rows) - len(stage)
-            correct += np.count_nonzero(rows.predicted.to_numpy()[of_rows] == stage)
-            correct_regression += np.count_nonzero(guess[of_night] == stage)
+            correct += np.count_nonzero(rows.predicted.to_numpy()[predicted_rows] == stage)
+            correct_regression += np.count_nonzero(guess[common] == stage)
     if not epochs:
         raise BenchmarkError(
             f"network {name}: its predictions hold no epoch that the standard trimming keeps; train it again"
