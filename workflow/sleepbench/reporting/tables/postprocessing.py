@@ -34,7 +34,7 @@ from sleepbench.reporting.cells import (
 )
 from sleepbench.reporting.reading import COMPARED, KEY, predictions_path, read_predictions, read_runs
 from sleepbench.reporting.rendering import Column
-from sleepbench.runs.run_files import read_document
+from sleepbench.runs.run import read_document
 
 EPOCH = ("recording", "epoch", "stage")
 """What the smoothed predictions have in common with the plain ones, row by row."""
