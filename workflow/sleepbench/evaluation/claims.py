@@ -5,16 +5,20 @@ recipe, and its number of channels. Claims are data (workflow/resources/claims.y
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
+from pydantic import ValidationError
 
+from sleepbench.config.recipe import Recipe, recipe_from
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.strict import problems_in
 from sleepbench.evaluation import metrics
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable here"
@@ -95,12 +99,22 @@ def check_keys(where: str, entry: dict, expected: set[str]) -> None:
 
 
 def check_recipe(where: str, recipe: object) -> None:
-    """BenchmarkError unless a claim's recipe is a mapping of its name and at least one setting."""
+    """BenchmarkError unless a claim's recipe is a mapping of its name and settings by which a model can be trained."""
     if not isinstance(recipe, dict) or "name" not in recipe or len(recipe) < 2:
         raise BenchmarkError(
             f"{where}: found {recipe!r}, expected the recipe's name and settings (name: ulw, learning_rate: ...): "
             "a name alone does not say how a network was trained"
         )
+    try:
+        published_recipe(recipe)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, place))}: {text}" for place, text in problems_in(error))
+        raise BenchmarkError(f"{where}: {problems}") from error
+
+
+def published_recipe(recipe: Mapping[str, Any]) -> Recipe:
+    """The recipe of a claim."""
+    return recipe_from(recipe["name"], {name: value for name, value in recipe.items() if name != "name"})
 
 
 @dataclass(frozen=True)
@@ -184,14 +198,13 @@ def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], datas
     inputs = sorted(map(str, mine.input.unique()))
     if len(inputs) > 1:
         return Outcome(NOT_TESTABLE, f"several inputs have {test['n_channels']} channels: {', '.join(inputs)}")
-    if differing := recipe_differences(mine, test["recipe"]):
+    if differing := list(recipe_differences(mine, published_recipe(test["recipe"]))):
         name = test["recipe"]["name"]
         return Outcome(NOT_TESTABLE, f"the recipe '{name}' differs from the published one in {'; '.join(differing)}")
     n_folds = sorted(int(value) for value in mine.n_folds.unique())
     if n_folds != [test["n_folds"]]:
-        return Outcome(
-            NOT_TESTABLE, f"run with {', '.join(map(str, n_folds))} folds; the claim needs {test['n_folds']}"
-        )
+        found = ", ".join(map(str, n_folds))
+        return Outcome(NOT_TESTABLE, f"run with {found} folds; the claim needs {test['n_folds']}")
     for setting in ("selection", "trimming"):
         found = sorted(mine[setting].unique())
         if found != [test[setting]]:
@@ -229,18 +242,20 @@ def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], datas
     )
 
 
-def recipe_differences(runs: pd.DataFrame, published: dict) -> list[str]:
-    """Settings in which the recipe of runs is not the published one, such as "learning_rate: 0.01 (expected 0.001)"."""
-    recipes = [json.loads(settings) for settings in runs.recipe_settings.unique()]
-    expected = {name: value for name, value in published.items() if name != "name"}
-    differences = []
+def recipe_differences(runs: pd.DataFrame, published: Recipe) -> Iterator[str]:
+    """Settings in which the recipe of runs is not the published one, such as "learning_rate: 0.01 (expected 0.001)".
+
+    Both leave out what a recipe has by default.
+    """
+    expected, recipes = published.settings(), [json.loads(settings) for settings in runs.recipe_settings.unique()]
     for name in dict.fromkeys([*expected, *(name for recipe in recipes for name in recipe)]):
-        wanted, found = (
-            list(dict.fromkeys(str(recipe.get(name, "not set")) for recipe in side)) for side in ([expected], recipes)
+        default = (
+            Recipe.model_fields[name].get_default(call_default_factory=True) if name in Recipe.model_fields else None
         )
-        if found != wanted:
-            differences.append(f"{name}: {' and '.join(found)} (expected {wanted[0]})")
-    return differences
+        wanted = str(expected.get(name, default))
+        found = list(dict.fromkeys(str(recipe.get(name, default)) for recipe in recipes))
+        if found != [wanted]:
+            yield f"{name}: {' and '.join(found)} (expected {wanted})"
 
 
 def count_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool) -> Outcome:

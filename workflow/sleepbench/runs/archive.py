@@ -1,46 +1,36 @@
-"""Results as one small archive, and two people's results held against each other row by row.
+"""Results as one small archive, and two people's results compared with each other row by row."""
 
-python -m sleepbench.runs.archive export DATASET [ARCHIVE]
-python -m sleepbench.runs.archive compare DATASET ARCHIVE [--csv FILE]
-"""
-
-import argparse
 import json
 import math
-import sys
 import tempfile
 import textwrap
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import sleepbench
-from sleepbench.config.load import dataset_of
+from sleepbench.config import paths
+from sleepbench.config.load import CONFIG
+from sleepbench.config.models import Config
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import replacing, sha256_of_file, sha256_of_json
-from sleepbench.core.provenance import PREPARATION, TRAINING, code_sha256, git_commit
+from sleepbench.core.files import replacing, sha256_of_file
+from sleepbench.core.provenance import git_commit
+from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.metrics import accuracy
-from sleepbench.reporting.tables.main import TEXT_WIDTH, confusions
-from sleepbench.runs.results import (
-    CONFIG,
-    SHORT,
-    Results,
-    RowKey,
-    aligned,
-    differing,
-    is_weights,
-    read_config,
-    read_results,
-    row_settings,
-    run_command,
-)
+from sleepbench.evaluation.scores import confusions
+from sleepbench.runs.results import Results, read_results, row_scores
+from sleepbench.runs.run import WEIGHTS, RowKey, Run
+from sleepbench.runs.text import DASH, SHORT, TEXT_WIDTH, aligned
+from sleepbench.runs.verify import Expected, differing, row_settings, stale
+from sleepbench.training.keys import RECORD
 
-FORMAT = "sleepbench results, 1"
+FORMAT = "sleepbench results, 2"
 MANIFEST = "manifest.json"
 MANIFEST_KEYS = ("dataset", "simulated", "sleepbench", "git_commit", "files")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same results give the same bytes
@@ -66,45 +56,42 @@ CAPTION = (
 # -------------------------------------------------------------------------------------------------------------- export
 
 
-def export(dataset: str, archive: Path | None = None) -> Path:
-    """Write the results on a dataset, without weights, as one zip; the same results give the same bytes.
+def export(config: Config, dataset: str, archive: Path | None = None) -> str:
+    """Write the results on a dataset, without weights, as one zip, and say what is in it.
 
-    Raises BenchmarkError that lists what is missing or was changed: an archive holds a whole experiment.
+    The same results give the same bytes. BenchmarkError lists what is missing or was changed: an archive holds a whole
+    experiment.
     """
-    config = read_config(dataset)
-    results = read_results(Path(), dataset, dataset_of(config, dataset).simulated)
-    archive = archive or Path("results") / f"{dataset}-results.zip"
+    archive = archive or Path(paths.archive(dataset))
     if archive.suffix != ".zip":
         raise BenchmarkError(f"{archive}: an archive's name ends in .zip; give such a name")
-    paths = _members(results)
+    results = read_results(Expected(config, dataset))
+    files = _members(results)
     manifest = {
         "format": FORMAT,
         "dataset": dataset,
-        "simulated": results.simulated,
+        "simulated": results.label.simulated,
         "sleepbench": sleepbench.__version__,
         "git_commit": git_commit(Path.cwd()),
-        "runs": len(results.runs),
-        "files": {path.as_posix(): sha256_of_file(path) for path in paths},
+        "runs": len(results.table),
+        "files": {path.as_posix(): sha256_of_file(path) for path in files},
     }
     with replacing(archive) as temporary, zipfile.ZipFile(temporary, "w") as file:
         _add(file, MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
-        for path in paths:
+        for path in files:
             _add(file, path.as_posix(), path.read_bytes())
-    _say_what_is_in(archive, results, paths)
-    _say_what_has_changed(config, results)
-    return archive
+    return "\n".join([*_contents(archive, results, files), *_changes(config, results)])
 
 
 def _members(results: Results) -> list[Path]:
-    home = Path("results") / results.dataset
-    found = [CONFIG, home / "runs.csv"]
-    for folder in (home / "tables", home / "folds", home / "totals"):
-        found += [path for path in folder.glob("*") if path.is_file() and not path.name.startswith(".")]
-    for model, n_channels in results.runs[["model", "n_channels"]].drop_duplicates().itertuples(index=False):
-        found += Path("results/profile").glob(f"{model}-{n_channels}.json")
-    for run in results.runs.itertuples():
-        names = [name for name in results.records[run.run_key]["files"] if not is_weights(name)]
-        found += [Path(run.directory) / name for name in ["training.json", *names]]
+    dataset = results.label.dataset
+    found = [CONFIG, Path(paths.runs(dataset))]
+    for one in (paths.table(dataset, "any"), paths.folds(dataset, "any"), paths.totals(dataset, "any", "")):
+        found += [path for path in Path(one).parent.glob("[!.]*") if path.is_file()]
+    for model, n_channels in results.table[["model", "n_channels"]].drop_duplicates().itertuples(index=False):
+        found += [path for path in [Path(paths.profile(model, n_channels))] if path.exists()]
+    for run in results.table.run:
+        found += [run.directory / name for name in (RECORD, *run.record["files"]) if Path(name).suffix != WEIGHTS]
     return sorted(set(found))
 
 
@@ -115,62 +102,64 @@ def _add(file: zipfile.ZipFile, name: str, content: bytes) -> None:
     file.writestr(member, content)
 
 
-def _say_what_is_in(archive: Path, results: Results, paths: list[Path]) -> None:
+def _contents(archive: Path, results: Results, files: Sequence[Path]) -> list[str]:
+    """What an archive holds, by kind of file."""
+    dataset = results.label.dataset
     kinds: dict[str, list[Path]] = {}
-    for path in paths:
-        kinds.setdefault(_kind(path, results.dataset), []).append(path)
-    simulated = " (SIMULATED data)" if results.simulated else ""
-    n_rows = len(results.rows())
-    print(f"{archive}: {archive.stat().st_size / 1e6:.2f} MB, {n_rows} rows of {len(results.runs)} runs on "
-          f"{results.dataset}{simulated}")  # fmt: skip
+    for path in files:
+        kinds.setdefault(_kind(path, Path(paths.home(dataset))), []).append(path)
     rows = [
-        (kind, str(len(files)), f"{sum(path.stat().st_size for path in files) / 1e6:.2f}")
-        for kind, files in kinds.items()
+        (f"  {kind}", str(len(of_kind)), f"{sum(path.stat().st_size for path in of_kind) / 1e6:.2f}")
+        for kind, of_kind in kinds.items()
     ]
-    print("\n".join(aligned(("  content", "files", "MB unpacked"), [(f"  {k}", n, mb) for k, n, mb in rows], left=1)))
-    print(f"Weights and signals are not in it. To compare: make compare DATASET={results.dataset} WITH={archive}")
+    return [
+        f"{archive}: {archive.stat().st_size / 1e6:.2f} MB, {len(results.rows())} rows of {len(results.table)} runs on "
+        f"{_named(results.label)}",
+        *aligned(("  content", "files", "MB unpacked"), rows, left=1),
+        f"Weights and signals are not in it. To compare: sleepbench results compare {dataset} {archive}",
+    ]
 
 
-def _kind(path: Path, dataset: str) -> str:
-    if path.name in ("predictions.parquet", "metrics.json", "history.csv", "training.json"):
+def _kind(path: Path, home: Path) -> str:
+    if path.name in ("predictions.parquet", "metrics.json", "history.csv", RECORD):
         return path.name
-    home = Path("results") / dataset
     return path.parent.name if path.is_relative_to(home) and path.parent != home else path.as_posix()
 
 
-def _say_what_has_changed(config: dict, results: Results) -> None:
-    """Config and code are as they are now; say so where runs were made with others."""
-    used = sha256_of_json({**config, "run": {**config["run"], "datasets": [results.dataset]}})
-    records, n = results.records.values(), len(results.records)
-    if others := sum(record["provenance"].get("config_sha256") != used for record in records):
-        print(
-            f"Note: {CONFIG} is not what {others} of {n} runs were made with (it has changed since, or --config was "
-            "given); the settings of each run are in its training.json."
-        )
-    here = {model: code_sha256(PREPARATION + TRAINING, model) for model in set(results.runs.model)}
-    if others := sum(record["code_sha256"] != here[record["settings"]["model"]] for record in records):
-        print(f"Note: {others} of {n} runs were made by another version of the code than the one here.")
+def _named(label: DataLabel) -> str:
+    return f"{label.dataset}{' (SIMULATED data)' if label.simulated else ''}"
+
+
+def _changes(config: Config, results: Results) -> list[str]:
+    """Configuration and code are as they are now; say so where runs were made with others."""
+    now = Expected(config, results.label.dataset, asked=True)
+    others = [reason for run in results.table.run if (reason := stale(run, now))]
+    note = (
+        f"Note: {len(others)} of {len(results.table)} runs were made with other settings or code than are here now, "
+        "such as {}; what each run was made with is in its training.json."
+    )
+    return [note.format(others[0])] if others else []
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
-def unpack(archive: Path, directory: Path, dataset: str) -> dict:
-    """Unpack an archive's files, each held against the manifest's SHA-256, and return the manifest.
+def unpack(archive: Path, directory: Path, dataset: str) -> dict[str, Any]:
+    """Unpack an archive's files, each checked against the manifest's SHA-256, and return the manifest.
 
-    Raises BenchmarkError when the archive is damaged, of another dataset or none of `make export`.
+    BenchmarkError when the archive is damaged, of another dataset or none that `export` wrote.
     """
     if not archive.is_file():
-        raise BenchmarkError(f"{archive}: no such file; give the archive that `make export` wrote")
+        raise BenchmarkError(f"{archive}: no such file; give the archive that `sleepbench results export` wrote")
     try:
         with zipfile.ZipFile(archive) as file:
-            names = [name for name in file.namelist() if name != MANIFEST]
             manifest = _read_manifest(file, archive)
             if manifest["dataset"] != dataset:
                 raise BenchmarkError(
                     f"{archive}: holds results on {manifest['dataset']}, not on {dataset}; "
-                    f"compare it with DATASET={manifest['dataset']}"
+                    f"compare it with those on {manifest['dataset']}"
                 )
+            names = [name for name in file.namelist() if name != MANIFEST]
             wrong = [
                 *(f"{name} is missing" for name in manifest["files"] if name not in names),
                 *(f"{name} is not in the manifest" for name in names if name not in manifest["files"]),
@@ -190,9 +179,9 @@ def unpack(archive: Path, directory: Path, dataset: str) -> dict:
     return manifest
 
 
-def _read_manifest(file: zipfile.ZipFile, archive: Path) -> dict:
+def _read_manifest(file: zipfile.ZipFile, archive: Path) -> dict[str, Any]:
     if MANIFEST not in file.namelist():
-        raise BenchmarkError(f"{archive}: has no {MANIFEST}; give an archive that `make export` wrote")
+        raise BenchmarkError(f"{archive}: has no {MANIFEST}; give an archive that `sleepbench results export` wrote")
     manifest = json.loads(file.read(MANIFEST))
     form = manifest.get("format") if isinstance(manifest, dict) else None
     if form != FORMAT:
@@ -215,95 +204,51 @@ class Spread:
 
     @property
     def verdict(self) -> str:
+        """Whether such a difference is to be expected."""
         if math.isnan(self.sd):
             return "no spread"
         return "within" if abs(self.difference) <= SPREAD * self.sd else "BEYOND"
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One row of the main table, here and there. Numbers are differences, there minus here, in points.
+def compare_rows(here: Results, there: Results) -> list[dict[str, Any]]:
+    """Compare every row that both have, in the order of the first; differences are there minus here, in points.
 
-    `settings` has a line for each setting that differs; `agreement` is the share of the `n_epochs` test epochs that
-    both have in which the predicted stages are equal, NaN where they are of other data.
+    Returns
+    -------
+    By row: protocol, model, input, recipe; of each number of DIFFERENCES, as NAME_here, NAME_there and
+    NAME_difference_points; same_folds, same_data; runs_here, runs_there, runs_identical (predictions of the same
+    bytes); epochs_compared, those that both test on the same data, and epochs_equal_share, of which the predicted
+    stages are equal; paired_by, how seeds were; spread_difference, spread_sd and spread_basis of a Spread; verdict;
+    differences, a line for each setting that differs.
     """
-
-    key: RowKey
-    here: dict[str, float]
-    there: dict[str, float]
-    same_folds: bool
-    same_data: bool
-    settings: list[str]
-    n_identical: int
-    n_here: int
-    n_there: int
-    agreement: float
-    n_epochs: int
-    paired_by: str
-    spread: Spread
-
-    @property
-    def identical(self) -> bool:
-        return self.n_identical == self.n_here == self.n_there
-
-    @property
-    def verdict(self) -> str:
-        return "identical" if self.identical else self.spread.verdict
-
-    def difference(self, name: str) -> float:
-        return (self.there[name] - self.here[name]) * DIFFERENCES[name][1]
-
-
-def compare_rows(here: Results, there: Results) -> list[Comparison]:
-    """Compare every row that both have, in the order of the first."""
     rows, others = here.rows(), there.rows()
-    numbers, other_numbers = here.numbers(), there.numbers()
-    return [
-        _compare(key, here, rows[key], numbers[key], there, others[key], other_numbers[key])
-        for key in rows
-        if key in others
-    ]
+    return [_compare(key, rows[key], others[key]) for key in rows if key in others]
 
 
-def _compare(
-    key: RowKey,
-    here: Results,
-    mine: pd.DataFrame,
-    my_numbers: pd.Series,
-    there: Results,
-    theirs: pd.DataFrame,
-    their_numbers: pd.Series,
-) -> Comparison:
-    my_record, their_record = (r.records[runs.run_key.iloc[0]] for r, runs in ((here, mine), (there, theirs)))
-    same = {
-        name: my_record["settings"][name] == their_record["settings"][name] for name in ("folds_sha256", "data_sha256")
-    }
-    hashes, other_hashes = (_prediction_hashes(r, runs) for r, runs in ((here, mine), (there, theirs)))
-    pairs, paired_by = _pair_seeds(sorted(set(mine.seed)), sorted(set(theirs.seed)))
-    agreement, n_epochs = math.nan, 0
-    if same["data_sha256"]:
-        agreement, n_epochs = _agreement(here, mine, there, theirs, pairs)
-    return Comparison(
-        key=key,
-        here={name: float(my_numbers[name]) for name in DIFFERENCES},
-        there={name: float(their_numbers[name]) for name in DIFFERENCES},
-        same_folds=same["folds_sha256"],
-        same_data=same["data_sha256"],
-        settings=_differences(here, mine, there, theirs),
-        n_identical=sum(hashes[run] == other_hashes.get(run) for run in hashes),
-        n_here=len(mine),
-        n_there=len(theirs),
-        agreement=agreement,
-        n_epochs=n_epochs,
-        paired_by=paired_by,
-        spread=spread_of(_fold_accuracies(mine), _fold_accuracies(theirs), all(same.values())),
+def _compare(key: RowKey, mine: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, Any]:
+    sides = mine, theirs
+    numbers: dict[str, float] = {}
+    for name, (here, there) in {name: [row_scores(runs)[name] for runs in sides] for name in DIFFERENCES}.items():
+        numbers |= {f"{name}_here": here, f"{name}_there": there}
+        numbers[f"{name}_difference_points"] = (there - here) * DIFFERENCES[name][1]
+    first, other = (runs.run.iloc[0].settings for runs in sides)
+    same_folds, same_data = (first[name] == other[name] for name in ("folds_sha256", "data_sha256"))
+    hashes, other_hashes = (
+        {(run.training.seed, run.training.fold): run.predictions_sha256 for run in runs.run} for runs in sides
     )
-
-
-def _prediction_hashes(results: Results, runs: pd.DataFrame) -> dict[tuple[int, int], str]:
+    n_identical = sum(sha256 == other_hashes.get(run) for run, sha256 in hashes.items())
+    pairs, paired_by = _pair_seeds(sorted(set(mine.seed)), sorted(set(theirs.seed)))
+    n_epochs, share = _agreement(mine, theirs, pairs) if same_data else (0, math.nan)
+    spread = spread_of(_fold_accuracies(mine), _fold_accuracies(theirs), same_folds and same_data)
     return {
-        (run.seed, run.fold): results.records[run.run_key]["files"][f"{run.selection}/predictions.parquet"]
-        for run in runs.itertuples()
+        **key._asdict(),
+        **numbers,
+        **{"same_folds": same_folds, "same_data": same_data},
+        **{"runs_here": len(mine), "runs_there": len(theirs), "runs_identical": n_identical},
+        **{"epochs_compared": n_epochs, "epochs_equal_share": share, "paired_by": paired_by},
+        **{f"spread_{name}": value for name, value in asdict(spread).items()},
+        "verdict": "identical" if n_identical == len(mine) == len(theirs) else spread.verdict,
+        "differences": _differences(mine, theirs),
     }
 
 
@@ -314,45 +259,42 @@ def _pair_seeds(mine: list[int], theirs: list[int]) -> tuple[list[tuple[int, int
     return list(zip(mine, theirs, strict=False)), "other seeds in ascending order"
 
 
-def _agreement(
-    here: Results, mine: pd.DataFrame, there: Results, theirs: pd.DataFrame, pairs: list[tuple[int, int]]
-) -> tuple[float, int]:
-    """Share of equal predicted stages, over epochs that both tested, and their number."""
+def _agreement(mine: pd.DataFrame, theirs: pd.DataFrame, pairs: list[tuple[int, int]]) -> tuple[int, float]:
+    """The number of epochs that both tested, and the share of those whose predicted stages are equal."""
     equal, n = 0, 0
     for seed, other in pairs:
-        tables = (_staged(here, mine[mine.seed == seed]), _staged(there, theirs[theirs.seed == other]))
-        both = tables[0].merge(tables[1], on=["recording", "epoch"], suffixes=("_here", "_there"))
+        both = _predicted(mine, seed).merge(
+            _predicted(theirs, other), on=["recording", "epoch"], suffixes=("_here", "_there")
+        )
         equal += int((both.predicted_here == both.predicted_there).sum())
         n += len(both)
-    return (equal / n if n else math.nan), n
+    return n, (equal / n if n else math.nan)
 
 
-def _staged(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
-    tables = [results.predictions(run)[["recording", "epoch", "predicted"]] for run in runs.itertuples()]
+def _predicted(runs: pd.DataFrame, seed: int) -> pd.DataFrame:
+    tables = [run.predictions(["recording", "epoch", "predicted"]) for run in runs.run[runs.seed == seed]]
     return pd.concat(tables, ignore_index=True)
 
 
-def _differences(here: Results, mine: pd.DataFrame, there: Results, theirs: pd.DataFrame) -> list[str]:
-    """A line for each setting, version or device that is not the same."""
-    described, others = (
-        [_describe(run, r.records[run.run_key]) for run in runs.itertuples()]
-        for r, runs in ((here, mine), (there, theirs))
-    )
-    names = list(dict.fromkeys([*differing(described + others), "seeds"]))
-    lines = []
-    for name in names:
-        values = [{str(one.get(name)) for one in side} for side in (described, others)]
-        if name == "seeds":
-            values = [set(map(str, runs.seed)) for runs in (mine, theirs)]
-        if values[0] != values[1]:
-            lines.append(f"{name}: {_listed(name, values[0])} here, {_listed(name, values[1])} there")
-    return lines
+def _differences(mine: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
+    """A line for each setting, version or device that is not the same, and for the seeds."""
+    described, others = ([_describe(run) for run in runs.run] for runs in (mine, theirs))
+    sides = {
+        name: [{str(one.get(name)) for one in side} for side in (described, others)]
+        for name in differing(described + others)
+    }
+    sides["seeds"] = [set(map(str, runs.seed)) for runs in (mine, theirs)]
+    return [
+        f"{name}: {_listed(name, here)} here, {_listed(name, there)} there"
+        for name, (here, there) in sides.items()
+        if here != there
+    ]
 
 
-def _describe(run: tuple, record: dict) -> dict:
-    settings = row_settings(record)
+def _describe(run: Run) -> dict[str, Any]:
+    settings = row_settings(run.record)
     recipe = {f"recipe.{name}": value for name, value in settings.pop("recipe").items()}
-    environment = {name: record["environment"].get(name) for name in ENVIRONMENT}
+    environment = {name: run.record["environment"].get(name) for name in ENVIRONMENT}
     return {"selection": run.selection, **settings, **recipe, **environment}
 
 
@@ -363,9 +305,7 @@ def _listed(name: str, values: Iterable[str]) -> str:
 def _fold_accuracies(runs: pd.DataFrame) -> pd.DataFrame:
     """Accuracy in percent of each run: a row per fold, a column per seed."""
     percent = 100 * np.asarray([accuracy(matrix) for matrix in confusions(runs)])
-    return pd.DataFrame({"fold": runs.fold.to_numpy(), "seed": runs.seed.to_numpy(), "percent": percent}).pivot(
-        index="fold", columns="seed", values="percent"
-    )
+    return runs.assign(percent=percent).pivot(index="fold", columns="seed", values="percent")
 
 
 def spread_of(here: pd.DataFrame, there: pd.DataFrame, same_folds: bool) -> Spread:
@@ -398,129 +338,83 @@ def _combined(deviations: Sequence[float], n: Sequence[int]) -> float:
     return math.sqrt(sum(s**2 / m for s, m in zip(deviations, n, strict=True)))
 
 
-def compare(dataset: str, archive: Path, csv: Path | None = None) -> None:
-    """Print row by row what differs between the results here and those of an archive.
+def compare(config: Config, dataset: str, archive: Path, csv: Path | None = None) -> str:
+    """What differs, row by row, between the results here and those of an archive; also written to `csv`.
 
-    Raises BenchmarkError when they cannot be compared: a damaged archive, another dataset, simulated data with real,
-    results that are not whole, or no row in common.
+    BenchmarkError when they cannot be compared: a damaged archive, another dataset, simulated data with real, results
+    that are not whole, or no row in common.
     """
-    simulated = dataset_of(read_config(dataset), dataset).simulated
+    expected = Expected(config, dataset)
     with tempfile.TemporaryDirectory() as directory:
         manifest = unpack(archive, Path(directory), dataset)
-        if bool(manifest["simulated"]) != simulated:
+        if bool(manifest["simulated"]) != expected.label.simulated:
             words = {True: "simulated", False: "real"}
             raise BenchmarkError(
                 f"{archive}: its {dataset} is {words[bool(manifest['simulated'])]} data, here it is "
-                f"{words[simulated]}; results on simulated and on real data are not compared"
+                f"{words[expected.label.simulated]}; results on simulated and on real data are not compared"
             )
-        here = read_results(Path(), dataset, simulated)
+        here = read_results(expected)
         try:
-            there = read_results(Path(directory), dataset, simulated, archived=True)
+            there = read_results(Expected(config, dataset, Path(directory), archived=True))
         except BenchmarkError as error:
             raise BenchmarkError(f"{archive}: {str(error).replace(directory, archive.name)}") from error
         comparisons = compare_rows(here, there)
-        alone = [
-            *(f"only here: {key}" for key in here.rows() if key not in there.rows()),
-            *(f"only in the archive: {key}" for key in there.rows() if key not in here.rows()),
-        ]
+    mine, theirs = here.rows(), there.rows()
+    alone = [f"only here: {key}" for key in mine if key not in theirs]
+    alone += [f"only in the archive: {key}" for key in theirs if key not in mine]
     if not comparisons:
         raise BenchmarkError(f"{archive}: no row in common with {dataset} here:\n  " + "\n  ".join(alone))
-    print(report(dataset, simulated, archive, manifest, comparisons, alone))
     if csv:
         with replacing(csv) as temporary:
-            pd.DataFrame(map(_csv_row, comparisons)).to_csv(temporary, index=False)
+            table = pd.DataFrame(comparisons)
+            table.assign(differences=table.differences.map("; ".join)).to_csv(temporary, index=False)
+    return "\n".join(_report(here.label, archive, manifest, comparisons, alone))
 
 
-def report(
-    dataset: str, simulated: bool, archive: Path, manifest: dict, comparisons: list[Comparison], alone: list[str]
-) -> str:
+def _report(
+    label: DataLabel, archive: Path, manifest: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], alone: list[str]
+) -> list[str]:
     """The comparison for a terminal."""
     header = ("Protocol", "Model", "Input, recipe", "Here", "There", *(heading for heading, _ in DIFFERENCES.values()))
-    header += ("Same runs", "Same stages", "Verdict")
-    rows = [
+    cells = [
         (
-            *(c.key.protocol, c.key.model, f"{c.key.channels}, {c.key.recipe}"),
-            *(f"{side['accuracy_mean_of_folds']:.2f}" for side in (c.here, c.there)),
-            *(f"{c.difference(name):+.2f}" for name in DIFFERENCES),
-            f"{c.n_identical} of {c.n_here if c.n_here == c.n_there else f'{c.n_here}/{c.n_there}'}",
-            "–" if math.isnan(c.agreement) else f"{100 * c.agreement:.2f} %",
-            c.verdict,
+            *(row["protocol"], row["model"], f"{row['input']}, {row['recipe']}"),
+            *(f"{row[f'accuracy_mean_of_folds_{side}']:.2f}" for side in ("here", "there")),
+            *(f"{row[f'{name}_difference_points']:+.2f}" for name in DIFFERENCES),
+            f"{row['runs_identical']} of {'/'.join(map(str, dict.fromkeys([row['runs_here'], row['runs_there']])))}",
+            DASH if math.isnan(row["epochs_equal_share"]) else f"{100 * row['epochs_equal_share']:.2f} %",
+            row["verdict"],
         )
-        for c in comparisons
+        for row in rows
     ]
-    return "\n".join(
-        [
-            f"{dataset}{' (SIMULATED data)' if simulated else ''}: here, commit {git_commit(Path.cwd())[:SHORT]}, and "
-            f"there, {archive}, commit {manifest['git_commit'][:SHORT]}, sleepbench {manifest['sleepbench']}",
-            "",
-            *aligned(header, rows, left=3),
-            "",
-            textwrap.fill(CAPTION, TEXT_WIDTH),
-            *(line for c in comparisons for line in ("", *_lines(c))),
-            *(["", *alone] if alone else []),
-        ]
-    )
-
-
-def _lines(c: Comparison) -> list[str]:
-    """What a row of the comparison cannot hold."""
-    folds = "the same" if c.same_folds else "OTHERS"
-    data = "the same" if c.same_data else "OTHERS"
-    s = c.spread
-    if c.identical:
-        spread = "every prediction is the same"
-    elif math.isnan(s.sd):
-        spread = f"cannot be told from one fold and one seed; the difference is {s.difference:+.2f}"
-    else:
-        sign = "<=" if s.verdict == "within" else ">"
-        spread = f"|{s.difference:+.2f}| {sign} {SPREAD} x {s.sd:.2f} points; {s.basis}"
-    stages = f"{100 * c.agreement:.2f} % of {c.n_epochs:,} epochs of {c.paired_by}" if c.n_epochs else "not compared"
     return [
-        f"{c.key}",
-        f"  {c.verdict}: {spread}",
-        f"  same stages: {stages}",
-        f"  folds: {folds}; EDF files: {data}",
-        *([f"  differs: {line}" for line in c.settings] or ["  settings, code, versions and device: the same"]),
+        f"{_named(label)}: here, commit {git_commit(Path.cwd())[:SHORT]}, and there, {archive}, commit "
+        f"{manifest['git_commit'][:SHORT]}, sleepbench {manifest['sleepbench']}",
+        "",
+        *aligned((*header, "Same runs", "Same stages", "Verdict"), cells, left=3),
+        "",
+        textwrap.fill(CAPTION, TEXT_WIDTH),
+        *(line for row in rows for line in ("", *_lines(row))),
+        *(["", *alone] if alone else []),
     ]
 
 
-def _csv_row(c: Comparison) -> dict:
-    numbers = {}
-    for name in DIFFERENCES:
-        numbers |= {f"{name}_here": c.here[name], f"{name}_there": c.there[name]}
-        numbers[f"{name}_difference_points"] = c.difference(name)
-    return {
-        **c.key._asdict(),
-        **numbers,
-        "same_folds": c.same_folds,
-        "same_data": c.same_data,
-        "runs_here": c.n_here,
-        "runs_there": c.n_there,
-        "runs_identical": c.n_identical,
-        "epochs_compared": c.n_epochs,
-        "epochs_equal_share": c.agreement,
-        **{f"spread_{name}": value for name, value in asdict(c.spread).items()},
-        "verdict": c.verdict,
-        "differences": "; ".join(c.settings),
-    }
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Export or compare; 0, or 1 with a message when that cannot be done."""
-    parser = argparse.ArgumentParser(prog="python -m sleepbench.runs.archive", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    exporting = commands.add_parser("export", help="write the results on a dataset, without weights, to an archive")
-    exporting.add_argument("dataset", help="a name under `datasets` in config.yaml")
-    exporting.add_argument("archive", nargs="?", type=Path, help="default: results/<dataset>-results.zip")
-    comparing = commands.add_parser("compare", help="hold the results on a dataset against an archive")
-    comparing.add_argument("dataset", help="a name under `datasets` in config.yaml")
-    comparing.add_argument("archive", type=Path, help="an archive that `export` wrote")
-    comparing.add_argument("--csv", type=Path, help="write the comparison to this file as well")
-    options = parser.parse_args(arguments)
-    if options.command == "export":
-        return run_command(lambda: export(options.dataset, options.archive))
-    return run_command(lambda: compare(options.dataset, options.archive, options.csv))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _lines(row: Mapping[str, Any]) -> list[str]:
+    """What a row of the comparison cannot hold."""
+    difference, sd, n_epochs = row["spread_difference"], row["spread_sd"], row["epochs_compared"]
+    if row["verdict"] == "identical":
+        spread = "every prediction is the same"
+    elif math.isnan(sd):
+        spread = f"cannot be told from one fold and one seed; the difference is {difference:+.2f}"
+    else:
+        sign = "<=" if row["verdict"] == "within" else ">"
+        spread = f"|{difference:+.2f}| {sign} {SPREAD} x {sd:.2f} points; {row['spread_basis']}"
+    stages = f"{100 * row['epochs_equal_share']:.2f} % of {n_epochs:,} epochs of {row['paired_by']}"
+    folds, data = ("the same" if row[name] else "OTHERS" for name in ("same_folds", "same_data"))
+    return [
+        ", ".join(row[name] for name in RowKey._fields),
+        f"  {row['verdict']}: {spread}",
+        f"  same stages: {stages if n_epochs else 'not compared'}",
+        f"  folds: {folds}; files of the recordings: {data}",
+        *([f"  differs: {line}" for line in row["differences"]] or ["  settings, code, versions and device: the same"]),
+    ]

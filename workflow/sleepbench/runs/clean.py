@@ -1,18 +1,38 @@
-"""Say what lies under results/, what it would cost to remake, and delete it when told to.
-
-python -m sleepbench.runs.clean [--yes]
-"""
+"""What lies under results/, what it would cost to make again, and deleting it."""
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
-from sleepbench.config.load import data_directory, load
+from sleepbench.config import paths
+from sleepbench.config.models import Config
 
-RESULTS = Path("results")
-KEPT = "README.md"
-OTHER = "minutes"
+FEW = "minutes"
+
+
+def clean(config: Config, delete: bool = False) -> str:
+    """Delete everything under results/ if `delete`; returns one line per entry, and how to delete it otherwise.
+
+    Files of recordings that lie elsewhere are not touched.
+    """
+    root = Path(paths.RESULTS)
+    entries = sorted(path for path in root.iterdir() if path.name != paths.KEPT) if root.exists() else []
+    if not entries:
+        return f"{root}/ holds nothing that was made."
+    lines = [f"{f'in {root}/':<32} {'GB':>8}  to make it again"]
+    lines += [f"{path.name:<32} {size_gb(path):>8.3f}  {cost(path, config)}" for path in entries]
+    elsewhere = [
+        f"Not touched: your files of {source} in {directory}"
+        for source, directory in _directories(config).items()
+        if not directory.resolve().is_relative_to(root.resolve())
+    ]
+    if not delete:
+        return "\n".join(
+            [*lines, *elsewhere, "Nothing was deleted. To delete all of it:  sleepbench results clean --yes"]
+        )
+    for path in entries:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    return "\n".join([*lines, *elsewhere, "Deleted."])
 
 
 def size_gb(path: Path) -> float:
@@ -21,38 +41,19 @@ def size_gb(path: Path) -> float:
     return sum(file.stat().st_size for file in files) / 1e9
 
 
-def cost_of(path: Path) -> str:
-    """What remaking a directory under results/ takes, from the records in it."""
+def cost(path: Path, config: Config) -> str:
+    """What it takes to make a directory under results/ again, from the records in it."""
     durations = [
         json.loads(record.read_text(encoding="utf-8"))["duration_s"] for record in path.rglob("fold-*/training.json")
     ]
     if durations:
         return f"{len(durations)} trainings that took {sum(durations) / 3600:.2f} h in all"
-    downloaded = [file for file in path.glob("sleep-edf/raw/**/*.edf") if file.is_file()]
-    if downloaded:
-        return f"a download of {sum(map(size_gb, downloaded)):.1f} GB, and preparation"
-    return OTHER
+    downloads = [size_gb(directory) for directory in _directories(config).values() if directory.is_relative_to(path)]
+    return f"a download of {sum(downloads):.1f} GB, and preparation" if sum(downloads) else FEW
 
 
-def main(delete: bool) -> None:
-    """Print one line per entry of results/; delete them all if `delete`, otherwise say how."""
-    entries = sorted(path for path in RESULTS.iterdir() if path.name != KEPT) if RESULTS.exists() else []
-    if not entries:
-        print("results/ holds nothing that was made.")
-        return
-    print(f"{'in results/':<32} {'GB':>8}  to remake it")
-    for path in entries:
-        print(f"{path.name:<32} {size_gb(path):>8.3f}  {cost_of(path)}")
-    own = data_directory(load())
-    if not own.resolve().is_relative_to(RESULTS.resolve()):
-        print(f"Not touched: your Sleep-EDF files in {own}")
-    if not delete:
-        print("Nothing was deleted. To delete all of it:  make clean YES=1")
-        return
-    for path in entries:
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    print("Deleted.")
-
-
-if __name__ == "__main__":
-    main("--yes" in sys.argv[1:])
+def _directories(config: Config) -> dict[str, Path]:
+    """By source that is downloaded, where its files are."""
+    return {
+        source: Path(settings.directory or paths.raw(source)).expanduser() for source, settings in config.data.items()
+    }

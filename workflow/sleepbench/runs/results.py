@@ -9,8 +9,8 @@ from sleepbench.config import paths
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.scores import confusions, scores
-from sleepbench.runs.run import Run, run_in
-from sleepbench.runs.runs_table import ROW, RowKey, complete_runs, read_runs
+from sleepbench.runs.run import RowKey, Run, run_in
+from sleepbench.runs.runs_table import ROW, complete_runs, read_runs
 from sleepbench.runs.text import command_that_trains
 from sleepbench.runs.verify import Expected, not_whole, verify
 

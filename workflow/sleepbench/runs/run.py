@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -13,12 +13,23 @@ from sleepbench.config import paths
 from sleepbench.config.keys import PlannedRun, TrainingKey
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, read_unchanged, sha256_of_file
-from sleepbench.runs.runs_table import RowKey
 from sleepbench.training.keys import RECORD, run_of
 
 RECORD_KEYS = ("settings", "code_sha256", "provenance", "runs", "n_epochs", "environment", "files")
 WEIGHTS = ".pt"
 """Suffix of weights, from which no number of a table is computed."""
+
+
+class RowKey(NamedTuple):
+    """A measured row of the main table."""
+
+    protocol: str
+    model: str
+    input: str
+    recipe: str
+
+    def __str__(self) -> str:
+        return ", ".join(self)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,20 @@
 """The table of runs: one row per run, verified where it is made and trusted after that."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pandas as pd
 
+from sleepbench.config.recipe import recipe_from
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import replacing
 from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.scores import CONFUSION
+from sleepbench.runs.run import RowKey, Run
 
-ROW = ("protocol", "model", "input", "recipe")
+ROW = RowKey._fields
 """What tells the measured rows of the main table apart: a protocol and a contender."""
 
 IDENTITY = (*ROW, "seed", "fold")
@@ -28,18 +31,6 @@ TEXTS = ("run_key", "git_commit", "directory", "only_folds")
 
 SAME_IN_A_ROW = ("n_folds", "selection", "trimming", "training_epochs", "recipe_settings", "n_channels")
 """Settings that all runs of a row share: their mean would mean nothing otherwise."""
-
-
-class RowKey(NamedTuple):
-    """A measured row of the main table."""
-
-    protocol: str
-    model: str
-    input: str
-    recipe: str
-
-    def __str__(self) -> str:
-        return ", ".join(self)
 
 
 def read_runs(path: str | Path) -> pd.DataFrame:
@@ -59,6 +50,37 @@ def write_runs(runs: pd.DataFrame, path: str | Path) -> None:
     """Write a table of runs, whole or not at all."""
     with replacing(path) as temporary:
         runs.to_csv(temporary, index=False)
+
+
+def row_of(run: Run, metrics: Mapping[str, float], only_folds: Iterable[int]) -> dict[str, Any]:
+    """The row of a run, by name of column; `only_folds` are the folds that are asked for, none for all."""
+    training, record = run.training, run.record
+    recipe = recipe_from(training.recipe, {k: v for k, v in run.settings["recipe"].items() if k != "name"})
+    return {
+        "run_key": run.key,
+        "dataset": training.dataset,
+        "simulated": record["provenance"]["simulated"],
+        "protocol": run.protocol,
+        "model": training.model,
+        "title": run.title,
+        "input": training.input,
+        "n_channels": len(run.settings["channels"]),
+        "recipe": training.recipe,
+        "seed": training.seed,
+        "fold": training.fold,
+        "n_folds": run.n_folds,
+        "only_folds": " ".join(map(str, only_folds)),
+        "selection": run.selection,
+        "trimming": training.trimming,
+        "training_epochs": recipe.training_epochs,
+        "trained_epochs": record["runs"]["last"]["training_epoch"],
+        "recipe_settings": json.dumps(recipe.settings(), sort_keys=True),
+        **{f"n_{part}": n for part, n in record["n_epochs"].items()},
+        "directory": str(run.directory),
+        "git_commit": record["provenance"]["git_commit"],
+        "device": record["environment"]["device"],
+        **metrics,
+    }
 
 
 def complete_runs(runs: pd.DataFrame, label: DataLabel) -> pd.DataFrame:

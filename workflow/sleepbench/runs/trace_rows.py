@@ -1,38 +1,31 @@
 """Which row of which table is traced, and the runs or folds that it was computed from.
 
 A row is named by terms key=value. Without table=, it is a measured row of the main table, whose numbers are computed
-again from the runs table; rows of other tables are taken as their CSVs have them, with the run keys they carry.
+again from the table of runs; rows of other tables are taken as their CSVs have them, with the run keys they carry.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from sleepbench.config import paths
 from sleepbench.core.errors import BenchmarkError, nearest
-from sleepbench.runs.results import SHORT, RowKey, command_that_trains, measured_rows, read_folds, read_table
+from sleepbench.runs.results import read_table, row_scores
+from sleepbench.runs.run import RowKey
+from sleepbench.runs.runs_table import ROW
+from sleepbench.runs.text import SHORT, command_that_trains
+from sleepbench.runs.verify import Expected
 
-MAIN, AUDIT = "main_results", "audit"
-NETWORK = ("protocol", "title", "channels", "recipe")
-TABLE_KEYS = {
-    AUDIT: ("protocol",),
-    "channels": NETWORK,
-    "claims": ("id",),
-    "classes": (*NETWORK, "stage"),
-    "comparisons": ("protocol", "channels", "recipe", "first", "second"),
-    "groups": (*NETWORK, "group"),
-    "intervals": (*NETWORK, "over"),
-    "ladder": NETWORK,
-    MAIN: ("protocol", "model", "channels", "recipe"),
-    "postprocessing": NETWORK,
-    "sleep_measures": (*NETWORK, "measure"),
-}
-"""The tables whose rows can be traced, and the columns of their CSVs that tell the rows apart."""
-
+MAIN = "main_results"
 RUN_FILTERS = ("seed", "fold")
 NUMBERS = ("accuracy_mean_of_folds", "accuracy_sd_of_folds", "accuracy", "macro_f1", "cohen_kappa", "n_epochs")
+
+RowKeys = Mapping[str, Sequence[str]]
+"""By table, the columns of its CSV that tell its rows apart; only the tables whose rows can be traced."""
 
 
 @dataclass(frozen=True)
@@ -41,72 +34,66 @@ class TracedRow:
 
     `key` tells it from the others of its table; that of a row that is not computed again has the number as printed,
     `row`. `numbers` are the row's, and table and table_state. Of its `n_runs` runs, `runs` are those that were asked
-    for, as the runs table has them; `folds` names fold files beside those of the runs.
+    for, as the table of runs has them; `folds` names fold files beside those of the runs.
     """
 
     table: str
-    key: dict
-    numbers: dict
+    key: dict[str, Any]
+    numbers: dict[str, Any]
     n_runs: int
     runs: pd.DataFrame
     folds: tuple[str, ...] = ()
 
 
-def table_path(dataset: str, table: str) -> Path:
-    """The CSV of a table."""
-    return Path("results") / dataset / "tables" / f"{table}.csv"
-
-
-def find_row(dataset: str, simulated: bool, terms: Sequence[str]) -> TracedRow:
+def find_row(expected: Expected, terms: Sequence[str], row_keys: RowKeys) -> TracedRow:
     """The one row that the terms name; seed= and fold= name some of its runs.
 
     BenchmarkError with the nearest names when nothing matches, with a list when several rows do, and when the row was
     not computed from runs that are there.
     """
-    table, others = _table_of(terms)
-    if table == AUDIT:
-        return _audit_row(dataset, others)
-    if table == MAIN and not any(term.startswith("row=") for term in others):
-        return _main_row(dataset, simulated, others)
-    of_runs = [term for term in others if term.partition("=")[0] in RUN_FILTERS]
-    row = choose_from_table(dataset, table, [term for term in others if term not in of_runs])
-    if table == MAIN and row["mark"] == "measured":
-        return _main_row(dataset, simulated, [*(f"{key}={row[key]}" for key in TABLE_KEYS[MAIN]), *of_runs])
-    return _table_row(dataset, simulated, table, row, of_runs)
+    name, others = _table_named(terms, row_keys)
+    if name == MAIN and not any(term.startswith("row=") for term in others):
+        return _main_row(expected, others)
+    filters = [term for term in others if term.partition("=")[0] in RUN_FILTERS]
+    table = _Table(expected, name, tuple(row_keys[name]))
+    row = table.choose([term for term in others if term not in filters])
+    if name == MAIN and row["mark"] == "measured":
+        return _main_row(expected, [*(f"{key}={row[key]}" for key in ROW), *filters])
+    return _row_of_runs(table, row, filters) if "run_keys" in row else _row_of_folds(table, row)
 
 
-def _table_of(terms: Sequence[str]) -> tuple[str, list[str]]:
+def _table_named(terms: Sequence[str], row_keys: RowKeys) -> tuple[str, list[str]]:
     """The table that the terms name, and the other terms."""
     named = [term.removeprefix("table=") for term in terms if term.startswith("table=")]
     if len(named) > 1:
         raise BenchmarkError(f"{len(named)} tables are named ({', '.join(named)}); a row is of one: name that")
-    for table in named:
-        if table not in TABLE_KEYS:
-            raise BenchmarkError(f"no table '{table}' of runs or folds; {nearest(table, TABLE_KEYS)}")
+    for name in named:
+        if name not in row_keys:
+            raise BenchmarkError(f"no table '{name}' of runs or folds; {nearest(name, row_keys)}")
     return (named[0] if named else MAIN), [term for term in terms if not term.startswith("table=")]
 
 
 # ------------------------------------------------------------------------------------------------- rows computed again
 
 
-def _main_row(dataset: str, simulated: bool, terms: Sequence[str]) -> TracedRow:
+def _main_row(expected: Expected, terms: Sequence[str]) -> TracedRow:
     """A measured row of the main table."""
-    runs = read_table(Path(), dataset, simulated)
+    runs = read_table(expected)
     key, chosen = choose(runs, terms)
-    n_runs = int((runs[list(RowKey._fields)] == list(key)).all(axis=1).sum())
-    return TracedRow(MAIN, key._asdict(), _numbers(runs, key, dataset, simulated), n_runs, chosen)
+    mine = runs[(runs[list(ROW)] == list(key)).all(axis=1)]
+    return TracedRow(MAIN, key._asdict(), _numbers(mine, expected.dataset), len(mine), chosen)
 
 
 def choose(runs: pd.DataFrame, terms: Sequence[str]) -> tuple[RowKey, pd.DataFrame]:
     """The one row of the main table that the terms name, and those of its runs that they name.
 
-    A term is key=value, with a key of a row (protocol, model, channels, recipe) or of a run (seed, fold), or the first
+    A term is key=value, with a key of a row (protocol, model, input, recipe) or of a run (seed, fold), or the first
     digits of a run key. BenchmarkError with the nearest values when nothing matches, with a list when several rows do.
     """
     chosen = runs
     for term in terms:
         chosen = _by_value(chosen, *term.split("=", 1)) if "=" in term else _by_run_key(chosen, term)
-    keys = [RowKey(*key) for key, _ in chosen.groupby(list(RowKey._fields), sort=False)]
+    keys = [RowKey(*key) for key, _ in chosen.groupby(list(ROW), sort=False)]
     if len(keys) > 1:
         listed = "\n  ".join(" ".join(f"{name}={value}" for name, value in key._asdict().items()) for key in keys)
         asked = f"{' '.join(terms)} is" if terms else "this is"
@@ -115,7 +102,7 @@ def choose(runs: pd.DataFrame, terms: Sequence[str]) -> tuple[RowKey, pd.DataFra
 
 
 def _by_value(runs: pd.DataFrame, key: str, value: str) -> pd.DataFrame:
-    known = (*RowKey._fields, *RUN_FILTERS)
+    known = (*ROW, *RUN_FILTERS)
     if key not in known:
         raise BenchmarkError(f"no key '{key}'; {nearest(key, known)}")
     matches = runs[key].astype(str) == value
@@ -136,101 +123,109 @@ def _by_run_key(runs: pd.DataFrame, digits: str) -> pd.DataFrame:
     return runs[matches]
 
 
-def _numbers(runs: pd.DataFrame, key: RowKey, dataset: str, simulated: bool) -> dict:
-    """The row's numbers computed from the runs table, and whether the printed table holds the same."""
-    row = measured_rows(runs, dataset, simulated)[key]
-    path = table_path(dataset, MAIN)
+def _numbers(runs: pd.DataFrame, dataset: str) -> dict[str, Any]:
+    """The row's numbers computed from its runs, and whether the printed table holds the same."""
+    path = Path(paths.table(dataset, MAIN))
+    numbers = {name: value for name, value in row_scores(runs).items() if name in NUMBERS}
     return {
-        **{name: None if pd.isna(row[name]) else float(row[name]) for name in NUMBERS},
-        "folds": row["folds"],
-        "seeds": int(row["seeds"]),
+        **{name: None if pd.isna(numbers[name]) else float(numbers[name]) for name in NUMBERS},
+        "folds": f"{runs.fold.nunique()} of {runs.n_folds.iloc[0]}",
+        "seeds": int(runs.seed.nunique()),
         "table": path.as_posix(),
-        "table_state": _state_of_table(path, row),
+        "table_state": _state(path, runs, numbers),
     }
 
 
-def _state_of_table(path: Path, row: pd.Series) -> str:
+def _state(path: Path, runs: pd.DataFrame, numbers: Mapping[str, float]) -> str:
+    """Whether the printed table has these numbers of these runs."""
     if not path.exists():
         return "MISSING"
     table = pd.read_csv(path, dtype={"run_keys": str})
-    same = table[(table.mark == "measured") & (table.protocol == row.protocol) & (table.run_keys == row.run_keys)]
+    mine = (table.mark == "measured") & (table.protocol == runs.protocol.iloc[0])
+    same = table[mine & (table.run_keys == " ".join(runs.run_key))]
     if len(same) != 1:
         return "OF OTHER RUNS: make the tables again"
     # A CSV at full precision gives back the very number.
-    agrees = all(same.iloc[0][name] == row[name] or pd.isna(row[name]) for name in NUMBERS)
+    agrees = all(same.iloc[0][name] == value or pd.isna(value) for name, value in numbers.items())
     return "the same numbers" if agrees else "OTHER NUMBERS: make the tables again"
 
 
 # --------------------------------------------------------------------------------------------- rows as their tables are
 
 
-def choose_from_table(dataset: str, table: str, terms: Sequence[str]) -> pd.Series:
-    """The one row of a table's CSV that the terms name, with its number as printed, from 1, as `row`.
+@dataclass(frozen=True)
+class _Table:
+    """The CSV of a table whose rows the columns `keys` tell apart; a model's title goes by the name of model."""
 
-    A term is key=value, with a key of TABLE_KEYS, `model` for a network's title, or `row`. Errors as of `find_row`.
-    """
-    path = table_path(dataset, table)
-    if not path.exists():
-        raise BenchmarkError(f"{path}: not there; `{command_that_trains(dataset)}` makes it")
-    chosen = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"run_keys": str, "folds_sha256": str})
-    if chosen.empty:
-        raise BenchmarkError(f"{path}: has no rows")
-    chosen.insert(0, "row", range(1, len(chosen) + 1))
-    known = ("row", *("model" if key == "title" else key for key in TABLE_KEYS[table]))
-    for term in terms:
-        key, _, value = term.partition("=")
-        if key not in known:
-            raise BenchmarkError(f"no key '{key}' in the table {table}; {nearest(key, known)}")
-        # A value is given without its spaces, which would part a command's words.
-        values = chosen[_column(table, key)].astype(str).str.replace(" ", "_")
-        if not (values == value.replace(" ", "_")).any():
-            raise BenchmarkError(f"{path}: no row has {' '.join(terms)}; {nearest(value, set(values))}")
-        chosen = chosen[values == value.replace(" ", "_")]
-    if len(chosen) > 1:
-        listed = "\n  ".join(_named(table, row) for _, row in chosen.iterrows())
-        raise BenchmarkError(f"{path}: {len(chosen)} rows match; name one, by its number or the rest:\n  {listed}")
-    return chosen.iloc[0]
+    expected: Expected
+    name: str
+    keys: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        return Path(paths.table(self.expected.dataset, self.name))
+
+    def choose(self, terms: Sequence[str]) -> pd.Series:
+        """The one row that the terms name, with its number as printed, from 1, as `row`. Errors as of `find_row`."""
+        if not self.path.exists():
+            command = command_that_trains(self.expected.config, self.expected.dataset)
+            raise BenchmarkError(f"{self.path}: not there; `{command}` makes it")
+        texts = {"run_keys": str, "folds_sha256": str}
+        chosen = pd.read_csv(self.path, keep_default_na=False, na_values=[""], dtype=texts)
+        if chosen.empty:
+            raise BenchmarkError(f"{self.path}: has no rows")
+        chosen.insert(0, "row", range(1, len(chosen) + 1))
+        columns = {"row": "row", **{"model" if key == "title" else key: key for key in self.keys}}
+        for term in terms:
+            key, _, value = term.partition("=")
+            if key not in columns:
+                raise BenchmarkError(f"no key '{key}' in the table {self.name}; {nearest(key, columns)}")
+            # A value is given without its spaces, which would part a command's words.
+            values, wanted = chosen[columns[key]].astype(str).str.replace(" ", "_"), value.replace(" ", "_")
+            if not (values == wanted).any():
+                raise BenchmarkError(f"{self.path}: no row has {' '.join(terms)}; {nearest(value, set(values))}")
+            chosen = chosen[values == wanted]
+        if len(chosen) > 1:
+            listed = "\n  ".join(self.named(row) for _, row in chosen.iterrows())
+            raise BenchmarkError(
+                f"{self.path}: {len(chosen)} rows match; name one, by its number or the rest:\n  {listed}"
+            )
+        return chosen.iloc[0]
+
+    def key(self, row: pd.Series) -> dict[str, Any]:
+        """What tells a row from the others, and its number."""
+        named = {"model" if key == "title" else key: row[key] for key in self.keys if not pd.isna(row[key])}
+        return {"row": int(row["row"]), **named}
+
+    def named(self, row: pd.Series) -> str:
+        """A row as the terms that name it."""
+        return " ".join(f"{key}={str(value).replace(' ', '_')}" for key, value in self.key(row).items())
+
+    def numbers(self, row: pd.Series, state: str) -> dict[str, Any]:
+        """The numbers of a row, and what is said of it."""
+        items = {name: value for name, value in row.items() if name != "row" and isinstance(value, Real)}
+        numbers = {name: float(value) for name, value in items.items() if not pd.isna(value)}
+        return {**numbers, "table": self.path.as_posix(), "table_state": state}
 
 
-def _column(table: str, key: str) -> str:
-    return "title" if key == "model" and "title" in TABLE_KEYS[table] else key
-
-
-def _key(table: str, row: pd.Series) -> dict:
-    """What tells a row from the others of its table, and its number; a network's title goes by the name of model."""
-    named = {"model" if key == "title" else key: row[key] for key in TABLE_KEYS[table] if not pd.isna(row[key])}
-    return {"row": int(row["row"]), **named}
-
-
-def _named(table: str, row: pd.Series) -> str:
-    return " ".join(f"{key}={str(value).replace(' ', '_')}" for key, value in _key(table, row).items())
-
-
-def _table_row(dataset: str, simulated: bool, table: str, row: pd.Series, of_runs: Sequence[str]) -> TracedRow:
-    """A row with its runs, or those that the terms `of_runs` name."""
-    where = f"{table_path(dataset, table)}, {_named(table, row)}"
+def _row_of_runs(table: _Table, row: pd.Series, filters: Sequence[str]) -> TracedRow:
+    """A row with its runs, or those that the terms `filters` name."""
+    where, dataset = f"{table.path}, {table.named(row)}", table.expected.dataset
     if pd.isna(row["run_keys"]):
         raise BenchmarkError(f"{where}: was computed from no runs on {dataset}; the row's note says where it is from")
-    keys, runs = list(dict.fromkeys(row["run_keys"].split())), read_table(Path(), dataset, simulated)
+    keys, runs = list(dict.fromkeys(row["run_keys"].split())), read_table(table.expected)
     if unknown := sorted({*keys} - {*runs.run_key}):
         raise BenchmarkError(f"{where}: is of runs that runs.csv does not hold ({', '.join(unknown)}); make it again")
     # Protocols that share a training and the selection rule share runs.
     chosen = runs.drop_duplicates("run_key").set_index("run_key", drop=False).loc[keys]
-    for term in of_runs:
+    for term in filters:
         chosen = _by_value(chosen, *term.split("=", 1))
-    numbers = _numbers_of_table(dataset, table, row, "taken as they are there")
-    return TracedRow(table, _key(table, row), numbers, len(keys), chosen)
+    return TracedRow(table.name, table.key(row), table.numbers(row, "taken as they are there"), len(keys), chosen)
 
 
-def _audit_row(dataset: str, terms: Sequence[str]) -> TracedRow:
-    """A row of the audit with its folds: it is made before any training."""
-    row = choose_from_table(dataset, AUDIT, terms)
-    same = read_folds(Path(), dataset, row["folds_name"])["folds_sha256"] == row["folds_sha256"]
+def _row_of_folds(table: _Table, row: pd.Series) -> TracedRow:
+    """A row that is made of folds before any training, with its folds."""
+    document, _ = table.expected.fold_file(row["folds"])
+    same = document["folds_sha256"] == row["folds_sha256"]
     state = "of the folds below" if same else "OF OTHER FOLDS: make the tables again"
-    numbers = _numbers_of_table(dataset, AUDIT, row, state)
-    return TracedRow(AUDIT, _key(AUDIT, row), numbers, 0, pd.DataFrame(), (row["folds_name"],))
-
-
-def _numbers_of_table(dataset: str, table: str, row: pd.Series, state: str) -> dict:
-    numbers = {name: float(v) for name, v in row.items() if name != "row" and isinstance(v, Real) and not pd.isna(v)}
-    return {**numbers, "table": table_path(dataset, table).as_posix(), "table_state": state}
+    return TracedRow(table.name, table.key(row), table.numbers(row, state), 0, pd.DataFrame(), (row["folds"],))

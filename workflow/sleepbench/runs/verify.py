@@ -143,7 +143,7 @@ def check(run: Run, expected: Expected, row: Mapping[str, Any] | None = None) ->
     """What is wrong with one run, by itself; `row` is its row of the table of runs, if there is one."""
     try:
         document, folds = expected.fold_file(run.training.folds)
-        if problems := [*_other_training(run, document), *_stale(run, expected), *_changed(run, expected)]:
+        if problems := [*_other_training(run, document), *_unasked(run, expected), *_changed(run, expected)]:
             return Checked(problems)
         table, printed = run.predictions(COLUMNS), confusion_from_items(run.metrics())
         check_predictions(table)
@@ -187,12 +187,18 @@ def _other_training(run: Run, document: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{run.directory} was trained on other {what} than the fold file {document['name']}.json is of"
 
 
-def _stale(run: Run, expected: Expected) -> list[str]:
-    """In what a training differs from the one that is asked for."""
+def _unasked(run: Run, expected: Expected) -> list[str]:
+    """Whether a training is of other data than is said now, or not the one that is asked for, if one is."""
     if run.record["provenance"]["simulated"] is not expected.label.simulated:
         return [f"{run.directory}: says simulated: {not expected.label.simulated} of {expected.dataset}"]
-    if not expected.asked:
-        return []
+    return [f"stale: {reasons}"] if expected.asked and (reasons := stale(run, expected)) else []
+
+
+def stale(run: Run, expected: Expected) -> str:
+    """In what a training differs from the one that is asked for now; empty if in nothing."""
+    for name, known in (("recipe", expected.config.recipes), ("input", expected.config.inputs)):
+        if (used := getattr(run.training, name)) not in known:
+            return f"{name} {used}, which is not defined now"
     found, wanted, changed = run.settings, expected.settings(run), []
     for name in differing([found, wanted]):
         sides = found.get(name), wanted.get(name)
@@ -202,7 +208,7 @@ def _stale(run: Run, expected: Expected) -> list[str]:
             changed.append(f"{name} {shortened(sides[0])} instead of {shortened(sides[1])}")
     if run.record["code_sha256"] != (code := expected.code(run.training.model)):
         changed.append(f"code {shortened(run.record['code_sha256'])} instead of {shortened(code)}")
-    return [f"stale: {', '.join(changed)}"] if changed else []
+    return ", ".join(changed)
 
 
 def _instead(part: str, sides: Sequence[Mapping[str, Any]]) -> str:
