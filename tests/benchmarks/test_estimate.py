@@ -25,13 +25,12 @@ from sleepbench.benchmarks.estimate import (
 )
 from sleepbench.benchmarks.timed_steps import Rates, Timed, time_side_by_side, time_work
 from sleepbench.config import paths
+from sleepbench.config.code import code_sha256
 from sleepbench.config.keys import Contender, TrainingKey
 from sleepbench.config.load import load
 from sleepbench.config.plan import dataset, plan, recipe_on, recordings
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import write_json
-from sleepbench.core.provenance import training_code
-from sleepbench.models.registry import model_code
 from sleepbench.training.stack import Stack
 
 ROOT = Path(__file__).parents[2]
@@ -157,7 +156,7 @@ def test_seconds_and_jobs_side_by_side():
 def record(config, one, duration_s=1.0, **changed):
     """training.json as far as an estimate reads it."""
     recipe = recipe_on(config, one.recipe, one.dataset)
-    code = training_code(config.datasets[one.dataset].reader, model_code(one.model))
+    code = code_sha256("train", config.datasets[one.dataset].reader, one.model)
     settings = {"recipe": {"name": one.recipe, **recipe.settings()} | changed.pop("recipe", {})}
     return {"settings": settings, "code_sha256": code, "duration_s": duration_s} | changed
 

@@ -4,6 +4,7 @@ Every contender that is left to train is timed in real optimizer steps and evalu
 as jobs will run; a night is prepared in full. What there is to train is the plan that the workflow follows.
 """
 
+import functools
 import heapq
 import os
 import shutil
@@ -21,6 +22,7 @@ import numpy as np
 
 from sleepbench.benchmarks.jobs import read_benchmarks
 from sleepbench.config import paths
+from sleepbench.config.code import code_sha256
 from sleepbench.config.keys import Contender, TrainingKey
 from sleepbench.config.models import Config
 from sleepbench.config.plan import DatasetPlan, Plan, dataset, recipe_on, recordings
@@ -28,13 +30,11 @@ from sleepbench.config.recipe import Recipe, RecipeSettings
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
 from sleepbench.core.gpu import CPU_BUILD, is_gpu_idle, takes_gpu
-from sleepbench.core.provenance import training_code
 from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import Dataset, Recording
 from sleepbench.datasets.simulated import SimulatedCohort
 from sleepbench.models import describe
-from sleepbench.models.registry import model_code
 from sleepbench.protocols.folds import make_folds
 from sleepbench.runs.text import aligned
 from sleepbench.signals.trimming import select_trimming
@@ -176,8 +176,12 @@ def is_finished(config: Config, key: TrainingKey) -> bool:
         return False
     found, recipe = read_json(record), recipe_on(config, key.recipe, key.dataset)
     is_same = found["settings"]["recipe"] == {"name": recipe.name, **recipe.settings()}
-    reader = config.datasets[key.dataset].reader
-    return is_same and found["code_sha256"] == training_code(reader, model_code(key.model))
+    return is_same and found["code_sha256"] == _code(config.datasets[key.dataset].reader, key.model)
+
+
+@functools.cache
+def _code(reader: str, model: str) -> str:
+    return code_sha256("train", reader, model)
 
 
 # -------------------------------------------------------------------------------------------------------------- timing
