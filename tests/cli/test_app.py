@@ -12,6 +12,7 @@ import pytest
 
 from sleepbench.cli import app
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.reporting import artefacts
 
 HEAVY = ("torch", "scipy", "pandas", "matplotlib", "mne", "mlflow", "snakemake")
 COMMANDS = dict(app.listed(list(app.commands.commands.values())))
@@ -156,8 +157,15 @@ def test_mlflow_shows_the_configured_store(capfd, tmp_path, monkeypatch):
 
 
 def test_a_trace_is_printed_as_text_or_json(capfd, monkeypatch):
-    monkeypatch.setattr("sleepbench.runs.trace.trace", lambda dataset, terms: {"of": dataset, "terms": list(terms)})
+    monkeypatch.chdir(Path(__file__).parents[2])
+
+    def trace(config, dataset, terms, row_keys):
+        return {"of": dataset, "terms": list(terms), "ladder": list(row_keys["ladder"])}
+
+    monkeypatch.setattr("sleepbench.runs.trace.trace", trace)
     monkeypatch.setattr("sleepbench.runs.trace.report", lambda document, everything: f"{document} {everything}")
     status, out, _ = sleepbench(capfd, "trace", "simulated", "table=ladder", "row=2", "--json")
-    assert status == 0 and json.loads(out) == {"of": "simulated", "terms": ["table=ladder", "row=2"]}
+    assert status == 0 and json.loads(out) == trace(
+        None, "simulated", ["table=ladder", "row=2"], {"ladder": artefacts.tables()["ladder"].row_keys}
+    )
     assert sleepbench(capfd, "trace", "simulated", "ab12", "--all")[1].endswith("True\n")

@@ -62,9 +62,11 @@ def trace(dataset: str, terms: tuple[str, ...], everything: bool, as_json: bool)
     TERMS choose a row of the main table (protocol=clean model=ulw_sleepnet), one of another table (table=ladder row=2),
     or are the first digits of a run's key.
     """
+    from sleepbench.config.load import load
+    from sleepbench.reporting.artefacts import tables
     from sleepbench.runs.trace import report, trace
 
-    document = trace(dataset, terms)
+    document = trace(load(), dataset, terms, {name: one.row_keys for name, one in tables().items() if one.row_keys})
     print(json.dumps(document, indent=2) if as_json else report(document, everything))
 
 
@@ -81,9 +83,10 @@ def export(dataset: str, archive: Path | None) -> None:
 
     ARCHIVE is results/DATASET-results.zip unless another is named.
     """
+    from sleepbench.config.load import load
     from sleepbench.runs.archive import export
 
-    export(dataset, archive)
+    print(export(load(), dataset, archive))
 
 
 @results.command(epilog="Example: sleepbench results compare sleep-edf-20 theirs.zip")
@@ -92,18 +95,20 @@ def export(dataset: str, archive: Path | None) -> None:
 @click.option("--csv", type=click.Path(path_type=Path), help="Write the comparison to this file as well.")
 def compare(dataset: str, archive: Path, csv: Path | None) -> None:
     """Compare results with somebody's archive, row by row."""
+    from sleepbench.config.load import load
     from sleepbench.runs.archive import compare
 
-    compare(dataset, archive, csv)
+    print(compare(load(), dataset, archive, csv))
 
 
 @results.command(epilog="Example: sleepbench results clean --yes")
 @click.option("--yes", is_flag=True, help="Delete it all.")
 def clean(yes: bool) -> None:
     """Say what results hold and cost, or delete them."""
+    from sleepbench.config.load import load
     from sleepbench.runs.clean import clean
 
-    clean(yes)
+    print(clean(load(), yes))
 
 
 @click.command(epilog="Example: sleepbench ui")
