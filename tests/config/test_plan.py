@@ -11,6 +11,7 @@ from sleepbench.config.keys import Contender, TrainingKey
 from sleepbench.config.load import load, validate
 from sleepbench.config.plan import dataset, folds_trained, plan, protocol_on, recipe_on, recordings
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.datasets.simulated import SimulatedCohort
 from sleepbench.models import describe, model_names
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,19 @@ def test_a_dataset_with_folds_of_its_own_has_no_rung_that_only_changes_their_num
     assert {p.n_folds for p in planned.datasets["sleep-edf-78"].protocols.values()} == {10}
     twenty = plan(running("paper", datasets=["sleep-edf-20"])).datasets["sleep-edf-20"].protocols
     assert [p.n_folds for p in twenty.values()] == [10, 10, 10, 20, 20, 20, 20]
+
+
+def test_what_a_dataset_lacks_is_skipped_with_the_reason(monkeypatch):
+    monkeypatch.setattr(SimulatedCohort, "montage", {"eeg1": "EEG Fpz-Cz", "eog": "EOG horizontal"})
+    monkeypatch.setattr(SimulatedCohort, "trimmings", ("standard",))
+    planned = plan(running(inputs=["two", "four"], models=["ulw_sleepnet"]))
+    assert {c.input for c in planned.contenders} == {"two"}
+    assert list(planned.datasets["simulated"].protocols) == ["standard_trimming", "validation_held_out", "clean"]
+    reasons = [str(one) for one in planned.skipped]
+    assert "simulated, input four: its montage has no eeg2 and no emg, only eeg1, eog" in reasons
+    assert "simulated, protocol released: its nights can be trimmed by standard, not by authors" in reasons
+    with pytest.raises(BenchmarkError, match="nothing is trained on simulated: .*no eeg2 and no emg"):
+        plan(running(inputs=["four"], models=["ulw_sleepnet"]))
 
 
 def test_protocols_that_share_trainings_share_their_seeds_and_models():

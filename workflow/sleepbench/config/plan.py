@@ -87,7 +87,8 @@ def plan(config: Config) -> Plan:
         contenders = _contenders(config, entry, skipped)
         for dataset in entry.datasets:
             protocols = _protocols(config, dataset, entry, skipped)
-            asked.setdefault(dataset, []).extend(itertools.product(protocols, contenders, entry.seeds))
+            there = _with_channels(config, dataset, contenders, skipped)
+            asked.setdefault(dataset, []).extend(itertools.product(protocols, there, entry.seeds))
     planned = {dataset: _dataset_plan(config, dataset, rows) for dataset, rows in asked.items()}
     for dataset, one in planned.items():
         if not one.trainings:
@@ -163,15 +164,19 @@ def _entries(config: Config) -> list[Experiment]:
 
 
 def _protocols(config: Config, dataset: str, entry: Experiment, skipped: dict[Skipped, None]) -> list[str]:
-    """The protocols of an entry that say something of their own on a dataset.
+    """The protocols of an entry that can be followed on a dataset, and say something of their own there.
 
     A dataset with a number of folds of its own has no rung that only changes this number.
     """
     names = config.ladder if entry.protocols == LADDER else entry.protocols
+    trimmings = _opened(_Definition(dataset, config)).trimmings
     kept: dict[Protocol, str] = {}
     for name in names:
         protocol = protocol_on(config, name, dataset)
-        if (twin := next((other for known, other in kept.items() if known == protocol), None)) is None:
+        if protocol.trimming not in trimmings:
+            reason = f"its nights can be trimmed by {', '.join(trimmings)}, not by {protocol.trimming}"
+            skipped[Skipped(dataset, f"protocol {name}", reason)] = None
+        elif (twin := next((other for known, other in kept.items() if known == protocol), None)) is None:
             kept[protocol] = name
         else:
             reason = f"with the {protocol.n_folds} folds of this dataset it is the protocol {twin}"
@@ -200,6 +205,22 @@ def _contenders(config: Config, entry: Experiment, skipped: dict[Skipped, None])
         else:
             found[Contender(model, name, own)] = None  # a model's own recipe may be named as well
     return list(found)
+
+
+def _with_channels(
+    config: Config, dataset: str, contenders: Sequence[Contender], skipped: dict[Skipped, None]
+) -> list[Contender]:
+    """The contenders whose channels a dataset has."""
+    montage = _opened(_Definition(dataset, config)).montage
+    lacking = {
+        name: [role for role in config.inputs[name] if role not in montage]
+        for name in dict.fromkeys(contender.input for contender in contenders)
+    }
+    for name, roles in lacking.items():
+        if roles:
+            reason = f"its montage has no {' and no '.join(roles)}, only {', '.join(montage)}"
+            skipped[Skipped(dataset, f"input {name}", reason)] = None
+    return [contender for contender in contenders if not lacking[contender.input]]
 
 
 def _dataset_plan(config: Config, dataset: str, asked: Sequence[tuple[str, Contender, int]]) -> DatasetPlan:
