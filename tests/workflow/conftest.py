@@ -10,7 +10,11 @@ import pytest
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]),
+}
 
 
 @dataclass
@@ -20,18 +24,22 @@ class Project:
     directory: Path
 
     def configure(self, **sections: dict) -> None:
-        """Update sections of config.yaml, mapping by mapping."""
+        """Update sections of config.yaml, mapping by mapping; a section that is not there is added."""
         path = self.directory / "config.yaml"
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         for name, values in sections.items():
-            _update(config[name], values)
-        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+            _update(config.setdefault(name, {}), values)
+        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "sleepbench.cli.launch", *arguments]
+        return [sys.executable, "-m", "sleepbench.cli.app", *arguments]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
-        """Run Snakemake as the Makefile does; stdout and stderr come together in `stdout`."""
+        """`sleepbench run` with arguments; stdout and stderr come together in `stdout`."""
+        return self.sleepbench("run", *arguments)
+
+    def sleepbench(self, *arguments: str) -> subprocess.CompletedProcess:
+        """`sleepbench` with arguments."""
         return subprocess.run(
             self.command(*arguments),
             cwd=self.directory,
@@ -62,15 +70,13 @@ def make_project(directory: Path) -> Project:
     (directory / "config.yaml").write_text((REPOSITORY / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     project = Project(directory)
     project.configure(
-        run={"protocols": ["released", "clean"]},
+        run={"experiment": "demo", "protocols": ["released", "clean"], "models": ["ulw_sleepnet"]},
         datasets={
             "simulated": {
-                "simulation": {"subjects": 4, "single_night_subjects": [3], "psg_hours": 1.75, "seed": 2},
+                **{"subjects": 4, "single_night_subjects": [3], "psg_hours": 1.75, "seed": 2},
                 "training_epochs": 1,
-                "models": {"clean": ["ulw_sleepnet"]},
             }
         },
-        protocols={"released": {"folds": {"simulated": 2}}, "clean": {"folds": {"simulated": 2}}},
     )
     return project
 

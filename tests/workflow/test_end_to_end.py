@@ -2,16 +2,18 @@
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
 
+from sleepbench.config.load import load
 from sleepbench.evaluation.metrics import accuracy, confusion_matrix
+from sleepbench.reporting.artefacts import tables as known_tables
 from sleepbench.runs.trace import trace
-from sleepbench.runs.trace_rows import TABLE_KEYS
 
 SUMMARY = "results/simulated/summary.md"
-CLEAN_TRAINING = "results/simulated/trainings/subject-2-all-validation0/standard/ulw_sleepnet/four/released/seed-32"
+CLEAN_TRAINING = "results/simulated/trainings/subject-2-kept-validation0/standard/ulw_sleepnet/four/ulw/seed-32"
 NOTHING = "Nothing to be done"
 
 
@@ -89,13 +91,15 @@ def test_the_audit_counts_what_the_trainings_saw(finished):
 
 def test_every_row_of_every_table_is_traced_to_the_runs_that_the_table_names(finished, monkeypatch):
     monkeypatch.chdir(finished.directory)
-    for table in TABLE_KEYS:
+    config, row_keys = load(), {name: one.row_keys for name, one in known_tables().items() if one.row_keys}
+    assert set(row_keys) >= {"main_results", "ladder", "audit", "claims"}
+    for table in row_keys:
         rows = pd.read_csv(f"results/simulated/tables/{table}.csv", dtype={"run_keys": str})
         assert len(rows) or table == "comparisons"
         for number, row in enumerate(rows.itertuples(), start=1):
             if table != "audit" and pd.isna(row.run_keys):
                 continue
-            document = trace("simulated", [f"table={table}", f"row={number}"])
+            document = trace(config, "simulated", [f"table={table}", f"row={number}"], row_keys)
             if table == "audit":
                 assert [folds["folds_sha256"] for folds in document["folds"]] == [row.folds_sha256]
             else:
@@ -138,13 +142,12 @@ def test_any_target_can_be_asked_for_by_path(finished):
     assert result.returncode == 0, result.stdout
     assert finished.read_bytes("results/simulated/trainings/**/fold-*/**/*") == before
     result = finished.run(str(targets[1]).replace("fold-0", "fold-7"))
-    assert "has no fold 7, only 0 to 1" in result.stdout
+    assert "has no fold 7 among those, 0 to 1" in result.stdout
 
 
 def test_new_protocol_that_shares_trainings_trains_nothing(finished):
     before = finished.read_bytes("results/simulated/trainings/**/training.json")
-    last = {"unit": "subject", "recordings": "all", "validation_subjects": True, "window": "standard"}
-    last |= {"selection": "last", "subject_disjoint": True, "seed": 0, "folds": {"simulated": 2}}
+    last = {"from": "clean", "selection": "last"}
     finished.configure(run={"protocols": ["released", "clean", "clean_last"]}, protocols={"clean_last": last})
     result = finished.run("results/simulated/runs.csv")
     assert result.returncode == 0, result.stdout
@@ -168,32 +171,33 @@ def test_deleted_store_is_rebuilt_and_the_tables_are_the_same(finished):
     assert NOTHING in finished.run().stdout
 
 
-def test_lost_receipt_is_remade_without_training_again(finished):
-    receipt = next((finished.directory / "results/simulated/trainings").glob("**/group-0.json"))
+def test_jobs_of_several_folds_take_finished_folds_as_they_are(finished):
     before = finished.read_bytes("results/simulated/trainings/**/fold-*/**/*")
-    content = receipt.read_bytes()
-    receipt.unlink()
-    result = finished.run(str(receipt.relative_to(finished.directory)))
+    finished.configure(training={"folds_per_job": 2})
+    result = finished.run()
     assert result.returncode == 0, result.stdout
-    assert receipt.read_bytes() == content
+    assert len(list((finished.directory / "results/simulated/trainings").glob("**/stack-0-1.json"))) == 2
+    assert finished.read_bytes("results/simulated/trainings/**/fold-*/**/*") == before
+    finished.configure(training={"folds_per_job": "auto"})
+    assert finished.run().returncode == 0
     assert finished.read_bytes("results/simulated/trainings/**/fold-*/**/*") == before
 
 
 def test_damaged_run_is_named_and_trained_again_alone(finished):
-    training = finished.directory / CLEAN_TRAINING
+    training, table = finished.directory / CLEAN_TRAINING, finished.directory / "results/simulated/runs.csv"
     (training / "fold-1" / "best_validation" / "predictions.parquet").unlink()
     kept = (training / "fold-0" / "training.json").stat().st_mtime_ns
-    (finished.directory / "results/mlflow.db").unlink()
-    (finished.directory / "results/simulated/tables/claims.csv").unlink()
+    table.unlink()
     result = finished.run()
     assert result.returncode != 0
-    assert "fold-1/best_validation/predictions.parquet" in result.stdout
-    (training / "group-1.json").unlink()
+    assert "fold-1/best_validation/predictions.parquet is MISSING" in result.stdout
+    assert "What to do: delete" in result.stdout and not table.exists()
+    shutil.rmtree(training / "fold-1")
     result = finished.run()
     assert result.returncode == 0, result.stdout
-    assert (finished.directory / "results/simulated/tables/claims.csv").exists()
     assert (training / "fold-1" / "best_validation" / "predictions.parquet").exists()
     assert (training / "fold-0" / "training.json").stat().st_mtime_ns == kept
+    assert NOTHING in finished.run().stdout
 
 
 def test_report_is_one_page_that_says_simulated_and_names_the_runs(finished):

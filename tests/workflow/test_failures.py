@@ -10,20 +10,23 @@ import psutil
 import pytest
 from conftest import ENVIRONMENT
 
-from sleepbench.datasets.recordings import read_recordings
+from sleepbench.core.files import read_json
 
-TRAINING = "results/simulated/trainings/subject-2-all-validation0/standard/ulw_sleepnet/four/released/seed-32"
+TRAINING = "results/simulated/trainings/subject-2-kept-validation0/standard/ulw_sleepnet/four/ulw/seed-32"
+
+
+ON_MINE = {
+    "run": {"datasets": ["try-real"], "protocols": ["trial"]},
+    "data": {"sleep-edf": {"directory": "mine", "base_url": None}},
+}
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ["--config", "run={datasets: [sleep-edf-2O]}"],
-            "unknown name 'sleep-edf-2O'; the nearest known name is 'sleep-edf-20'",
-        ),
-        (["--config", "run={protocols: [cleen]}"], "unknown name 'cleen'; the nearest known name is 'clean'"),
-        (["--config", "trainin={}"], "unknown key 'trainin'; the nearest known name is 'training'"),
+        (["--datasets", "sleep-edf-2O"], "unknown dataset 'sleep-edf-2O'; the nearest known name is 'sleep-edf-20'"),
+        (["--protocols", "cleen"], "unknown protocol 'cleen'; the nearest known name is 'clean'"),
+        (["--", "--config", "trainin={}"], "unknown key 'trainin'; the nearest known name is 'training'"),
     ],
 )
 def test_configuration_is_checked_before_any_job(project, arguments, message):
@@ -35,44 +38,29 @@ def test_configuration_is_checked_before_any_job(project, arguments, message):
 
 
 def test_paper_plans_every_recording_and_fold_of_the_real_datasets(project):
-    result = project.run("-n", "--config", "run={datasets: [sleep-edf-78]}")
+    result = project.run("-n", "--experiment", "paper", "--datasets", "sleep-edf-78")
     assert result.returncode == 0, result.stdout
     jobs = dict(
         line.split()[:2] for line in result.stdout.splitlines() if line.startswith(("fetch ", "prepare ", "train "))
     )
     # Ten folds of released and of clean, with three seeds each.
     assert jobs == {"fetch": "153", "prepare": "153", "train": "60"}
-
-
-def test_broken_promise_of_disjoint_subjects_stops_before_training(project):
-    project.configure(protocols={"clean": {"unit": "recording_block", "folds": {"simulated": 3}}})
-    result = project.run("results/simulated/runs.csv")
-    assert result.returncode != 0
-    assert "promises disjoint subjects" in result.stdout
-    assert not (project.directory / "results/simulated/trainings").exists()
+    assert not (project.directory / "results").exists()
 
 
 def test_fewer_subjects_than_folds_is_said(project):
-    project.configure(protocols={"clean": {"folds": {"simulated": 5}}})
-    result = project.run("results/simulated/folds/subject-5-all-validation0.json")
+    project.configure(datasets={"simulated": {"n_folds": 5}})
+    result = project.run("results/simulated/runs.csv")
     assert result.returncode != 0
-    assert "protocols.clean.folds.simulated: 5 folds by subject of 4 subjects" in result.stdout
-
-
-def test_channel_that_no_recording_has_is_named(project):
-    channels = ["EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG chin"]
-    project.configure(data={"channels": channels}, channels={"four": channels})
-    result = project.run("results/data/simulated/prepared/SC4001.npy")
-    assert result.returncode != 0
-    assert "SC4001E0-PSG.edf" in result.stdout and "EMG chin" in result.stdout and "EMG submental" in result.stdout
-    assert not list((project.directory / "results/data/simulated/prepared").glob("*SC4001*"))
+    assert "protocols.clean: 5 folds by subject of 4 subjects of simulated" in result.stdout
+    assert not (project.directory / "results").exists()
 
 
 def test_wrong_file_of_the_user_is_named_and_left_alone(project):
     mine = project.directory / "mine"
     mine.mkdir()
     (mine / "SC4001E0-PSG.edf").write_bytes(b"not the official bytes")
-    project.configure(data={"directory": "mine", "base_url": None})
+    project.configure(**ON_MINE)
     result = project.run("results/data/sleep-edf/verified/SC4001.json")
     assert result.returncode != 0
     assert "SC4001E0-PSG.edf" in result.stdout and "2b40a18adf76af69a42d6db1f30f31d2" in result.stdout
@@ -80,7 +68,7 @@ def test_wrong_file_of_the_user_is_named_and_left_alone(project):
 
 
 def test_missing_file_without_download_is_named(project):
-    project.configure(data={"directory": "mine", "base_url": None})
+    project.configure(**ON_MINE)
     result = project.run("results/data/sleep-edf/verified/SC4002.json")
     assert result.returncode != 0
     assert "SC4002E0-PSG.edf" in result.stdout
@@ -95,17 +83,15 @@ def test_changed_byte_of_a_recording_is_noticed(project):
     psg.write_bytes(content)
     result = project.run("results/data/simulated/prepared/SC4001.npy")
     assert result.returncode != 0
-    recording = next(
-        r for r in read_recordings(project.directory / "results/data/simulated/recordings.csv") if r.id == "SC4001"
-    )
-    assert recording.psg_sha256 in result.stdout
+    receipt = read_json(project.directory / "results/data/simulated/verified/SC4001.json")
+    assert receipt["psg"]["sha256"] in result.stdout
     assert not (project.directory / "results/data/simulated/prepared/SC4001.npy").exists()
 
 
 def wait_for_training(snakemake: psutil.Process, training, deadline: float = 120.0) -> psutil.Process:
     """The process of a training job that has finished its first training epoch."""
     results = training.parents[7]
-    log = results / "logs" / training.relative_to(results) / "group-0.log"
+    log = results / "logs" / training.relative_to(results) / "fold-0.log"
     end = time.monotonic() + deadline
     while time.monotonic() < end:
         if log.exists() and "training epoch" in log.read_text():
@@ -117,9 +103,9 @@ def wait_for_training(snakemake: psutil.Process, training, deadline: float = 120
 @pytest.mark.parametrize("victim", ["training job", "snakemake", "ctrl-c"])
 def test_interrupted_training_leaves_nothing_half_written_and_continues(project, victim):
     project.configure(datasets={"simulated": {"training_epochs": 12}})
-    receipt = f"{TRAINING}/group-0.json"
+    fold = f"{TRAINING}/fold-0"
     process = subprocess.Popen(
-        project.command(receipt), cwd=project.directory, env=ENVIRONMENT, stdout=subprocess.PIPE,
+        project.command("run", fold), cwd=project.directory, env=ENVIRONMENT, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, start_new_session=True,
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
     )  # fmt: skip
@@ -137,9 +123,8 @@ def test_interrupted_training_leaves_nothing_half_written_and_continues(project,
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode != 0
     assert not (project.directory / TRAINING / "fold-0").exists()
-    assert not (project.directory / receipt).exists()
-    result = project.run(receipt)
+    result = project.run(fold)
     assert result.returncode == 0, result.stdout
     assert "Preparing" not in result.stdout
     left = sorted(path.name for path in (project.directory / TRAINING).iterdir())
-    assert left == ["fold-0", "group-0.json"]
+    assert left == ["fold-0"]

@@ -6,13 +6,13 @@ from http.server import ThreadingHTTPServer
 
 import pandas as pd
 import pytest
-import yaml
 from conftest import make_project
 
-from sleepbench.datasets.recordings import first_subjects, read_recordings
-from sleepbench.simulation.rehearsal import ROOT, SERVED_AT, QuietHandler, rehearse, simulate_under_real_names
-
-TRIAL = ("--config", "run={datasets: [try-real], protocols: [trial]}")
+from sleepbench.cli.rehearsal import SERVED_AT, QuietHandler, rehearse, simulate_under_real_names
+from sleepbench.config.load import load
+from sleepbench.config.plan import plan
+from sleepbench.datasets.recordings_table import first_subjects, read_recordings
+from sleepbench.datasets.sleep_edf_cassette import OFFICIAL_TABLE
 
 
 class CountingHandler(QuietHandler):
@@ -29,7 +29,7 @@ class CountingHandler(QuietHandler):
 def served(tmp_path_factory):
     """Two simulated subjects under the real names, behind a local server: (base URL, table, directory, requests)."""
     directory = tmp_path_factory.mktemp("server")
-    real = read_recordings(ROOT / "workflow/resources/sleep_edf_recordings.csv")
+    real = read_recordings(OFFICIAL_TABLE)
     files = directory / SERVED_AT / "sleep-cassette"
     simulate_under_real_names(first_subjects(real, 2), files, directory / "recordings.csv")
     CountingHandler.asked.clear()
@@ -40,12 +40,13 @@ def served(tmp_path_factory):
         server.shutdown()
 
 
-def real_project(directory, served, **data):
+def real_project(directory, served, **settings):
     project = make_project(directory)
     url, table, _, _ = served
     project.configure(
-        data={"base_url": url, "table": str(table), "simulated": True, **data},
-        datasets={"try-real": {"training_epochs": 1}},
+        run={"experiment": "try-real", "protocols": ["trial"]},
+        data={"sleep-edf": {"base_url": url}},
+        datasets={"try-real": {"training_epochs": 1, "table": str(table), "simulated": True, **settings}},
     )
     return project
 
@@ -53,21 +54,21 @@ def real_project(directory, served, **data):
 def test_data_are_fetched_once_and_only_what_is_missing_is_fetched_again(tmp_path, served):
     project, asked = real_project(tmp_path, served), served[3]
     asked.clear()
-    command = ("data", "--forcerun", "fetch", "--config", "run={datasets: [try-real], protocols: [trial]}")
-    result = project.run(*command)
+    command = ("data", "fetch", "--datasets", "try-real")
+    result = project.sleepbench(*command)
     assert result.returncode == 0, result.stdout
     names = sorted(path.name for path in served[2].iterdir())
     assert sorted(asked) == names and len(names) == 8
     asked.clear()
     (project.directory / "results/data/sleep-edf/raw" / names[0]).unlink()
-    result = project.run(*command)
+    result = project.sleepbench(*command)
     assert result.returncode == 0, result.stdout
     assert asked == [names[0]]
 
 
 def test_a_trial_trains_one_fold_and_its_tables_say_what_they_are(tmp_path, served):
     project = real_project(tmp_path, served)
-    result = project.run(*TRIAL)
+    result = project.run()
     assert result.returncode == 0, result.stdout
     results = project.directory / "results" / "try-real"
     runs = pd.read_csv(results / "runs.csv")
@@ -85,7 +86,7 @@ def test_simulated_files_cannot_pass_for_real_ones(tmp_path, served):
     assert result.returncode != 0
     assert "a rehearsal has a table of its own" in result.stdout
     # With the official table it is the checksum that gives them away.
-    project.configure(data={"table": "workflow/resources/sleep_edf_recordings.csv"})
+    project.configure(datasets={"try-real": {"table": str(OFFICIAL_TABLE)}})
     result = project.run("results/data/sleep-edf/prepared/SC4001.npy")
     assert result.returncode != 0
     assert "what came is not SC4001E0-PSG.edf" in result.stdout
@@ -94,15 +95,12 @@ def test_simulated_files_cannot_pass_for_real_ones(tmp_path, served):
 
 @pytest.mark.slow
 def test_rehearsal_of_the_paper_runs_to_its_end(tmp_path):
-    import sys
-    from pathlib import Path
-
-    assert rehearse(tmp_path, Path(sys.prefix)) == 0
+    assert rehearse(tmp_path) == 0
     project = tmp_path / "project"
-    config = yaml.safe_load((project / "config.yaml").read_text(encoding="utf-8"))
+    planned = plan(load(project / "config.yaml", {"experiment": "paper", "datasets": ["sleep-edf-20"]}))
     summary = (project / "results/sleep-edf-20/summary.md").read_text(encoding="utf-8")
     titles = [line for line in summary.splitlines() if line.startswith("#")]
     assert titles and all("SIMULATED" in line for line in titles)
     runs = pd.read_csv(project / "results/sleep-edf-20/runs.csv")
-    wanted = {name: config["protocols"][name]["folds"]["sleep-edf-20"] for name in config["run"]["protocols"]}
-    assert runs.groupby("protocol")["fold"].nunique().to_dict() == wanted
+    protocols = planned.datasets["sleep-edf-20"].protocols
+    assert runs.groupby("protocol")["fold"].nunique().to_dict() == {name: p.n_folds for name, p in protocols.items()}

@@ -2,15 +2,15 @@
 
 import pandas as pd
 import pytest
-import yaml
 from PIL import Image
 
-from sleepbench.config.load import plan
+from sleepbench.config.load import load
+from sleepbench.config.plan import plan
+from sleepbench.datasets.base import SIMULATED
 from sleepbench.models import describe, model_names
-from sleepbench.reporting.tables.main import SIMULATED
 
 DATASET = "simulated-tiny"
-CHANNELS = ["fpz", "two", "three", "four"]
+INPUTS = ["one", "two", "three", "four"]
 
 
 @pytest.mark.slow
@@ -20,27 +20,27 @@ def test_every_model_goes_through_the_whole_pipeline(project):
             "datasets": [DATASET],
             "protocols": ["clean"],
             "models": list(model_names()),
-            "channels": CHANNELS,
-            "recipes": ["common", "published"],
+            "inputs": INPUTS,
+            "recipes": ["common", "own"],
         }
     )
     result = project.run()
     assert result.returncode == 0, result.stdout
-    networks, skipped = plan(yaml.safe_load((project.directory / "config.yaml").read_text(encoding="utf-8")))
-    assert {network.model for network in networks} == set(model_names())
+    planned = plan(load(project.directory / "config.yaml"))
+    assert {contender.model for contender in planned.contenders} == set(model_names())
 
     results = project.directory / "results" / DATASET
     tables = {path.stem: pd.read_csv(path) for path in (results / "tables").glob("*.csv")}
     measured = tables["main_results"][tables["main_results"].mark == "measured"]
-    named = measured[["model", "channels", "recipe"]].itertuples(index=False, name=None)
-    assert sorted(named) == sorted((describe(n.model).title, n.channels, n.recipe) for n in networks)
+    named = measured[["model", "input", "recipe"]].itertuples(index=False, name=None)
+    assert sorted(named) == sorted((describe(n.model).title, n.input, n.recipe) for n in planned.contenders)
     assert set(measured.folds) == {"1 of 2"}
-    of_channels = tables["channels"]
+    of_channels = tables["inputs"]
     ulw = of_channels[(of_channels.title == "ULW-SleepNet") & (of_channels.recipe == "common")]
     assert list(ulw.n_channels) == [1, 2, 3, 4] and ulw.accuracy.notna().all()
-    assert of_channels.reason.notna().sum() == sum(one.channels is not None for one in skipped)
+    assert of_channels.reason.notna().sum() == sum(one.input is not None for one in planned.skipped)
     smoothed = tables["postprocessing"]
-    assert set(smoothed.title) == {"ULW-SleepNet"} and set(smoothed.channels) == set(CHANNELS)
+    assert set(smoothed.title) == {"ULW-SleepNet"} and set(smoothed.input) == set(INPUTS)
 
     for path in (results / "tables").glob("*.md"):
         assert SIMULATED in path.read_text(encoding="utf-8").splitlines()[0], path
