@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from sleepbench.config.recipe import recipe_from
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.evaluation import metrics
 from sleepbench.evaluation.claims import comparator_bounds, evaluate_claims, load_claims
@@ -14,6 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 PATH = REPOSITORY / "workflow" / "resources" / "claims.yaml"
 RECIPES = REPOSITORY / "workflow" / "definitions" / "recipes.yaml"
 ULW = yaml.safe_load(RECIPES.read_text(encoding="utf-8"))["ulw"]
+RECIPE = {"name": "ulw", **ULW}
 PROFILE = {
     "title": "ULW-SleepNet",
     "n_channels": 4,
@@ -27,7 +29,7 @@ TEST_EPOCHS = {"sleep-edf-20": 32_843, "sleep-edf-78": 195_099, "simulated": 1_0
 def recipe(**changes):
     """What the runs table says of the recipe ulw with other settings; None removes one."""
     settings = {name: value for name, value in {**ULW, **changes}.items() if value is not None}
-    return json.dumps(settings, sort_keys=True)
+    return json.dumps(recipe_from("ulw", settings).settings(), sort_keys=True)
 
 
 def runs_with(accuracies, seed=32, n_epochs=1000, **changes):
@@ -122,11 +124,16 @@ def test_seeds_that_agree_do_not_narrow_the_tolerance():
         ),
         (
             runs_with([0.869] * 10, recipe_settings=recipe(training_epochs=8, amsgrad=False)),
-            "published one in amsgrad: False (expected True); training_epochs: 8 (expected 50)",
+            "published one in training_epochs: 8 (expected 50); amsgrad: False (expected True)",
         ),
         (
-            runs_with([0.869] * 10, recipe_settings=recipe(weight_decay=0.1, first_cycle_steps=None)),
-            "first_cycle_steps: not set (expected 10); weight_decay: 0.1 (expected not set)",
+            runs_with(
+                [0.869] * 10,
+                recipe_settings=recipe(
+                    weight_decay=0.1, schedule="constant", first_cycle_steps=None, cycle_multiplier=None
+                ),
+            ),
+            "first_cycle_steps: None (expected 10); cycle_multiplier: None (expected 2); weight_decay: 0.1 (expected 0.0)",
         ),
         (
             runs_with([0.869] * 10).assign(recipe_settings=[recipe()] * 9 + [recipe(batch_size=64)]),
@@ -225,6 +232,8 @@ def test_the_reduction_names_the_smallest_and_the_largest_comparator_and_those_i
         (lambda claim: claim | {"test": {"kind": "accuracy"}}, "test: missing key dataset"),
         (lambda claim: claim | {"test": claim["test"] | {"recipe": "ulw"}}, "test.recipe: found 'ulw'"),
         (lambda claim: claim | {"test": claim["test"] | {"recipe": {"batch_size": 32}}}, "expected the recipe's name"),
+        (lambda claim: claim | {"test": claim["test"] | {"recipe": RECIPE | {"batchsize": 32}}}, "unknown key"),
+        (lambda claim: claim | {"test": claim["test"] | {"recipe": RECIPE | {"batch_size": 0}}}, "batch_size: found 0"),
     ],
 )
 def test_a_wrong_claims_file_is_an_error_that_names_the_key(tmp_path, change, message):
@@ -235,6 +244,11 @@ def test_a_wrong_claims_file_is_an_error_that_names_the_key(tmp_path, change, me
     with pytest.raises(BenchmarkError, match="accuracy-sleep-edf-20") as error:
         load_claims(path)
     assert message in str(error.value)
+
+
+def test_a_recipe_is_the_same_whether_it_says_what_it_has_by_default_or_not():
+    said = json.dumps({**json.loads(recipe()), "optimizer": "adam", "weight_decay": 0.0, "patience": None})
+    assert accuracy_verdict(runs_with([0.869] * 10, recipe_settings=said)).verdict == "reproduced"
 
 
 def test_the_published_recipe_is_the_configured_one():

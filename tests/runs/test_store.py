@@ -1,32 +1,71 @@
+"""Which MLflow store there is, told without MLflow."""
+
+import os
+import sqlite3
+from pathlib import Path
+
 import pytest
 
-from sleepbench.runs.store import renew_store_mark
+from sleepbench.config import paths
+from sleepbench.runs.store import number_store, store_state
 
 
 @pytest.fixture
-def mark(tmp_path):
-    """A mark for a store elsewhere."""
-    path = tmp_path / "mark.json"
-    renew_store_mark("http://elsewhere", path)
-    return path
+def uri(tmp_path, monkeypatch):
+    """A store that is not there yet, in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
-def renewed(mark, uri: str) -> bool:
-    """Whether the mark's content changes: its time alone would not move Snakemake."""
-    before = mark.read_bytes()
-    renew_store_mark(uri, mark)
-    return mark.read_bytes() != before
+def log(uri: str, dataset: str = "simulated", seconds: int = 0) -> str:
+    """What the job does that logs runs: fill the store, and list the runs; returns the parameter it was given."""
+    state = store_state(uri)
+    with sqlite3.connect(uri.removeprefix("sqlite:///")) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS runs (key TEXT)")
+        connection.execute("INSERT INTO runs VALUES ('a')")
+    connection.close()
+    number_store(uri, state)
+    listed = Path(paths.logged(dataset))
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    listed.write_text("[]")
+    os.utime(listed, (seconds, seconds))
+    return state
 
 
-def test_mark_is_kept_while_the_store_is_there(mark, tmp_path):
-    assert not renewed(mark, "http://elsewhere")
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    (tmp_path / "mlflow.db").write_bytes(b"")
-    assert renewed(mark, uri)  # another store than before
-    assert not renewed(mark, uri)
+def test_nothing_is_written_by_asking(uri, tmp_path):
+    assert store_state(uri) == store_state(uri)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_mark_is_renewed_when_the_store_is_gone(mark, tmp_path):
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    assert renewed(mark, uri)
-    assert renewed(mark, uri)
+def test_the_state_that_a_job_was_given_is_that_of_the_store_it_made(uri):
+    given = log(uri)
+    assert store_state(uri) == given
+    assert log(uri, seconds=10) == given == store_state(uri)  # logging more changes nothing
+
+
+def test_runs_of_another_dataset_in_the_same_store_change_nothing(uri):
+    given = log(uri)
+    assert log(uri, "another", seconds=10) == given == store_state(uri)
+
+
+def test_a_store_that_was_lost_has_another_state_each_time(uri, tmp_path):
+    given = [log(uri, seconds=1)]
+    for seconds in (2, 3):
+        (tmp_path / "mlflow.db").unlink()
+        assert store_state(uri) not in given
+        given.append(log(uri, seconds=seconds))
+        assert store_state(uri) == given[-1]
+
+
+def test_a_store_that_was_replaced_is_noticed(uri, tmp_path):
+    given = log(uri, seconds=1)
+    (tmp_path / "mlflow.db").unlink()
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:  # as `mlflow ui` makes one
+        connection.execute("CREATE TABLE runs (key TEXT)")
+    connection.close()
+    assert store_state(uri) != given
+
+
+def test_of_a_server_nothing_is_noticed(uri):
+    assert store_state("http://elsewhere") == store_state("http://another")
+    number_store("http://elsewhere", "elsewhere")

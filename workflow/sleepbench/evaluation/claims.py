@@ -248,14 +248,11 @@ def recipe_differences(runs: pd.DataFrame, published: Recipe) -> Iterator[str]:
     Both leave out what a recipe has by default.
     """
     expected, recipes = published.settings(), [json.loads(settings) for settings in runs.recipe_settings.unique()]
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in Recipe.model_fields.items()}
     for name in dict.fromkeys([*expected, *(name for recipe in recipes for name in recipe)]):
-        default = (
-            Recipe.model_fields[name].get_default(call_default_factory=True) if name in Recipe.model_fields else None
-        )
-        wanted = str(expected.get(name, default))
-        found = list(dict.fromkeys(str(recipe.get(name, default)) for recipe in recipes))
-        if found != [wanted]:
-            yield f"{name}: {' and '.join(found)} (expected {wanted})"
+        wanted, *found = (str(recipe.get(name, defaults.get(name))) for recipe in (expected, *recipes))
+        if {*found} != {wanted}:
+            yield f"{name}: {' and '.join(dict.fromkeys(found))} (expected {wanted})"
 
 
 def count_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool) -> Outcome:

@@ -141,31 +141,29 @@ RUN_AGAIN = (
 
 def check(run: Run, expected: Expected, row: Mapping[str, Any] | None = None) -> Checked:
     """What is wrong with one run, by itself; `row` is its row of the table of runs, if there is one."""
+    metrics = run.directory / run.selection / "metrics.json"
     try:
         document, folds = expected.fold_file(run.training.folds)
         if problems := [*_other_training(run, document), *_unasked(run, expected), *_changed(run, expected)]:
             return Checked(problems)
         table, printed = run.predictions(COLUMNS), confusion_from_items(run.metrics())
-        check_predictions(table)
     except BenchmarkError as error:
         return Checked([str(error)])
     except KeyError as error:
-        return Checked([f"{run.directory / run.selection / 'metrics.json'}: lacks {error}; train this fold again"])
-    confusion = confusion_matrix(table.stage.to_numpy(), table.predicted.to_numpy())
-    path = run.directory / run.predictions_name
+        return Checked([f"{metrics}: lacks {error}; train this fold again"])
+    fold, n_epochs = folds[run.training.fold], run.record["n_epochs"]["test"]
     problems = [
-        f"{path}: {problem}"
-        for problem in (
-            *_uncovered(table, folds[run.training.fold], run.record["n_epochs"]["test"]),
-            *_other_people(table, document),
-            *_other_epochs(table, run.training.trimming, expected.epochs),
-        )
+        *(_faults(table) or [*_uncovered(table, fold, n_epochs), *_other_people(table, document)]),
+        *_other_epochs(table, run.training.trimming, expected.epochs),
     ]
-    if not problems and not np.array_equal(confusion, printed):
-        problems.append(f"{path}: do not give the metrics.json beside them")
-    if not problems and row is not None and not np.array_equal(confusion_from_items(row), printed):
-        problems.append(f"its metrics in runs.csv are not those of {run.directory / run.selection / 'metrics.json'}")
-    return Checked(problems, confusion, {} if problems else _scored(table))
+    if problems:
+        return Checked([f"{run.directory / run.predictions_name}: {problem}" for problem in problems])
+    confusion = confusion_matrix(table.stage.to_numpy(), table.predicted.to_numpy())
+    if not np.array_equal(confusion, printed):
+        return Checked([f"{run.directory / run.predictions_name}: do not give the metrics.json beside them"])
+    if row is not None and not np.array_equal(confusion, confusion_from_items(row)):
+        return Checked([f"its metrics in runs.csv are not those of {metrics}"])
+    return Checked([], confusion, _scored(table))
 
 
 # ------------------------------------------------------------------------------------------------- settings and files
@@ -233,6 +231,15 @@ def _states(run: Run) -> dict[str, str]:
 
 
 # ------------------------------------------------------------------------------------------------------- predictions
+
+
+def _faults(table: pd.DataFrame) -> list[str]:
+    """Whether predictions cannot be used, such as where one is not a number."""
+    try:
+        check_predictions(table)
+    except BenchmarkError as error:
+        return [str(error)]
+    return []
 
 
 def _uncovered(table: pd.DataFrame, fold: Fold, n_epochs: int) -> Iterator[str]:
