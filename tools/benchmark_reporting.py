@@ -54,13 +54,18 @@ def make_up(root: Path, nights_per_fold: int) -> tuple[int, int]:
         nights_per_fold=nights_per_fold,
         training_epochs=TRAINING_EPOCHS,
     )
-    for title in TITLES[1:]:
-        name = title.lower().replace(" ", "_")
-        profile = {**fake_results.PROFILE, "model": name, "title": title}
-        write_json(results.path(paths.profile(name, 4)), profile)
+    for title, path in zip(TITLES, profiles(results), strict=True):
+        write_json(path, {**fake_results.PROFILE, "model": path.stem.removesuffix("-4"), "title": title})
     (root / MADE_UP).write_bytes(pickle.dumps(results))
     runs = results.read_runs()
     return len(runs), int(runs.n_test.sum())
+
+
+def profiles(results: FakeResults) -> list[Path]:
+    """The profile of every network."""
+    return [
+        results.path(paths.profile(title.lower().replace("-", "_").replace(" ", "_"), 4)) for title in results.models
+    ]
 
 
 def steps() -> list[str]:
@@ -72,6 +77,7 @@ def steps() -> list[str]:
 def run_step(results: FakeResults, step: str) -> None:
     """Make one thing; modules are imported here, as the script of its rule would."""
     room, _, name = step.partition(" ")
+    changed = {"profiles": profiles(results)}
 
     def made(path: str) -> Path:
         return results.path(path)
@@ -84,19 +90,20 @@ def run_step(results: FakeResults, step: str) -> None:
         write_audit(protocols, results.folds, totals, results.label, results.files["audit"])
     elif room == "statistics":
         one = artefacts.statistics()[name]
-        artefacts.make_statistics(one, results.inputs(one), {file: results.statistics(file) for file in one.names})
+        files = {file: results.statistics(file) for file in one.names}
+        artefacts.make_statistics(one, results.inputs(one, changed), files)
     elif room == "tables":
         from sleepbench.reporting.rendering import make_table
 
         one = artefacts.tables()[name]
         forms = [made(paths.table(results.dataset, name, form)) for form in ("csv", "md", "tex")]
-        make_table(one, results.inputs(one), *forms)
+        make_table(one, results.inputs(one, changed), *forms)
     elif room == "figures":
         from sleepbench.reporting.figures.style import make_figure
 
         one = artefacts.figures()[name]
         forms = [made(paths.figure(results.dataset, name, form)) for form in ("png", "pdf", "csv")]
-        make_figure(one, results.inputs(one), *forms)
+        make_figure(one, results.inputs(one, changed), *forms)
     elif room == "report":
         from sleepbench.reporting.page.report import dataset_report
 
@@ -107,7 +114,7 @@ def run_step(results: FakeResults, step: str) -> None:
             results.runs,
             results.folds,
             results.files["audit"],
-            results.files["profiles"],
+            profiles(results),
             made(paths.report(results.dataset)),
         )
     else:
