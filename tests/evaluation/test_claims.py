@@ -133,7 +133,8 @@ def test_seeds_that_agree_do_not_narrow_the_tolerance():
                     weight_decay=0.1, schedule="constant", first_cycle_steps=None, cycle_multiplier=None
                 ),
             ),
-            "first_cycle_steps: None (expected 10); cycle_multiplier: None (expected 2); weight_decay: 0.1 (expected 0.0)",
+            "first_cycle_steps: None (expected 10); cycle_multiplier: None (expected 2); "
+            "weight_decay: 0.1 (expected 0.0)",
         ),
         (
             runs_with([0.869] * 10).assign(recipe_settings=[recipe()] * 9 + [recipe(batch_size=64)]),
