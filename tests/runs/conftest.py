@@ -26,5 +26,5 @@ def whole(pristine, tmp_path, monkeypatch):
     shutil.copytree(pristine.root, root)
     monkeypatch.chdir(root)
     results = copy.copy(pristine)
-    results.root = root
+    results.root, results.content = root, copy.deepcopy(pristine.content)
     return results

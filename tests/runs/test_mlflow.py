@@ -1,156 +1,150 @@
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from fake_results import sign_again
+from planned_results import CLEAN, DATASET, PlannedResults
 
+from sleepbench.config.load import validate
+from sleepbench.config.plan import plan
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, write_json
+from sleepbench.core.files import read_json, write_json
+from sleepbench.evaluation.metrics import METRICS
 from sleepbench.runs.mlflow import collect_runs, log_runs
+from sleepbench.runs.run import read_run
+from sleepbench.runs.store import store_state
+from sleepbench.runs.verify import Expected
+from sleepbench.training.keys import RECORD
 
-PROTOCOLS = {
-    "first": {"folds": "f", "window": "standard", "selection": "best_test"},
-    "second": {"folds": "f", "window": "standard", "selection": "last"},
-    "elsewhere": {"folds": "other", "window": "standard", "selection": "last"},
-}
-
-
-def write_training(directory, fold, accuracy):
-    """The files of a finished fold, with a metric that tells it from others."""
-    files = {}
-    for selection in ("best_test", "last"):
-        write_json(directory / selection / "metrics.json", {"accuracy": accuracy, "f1_N1": None, "n_epochs": 10})
-        (directory / selection / "predictions.parquet").write_bytes(b"x")
-        files |= {f"{selection}/{name}": None for name in ("metrics.json", "predictions.parquet")}
-    (directory / "weights.pt").write_bytes(b"w")
-    columns = "training_epoch,learning_rate,train_loss,validation_loss\n"
-    (directory / "history.csv").write_text(columns + "1,0.1,2.0,\n2,0.2,1.0,\n")
-    files |= {"weights.pt": None, "history.csv": None}
-    record = {
-        "training_key": f"t{fold}",
-        "settings": {
-            "dataset": "d", "folds": "f", "window": "standard", "fold": fold, "model": "m", "channels": ["A"],
-            "recipe": {"name": "r", "training_epochs": 2, "learning_rate": 1e-3}, "seed": 1,
-        },
-        "code_sha256": "c",
-        "provenance": {
-            "title": "M", "channels": "one", "folds": 2, "simulated": True, "git_commit": "g", "config_sha256": "h",
-        },
-        "runs": {s: {"run_key": f"{s}-{fold}", "training_epoch": 2} for s in ("best_test", "last")},
-        "n_epochs": {"train": 5, "validation": 0, "test": 10},
-        "environment": {"device": "cpu"},
-        "duration_s": 1.5,
-        "files": {name: sha256_of_file(directory / name) for name in files},
-    }  # fmt: skip
-    write_json(directory / "training.json", record)
-    return {
-        "directory": str(directory),
-        "fold": fold,
-        "training_json_sha256": sha256_of_file(directory / "training.json"),
-    }
+LISTED = Path("logged.json")
 
 
 @pytest.fixture
-def store(tmp_path):
-    """Two finished folds, their receipt, and functions that log and collect them."""
-    trainings = [write_training(tmp_path / f"fold-{fold}", fold, accuracy=0.5 + fold / 10) for fold in (0, 1)]
-    write_json(tmp_path / "receipt.json", {"trainings": trainings})
-
-    def uri(name):
-        return f"sqlite:///{tmp_path / name / 'mlflow.db'}"
+def store(whole):
+    """Whole results, and functions that log and collect two of their folds, by the name of a store."""
 
     class Store:
-        path = tmp_path
+        results: PlannedResults = whole
+        planned = [run for run in whole.planned if run.training.fold < 2]  # noqa: RUF012
 
-        def log(self, name="store"):
-            output = tmp_path / "logged.json"
-            log_runs([tmp_path / "receipt.json"], PROTOCOLS, uri(name), tmp_path / "artifacts", "experiment", output)
+        @staticmethod
+        def log(name="store"):
+            uri = f"sqlite:///{whole.root / name / 'mlflow.db'}"
+            log_runs(Store.planned, uri, store_state(uri), "experiment", LISTED)
 
-        def collect(self, name="store"):
-            collect_runs(tmp_path / "logged.json", uri(name), "experiment", True, None, tmp_path / "runs.csv")
-            return pd.read_csv(tmp_path / "runs.csv")
+        @staticmethod
+        def collect(name="store", config=None):
+            expected = Expected(config or whole.config, DATASET, asked=True)
+            uri = f"sqlite:///{whole.root / name / 'mlflow.db'}"
+            collect_runs(Store.planned, expected, uri, "experiment", Path("runs.csv"))
+            return pd.read_csv("runs.csv", dtype={"run_key": str, "only_folds": str}, keep_default_na=False)
 
     return Store()
 
 
 def test_runs_are_logged_once_and_come_back_by_key(store, capsys):
     store.log()
-    assert "4 logged now, 0 were there" in capsys.readouterr().out
+    assert "4 runs in experiment 'experiment': 4 logged now, 0 were there" in capsys.readouterr().out
     store.log()
     assert "0 logged now, 4 were there" in capsys.readouterr().out
     runs = store.collect()
-    assert runs[["protocol", "fold"]].to_numpy().tolist() == [["first", 0], ["first", 1], ["second", 0], ["second", 1]]
-    assert runs["run_key"].tolist() == ["best_test-0", "best_test-1", "last-0", "last-1"]
-    assert runs["accuracy"].tolist() == [0.5, 0.6, 0.5, 0.6]
-    assert runs["f1_N1"].isna().all()
-    assert runs["selected_epoch"].tolist() == [2] * 4
-    assert runs["n_channels"].tolist() == [1] * 4
-    # The name and all settings of the recipe: claims are held against runs of the published settings only.
-    assert runs["recipe"].tolist() == ["r"] * 4
-    assert set(runs["trained_epochs"]) == {2}
-    assert json.loads(runs["recipe_settings"][0]) == {"learning_rate": 0.001, "training_epochs": 2}
-    assert runs["recipe_settings"].nunique() == 1
-    logged = list((store.path / "artifacts").rglob("predictions.parquet"))
+    planned = [read_run(one) for one in store.planned]
+    assert runs.run_key.tolist() == [run.key for run in planned]
+    assert runs.protocol.tolist() == ["released"] * 2 + ["clean"] * 2
+    assert runs.fold.tolist() == [0, 1] * 2
+    assert runs.accuracy.tolist() == [run.metrics()["accuracy"] for run in planned]
+    assert {*METRICS, "n_epochs", "selected_epoch", "duration_s"} <= {*runs}
+    assert set(runs.selected_epoch) == {2} and set(runs.n_channels) == {4} and set(runs.only_folds) == {""}
+    # The name and all settings of the recipe: claims are about runs of the published settings only.
+    assert set(runs.recipe) == {"ulw"}
+    (settings,) = map(json.loads, set(runs.recipe_settings))
+    assert settings["training_epochs"] == 3 and settings["amsgrad"] is True and "optimizer" not in settings
+    logged = list((store.results.root / "results/mlflow-artifacts/simulated").rglob("predictions.parquet"))
     assert len(logged) == 4
+    assert [one["directory"] for one in read_json(LISTED)] == [str(run.directory) for run in planned]
 
 
-def test_networks_come_back_in_the_order_in_which_their_trainings_are_listed(store):
-    trainings = read_json(store.path / "receipt.json")["trainings"]
-    for training, model in zip(trainings, ("zebra", "ant"), strict=True):
-        path = store.path / f"fold-{training['fold']}" / "training.json"
-        record = read_json(path)
-        record["settings"]["model"] = model
-        write_json(path, record)
-        training["training_json_sha256"] = sha256_of_file(path)
-    write_json(store.path / "receipt.json", {"trainings": trainings})
+def test_what_is_undefined_comes_back_empty(store):
+    path = store.results.directory(CLEAN, 0) / "best_validation" / "metrics.json"
+    write_json(path, read_json(path) | {"f1_N1": None})
+    sign_again(store.results.directory(CLEAN, 0))
     store.log()
-    runs = store.collect()
-    assert runs[["protocol", "model"]].to_numpy().tolist() == [
-        ["first", "zebra"],
-        ["first", "ant"],
-        ["second", "zebra"],
-        ["second", "ant"],
-    ]
-    assert "network" not in runs
+    assert store.collect().f1_N1.tolist()[2] == ""
+
+
+def test_contenders_come_back_in_the_order_of_the_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = PlannedResults(tmp_path, models=["eegnet", "chambon2018"])
+    results.train_all([results.row(run) for run in results.planned])
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    planned = [run for run in results.planned if run.training.fold == 0]
+    log_runs(planned, uri, store_state(uri), "experiment", LISTED)
+    collect_runs(planned, Expected(results.config, DATASET), uri, "experiment", Path("runs.csv"))
+    runs = pd.read_csv("runs.csv")[["protocol", "model"]].to_numpy().tolist()
+    assert runs == [[protocol, model] for protocol in ("released", "clean") for model in ("eegnet", "chambon2018")]
 
 
 def test_lost_store_is_rebuilt_to_the_same_table(store):
     store.log()
     store.collect()
-    before = (store.path / "runs.csv").read_bytes()
+    before = Path("runs.csv").read_bytes()
     # an empty store under another name: MLflow keeps the deleted file open as long as this process lives
-    with pytest.raises(BenchmarkError, match=r"best_test-0 .*: 0 in MLflow, expected 1"):
+    with pytest.raises(BenchmarkError, match=r"seed 32, fold 0 \(run \w+\): 0 in MLflow, expected 1(.|\n)*Delete res"):
         store.collect("new")
     store.log("new")
     store.collect("new")
-    assert (store.path / "runs.csv").read_bytes() == before
+    assert Path("runs.csv").read_bytes() == before
 
 
 def test_retrained_fold_replaces_its_runs(store, capsys):
     store.log()
-    trainings = read_json(store.path / "receipt.json")["trainings"]
-    trainings[0] = write_training(store.path / "fold-0", 0, accuracy=0.9)
-    write_json(store.path / "receipt.json", {"trainings": trainings})
+    before = store.collect()
+    store.results.write_training(CLEAN, 0, errors=0.4)
     store.log()
-    assert "2 logged now, 2 were there" in capsys.readouterr().out
-    assert store.collect()["accuracy"].tolist() == [0.9, 0.6, 0.9, 0.6]
+    assert "1 logged now, 3 were there" in capsys.readouterr().out
+    after = store.collect()
+    assert (after.accuracy != before.accuracy).tolist() == [False, False, True, False]
 
 
-@pytest.mark.parametrize("damage", ["delete", "change", "delete record"])
-def test_missing_or_changed_run_files_are_named(store, damage):
-    if damage == "delete":
-        (store.path / "fold-1" / "last" / "predictions.parquet").unlink()
-    elif damage == "change":
-        (store.path / "fold-1" / "last" / "predictions.parquet").write_bytes(b"y")
-    else:
-        (store.path / "fold-1" / "training.json").unlink()
-    name = "training.json" if damage == "delete record" else "predictions.parquet"
-    with pytest.raises(BenchmarkError, match=rf"(?s)fold-1.*{name} \(listed in .*receipt\.json\).*Delete the receipts"):
+@pytest.mark.parametrize(("damage", "name"), [("delete", "weights.pt"), ("change", "weights.pt"), ("record", RECORD)])
+def test_missing_or_changed_run_files_are_named_and_not_logged(store, damage, name):
+    path = store.results.directory(CLEAN, 1) / name
+    path.write_bytes(b"y") if damage == "change" else path.unlink()
+    with pytest.raises(BenchmarkError, match=rf"fold-1/{name}"):
         store.log()
+    assert not LISTED.exists()
 
 
-def test_store_that_cannot_be_opened_is_named(tmp_path):
-    (tmp_path / "mlflow.db").write_text("not a database, and long enough to be read as one" * 100)
-    write_json(tmp_path / "receipt.json", {"trainings": []})
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+def test_files_that_change_after_they_were_logged_are_no_results(store, capsys):
+    store.log()
+    (store.results.directory(CLEAN, 1) / "weights.pt").write_bytes(b"y")
+    with pytest.raises(BenchmarkError, match=r"fold 1 \(run \w+\): .*fold-1/weights\.pt is CHANGED"):
+        store.collect()
+    assert not Path("runs.csv").exists()
+
+
+def test_runs_of_other_settings_than_are_asked_for_are_not_collected(store):
+    store.log()
+    other = store.results.content["datasets"][DATASET] | {"training_epochs": 5}
+    config = validate(store.results.content | {"datasets": {DATASET: other}})
+    with pytest.raises(BenchmarkError, match=r"stale: recipe\.training_epochs 3 instead of 5"):
+        store.collect(config=config)
+
+
+def test_the_folds_that_are_asked_for_are_in_every_row(store):
+    some = store.results.content["datasets"][DATASET] | {"only_folds": [0, 2]}
+    config = validate(store.results.content | {"datasets": {DATASET: some}})
+    planned = plan(config).datasets[DATASET].runs
+    uri = f"sqlite:///{store.results.root / 'mlflow.db'}"
+    log_runs(planned, uri, store_state(uri), "experiment", LISTED)
+    collect_runs(planned, Expected(config, DATASET), uri, "experiment", Path("runs.csv"))
+    runs = pd.read_csv("runs.csv")
+    assert set(runs.only_folds) == {"0 2"} and runs.fold.tolist() == [0, 2, 0, 2]
+
+
+def test_store_that_cannot_be_opened_is_named(store):
+    (store.results.root / "store").mkdir()
+    (store.results.root / "store" / "mlflow.db").write_text("not a database, long enough to be read as one" * 100)
     with pytest.raises(BenchmarkError, match=r"tracking\.uri .* cannot be opened"):
-        log_runs([tmp_path / "receipt.json"], PROTOCOLS, uri, tmp_path, "e", tmp_path / "out.json")
+        store.log()
