@@ -165,7 +165,9 @@ def test_a_trace_is_printed_as_text_or_json(capfd, monkeypatch):
     monkeypatch.setattr("sleepbench.runs.trace.trace", trace)
     monkeypatch.setattr("sleepbench.runs.trace.report", lambda document, everything: f"{document} {everything}")
     status, out, _ = sleepbench(capfd, "trace", "simulated", "table=ladder", "row=2", "--json")
-    assert status == 0 and json.loads(out) == trace(
-        None, "simulated", ["table=ladder", "row=2"], {"ladder": artefacts.tables()["ladder"].row_keys}
-    )
+    assert status == 0 and json.loads(out) == {
+        "of": "simulated",
+        "terms": ["table=ladder", "row=2"],
+        "ladder": list(artefacts.tables()["ladder"].row_keys),
+    }
     assert sleepbench(capfd, "trace", "simulated", "ab12", "--all")[1].endswith("True\n")
