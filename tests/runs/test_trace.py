@@ -163,10 +163,16 @@ def test_a_row_of_the_main_table_may_be_named_by_its_number(whole):
         (["table=lader"], "no table 'lader' of runs or folds; the nearest known name is 'ladder'"),
         (["table=ladder", "table=audit"], "2 tables are named (ladder, audit)"),
         (["table=ladder"], "2 rows match; name one, by its number or the rest:\n  row=1 protocol=released model=ULW-"),
-        (["table=ladder", "protocl=clean"], "no key 'protocl' in the table ladder; the nearest known name is 'protoc"),
-        (["table=ladder", "protocol=clear"], "no row has protocol=clear; the nearest known name is 'clean'"),
-        (["table=ladder", "row=3"], "no row has row=3"),
-        (["table=ladder", "row=1", "fold=9"], "no run has fold=9"),
+        (
+            ["table=ladder", "protocl=clean"],
+            "no key 'protocl' in results/simulated/tables/ladder.csv; the nearest known name is 'protoc",
+        ),
+        (
+            ["table=ladder", "protocol=clear"],
+            "no row in results/simulated/tables/ladder.csv has protocol=clear; the nearest known name is 'clean'",
+        ),
+        (["table=ladder", "row=3"], "has row=3"),
+        (["table=ladder", "row=1", "fold=9"], "no row of runs.csv has fold=9"),
         (
             ["table=intervals", "row=1"],
             "intervals.csv: not there; `sleepbench run --experiment demo --datasets simulated` makes it",
@@ -196,9 +202,9 @@ def test_a_title_is_taken_as_the_model(whole):
     [
         ([], "2 rows match.*protocol=released model=ulw_sleepnet.*protocol=clean model=ulw_sleepnet"),
         (["model=ulw_sleepnet"], "2 rows match; model=ulw_sleepnet is not enough"),
-        (["protocol=clear"], "no run has protocol=clear; the nearest known name is 'clean'"),
+        (["protocol=clear"], "no row has protocol=clear; the nearest known name is 'clean'"),
         (["protocl=clean"], "no key 'protocl'; the nearest known name is 'protocol'"),
-        (["protocol=clean", "fold=9"], "no run has fold=9"),
+        (["protocol=clean", "fold=9"], "no row has fold=9"),
         (["zzz"], "'zzz' is neither key=value nor the beginning of a run key; run keys are [0-9a-f]{8}, "),
         ([""], "is neither key=value"),
     ],

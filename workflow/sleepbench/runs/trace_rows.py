@@ -73,7 +73,23 @@ def _table_named(terms: Sequence[str], row_keys: RowKeys) -> tuple[str, list[str
     return (named[0] if named else MAIN), [term for term in terms if not term.startswith("table=")]
 
 
+def _matching(rows: pd.DataFrame, where: str, columns: Mapping[str, Sequence[str]], term: str) -> pd.DataFrame:
+    """The rows in which some column that a term's key stands for has its value; BenchmarkError when none has."""
+    key, _, value = term.partition("=")
+    if key not in columns:
+        raise BenchmarkError(f"no key '{key}'{where}; {nearest(key, columns)}")
+    # A value is given without its spaces, which would part a command's words.
+    values = [rows[column].astype(str).str.replace(" ", "_") for column in columns[key]]
+    matches = pd.concat(values, axis=1).eq(value.replace(" ", "_")).any(axis=1)
+    if not matches.any():
+        raise BenchmarkError(f"no row{where} has {term}; {nearest(value, set(values[0]))}")
+    return rows[matches]
+
+
 # ------------------------------------------------------------------------------------------------- rows computed again
+
+RUN_KEYS = {**{name: (name,) for name in (*ROW, *RUN_FILTERS)}, "model": ("model", "title")}
+"""The keys of a run, and the columns that they stand for: a model as configured, or as the table prints it."""
 
 
 def _main_row(expected: Expected, terms: Sequence[str]) -> TracedRow:
@@ -92,25 +108,13 @@ def choose(runs: pd.DataFrame, terms: Sequence[str]) -> tuple[RowKey, pd.DataFra
     """
     chosen = runs
     for term in terms:
-        chosen = _by_value(chosen, *term.split("=", 1)) if "=" in term else _by_run_key(chosen, term)
+        chosen = _matching(chosen, "", RUN_KEYS, term) if "=" in term else _by_run_key(chosen, term)
     keys = [RowKey(*key) for key, _ in chosen.groupby(list(ROW), sort=False)]
     if len(keys) > 1:
         listed = "\n  ".join(" ".join(f"{name}={value}" for name, value in key._asdict().items()) for key in keys)
         asked = f"{' '.join(terms)} is" if terms else "this is"
         raise BenchmarkError(f"{len(keys)} rows match; {asked} not enough to tell them apart, name one:\n  {listed}")
     return keys[0], chosen
-
-
-def _by_value(runs: pd.DataFrame, key: str, value: str) -> pd.DataFrame:
-    known = (*ROW, *RUN_FILTERS)
-    if key not in known:
-        raise BenchmarkError(f"no key '{key}'; {nearest(key, known)}")
-    matches = runs[key].astype(str) == value
-    if key == "model":  # as configured, or as the table prints it
-        matches |= runs.title == value
-    if not matches.any():
-        raise BenchmarkError(f"no run has {key}={value}; {nearest(value, map(str, set(runs[key])))}")
-    return runs[matches]
 
 
 def _by_run_key(runs: pd.DataFrame, digits: str) -> pd.DataFrame:
@@ -175,16 +179,9 @@ class _Table:
         if chosen.empty:
             raise BenchmarkError(f"{self.path}: has no rows")
         chosen.insert(0, "row", range(1, len(chosen) + 1))
-        columns = {"row": "row", **{"model" if key == "title" else key: key for key in self.keys}}
+        columns = {"row": ("row",), **{"model" if key == "title" else key: (key,) for key in self.keys}}
         for term in terms:
-            key, _, value = term.partition("=")
-            if key not in columns:
-                raise BenchmarkError(f"no key '{key}' in the table {self.name}; {nearest(key, columns)}")
-            # A value is given without its spaces, which would part a command's words.
-            values, wanted = chosen[columns[key]].astype(str).str.replace(" ", "_"), value.replace(" ", "_")
-            if not (values == wanted).any():
-                raise BenchmarkError(f"{self.path}: no row has {' '.join(terms)}; {nearest(value, set(values))}")
-            chosen = chosen[values == wanted]
+            chosen = _matching(chosen, f" in {self.path}", columns, term)
         if len(chosen) > 1:
             listed = "\n  ".join(self.named(row) for _, row in chosen.iterrows())
             raise BenchmarkError(
@@ -219,7 +216,7 @@ def _row_of_runs(table: _Table, row: pd.Series, filters: Sequence[str]) -> Trace
     # Protocols that share a training and the selection rule share runs.
     chosen = runs.drop_duplicates("run_key").set_index("run_key", drop=False).loc[keys]
     for term in filters:
-        chosen = _by_value(chosen, *term.split("=", 1))
+        chosen = _matching(chosen, " of runs.csv", RUN_KEYS, term)
     return TracedRow(table.name, table.key(row), table.numbers(row, "taken as they are there"), len(keys), chosen)
 
 
