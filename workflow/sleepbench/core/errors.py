@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class BenchmarkError(Exception):
-    """Something a user can mend: the message names the file or key, what was found and expected, and what to do."""
+    """Something a user can fix: the message names the file or key, what was found and expected, and what to do."""
 
 
 def most_alike(name: object, known: Iterable[str], least: float = 0.0) -> str | None:

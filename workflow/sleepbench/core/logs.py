@@ -51,7 +51,7 @@ def peak_memory_mb() -> float:
 
 
 def _message(error: Exception) -> str | None:
-    """What a user is told instead of a traceback; None for what is no user's to mend."""
+    """What a user is told instead of a traceback; None for what is no user's to fix."""
     if isinstance(error, BenchmarkError):
         return str(error)
     # pyarrow and numpy's tofile tell a full disk by their message alone

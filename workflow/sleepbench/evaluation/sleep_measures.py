@@ -4,12 +4,12 @@ The definitions are those of `sleep_statistics` of YASA 0.8 (Vallat & Walker 202
 which follow the AASM manual but for the REM latency: YASA's counts from the beginning, the manual's from sleep onset.
 Both are here, under two names.
 
-A test night is a window of a recording, not the time between lights out and lights on, which the day-long SC recordings
-of Sleep-EDF do not tell. The window is cut around the scored sleep, with 30 minutes of wake on either side where there
-is as much, so the scored sleep onset latency is mostly that margin. Time in bed, sleep efficiency, minutes of wake and
-the latencies from the beginning are of the window: they serve to compare predicted with scored, not with other studies.
-Total sleep time, wake after sleep onset, minutes of each sleep stage and REM latency from sleep onset do not depend on
-it.
+A test night is what the trimming keeps of a recording, not the time between lights out and lights on, which the
+day-long recordings of Sleep-EDF do not tell. It is cut around the scored sleep, with 30 minutes of wake on either side
+where there is as much, so the scored sleep onset latency is mostly that margin. Time in bed, sleep efficiency, minutes
+of wake and the latencies from the beginning are of what is kept: they serve to compare predicted with scored, not with
+other studies. Total sleep time, wake after sleep onset, minutes of each sleep stage and REM latency from sleep onset do
+not depend on it.
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ def night_measures(stages: np.ndarray, epoch_seconds: float = EPOCH_SECONDS) -> 
 
     Parameters
     ----------
-    stages : whole numbers (n_epochs,), every epoch from the first to the last of the window: 0..4, or MOVEMENT or
+    stages : whole numbers (n_epochs,), every epoch from the first to the last that is kept: 0..4, or MOVEMENT or
         UNKNOWN for an epoch that is not scored, which is neither wake nor sleep. BenchmarkError for other codes, and
         for no epochs
     epoch_seconds : length of an epoch
