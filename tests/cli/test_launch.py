@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sleepbench.cli.launch import has_locks, in_use, running_there
+from sleepbench.cli.launch import PACKAGE, has_locks, in_use, require_own_workflow, running_there
+from sleepbench.core.errors import BenchmarkError
 
 SNAKEFILE = """
 rule slow:
@@ -64,6 +65,17 @@ def test_the_message_names_the_process_and_when_it_began(tmp_path):
     assert f"{tmp_path} is in use by process {os.getpid()}, started 2" in message
     assert f"kill -INT {os.getpid()}" in message
     assert "has just started" in in_use(tmp_path, 0) and "kill" not in in_use(tmp_path, 0)  # signals go to a group of 0
+
+
+def test_the_workflow_of_another_copy_is_refused(tmp_path):
+    require_own_workflow(tmp_path)  # none
+    workflow = tmp_path / "workflow"
+    workflow.symlink_to(PACKAGE.parent)
+    require_own_workflow(tmp_path)
+    workflow.unlink()
+    (workflow / "sleepbench").mkdir(parents=True)
+    with pytest.raises(BenchmarkError, match=r"is not this sleepbench.*/\.venv/bin/sleepbench"):
+        require_own_workflow(tmp_path)
 
 
 @pytest.fixture

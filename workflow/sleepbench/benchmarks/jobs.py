@@ -106,7 +106,9 @@ def print_jobs(name: str) -> None:
     one = dataset(load(), name)
     table = job_table(one)
     print(table.to_string(index=False, float_format="{:.1f}".format))
-    print("\n".join(sentence for kind, sentence in ((EVALUATE, SPLIT), (PROFILE, SHARED)) if kind in set(table.job)))
+    for kind, sentence in ((EVALUATE, SPLIT), (PROFILE, SHARED)):
+        if kind in set(table.job):
+            print(sentence)
     prepared = Path(paths.prepared(one.source, "any")).parent
     for what, path in (("recordings", one.directory(paths.raw(one.source))), ("prepared", prepared)):
         if path.exists():

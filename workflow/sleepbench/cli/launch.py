@@ -19,6 +19,7 @@ HELD = Path(".snakemake/sleepbench.lock")
 """Locked by the kernel for as long as the process that runs Snakemake lives, however it ends; holds its id."""
 DRY_RUN = {"-n", "--dry-run", "--dryrun"}
 NAMES = {"snakemake", "sleepbench"}
+PACKAGE = Path(__file__).parents[1]
 
 
 def snakemake(arguments: Sequence[str]) -> int:
@@ -27,6 +28,7 @@ def snakemake(arguments: Sequence[str]) -> int:
     BenchmarkError where another process works in the directory. A dry run changes nothing, so it need not wait.
     """
     options, here = ["--profile", PROFILE], Path.cwd()
+    require_own_workflow(here)
     if not DRY_RUN & set(arguments):
         pid = hold(here)
         locked = has_locks(here)
@@ -62,6 +64,16 @@ def _run(arguments: list[str]) -> int:
     finally:
         signal.signal(signal.SIGINT, before)
     return 0
+
+
+def require_own_workflow(directory: Path) -> None:
+    """BenchmarkError where the workflow is that of another sleepbench: rules and jobs would be of different code."""
+    there = directory / "workflow" / "sleepbench"
+    if there.exists() and not there.samefile(PACKAGE):
+        raise BenchmarkError(
+            f"{there}: is not this sleepbench, which is {PACKAGE}; run the one that `make setup` installs here: "
+            f"{directory}/.venv/bin/sleepbench"
+        )
 
 
 def hold(directory: Path) -> int | None:
