@@ -67,6 +67,9 @@ def test_configuration_is_short_and_explains_every_key():
         ("experiments.0.models", ["eggnet"], r"experiments\.0\.models \(line \d+\): unknown name 'eggnet'; .*'eegnet'"),
         ("experiments.0.inputs", [], r"experiments\.0\.inputs \(line \d+\): found an empty list"),
         ("run.seeds", [1, 1], r"run\.seeds: 1 is there more than once"),
+        ("run.models", [], r"run\.models: found an empty list, expected at least one"),
+        ("run.models", ["eegnet", "eegnet"], r"run\.models: eegnet is there more than once"),
+        ("run.models", "eegnet", r"run\.models: found 'eegnet'; the nearest known name is 'all'"),
         ("run.seeds", 32, r"run\.seeds: found 32, expected a list"),
         ("recipes.own", DEFINED["recipes"]["common"], r"recipes\.own: the name stands for"),
         ("inputs.four", ["eeg3"], r"inputs\.four\.0: found 'eeg3'; .* 'eeg"),
@@ -117,6 +120,13 @@ def test_what_is_wrong_is_named_with_the_nearest_known_name(path, value, message
 def test_an_old_name_says_the_new_one(path, value, message):
     with pytest.raises(BenchmarkError, match=message):
         validate(changed(path, value))
+
+
+def test_of_what_may_be_several_things_one_problem_is_said():
+    for path, value in (("run.models", ["eegnet", "eegnet"]), ("recipes.ulw.class_weights", [1, 1, 1, 1, 0])):
+        with pytest.raises(BenchmarkError) as error:
+            validate(changed(path, value))
+        assert len(str(error.value).splitlines()) == 2, error.value  # a heading, and it
 
 
 def test_everything_wrong_is_said_at_once():

@@ -125,7 +125,7 @@ def test_a_cohort_is_near_the_real_statistics(measured):
     simulated, real = measured.simulated, measured.real
     assert measured.recordings == 12 and measured.subjects == 6
     assert (simulated.shares > 0).all()
-    # Six subjects, and 3 h of which the sleep period is 1.75: wide bounds. 39 nights are measured by `make realism`.
+    # Six subjects, and 3 h of which the sleep period is 1.75: wide bounds; `sleepbench data realism` has 39.
     assert 0.65 < simulated.scores["accuracy"] < 0.87
     assert np.argmin([simulated.scores[f"f1_{stage}"] for stage in STAGES]) == N1
     often = [W, N2]  # the others have few epochs in twelve short nights

@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 # Scripts may run in a conda environment that holds third-party packages only: let them find ours.
 PACKAGE = str(Path(workflow.basedir) / "workflow")
 sys.path.insert(0, PACKAGE)
-os.environ["PYTHONPATH"] = os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.update(PYTHONPATH=os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 from sleepbench.config import paths
 from sleepbench.config.code import code_sha256, module_sha256

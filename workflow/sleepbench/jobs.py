@@ -143,7 +143,7 @@ def collect_runs(content: Mapping[str, Any], name: str, experiment: str, output:
 
     config = validate(content)
     runs = plan(config).datasets[name].runs
-    mlflow.collect_runs(runs, Expected(config, name), config.tracking.uri, experiment, output)
+    mlflow.collect_runs(runs, Expected(config, name, asked=True), config.tracking.uri, experiment, output)
 
 
 def audit(

@@ -119,7 +119,7 @@ class Workflow:
 
     def known_files(self, dataset: str) -> list[str]:
         """The committed files that say what is known of a dataset's epochs."""
-        return [str(Path(path).relative_to(self.root)) for path in self.datasets[dataset].known_files]
+        return [str(path) for path in self.datasets[dataset].known_files]
 
     def definition(self, dataset: str) -> dict[str, Any]:
         """What decides how a dataset's recordings are read: parameters whose change prepares them again."""

@@ -59,7 +59,9 @@ BOUNDS = {"ge": "at least", "gt": "a number above", "le": "at most", "lt": "a nu
 def problems_in(error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """What is wrong, as people say it: the place of each key, and a sentence."""
     seen = set()
-    for one in error.errors():
+    errors = error.errors()
+    errors = [one for one in errors if not _wants_a_word_of_a_list(one)] or errors
+    for one in errors:
         place = tuple(part for part in one["loc"] if not _is_of_a_union(part))
         for inner, sentence in _sentences(place, one):
             # A value that may be of several types has an error for each: the first says it.
@@ -68,10 +70,16 @@ def problems_in(error: ValidationError) -> Iterator[tuple[tuple[str | int, ...],
                 yield inner, sentence
 
 
+def _wants_a_word_of_a_list(error: ErrorDetails) -> bool:
+    """Whether a list was found where a word could have stood: what is wrong with it as a list is of more use."""
+    return isinstance(error["input"], list) and error["type"] in ("literal_error", "string_type")
+
+
 def _is_of_a_union(part: str | int) -> bool:
     """Whether a part of a place is no key but pydantic's name of one type among several."""
     return (
-        isinstance(part, str) and re.fullmatch(r"(list|constrained-\w+|function-.*|literal)(\[.*\])?", part) is not None
+        isinstance(part, str)
+        and re.fullmatch(r"(list|str|constrained-\w+|function-.*|literal)(\[.*\])?", part) is not None
     )
 
 
