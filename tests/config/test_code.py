@@ -24,7 +24,7 @@ def _write(path, text):
 
 
 def _forget():
-    for cached in (code.module_sha256, code.imported_by, code._imports, code._text):
+    for cached in (code.code_sha256, code.module_sha256, code.imported_by, code._imports, code._text):
         cached.cache_clear()
 
 
@@ -77,6 +77,18 @@ def test_two_models_have_hashes_of_their_own():
     assert code.code_sha256("train", "simulated") != code.code_sha256("train")
 
 
+@pytest.fixture
+def entries(monkeypatch):
+    """The registry, of which a test may replace an entry."""
+    yield lambda name, **change: _replace(monkeypatch, name, change)
+    _forget()
+
+
+def _replace(monkeypatch, name, change):
+    monkeypatch.setitem(registry.MODELS, name, dataclasses.replace(describe(name), **change))
+    _forget()
+
+
 def of_models() -> dict[str, str]:
     return {name: code.code_sha256("train", model=name) for name in registry.model_names()}
 
@@ -91,15 +103,14 @@ def of_models() -> dict[str, str]:
         {"input_transformation": {"unit": 20}},
     ],
 )
-def test_what_the_registry_decides_of_a_model_is_in_its_hash_alone(monkeypatch, change):
+def test_what_the_registry_decides_of_a_model_is_in_its_hash_alone(entries, change):
     before = of_models()
-    monkeypatch.setitem(registry.MODELS, "u_time", dataclasses.replace(describe("u_time"), **change))
+    entries("u_time", **change)
     after = of_models()
     assert {name for name in before if before[name] != after[name]} == {"u_time"}
 
 
-def test_a_title_makes_nothing_stale(monkeypatch):
+def test_a_title_makes_nothing_stale(entries):
     before = of_models()
-    other = dataclasses.replace(describe("u_time"), title="Another", paper="Another", published_recipe="common")
-    monkeypatch.setitem(registry.MODELS, "u_time", other)
+    entries("u_time", title="Another", paper="Another", published_recipe="common")
     assert of_models() == before

@@ -4,7 +4,6 @@ Every contender that is left to train is timed in real optimizer steps and evalu
 as jobs will run; a night is prepared in full. What there is to train is the plan that the workflow follows.
 """
 
-import functools
 import heapq
 import os
 import shutil
@@ -176,12 +175,7 @@ def is_finished(config: Config, key: TrainingKey) -> bool:
         return False
     found, recipe = read_json(record), recipe_on(config, key.recipe, key.dataset)
     is_same = found["settings"]["recipe"] == {"name": recipe.name, **recipe.settings()}
-    return is_same and found["code_sha256"] == _code(config.datasets[key.dataset].reader, key.model)
-
-
-@functools.cache
-def _code(reader: str, model: str) -> str:
-    return code_sha256("train", reader, model)
+    return is_same and found["code_sha256"] == code_sha256("train", config.datasets[key.dataset].reader, key.model)
 
 
 # -------------------------------------------------------------------------------------------------------------- timing

@@ -33,6 +33,7 @@ CODE = {
 IMPORTS = re.compile(r"^\s*(?:from (sleepbench[\w.]*) import (\([^)]*\)|[^\n]*)|import (sleepbench[\w.]*))", re.M)
 
 
+@functools.cache
 def code_sha256(kind: str, reader: str | None = None, model: str | None = None) -> str:
     """SHA-256 of the code of a kind in CODE, of what reads a dataset, and of a model's architecture.
 
