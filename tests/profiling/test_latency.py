@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.profiling import latency
 from sleepbench.profiling.latency import measure_latency
 
 
@@ -27,8 +28,23 @@ def test_measures_in_a_process_with_one_thread(one_channel):
     assert found["median_us"] <= found["p99_us"]
 
 
-def test_larger_networks_take_longer(one_channel):
-    assert measure_latency("attn_sleep", 1, warm_ups=3, runs=30)["median_us"] > 2 * one_channel["median_us"]
+def test_a_pass_is_timed_from_before_it_to_after_it(monkeypatch):
+    now = [0]  # nanoseconds, which pass while a network works and at no other time
+    monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: now[0])
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: now[0] / 1e9)
+
+    def taking(nanoseconds):
+        def network(signals):
+            assert signals == "an epoch"
+            now[0] += nanoseconds
+
+        return network
+
+    assert latency._passes(taking(1500), "an epoch", most=4, fewest=1, seconds=1) == [1.5] * 4
+    assert latency._passes(taking(3000), "an epoch", most=2, fewest=1, seconds=1) == [3.0] * 2
+    # The seconds are over during the third pass, or before the fewest are done.
+    assert len(latency._passes(taking(4 * 10**8), "an epoch", most=9, fewest=1, seconds=1)) == 3
+    assert len(latency._passes(taking(4 * 10**8), "an epoch", most=9, fewest=5, seconds=1)) == 5
 
 
 def test_an_epoch_is_a_pass(one_channel):
