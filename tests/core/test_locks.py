@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from filelock import _unix
+from filelock import FileLock
 
 from sleepbench.core.locks import NO_LOCKS, alone
 
@@ -78,19 +78,19 @@ def test_who_gives_up_waiting_leaves_the_lock_to_the_one_that_has_it(tmp_path):
 
 @pytest.mark.parametrize("number", NO_LOCKS)
 def test_nobody_waits_where_the_file_system_has_no_locks(tmp_path, monkeypatch, number):
-    def refused(_descriptor):
+    def refused(_lock, **_options):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(_unix, "lock_fd_nonblocking", refused)
+    monkeypatch.setattr(FileLock, "acquire", refused)
     with alone(tmp_path / ".lock", lambda: pytest.fail("waits")):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_other_errors_of_the_file_system_are_not_passed_over(tmp_path, monkeypatch):
-    def fails(_descriptor):
+    def fails(_lock, **_options):
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr(_unix, "lock_fd_nonblocking", fails)
+    monkeypatch.setattr(FileLock, "acquire", fails)
     with pytest.raises(OSError, match="input/output error"), alone(tmp_path / ".lock", lambda: None):
         pass

@@ -24,8 +24,11 @@ ON_MINE = {
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--datasets", "sleep-edf-2O"], "unknown dataset 'sleep-edf-2O'; the nearest known name is 'sleep-edf-20'"),
-        (["--protocols", "cleen"], "unknown protocol 'cleen'; the nearest known name is 'clean'"),
+        (
+            ["--datasets", "sleep-edf-2O"],
+            "run.datasets: unknown name 'sleep-edf-2O'; the nearest known name is 'sleep-edf-20'",
+        ),
+        (["--protocols", "cleen"], ": unknown name 'cleen'; the nearest known name is 'clean'"),
         (["--", "--config", "trainin={}"], "unknown key 'trainin'; the nearest known name is 'training'"),
     ],
 )

@@ -299,9 +299,13 @@ class Workflow:
         return vars(self.datasets[dataset].label)
 
     def products(self, dataset: str) -> list[str]:
-        """Everything that is made of a dataset: trainings, tables, figures, summary, report."""
+        """Everything that is made of a dataset: trainings, runs, statistics, tables, figures, summary, report."""
         return [
             *self.trainings(dataset),
+            *self.smoothed(dataset),
+            paths.runs(dataset),
+            paths.table(dataset, "audit", "json"),
+            *(paths.statistics(dataset, name) for one in declared("statistics").values() for name in one.names),
             *(paths.table(dataset, name, form) for name in declared("tables") for form in paths.TABLE_FORMS),
             *(paths.figure(dataset, name, form) for name in declared("figures") for form in paths.FIGURE_FORMS),
             paths.summary(dataset),
