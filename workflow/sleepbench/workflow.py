@@ -166,7 +166,9 @@ class Workflow:
     def keys(self, wildcards: Any) -> list[TrainingKey]:
         """The trainings that a job's path names: of one `fold`, or of a `stack` of folds."""
         if hasattr(wildcards, "fold"):
-            return [TrainingKey.named(wildcards)]
+            key = TrainingKey.named(wildcards)
+            self.stack_of(key)  # the fold is one that is trained
+            return [key]
         first, last = map(int, wildcards.stack.split("-"))
         stack = self.stack_of(TrainingKey.named(wildcards, first))
         if (stack[0], stack[-1]) != (first, last):
