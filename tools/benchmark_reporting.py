@@ -171,7 +171,10 @@ def _shown(seconds: float, on_cpu: float, memory: float) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the benchmark; or, with a directory of made-up results and a step, that step alone in this process."""
+    """Run the benchmark, or one step of it in this process.
+
+    Without arguments it runs the benchmark; with a directory of made-up results and a step, that step alone.
+    """
     if arguments:
         root, step = arguments
         run_step(pickle.loads(Path(root, MADE_UP).read_bytes()), step)

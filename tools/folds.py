@@ -1,4 +1,6 @@
-"""The folds of the real datasets, committed so that anybody can use the same: workflow/resources/folds.
+"""Write the committed folds of the real datasets, workflow/resources/folds.
+
+They are committed so that anybody can use the same.
 
 python tools/folds.py writes them from config.yaml and the table of recordings; no data is needed.
 """
@@ -15,7 +17,10 @@ COMMITTED = ROOT / "workflow" / "resources" / "folds"
 
 
 def write_committed_folds(config: Config, directory: Path) -> list[Path]:
-    """Write the fold file of every protocol on every whole real dataset to `directory`/<dataset>/<folds>.json."""
+    """Write the fold file of every protocol on every whole real dataset.
+
+    The files are `directory`/<dataset>/<folds>.json; returns their paths.
+    """
     written: dict[Path, None] = {}
     for name in config.datasets:
         if dataset(config, name).label.warning:

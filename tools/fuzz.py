@@ -1,4 +1,6 @@
-"""Damage valid files at random and see what the readers do: `python tools/fuzz.py --cases 20000 --seed 1`.
+"""Damage valid EDF files at random and check what the readers do with them.
+
+    python tools/fuzz.py --cases 20000 --seed 1
 
 A sound PSG (plain EDF, or EDF+C with time stamps and annotations) or its hypnogram is damaged in one to three places,
 and the pair is read by every function of `signals` that reads EDF, and prepared as a night. A case depends only
@@ -204,7 +206,10 @@ def run_case(pairs: dict[str, Pair], folder: Path, seed: int, number: int) -> tu
 
 
 def _read_all(pair: Pair, folder: Path, name: str) -> bytes:
-    """Read a pair with every function; return the prepared night's bytes, or raise what the first one raises."""
+    """Read a pair with every function, and return the bytes of the prepared night.
+
+    Raises the first error that a function raises.
+    """
     errors = []
     for read in (_check_headers, _check_samples, _check_stages):
         try:

@@ -55,7 +55,11 @@ def commands() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0, 1 with a sentence where it failed, 2 for a wrong command line, 130 after Ctrl-C."""
+    """Run a command and exit with its status.
+
+    The status is 0 on success, 1 with an error message where the command failed, 2 for a wrong command line, and 130
+    after Ctrl-C.
+    """
     try:
         status = commands.main(arguments, "sleepbench", standalone_mode=False)
     except click.ClickException as error:

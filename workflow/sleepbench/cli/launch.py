@@ -1,4 +1,7 @@
-"""Snakemake with the project's profile, alone in its directory; a lock that a killed run left there is removed."""
+"""Run Snakemake with the project's profile, one process at a time in a directory.
+
+A lock that a killed run left in the directory is removed.
+"""
 
 import datetime
 import fcntl
@@ -67,7 +70,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def require_own_workflow(directory: Path) -> None:
-    """BenchmarkError where the workflow is that of another sleepbench: rules and jobs would be of different code."""
+    """Raise BenchmarkError where the directory's workflow belongs to another sleepbench.
+
+    Its rules and its jobs would run different code.
+    """
     there = directory / "workflow" / "sleepbench"
     if there.exists() and not there.samefile(PACKAGE):
         raise BenchmarkError(

@@ -1,8 +1,9 @@
-"""The paper's experiment on Sleep-EDF-20, to its end, on simulated files that a local server has under the real names.
+"""The paper's whole experiment on Sleep-EDF-20, rehearsed with simulated files.
 
-What is rehearsed is the path: the download, the real subject and night numbers, all folds of all protocols, every
-table. The nights are short and simulated, each training is one training epoch: the results mean nothing, and everything
-that is made says SIMULATED. It all stays in one directory, apart from results on real recordings.
+A local server offers the simulated files under the real names. What is rehearsed is the path: the download, the real
+subject and night numbers, all folds of all protocols, every table. The nights are short and simulated, each training is
+one training epoch: the results mean nothing, and everything that is made says SIMULATED. It all stays in one directory,
+apart from results on real recordings.
 """
 
 import os

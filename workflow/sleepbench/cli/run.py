@@ -38,7 +38,11 @@ def run(dry_run: bool, cores: int | None, targets: tuple[str, ...], passed: tupl
 
 
 def make(settings: dict[str, Any], targets: Sequence[str] = (), options: Sequence[str] = ()) -> int:
-    """Check the configuration, then make targets by Snakemake, by default all; print the summaries of all."""
+    """Check the configuration and make targets with Snakemake, by default all of them.
+
+    Where all were made, print their summaries. Returns Snakemake's exit status. BenchmarkError when the configuration
+    is wrong.
+    """
     from sleepbench.cli.launch import DRY_RUN, snakemake
 
     _, plan = planned(settings)

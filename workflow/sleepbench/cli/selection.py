@@ -34,7 +34,10 @@ datasets_option = click.option("--datasets", metavar="LIST", help="Datasets, in 
 
 
 def settings_of(experiment: str | None = None, **lists: str | None) -> dict[str, Any]:
-    """What `run` of the configuration is to have; only what was given. Whether it can be is the configuration's say."""
+    """The `run` settings that the command line gives; options that are not given are left out.
+
+    The values are not checked here but when the configuration is loaded.
+    """
     settings = {name: _listed(name, text) for name, text in lists.items() if text is not None}
     return settings if experiment is None else {"experiment": experiment, **settings}
 
@@ -47,7 +50,10 @@ def _listed(name: str, text: str) -> str | list[str] | list[int | str]:
 
 
 def planned(settings: dict[str, Any]) -> tuple[Config, Plan]:
-    """The configuration with these settings of `run`, and what it asks for; BenchmarkError when it is wrong."""
+    """The configuration with these `run` settings, and the plan of what it asks for.
+
+    BenchmarkError when the configuration is wrong.
+    """
     from sleepbench.config.load import load
     from sleepbench.config.plan import plan
 

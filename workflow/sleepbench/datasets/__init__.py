@@ -14,10 +14,11 @@ from sleepbench.datasets.base import Dataset, SourceSettings
 
 
 def open_dataset(name: str, definition: Mapping[str, Any], sources: Mapping[str, SourceSettings]) -> Dataset:
-    """A dataset as the configuration defines it: `reader` names its module, whose `Settings` take the other keys.
+    """A dataset as the configuration defines it.
 
-    `sources` are the sections of `data`, by the source of a database. BenchmarkError, with the nearest name, for an
-    unknown reader or key, and for a value that is none.
+    `reader` names the dataset's module, whose `Settings` take the other keys of the definition. `sources` are the
+    sections of `data`, by the source of a database. BenchmarkError, with the nearest name, for an unknown reader or
+    key, and for a value that is none.
     """
     reader = definition.get("reader")
     module = _module(name, reader)

@@ -1,4 +1,4 @@
-"""What the benchmark needs of a database: its recordings, their signals by role, their stages, and what to call it.
+"""What the benchmark needs of a database: its recordings, signals by role, stages and label.
 
 A database is one file in this package with a `Dataset`; everything that knows its file names, labels, scoring texts,
 addresses and totals is in that file. docs/adding-a-dataset.md shows one.
@@ -28,7 +28,10 @@ TRIAL = "TRIAL on a few nights of Sleep-EDF – shows that the path works, not a
 
 @dataclass(frozen=True, order=True)
 class SourceFile:
-    """A file of a recording as it should be: `sha256` in hexadecimal and `n_bytes`, None where nobody knows."""
+    """A file of a recording as it should be.
+
+    `sha256` is in hexadecimal; it and `n_bytes` are None where they are not known.
+    """
 
     role: str
     name: str
@@ -62,7 +65,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Storage:
-    """How a recorder stored a channel: microvolts = gain * whole number + offset, numbers from `low` to `high`."""
+    """How a recorder stored a channel: microvolts = gain * stored integer + offset.
+
+    Stored integers range from `low` to `high`.
+    """
 
     gain: float
     offset: float
@@ -72,7 +78,10 @@ class Storage:
 
 @dataclass(frozen=True)
 class Signal:
-    """A channel as it was recorded: microvolts, float64 (n_samples,), at `rate` Hz; `storage` where it is known."""
+    """A channel as it was recorded, in microvolts at its own sampling rate.
+
+    `microvolts` is float64 (n_samples,), `rate` is in Hz, `storage` is None where it is not known.
+    """
 
     microvolts: np.ndarray
     rate: float
@@ -106,7 +115,10 @@ def _address(value: str | None) -> str | None:
 
 
 class SourceSettings(Strict):
-    """Where files are, or are downloaded to, and from where; None: in the results, and nothing is downloaded."""
+    """Where the files of a source are kept, and where they are downloaded from.
+
+    `directory` None: among the results. `base_url` None: nothing is downloaded.
+    """
 
     directory: Annotated[str, Field(min_length=1)] | None = None
     base_url: Annotated[str | None, AfterValidator(_address)] = None
@@ -195,9 +207,10 @@ class Dataset(ABC):
 
     @abstractmethod
     def fetch(self, recording: Recording, directory: Path) -> dict[str, Any]:
-        """Make a recording's files present and right below `directory`; BenchmarkError where they cannot be had.
+        """Make sure that a recording's files are below `directory` with the right content.
 
-        Returns {"recording": id, role of a file: {"path", "bytes", "sha256"}, ...}.
+        Returns {"recording": id, role of a file: {"path", "bytes", "sha256"}, ...}. BenchmarkError where the files
+        cannot be had.
         """
 
     @abstractmethod
@@ -238,9 +251,10 @@ class Dataset(ABC):
 
 
 def with_checksums(recordings: Sequence[Recording], receipts: Mapping[str, Mapping[str, Any]]) -> list[Recording]:
-    """Recordings whose files have the SHA-256 and size that the receipts of their fetching say, by recording.
+    """Recordings with the SHA-256 and size of each file filled in from their receipts.
 
-    BenchmarkError where a receipt is missing, or of another file than is known.
+    `receipts` are those of the fetched files, by recording id. BenchmarkError where a receipt is missing, or of another
+    file than is known.
     """
     return [_with_checksums(recording, receipts.get(recording.id)) for recording in recordings]
 

@@ -1,4 +1,6 @@
-"""Files of a recording, downloaded where they are absent: present and right, or an error that says what to do.
+"""Download the files of a recording that are absent, and check them.
+
+Afterwards all files are present and right; otherwise an error says what to do.
 
 Servers are slow and break off, so nothing that has come is given up: it stays in `.NAME.partial` beside
 the file, over attempts and over processes, and the next request asks only for the rest (HTTP Range). The SHA-256 alone
@@ -46,7 +48,10 @@ MAY_PASS = (requests.ConnectionError, requests.Timeout, HTTPError)
 
 
 class Interrupted(Exception):
-    """An attempt failed in a way that may pass; `wait` is what the server asks for, in seconds, if it does."""
+    """An attempt failed in a way that may pass.
+
+    `wait` is the time in seconds that the server asks to wait, None if it does not ask.
+    """
 
     def __init__(self, reason: object, wait: float | None = None) -> None:
         super().__init__(str(reason))
@@ -111,7 +116,10 @@ def find_right(directory: Path, folder: str, file: SourceFile) -> Path | None:
 
 @dataclass
 class Download:
-    """A file on its way into `directory`; `total` is its size in bytes once the server has told it, 0 before."""
+    """A file that is being downloaded into `directory`.
+
+    `total` is its size in bytes once the server has told it, 0 before.
+    """
 
     url: str
     directory: Path
@@ -159,7 +167,10 @@ class Download:
         )
 
     def _fetch_whole(self) -> None:
-        """Fill the partial file until it is right or the server has sent all it has; BenchmarkError if that fails."""
+        """Fill the partial file until it is right or the server has sent all it has.
+
+        BenchmarkError if that fails.
+        """
         most, in_vain = self.size, 0
         with requests.Session() as session:
             session.headers.update(HEADERS)
@@ -187,7 +198,10 @@ class Download:
                     time.sleep(wait)
 
     def _attempt(self, session: requests.Session) -> None:
-        """Ask once for what lacks and append it; Interrupted if not all came, but a later attempt may do better."""
+        """Request the missing bytes once and append them to the partial file.
+
+        Interrupted if not all came but a later attempt may succeed; BenchmarkError if the file cannot be fetched.
+        """
         have = self.size
         try:
             headers = {"Range": f"bytes={have}-"} if have else {}
@@ -216,7 +230,10 @@ class Download:
             )
 
     def _start(self, response: requests.Response, have: int) -> int:
-        """The byte of the file that the body begins with; Interrupted if the server cannot resume at byte `have`."""
+        """The position in the file, in bytes, at which the response's body begins.
+
+        Interrupted if the server cannot resume at byte `have`.
+        """
         if response.status_code == 200:
             length = response.headers.get("Content-Length", "")
             self.total = int(length) if length.isdecimal() else 0
@@ -274,7 +291,10 @@ class Download:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """How long the server asks to wait, in seconds; None if it does not say. A date is read by the server's clock."""
+    """How long the server asks to wait, in seconds; None if it does not say.
+
+    A date is compared with the server's own clock.
+    """
     asked = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d{1,9}", asked):
         return float(asked)
@@ -286,7 +306,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 class LogProgress:
-    """Progress of one answer as lines for a log, from `done` of `total` bytes on (0: the server has not told)."""
+    """Progress of one response as lines for a log.
+
+    It starts at `done` of `total` bytes; `total` is 0 where the server has not told it.
+    """
 
     def __init__(self, name: str, done: int, total: int) -> None:
         self.name, self.done, self.total = name, done, total

@@ -1,4 +1,7 @@
-"""What is known of a database's epochs before anything is prepared: totals in YAML, single recordings in CSV."""
+"""Epoch counts of a database that are known before anything is prepared.
+
+Totals are in YAML, the counts of single recordings in CSV.
+"""
 
 import csv
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A table of recordings as CSV: who they are of, which files make one up, and what the files' bytes must hash to.
+"""A table of recordings as CSV: their subjects, their files and the files' checksums.
 
 Columns: id, subject, night, then for each role of a file its name and ROLE_sha256 (empty: not known), then age, sex and
 group where the table has them.
@@ -18,7 +18,10 @@ CHECKSUM = "_sha256"
 
 
 def read_recordings(path: str | Path) -> list[Recording]:
-    """Read a table of recordings, in ascending order of id; BenchmarkError when a column is missing or a row is bad."""
+    """Read a table of recordings, in ascending order of id.
+
+    BenchmarkError when the table cannot be read, a column is missing or unknown, or a row is bad.
+    """
     path = Path(path)
     if not path.exists():
         raise BenchmarkError(f"{path}: the table of recordings does not exist")

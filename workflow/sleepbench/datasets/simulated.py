@@ -1,4 +1,4 @@
-"""A simulated cohort: made-up nights in files that look like those of Sleep-EDF's cassette recordings.
+"""A simulated cohort: made-up nights in files like those of Sleep-EDF's cassette recordings.
 
 Its recordings are known without writing any; each is written where its files are wanted.
 """
@@ -82,7 +82,10 @@ class SimulatedCohort(CassetteFiles):
 
     @cached_property
     def nights(self) -> dict[str, Night]:
-        """The nights by the id of their recording, SC4ssN; subjects have more digits where there are over 100."""
+        """The nights by recording id, SC4ssN.
+
+        The subject number ss has more than two digits where there are over 100 subjects.
+        """
         nights = self.settings.nights()
         digits = max(2, len(str(max(subject for subject, _ in nights))))
         return {f"SC4{subject:0{digits}d}{night}": (subject, night) for subject, night in nights}

@@ -1,7 +1,8 @@
-"""Sleep-EDF Expanded 1.0.0, its sleep-cassette recordings: nights of healthy people at home, scored by R&K's rules.
+"""The sleep-cassette recordings of Sleep-EDF Expanded 1.0.0.
 
-Sleep-EDF-20 is the first 20 subjects, Sleep-EDF-78 all of them. A night is a PSG, plain EDF of a day, and a hypnogram,
-EDF+ of annotations that cover 24 h; the first six characters of both names are the recording.
+They are nights of healthy people at home, scored by the rules of Rechtschaffen and Kales (R&K). Sleep-EDF-20 is the
+first 20 subjects, Sleep-EDF-78 all of them. A night is a PSG, plain EDF of a day, and a hypnogram, EDF+ of annotations
+that cover 24 h; the first six characters of both names are the recording.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,7 +110,10 @@ class CassetteFiles(Dataset):
         return said
 
     def _check_simulated(self, path: Path, header: edf.EdfHeader) -> None:
-        """Simulated files belong to simulated datasets, real ones to real ones: no result may look like the other."""
+        """Refuse simulated files in a real dataset and real files in a simulated one.
+
+        BenchmarkError then, so that no result can be mistaken for one of the other kind.
+        """
         if header.simulated and not self.label.simulated:
             raise BenchmarkError(
                 f"{path}: holds simulated signals (its header says so), but the dataset {self.name} is not marked as "
@@ -124,7 +128,10 @@ class CassetteFiles(Dataset):
 
 
 class SleepEdfSettings(Strict):
-    """How many subjects, in ascending order; a rehearsal has simulated files under the real names in its own table."""
+    """The settings of the dataset: how many subjects, taken in ascending order.
+
+    A rehearsal has simulated files under the real names, listed in a table of its own.
+    """
 
     subjects: Annotated[int, Field(ge=1)]
     table: str = str(OFFICIAL_TABLE)

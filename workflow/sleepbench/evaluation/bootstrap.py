@@ -47,7 +47,7 @@ SubjectConfusions = tuple[list[str], np.ndarray]
 
 
 def check_predictions(predictions: pd.DataFrame) -> None:
-    """BenchmarkError, listing the recordings, unless the predictions are complete and agree with themselves.
+    """Check that predictions are complete and consistent; BenchmarkError, listing the recordings, if not.
 
     Refused are: a missing column; no epoch at all; a stage or a predicted stage that is not one of the codes 0..4 (NaN
     among them); a probability that is NaN or outside 0..1; probabilities that do not add up to 1; a predicted stage
@@ -97,7 +97,10 @@ def _faults(predictions: pd.DataFrame) -> list[tuple[str, np.ndarray]]:
 
 
 def _of_two_subjects(recording: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """Whether an epoch's recording has epochs of several subjects, from the numbers of both; -1 stands for none."""
+    """Whether each epoch's recording has epochs of more than one subject, bool (n_epochs,).
+
+    `recording` and `subject` are integer codes, one per epoch (n_epochs,); -1 stands for none.
+    """
     known = (recording >= 0) & (subject >= 0)
     # One place more than there are recordings: the last, -1, is that of epochs without one.
     subject_of = np.full(recording.max() + 2, -1)
@@ -125,7 +128,9 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 
 def subject_confusions(predictions: pd.DataFrame | Sequence[pd.DataFrame], check: bool = True) -> SubjectConfusions:
-    """Subjects in ascending order, and the confusion matrix of each over all of its epochs, both nights together.
+    """Subjects in ascending order, and the confusion matrix of each.
+
+    A matrix is over all epochs of the subject, both nights together.
 
     Parameters
     ----------
@@ -236,7 +241,7 @@ def bootstrap_differences(
     level: float = LEVEL,
     metrics: Sequence[str] = METRICS,
 ) -> pd.DataFrame:
-    """Percentile bootstrap intervals of the change in the pooled metrics from `first` to `second`, paired by subject.
+    """Percentile bootstrap intervals of pooled metrics, `second` minus `first`, paired by subject.
 
     Both are what `subject_confusions` returns, of two models or of two protocols, each of one seed or of several. A
     resample draws subjects once and takes the matrices of both from the same draw, so that what makes a subject easy
@@ -295,7 +300,7 @@ def _check_options(resamples: int, level: float) -> None:
 
 @lru_cache(maxsize=8)
 def _resampled_counts(n_subjects: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each subject is drawn in each resample, float64 (resamples, n_subjects), not to be written to.
+    """How often each subject is drawn in each resample, float64 (resamples, n_subjects), read-only.
 
     They are kept, as the same subjects are drawn for every model and protocol: 6 MB for 78 subjects.
     """
@@ -326,7 +331,10 @@ def _places(metrics: Sequence[str]) -> list[int]:
 def _interval_table(
     estimate: np.ndarray, resampled: np.ndarray, level: float, n_subjects: int, metrics: Sequence[str]
 ) -> pd.DataFrame:
-    """The intervals of `metrics` from the estimates (n_metrics,) and the resamples (n_metrics, resamples) of all."""
+    """The intervals of `metrics`, from the estimates and the resamples of all metrics.
+
+    `estimate` is (n_metrics,) and `resampled` (n_metrics, resamples), both in the order of METRICS.
+    """
     estimate, resampled = estimate[_places(metrics)], resampled[_places(metrics)]
     undefined = np.isnan(resampled).sum(axis=1)
     low, high = np.full((2, len(metrics)), np.nan)

@@ -66,7 +66,10 @@ TEST_CONDITIONS = {
 
 
 def load_claims(path: str | Path) -> list[Claim]:
-    """Read claims.yaml; BenchmarkError naming the claim and the key that is missing, unknown or of unknown kind."""
+    """Read claims.yaml.
+
+    BenchmarkError names the claim and the key that is missing, unknown or of unknown kind.
+    """
     entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     if not isinstance(entries, list):
         raise BenchmarkError(f"{path}: found {type(entries).__name__}, expected a list of claims")
@@ -99,7 +102,10 @@ def check_keys(where: str, entry: dict, expected: set[str]) -> None:
 
 
 def check_recipe(where: str, recipe: object) -> None:
-    """BenchmarkError unless a claim's recipe is a mapping of its name and settings by which a model can be trained."""
+    """Check a claim's recipe; BenchmarkError if a model cannot be trained by it.
+
+    It must be a mapping of the recipe's name and settings.
+    """
     if not isinstance(recipe, dict) or "name" not in recipe or len(recipe) < 2:
         raise BenchmarkError(
             f"{where}: found {recipe!r}, expected the recipe's name and settings (name: ulw, learning_rate: ...): "
@@ -119,7 +125,10 @@ def published_recipe(recipe: Mapping[str, Any]) -> Recipe:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a test of a claim found; numbers in the claim's unit. A `tolerance` here takes the place of the claim's."""
+    """What a test of a claim found; numbers in the claim's unit.
+
+    A `tolerance` here takes the place of the claim's.
+    """
 
     verdict: str
     why: str
@@ -173,12 +182,18 @@ def evaluate_claims(
 
 
 def within(ours: float, published: float, tolerance: float) -> str:
-    """The verdict on a number; a difference of exactly the tolerance is within it, whatever the rounding of floats."""
+    """The verdict on a number: whether it is within the tolerance of the published one.
+
+    A difference of exactly the tolerance is within it, whatever the rounding of floats.
+    """
     return REPRODUCED if abs(ours - published) <= tolerance + 1e-9 * abs(published) else NOT_REPRODUCED
 
 
 def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool) -> Outcome:
-    """Test an accuracy in percent: the mean of the fold accuracies, as the released code takes it; pooled beside it."""
+    """Test an accuracy in percent: the mean of the fold accuracies, as in the released code.
+
+    The pooled accuracy is reported beside it.
+    """
     test = claim.test
     if simulated:
         return Outcome(NOT_TESTABLE, f"these runs are on simulated signals; the claim is about {test['dataset']}")
@@ -243,9 +258,10 @@ def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], datas
 
 
 def recipe_differences(runs: pd.DataFrame, published: Recipe) -> Iterator[str]:
-    """Settings in which the recipe of runs is not the published one, such as "learning_rate: 0.01 (expected 0.001)".
+    """Settings in which the recipe of the runs differs from the published one.
 
-    Both leave out what a recipe has by default.
+    One text per setting, such as "learning_rate: 0.01 (expected 0.001)". Both recipes leave out what a recipe has by
+    default.
     """
     expected, recipes = published.settings(), [json.loads(settings) for settings in runs.recipe_settings.unique()]
     defaults = {name: field.get_default(call_default_factory=True) for name, field in Recipe.model_fields.items()}
@@ -296,7 +312,10 @@ def reduction_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], data
 
 
 def comparator_bounds(claim: Claim) -> tuple[float, float]:
-    """Fewest and most parameters of a comparator for which `published` percent, give or take `tolerance`, holds."""
+    """Fewest and most parameters that a comparator can have for a claimed reduction to hold.
+
+    The reduction is `published` percent, give or take `tolerance`.
+    """
     kept = [1 - (claim.published + sign * claim.tolerance) / 100 for sign in (-1, 1)]
     return claim.test["parameters"] / kept[0], claim.test["parameters"] / kept[1]
 

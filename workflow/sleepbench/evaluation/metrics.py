@@ -31,7 +31,9 @@ def confusion_matrix(stage: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def stage_counts(confusion: np.ndarray) -> np.ndarray:
-    """Epochs of each stage that were hit (predicted as scored), scored and predicted: all that the metrics depend on.
+    """Count the epochs of each stage that were hit, scored and predicted.
+
+    A hit is an epoch predicted as scored. These counts are all that the metrics depend on.
 
     Returns
     -------
@@ -64,7 +66,10 @@ def accuracy(confusion: np.ndarray) -> float | np.ndarray:
 
 
 def balanced_accuracy(confusion: np.ndarray) -> float | np.ndarray:
-    """Unweighted mean of the recall of the stages that were scored, as scikit-learn takes it; NaN without epochs."""
+    """Unweighted mean of the recall of the stages that were scored; NaN without epochs.
+
+    This is scikit-learn's `balanced_accuracy_score`.
+    """
     return _number(_mean_of_defined(_recall(stage_counts(confusion))))
 
 
@@ -146,7 +151,10 @@ METRICS = (
 
 
 def metric_values(confusion: np.ndarray) -> np.ndarray:
-    """Every metric of each matrix of a stack (..., 5, 5): float64 (..., n_metrics), in the order of METRICS."""
+    """Every metric of each matrix of a stack, float64 (..., n_metrics), in the order of METRICS.
+
+    `confusion` is (..., 5, 5).
+    """
     return np.moveaxis(values_of_counts(stage_counts(confusion)), 0, -1)
 
 

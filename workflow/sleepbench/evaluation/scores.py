@@ -1,4 +1,4 @@
-"""What a contender reaches under a protocol: over its folds and seeds, and pooled, from rows of the runs table."""
+"""Scores of a contender under a protocol, over folds and seeds and pooled, from the runs table."""
 
 from collections.abc import Sequence
 

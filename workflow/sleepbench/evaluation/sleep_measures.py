@@ -1,4 +1,4 @@
-"""What clinicians read off a night, from the scored and from the predicted stages, and how far the two agree.
+"""The sleep measures that clinicians use, from scored and from predicted stages, and their agreement.
 
 The definitions are those of `sleep_statistics` of YASA 0.8 (Vallat & Walker 2021, https://doi.org/10.7554/eLife.70092),
 which follow the AASM manual but for the REM latency: YASA's counts from the beginning, the manual's from sleep onset.
@@ -146,7 +146,7 @@ def measures_per_night(predictions: pd.DataFrame, check: bool = True) -> pd.Data
 
 
 def agreement(measures: pd.DataFrame) -> pd.DataFrame:
-    """Bias and limits of agreement of the predicted with the scored measures (Bland & Altman 1986), over nights.
+    """Bias and limits of agreement of predicted with scored measures over nights (Bland & Altman 1986).
 
     Nights count as independent, though two are of one subject: the limits are those of a single night, and describe it
     well, but are no interval of the bias.

@@ -1,1 +1,4 @@
-"""What may be done to finished predictions: its results have rows of their own and enter no other number."""
+"""Post-processing of finished predictions; its results have rows of their own.
+
+No other number is computed from them.
+"""

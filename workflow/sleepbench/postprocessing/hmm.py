@@ -1,4 +1,4 @@
-"""Smoothing a night's predictions: a filter over the probabilities, then a hidden Markov model over the stages.
+"""Smooth a night's predictions: filter the probabilities, then decode a hidden Markov model.
 
 The post-processing that MobileSleepNet (https://github.com/dongdongzhou1017/MobileSleepNet) adds to ULW-SleepNet on one
 channel: the stage probabilities are smoothed by a Savitzky-Golay filter, and a hidden Markov model, whose states are
@@ -39,10 +39,12 @@ class HiddenMarkovModel:
 
 
 def filtered(probabilities: np.ndarray, segments: Sequence[np.ndarray]) -> np.ndarray:
-    """Probabilities (n_epochs, 5) smoothed over time within each segment, float64, not below 0, adding up to 1.
+    """Smooth probabilities (n_epochs, 5) over time within each segment.
 
-    `segments` holds the indices of the epochs of each. At a segment's ends the polynomial is that of its first and last
-    five epochs; a segment of fewer is left as it is.
+    The result is float64 of the same shape, not below 0, and adds up to 1 for each epoch.
+
+    `segments` holds the indices of the epochs of each segment. At a segment's ends the polynomial is that of its first
+    and last five epochs; a segment of fewer is left as it is.
     """
     smooth = probabilities.astype(np.float64)
     for segment in segments:
@@ -94,7 +96,10 @@ def viterbi(model: HiddenMarkovModel, predicted: np.ndarray) -> np.ndarray:
 
 
 def decoded(model: HiddenMarkovModel, predicted: np.ndarray, segments: Sequence[np.ndarray]) -> np.ndarray:
-    """The most probable stages, int64 (n_epochs,), each segment by itself; `segments` hold every epoch once."""
+    """The most probable stages, int64 (n_epochs,), each segment decoded by itself.
+
+    `segments` must hold every epoch once.
+    """
     stages = np.empty(len(predicted), np.int64)
     for segment in segments:
         stages[segment] = viterbi(model, predicted[segment])

@@ -1,4 +1,7 @@
-"""The smoothing job: the test predictions of one run, smoothed by a model of the fold's training recordings."""
+"""The job that smooths the test predictions of one run.
+
+The model it smooths by is estimated on the fold's training recordings.
+"""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -66,7 +69,7 @@ class SmoothingJob:
 
 
 def smooth(job: SmoothingJob) -> None:
-    """Write the smoothed predictions.parquet of a run, then hmm.json, the parameters they were smoothed by.
+    """Write a run's smoothed predictions.parquet, then hmm.json, the parameters of the smoothing.
 
     Nothing but the fold's training recordings decides the parameters: their scored stages, and what the network of the
     run, with the weights of its selected training epoch, predicts of them. These predictions are filtered as the test

@@ -1,4 +1,7 @@
-"""The index of a dataset: one file that stands between its recordings and its folds, totals, trainings and tables."""
+"""The index of a dataset: one file that lists its prepared recordings.
+
+Folds, totals, trainings and tables depend on the index instead of on the single recordings.
+"""
 
 import csv
 from collections.abc import Mapping, Sequence

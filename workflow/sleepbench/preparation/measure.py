@@ -26,7 +26,9 @@ SAMPLES_PER_BLOCK = 2**18
 
 
 def measure_channel(signal: Signal, n_epochs: int) -> dict[str, Any]:
-    """Describe a channel over the whole epochs of a night, exactly. Returns, beside unit and sampling rate,
+    """Describe a channel over the whole epochs of a night, without approximation.
+
+    Returns, besides unit and sampling rate,
 
     - flat_share: share of the 30-s epochs all of whose samples are the same, at any rate: 3000 samples of a 100-Hz
       channel, 30 of a 1-Hz one;

@@ -1,4 +1,7 @@
-"""One night's files cut into epochs: microvolts at 100 Hz by role, stages, and what the night is like."""
+"""Cut one night's files into epochs: signals by role, stages, and the night's signal quality.
+
+Signals are in microvolts at 100 Hz.
+"""
 
 import csv
 import hashlib
@@ -26,7 +29,9 @@ Signals = Mapping[str, Signal]
 
 
 def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str | Path) -> dict[str, Any]:
-    """Cut one night into epochs; write X.npy (`output`), X.epochs.csv, X.quality.json and X.json, and return the last.
+    """Cut one night into epochs and write them with a description; return the description.
+
+    Written are X.npy (`output`), X.epochs.csv, X.quality.json and X.json; what is returned is the content of X.json.
 
     `receipt` is what `dataset.fetch` returned of the recording. Kept are the epochs of all trimmings, so
     that a protocol chooses its own without reading the files again. Signals at 100 Hz are cut; at any other rate (a
@@ -107,7 +112,11 @@ def _check_checksum(path: Path, expected: str, dataset: Dataset) -> None:
 
 
 def _length(dataset: Dataset, files: Mapping[str, Path], signals: Signals) -> tuple[int, float]:
-    """Whole epochs that all signals last for, and seconds of the shortest; BenchmarkError for one without epochs."""
+    """Number of whole epochs that all signals last for, and seconds of the shortest signal.
+
+    BenchmarkError when an epoch is not a whole number of samples at a signal's rate, a sample is not finite, or the
+    montage has no channel.
+    """
     lengths = []
     for role, signal in signals.items():
         samples = signal.rate * EPOCH_SECONDS

@@ -47,7 +47,10 @@ class PreparedRecording:
 
 
 def load_prepared(path: str | Path) -> PreparedRecording:
-    """Open a prepared recording by its .npy, memory-mapped; BenchmarkError when its three files are not all right."""
+    """Open a prepared recording by its .npy, memory-mapped.
+
+    BenchmarkError when one of its three files (.npy, epochs, description) is missing or wrong.
+    """
     path = Path(path)
     description, table = path.with_suffix(DESCRIPTION), path.with_suffix(EPOCHS)
     for file in (path, table, description):

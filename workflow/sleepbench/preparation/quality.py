@@ -72,7 +72,10 @@ def read_qualities(paths: Sequence[str | Path], simulated: bool) -> list[dict]:
 
 
 def stages_of(quality: Mapping[str, Any]) -> np.ndarray:
-    """Stage of each epoch of the whole night, int8 (epochs_in_night,), codes 0 to 6, from the run-length encoding."""
+    """Stage of each epoch of the whole night, decoded from the run-length encoding.
+
+    Returns int8 (epochs_in_night,) with codes 0 to 6. ValueError when a run has an unknown stage or no length.
+    """
     codes, lengths = np.array(quality["hypnogram"], dtype=np.int64).T
     if codes.min() < 0 or codes.max() > UNKNOWN or lengths.min() < 1:
         raise ValueError("the hypnogram has runs of no known stage or no length")
@@ -82,9 +85,10 @@ def stages_of(quality: Mapping[str, Any]) -> np.ndarray:
 def epochs_in_trimmings(
     paths: Sequence[str | Path], simulated: bool
 ) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
-    """Epochs by recording and trimming: their indices in the night, ascending, and their stages; empty without a path.
+    """Epochs by recording and trimming: their indices in the night and their stages.
 
-    `paths` are quality files; BenchmarkError as `read_qualities`.
+    Indices are in ascending order. The result is empty where `paths` is. `paths` are quality files; BenchmarkError as
+    `read_qualities`.
     """
     epochs = {}
     for quality in read_qualities(paths, simulated) if paths else ():

@@ -17,7 +17,9 @@ Counts = tuple[int, ...]
 def check_totals(
     dataset: Dataset, trimming: str, folds: str | Path, index: str | Path, output: str | Path
 ) -> dict[str, Any]:
-    """Check the epochs of the recordings that a fold file tests against what is known of them; write and return it.
+    """Check the epochs of a fold file's test recordings against the known counts.
+
+    The result is written to `output` and returned.
 
     Compared are, as far as the dataset knows them: each recording's epochs by stage; those of all together, or as the
     sum of recordings all of which are known; and the epochs of each test fold. `known` says whether the whole set has a
@@ -115,7 +117,10 @@ def _difference(
     source: str | None,
     wrong_folds: Sequence[str],
 ) -> str:
-    """The message: the totals, the folds and a table of the recordings that differ, and those that nobody can judge."""
+    """The error message: the totals, the folds, and a table of the recordings that differ.
+
+    It also lists the recordings of which no counts are known.
+    """
 
     def line(name: str, counts: Counts) -> str:
         return f"  {name:<18}" + "".join(f"{number:>8}" for number in (sum(counts), *counts))

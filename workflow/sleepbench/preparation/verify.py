@@ -47,7 +47,10 @@ class Outcome:
 
 
 def verify_dataset(config: Config, name: str, threads: int | None = None) -> bool:
-    """Hash the files of a dataset, print what is missing or wrong and what to do; return whether all are right."""
+    """Hash the files of a dataset and return whether all are right.
+
+    Prints which files are missing or wrong and what to do about them.
+    """
     dataset = plan.dataset(config, name)
     directory = dataset.directory(paths.raw(dataset.source))
     files = expected_files(dataset, directory, Path(paths.receipt(dataset.source, "id")).parent)
@@ -61,9 +64,10 @@ def verify_dataset(config: Config, name: str, threads: int | None = None) -> boo
 
 
 def expected_files(dataset: Dataset, directory: Path, receipts: Path) -> list[ExpectedFile]:
-    """The files of a dataset, in ascending order of name; BenchmarkError when nobody knows the checksum of one yet.
+    """The files of a dataset with their checksums, in ascending order of name.
 
-    `receipts` is the folder of receipts (ID.json), which know the checksums that the dataset does not.
+    `receipts` is the folder of receipts (ID.json), which know the checksums that the dataset does not. BenchmarkError
+    when the checksum of a file is not known yet.
     """
     recordings = dataset.recordings()
     unknown = [recording for recording in recordings if any(file.sha256 is None for file in recording.files)]

@@ -23,9 +23,11 @@ UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
 def printed_range(printed: str) -> tuple[float, float]:
-    """The numbers that round to one as printed: "7.89M" is 7,885,000 to 7,895,000, "48,226" is 48,225.5 to 48,226.5.
+    """The range of numbers that round to one as printed.
 
-    BenchmarkError when it is not a number, with commas or a point, and an optional K, M or G.
+    "7.89M" gives 7,885,000 to 7,895,000, and "48,226" gives 48,225.5 to 48,226.5.
+
+    BenchmarkError when `printed` is not a number, with commas or a point, and an optional K, M or G.
     """
     match = re.fullmatch(r"(\d+(?:,\d{3})*)(?:\.(\d+))?\s*([KMG]?)", printed.strip())
     if match is None:
@@ -55,7 +57,9 @@ def counts_per_epoch(counts: Mapping[str, int | None]) -> dict[str, int | None]:
 
 
 def explain(counts: Mapping[str, int | None], published_flops: str) -> str:
-    """Name the convention, a key of `CONVENTIONS`, whose count is the published number; `NONE` when none is.
+    """Name the convention whose count is the published number.
+
+    Returns a key of `CONVENTIONS`, or `NONE` when none is.
 
     Parameters
     ----------

@@ -111,7 +111,10 @@ def _passes(
 
 
 def _processor_name() -> str:
-    """The processor's own name on Linux, where the platform module knows none; what that module knows elsewhere."""
+    """The processor's model name on Linux; elsewhere what the platform module says.
+
+    On Linux the platform module knows no model name.
+    """
     cpuinfo = Path("/proc/cpuinfo")
     for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
         if line.startswith("model name"):

@@ -1,4 +1,6 @@
-"""How many operations one epoch or sequence of epochs costs, under four conventions that are not to be mixed.
+"""Count the operations of one epoch or sequence of epochs under several conventions.
+
+The conventions are not to be mixed.
 
 - `macs`: multiply-accumulates of convolutions, linear layers, recurrent gates and attention products, one each; no
   biases, norms, activations, pooling or Fourier transforms.
@@ -140,7 +142,10 @@ def _multiply_accumulates(model: nn.Module, signals: torch.Tensor) -> dict[str, 
 
 
 def _tensorflow_operations(model: nn.Module, signals: torch.Tensor) -> tuple[dict[str, int], Counter, list[str]]:
-    """TensorFlow's float operations by kind, those of the `time_distributed` part, and operators without a rule."""
+    """TensorFlow's float operations by kind, in all and in the `time_distributed` part.
+
+    The third value lists the operators without a rule.
+    """
     analysis = _analysis(model, signals).clear_op_handles()
     analysis.set_op_handle(**TENSORFLOW_HANDLES, **dict.fromkeys(WITHOUT_TENSORFLOW_STATISTIC))
     counts = analysis.by_operator()
@@ -230,7 +235,10 @@ def _bias(bias: Any, outputs: list[Any]) -> int:
 
 
 def _tensorflow_batch_norm(inputs: list[Any], outputs: list[Any]) -> Counter:
-    """x * scale + shift, not fused: Rsqrt (2) and Sub a channel, Mul for gamma and for the mean, Mul an element."""
+    """Batch norm as x * scale + shift, not fused.
+
+    Per channel: Rsqrt (2), Sub, Mul for gamma and Mul for the mean. Per element: Mul.
+    """
     n_channels, affine = get_shape(inputs[0])[1], get_shape(inputs[1]) is not None
     return Counter(
         batch_norm_scale=_size(inputs[0]) + (2 if affine else 1) * n_channels,

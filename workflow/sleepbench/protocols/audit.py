@@ -1,4 +1,4 @@
-"""What folds do to the data: recordings that are dropped, people in both training and test, the sizes of every part.
+"""Audit of folds: dropped recordings, subjects in both training and test, sizes of the parts.
 
 All of it is counted from a fold file alone, which says who its recordings are of.
 """
@@ -19,7 +19,9 @@ Epochs = Mapping[str, Mapping[str, int]]
 
 
 def audit_document(document: Mapping[str, Any], epochs: Epochs | None = None) -> dict[str, Any]:
-    """The audit of a fold file's content, as a whole and by fold; with `epochs`, the sizes of every part as well.
+    """The audit of a fold file's content, as a whole and by fold.
+
+    With `epochs`, it also gives the size of every part in epochs.
 
     Returns
     -------
@@ -86,7 +88,10 @@ def _sizes(recordings: Iterable[str], epochs: Epochs) -> dict[str, Any]:
 
 
 def _require_disjoint_subjects(audit: Mapping[str, Any]) -> None:
-    """BenchmarkError when folds of subjects, which promise that nobody is in training and test, break the promise."""
+    """Raise BenchmarkError when folds of subjects have a subject in both training and test.
+
+    Folds of subjects promise that nobody is in both.
+    """
     shared = [
         f"fold {fold['fold']}: {', '.join(fold['subjects_in_training_and_test'])}"
         for fold in audit["by_fold"]

@@ -1,6 +1,7 @@
-"""Folds: which recordings train, validate and test. Made once per (dataset, protocol), kept as a JSON file.
+"""Folds: which recordings are used for training, validation and test.
 
-A fold file says who each recording is of, so that nobody who reads one needs anything else to tell people apart.
+Folds are made once per (dataset, protocol) and kept as a JSON file. A fold file says who each recording is of, so that
+nobody who reads one needs anything else to tell people apart.
 """
 
 import hashlib
@@ -115,7 +116,7 @@ def _validation_subjects(rest: Sequence[Recording], settings: FoldSettings, numb
 
 
 def folds_document(dataset: str, recordings: Iterable[Recording], settings: FoldSettings) -> dict[str, Any]:
-    """The content of a fold file: settings, folds, dropped recordings, who recordings are of, and two hashes.
+    """The content of a fold file: settings, folds, dropped recordings, subjects and two hashes.
 
     `folds_sha256` covers the assignment alone, so that it is the same for anybody who makes these folds;
     `data_sha256` covers the checksums of the files that the recordings stand for. BenchmarkError where one is not

@@ -196,7 +196,10 @@ def _read_manifest(file: zipfile.ZipFile, archive: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Spread:
-    """A difference of two mean accuracies and its standard deviation, in points, and what that was computed from."""
+    """A difference of two mean accuracies, in percentage points, and its standard deviation.
+
+    `basis` says what the standard deviation, also in points, was computed from.
+    """
 
     difference: float
     sd: float
@@ -211,7 +214,9 @@ class Spread:
 
 
 def compare_rows(here: Results, there: Results) -> list[dict[str, Any]]:
-    """Compare every row that both have, in the order of the first; differences are there minus here, in points.
+    """Compare every row that both results have, in the order of `here`.
+
+    Differences are there minus here, in points.
 
     Returns
     -------
@@ -253,7 +258,10 @@ def _compare(key: RowKey, mine: pd.DataFrame, theirs: pd.DataFrame) -> dict[str,
 
 
 def _pair_seeds(mine: list[int], theirs: list[int]) -> tuple[list[tuple[int, int]], str]:
-    """Seeds whose predictions are compared: the common ones; without any, one after the other in ascending order."""
+    """Pairs of seeds whose predictions are compared, and how they were paired.
+
+    The seeds in common; where there are none, one after the other in ascending order.
+    """
     if common := [seed for seed in mine if seed in theirs]:
         return [(seed, seed) for seed in common], "the same seed"
     return list(zip(mine, theirs, strict=False)), "other seeds in ascending order"
@@ -309,12 +317,12 @@ def _fold_accuracies(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def spread_of(here: pd.DataFrame, there: pd.DataFrame, same_folds: bool) -> Spread:
-    """The difference of two mean-of-folds accuracies and the standard deviation of such a difference, in points.
+    """The difference of two mean-of-folds accuracies and its standard deviation, in points.
 
-    With several seeds on a side it is sqrt(s1²/n1 + s2²/n2), s being the standard deviation over the n seeds of their
-    means over folds; a side with one seed is given the other's s. With one seed on both sides it is s/sqrt(k), s being
-    the standard deviation over the k folds of the paired differences; on other folds the differences cannot be paired,
-    and it is sqrt(s1²/k1 + s2²/k2). Arguments: accuracies in percent, a row per fold and a column per seed.
+    With several seeds on a side the latter is sqrt(s1²/n1 + s2²/n2), s being the standard deviation over the n seeds
+    of their means over folds; a side with one seed is given the other's s. With one seed on both sides it is s/sqrt(k),
+    s being the standard deviation over the k folds of the paired differences; on other folds the differences cannot be
+    paired, and it is sqrt(s1²/k1 + s2²/k2). Arguments: accuracies in percent, a row per fold and a column per seed.
     """
     difference = float(there.mean(axis=1).mean() - here.mean(axis=1).mean())
     if max(here.shape[1], there.shape[1]) > 1:

@@ -11,7 +11,9 @@ FEW = "minutes"
 
 
 def clean(config: Config, delete: bool = False) -> str:
-    """Delete everything under results/ if `delete`; returns one line per entry, and how to delete it otherwise.
+    """List everything under results/, and delete it if `delete`.
+
+    Returns one line per entry, and how to delete it where nothing was deleted.
 
     Files of recordings that lie elsewhere are not touched.
     """

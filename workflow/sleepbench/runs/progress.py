@@ -24,7 +24,11 @@ FINISHED, BEGUN, ABSENT, NOT_COUNTED = "finished", "running or interrupted", "ab
 
 @dataclass(frozen=True)
 class FoldState:
-    """How far a run has come; `why` says what is known of it, `confusion` (5, 5) is that of a finished one."""
+    """How far a run has come.
+
+    why : what is known of it
+    confusion : (5, 5), of a finished run; else None
+    """
 
     run: PlannedRun
     state: str
@@ -34,7 +38,10 @@ class FoldState:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the main table that is asked for, with all of its runs; it has `n_folds` folds if all are asked for."""
+    """A row of the main table that is asked for, with all of its runs.
+
+    n_folds : how many folds it has if all are asked for
+    """
 
     key: RowKey
     n_folds: int
@@ -46,7 +53,10 @@ class Row:
         return list(dict.fromkeys(one.run.training.seed for one in self.states))
 
     def finished(self, seeds: Sequence[int]) -> dict[int, list[np.ndarray]]:
-        """Confusion matrices by fold, in the order of `seeds`, of the folds that are finished with all of them."""
+        """Confusion matrices by fold, of the folds that are finished with all of `seeds`.
+
+        Those of a fold are in the order of `seeds`.
+        """
         by_fold: dict[int, list[np.ndarray]] = {}
         for one in self.states:
             if one.run.training.seed in seeds and one.state == FINISHED:

@@ -17,7 +17,10 @@ from sleepbench.runs.verify import Expected, not_whole, verify
 
 @dataclass(frozen=True)
 class Results:
-    """The verified results on one dataset: the table of runs, with the `Run` of each row in the column `run`."""
+    """The verified results on one dataset.
+
+    table : the table of runs, with the `Run` of each row in the column `run`
+    """
 
     label: DataLabel
     table: pd.DataFrame
@@ -28,7 +31,10 @@ class Results:
 
 
 def read_results(expected: Expected) -> Results:
-    """The results on a dataset with every file of its runs verified; BenchmarkError lists all that is wrong."""
+    """The results on a dataset, every file of its runs verified.
+
+    BenchmarkError lists all that is wrong.
+    """
     table = read_table(expected)
     runs, problems = [], []
     for row in table.itertuples():
@@ -44,7 +50,10 @@ def read_results(expected: Expected) -> Results:
 
 
 def read_table(expected: Expected) -> pd.DataFrame:
-    """The table of runs of a dataset; BenchmarkError when it is not there, or runs are missing or there twice."""
+    """The table of runs of a dataset.
+
+    BenchmarkError when it is not there, or runs are missing or there twice.
+    """
     path = expected.root / paths.runs(expected.dataset)
     try:
         runs = read_runs(path)

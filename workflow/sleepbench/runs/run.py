@@ -1,4 +1,7 @@
-"""A run: a finished training as a protocol reads it. Its files count only as training.json lists them."""
+"""A run: a finished training as a protocol reads it.
+
+Its files count only as training.json lists them.
+"""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -102,7 +105,10 @@ class Run:
 
 
 def read_run(planned: PlannedRun, root: Path = Path()) -> Run:
-    """A planned run below `root`; BenchmarkError when its training.json is missing, damaged or has no such run."""
+    """Read a planned run below `root`.
+
+    BenchmarkError when its training.json is missing, damaged or has no such run.
+    """
     return run_in(root / paths.training(planned.training), planned.protocol, planned.selection, planned.training)
 
 

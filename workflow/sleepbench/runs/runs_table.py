@@ -84,7 +84,11 @@ def row_of(run: Run, metrics: Mapping[str, float], only_folds: Iterable[int]) ->
 
 
 def complete_runs(runs: pd.DataFrame, label: DataLabel) -> pd.DataFrame:
-    """The runs on one dataset; BenchmarkError if one is missing, there twice or of other settings than its like."""
+    """The runs on one dataset; BenchmarkError if they are incomplete or inconsistent.
+
+    Refused are: no run at all; a run that is missing, is there twice or has other settings than the other runs of its
+    row; a table that disagrees with `label` on whether the signals are simulated.
+    """
     chosen = runs[runs.dataset == label.dataset]
     if chosen.empty:
         found = ", ".join(sorted(runs.dataset.unique())) or "none"

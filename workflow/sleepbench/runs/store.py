@@ -18,7 +18,9 @@ def store_file(uri: str) -> Path | None:
 
 
 def store_state(uri: str) -> str:
-    """Which store lies at `uri`: a parameter of the rule that logs runs, so that it logs into another store again.
+    """The state of the store at `uri`, by which a lost or replaced store is noticed.
+
+    It is a parameter of the rule that logs runs, so that the rule runs again when the store is another one.
 
     A store has a number, which `number_store` writes into it when runs are first logged. While it is there, the number
     is its state. Where it is lost, or was never logged into, the state is the number that it is going to have, which
@@ -31,7 +33,10 @@ def store_state(uri: str) -> str:
 
 
 def number_store(uri: str, state: str) -> None:
-    """Give a store that has no number the one of `state`, which is what `store_state` said before the job began."""
+    """Give a store that has no number the one of `state`.
+
+    `state` is what `store_state` said before the job began.
+    """
     file = store_file(uri)
     if file and not _number(file):
         with closing(sqlite3.connect(file)) as connection:

@@ -12,7 +12,10 @@ DASH = "–"
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Lines of a table for a terminal; the first `left` columns are aligned to the left, the others to the right."""
+    """Lines of a table for a terminal, with the first `left` columns aligned to the left.
+
+    The other columns are aligned to the right.
+    """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     return [
         "  ".join(
@@ -30,7 +33,10 @@ def shortened(value: object) -> str:
 
 
 def command_that_trains(config: Config, dataset: str) -> str:
-    """What resumes the trainings of a dataset: the experiment that is run now, or else the first one that has it."""
+    """The command that resumes the trainings of a dataset.
+
+    It names the experiment that is run now if that has the dataset, or else the first one that has it.
+    """
     having = [entry.name for entry in config.experiments if dataset in entry.datasets]
     experiment = next(iter(having), config.run.experiment)
     if config.run.experiment in having:

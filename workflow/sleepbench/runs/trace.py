@@ -1,4 +1,7 @@
-"""From a row of a table back to its runs (of the audit, its folds), their files and the files of the recordings."""
+"""From a row of a table back to its runs, their files and the files of the recordings.
+
+A row of the audit has folds in place of runs.
+"""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -83,7 +86,10 @@ def _folds(name: str, expected: Expected) -> dict[str, str]:
 
 
 def _recordings(folds: Sequence[str], expected: Expected) -> dict[str, Any]:
-    """The files of every recording of the folds, and whether their hashes give the data hash of the fold files."""
+    """The files of every recording of the folds, checked against the data hash of the fold files.
+
+    `recordings_give_data_sha256` says whether the hashes of the files give that data hash.
+    """
     known, where = _known_recordings(expected)
     documents = [expected.fold_file(name)[0] for name in folds]
     recordings = {}
@@ -98,7 +104,10 @@ def _recordings(folds: Sequence[str], expected: Expected) -> dict[str, Any]:
 
 
 def _known_recordings(expected: Expected) -> tuple[dict[str, Recording], str]:
-    """The recordings of a dataset and who says what files they are of: its index, or before that the dataset."""
+    """The recordings of a dataset, and the source that says which files they are of.
+
+    The source is the dataset's index, or the dataset itself before there is an index.
+    """
     index = Path(paths.recordings(expected.dataset))
     if index.exists():
         return {recording.id: recording for recording in read_index(index).recordings}, str(index)
@@ -116,7 +125,9 @@ def _data_sha256(recordings: Mapping[str, Any], document: Mapping[str, Any]) -> 
 
 
 def report(document: Mapping[str, Any], everything: bool) -> str:
-    """A trace for a terminal: the row, its runs with their files, the fold files, the files of the recordings.
+    """A trace as text for a terminal.
+
+    It lists the row, its runs with their files, the fold files and the files of the recordings.
 
     Training recordings are counted; with `everything` they are named, and the files of all recordings listed, as they
     are of a row without runs.

@@ -74,7 +74,10 @@ def _table_named(terms: Sequence[str], row_keys: RowKeys) -> tuple[str, list[str
 
 
 def _matching(rows: pd.DataFrame, where: str, columns: Mapping[str, Sequence[str]], term: str) -> pd.DataFrame:
-    """The rows in which some column that a term's key stands for has its value; BenchmarkError when none has."""
+    """The rows that match a term (key=value); BenchmarkError when none does.
+
+    A row matches when any of the columns that the key stands for has the value.
+    """
     key, _, value = term.partition("=")
     if key not in columns:
         raise BenchmarkError(f"no key '{key}'{where}; {nearest(key, columns)}")
@@ -159,7 +162,10 @@ def _state(path: Path, runs: pd.DataFrame, numbers: Mapping[str, float]) -> str:
 
 @dataclass(frozen=True)
 class _Table:
-    """The CSV of a table whose rows the columns `keys` tell apart; a model's title goes by the name of model."""
+    """The CSV of a table whose rows the columns `keys` tell apart.
+
+    In terms, a model's title has the key `model`.
+    """
 
     expected: Expected
     name: str
@@ -170,7 +176,10 @@ class _Table:
         return Path(paths.table(self.expected.dataset, self.name))
 
     def choose(self, terms: Sequence[str]) -> pd.Series:
-        """The one row that the terms name, with its number as printed, from 1, as `row`. Errors as of `find_row`."""
+        """The one row that the terms name, with its number as printed, from 1, as `row`.
+
+        Errors as of `find_row`.
+        """
         if not self.path.exists():
             command = command_that_trains(self.expected.config, self.expected.dataset)
             raise BenchmarkError(f"{self.path}: not there; `{command}` makes it")

@@ -1,4 +1,4 @@
-"""Verdicts on the published claims, from the profiles and from whatever runs on the real datasets are finished."""
+"""Verdicts on the published claims, from the profiles and the finished runs on the real datasets."""
 
 import textwrap
 from pathlib import Path

@@ -38,7 +38,9 @@ Epochs = Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Expected:
-    """What the runs on a dataset of a configuration are checked against; everything is read when it is first needed.
+    """What the runs on a dataset of a configuration are checked against.
+
+    Everything is read when it is first needed.
 
     root : below which the results are
     archived : whether they are those of an archive, without weights
@@ -70,7 +72,10 @@ class Expected:
         return self._once(("folds", name), lambda: self._read_folds(name))
 
     def states(self, run: Run) -> dict[str, str]:
-        """Whether each file of a run's training is as written, CHANGED or MISSING; weights that an archive omits."""
+        """Whether each file of a run's training is as written, CHANGED or MISSING.
+
+        Weights are left out for an archive, which has none.
+        """
         states = self._once(("states", run.directory), lambda: _states(run))
         return {n: s for n, s in states.items() if not (self.archived and Path(n).suffix == WEIGHTS)}
 
@@ -100,7 +105,11 @@ class Expected:
 
 @dataclass(frozen=True)
 class Checked:
-    """What is wrong with a run; where nothing is, its confusion matrix (5, 5), and by recording the scored stages."""
+    """What is wrong with a run, or what was read from it where nothing is.
+
+    confusion : its confusion matrix (5, 5); None where something is wrong
+    scored : by recording, the number of epochs of each scored stage; empty where something is wrong
+    """
 
     problems: list[str]
     confusion: np.ndarray | None = None
@@ -268,7 +277,9 @@ def _other_people(table: pd.DataFrame, document: Mapping[str, Any]) -> Iterator[
 
 
 def _other_epochs(table: pd.DataFrame, trimming: str, epochs: Epochs) -> Iterator[str]:
-    """Recordings that are not tested on the epochs that the trimming keeps, or are scored otherwise than prepared.
+    """Recordings whose tested epochs or scored stages differ from those prepared.
+
+    The epochs must be those that the trimming keeps.
 
     Recordings that `epochs` does not know are passed over.
     """
@@ -307,7 +318,10 @@ def _scored(table: pd.DataFrame) -> dict[str, tuple[int, ...]]:
 
 
 def row_settings(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What all runs of one row of a table must have in common: their settings but for fold and seed, and their code."""
+    """The settings and code that all runs of one row of a table must have in common.
+
+    These are all settings but fold and seed, and the hash of the code.
+    """
     settings = {name: value for name, value in record["settings"].items() if name not in OWN}
     return {**settings, "code_sha256": record["code_sha256"]}
 

@@ -18,9 +18,9 @@ ScoredAnnotation = tuple[float, float, str]
 
 
 def read_scoring(path: str | Path, stages: Mapping[str, int]) -> np.ndarray:
-    """The stage of each 30-s epoch from the start of an EDF+ file on, int8 (n_epochs,), as `stages` codes its texts.
+    """The stage of each 30-s epoch of an EDF+ hypnogram, from the start of the file.
 
-    BenchmarkError as `read_annotations`.
+    Returns int8 (n_epochs,); `stages` maps the annotations' texts to codes. BenchmarkError as `read_annotations`.
     """
     annotations = read_annotations(path, stages)
     return np.repeat(
@@ -30,10 +30,11 @@ def read_scoring(path: str | Path, stages: Mapping[str, int]) -> np.ndarray:
 
 
 def read_annotations(path: str | Path, stages: Mapping[str, int]) -> list[ScoredAnnotation]:
-    """A hypnogram's annotations, in order: (onset in seconds from the file's beginning, duration in seconds, text).
+    """A hypnogram's annotations in order of time, as (onset, duration, text).
 
-    BenchmarkError when the file is not a continuous EDF+ with annotations, a text is not among `stages`, or the
-    annotations do not cover the time from 0 to the end of the last one on the 30-s grid, each second once.
+    Onset, counted from the beginning of the file, and duration are in seconds. BenchmarkError when the file is not a
+    continuous EDF+ with annotations, a text is not among `stages`, or the annotations do not cover the time from 0 to
+    the end of the last one on the 30-s grid, each second once.
     """
     path = Path(path)
     header = read_header(path)

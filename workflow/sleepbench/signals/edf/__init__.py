@@ -1,4 +1,6 @@
-"""EDF and EDF+ files, strictly: header and annotation lists from the bytes themselves, samples by MNE.
+"""Strict reading of EDF and EDF+ files.
+
+Header and annotation lists are parsed from the bytes themselves; samples are read by MNE.
 
 The usual readers forgive too much (docs/hostile-edf.md): a truncated file or one whose record count is -1 loads with a
 warning, a discontinuous file loads as if it had no gaps, bytes that are no annotations are passed over. So a file is

@@ -1,4 +1,7 @@
-"""The annotation lists of an EDF+ file, strictly: time stamps of the data records, and what is noted in them."""
+"""Strict reading of an EDF+ file's annotation lists.
+
+A list holds the time stamp of a data record and the annotations in it.
+"""
 
 import re
 from dataclasses import dataclass
@@ -65,7 +68,10 @@ def read_annotation_lists(path: str | Path, header: EdfHeader) -> list[Annotatio
 
 
 class _MalformedError(Exception):
-    """Bytes that are no annotation list; `offset` counts from the beginning of the signal's part of the record."""
+    """Bytes that are not an annotation list.
+
+    `offset` is their position, counted from the beginning of the signal's part of the data record.
+    """
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -73,7 +79,10 @@ class _MalformedError(Exception):
 
 
 def _parse_annotations(content: bytes, stamped: bool) -> list[Annotation]:
-    """The annotations of one signal in one record; where it is `stamped` the first is the time stamp, with text ""."""
+    """The annotations of one signal in one data record.
+
+    Where the signal is `stamped`, the first annotation is the time stamp, with an empty text.
+    """
     annotations: list[Annotation] = []
     position = 0
     while position < len(content) and content[position]:

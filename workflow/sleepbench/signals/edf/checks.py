@@ -1,4 +1,7 @@
-"""A file against its own header and time stamps, the channels that are asked for, and what is odd but handled."""
+"""Check an EDF file against its own header and time stamps, and find the requested channels.
+
+What is odd in a file but handled is noted as well.
+"""
 
 import re
 from collections import Counter
@@ -67,7 +70,11 @@ def check_has_signals(path: str | Path, header: EdfHeader) -> None:
 
 
 def _check_time_stamps(path: str | Path, header: EdfHeader, starts: list[float]) -> None:
-    """The first record begins within a second of the header's start, each other one where the one before ends."""
+    """Check that the data records are contiguous from the header's start time.
+
+    The first record must begin within a second of the start in the header, each other one where the one before ends.
+    BenchmarkError where that is not so.
+    """
     if not starts:
         return
     if not 0 <= starts[0] < 1:

@@ -53,14 +53,20 @@ class EdfSignal:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Gain and offset: physical value = gain * digital value + offset. The gain of inverted limits is negative."""
+        """Gain and offset: physical value = gain * digital value + offset.
+
+        The gain of inverted limits is negative.
+        """
         gain = (self.physical_max - self.physical_min) / (self.digital_max - self.digital_min)
         return gain, self.physical_min - gain * self.digital_min
 
 
 @dataclass(frozen=True)
 class EdfHeader:
-    """An EDF file's header; `reserved` is "" for plain EDF, else "EDF+C" (continuous) or "EDF+D" (discontinuous)."""
+    """An EDF file's header.
+
+    `reserved` is "" for plain EDF, "EDF+C" for continuous and "EDF+D" for discontinuous EDF+.
+    """
 
     patient: str
     recording: str
