@@ -1,4 +1,4 @@
-"""Hostile files: every way in which a night's PSG or hypnogram may be odd or damaged, and what must come of it."""
+"""Hostile files: each way a night's PSG or hypnogram may be odd or damaged, and the expected outcome."""
 
 import datetime
 from collections.abc import Callable, Sequence
@@ -48,7 +48,10 @@ class Case:
 
 
 def noise(n_epochs: int = N_EPOCHS, rates: Sequence[int] = RATES) -> Samples:
-    """What `write_psg` writes: a channel's values (n_epochs * 30 * rate,) within ±192, before rounding to 1 of 4096."""
+    """The noise that `write_psg` writes: values (n_epochs * 30 * rate,) of each channel.
+
+    They are within ±192, and not yet rounded to one of 4096 levels.
+    """
     random = np.random.default_rng(0)
     return [random.uniform(-192, 192, n_epochs * 30 * rate) for rate in rates]
 

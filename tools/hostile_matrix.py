@@ -1,4 +1,6 @@
-"""What four readers make of every hostile file: `python tools/hostile_matrix.py` writes docs/hostile-edf.md.
+"""What four EDF readers make of every hostile file, as docs/hostile-edf.md.
+
+`python tools/hostile_matrix.py` writes that document.
 
 Other libraries read in a process of their own with a time limit: a crash or a hang is an outcome like any other.
 """

@@ -1,4 +1,6 @@
-"""The epochs of Sleep-EDF's recordings, counted on their real hypnograms: workflow/resources/known_epochs.csv.
+"""Count the epochs of Sleep-EDF's recordings on their real hypnograms.
+
+The counts are workflow/resources/known_epochs.csv.
 
 python tools/known_epochs.py HYPNOGRAMS counts those whose hypnogram is in a folder; no PSG is needed.
 """

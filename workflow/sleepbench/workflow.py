@@ -1,4 +1,4 @@
-"""What the rules of the workflow ask: which files there are to make of a configuration, from what, by which settings.
+"""Which files the rules make of a configuration, from which inputs, by which settings.
 
 Nothing here writes, and nothing imports PyTorch, SciPy or pandas: it is run whenever Snakemake reads the rules.
 """
@@ -129,7 +129,10 @@ class Workflow:
     # ----------------------------------------------------------------------------------------------------------- folds
 
     def fold_settings(self, dataset: str, folds: str) -> FoldSettings:
-        """The settings of a fold file; BenchmarkError where no protocol of the run has such folds on the dataset."""
+        """The settings of a fold file.
+
+        BenchmarkError where no protocol of the run has such folds on the dataset.
+        """
         names = self.of(dataset).using(folds)
         if not names:
             raise BenchmarkError(f"no protocol of this run has the folds '{folds}' on {dataset}")
@@ -148,7 +151,10 @@ class Workflow:
     # ------------------------------------------------------------------------------------------------------- trainings
 
     def stacks(self, dataset: str, n_folds: int) -> list[tuple[int, ...]]:
-        """The folds that are trained, as jobs train them: all of a training at once on a GPU, else one by one."""
+        """The folds that are trained, grouped by job.
+
+        With `folds_per_job` "auto" a job trains all folds on a GPU, else one.
+        """
         trained, size = folds_trained(self.config, dataset, n_folds), self.config.training.folds_per_job
         if size == "auto":
             size = len(trained) if self.uses_gpu else 1
@@ -178,7 +184,10 @@ class Workflow:
         return [TrainingKey.named(wildcards, fold) for fold in stack]
 
     def made_by(self, key: TrainingKey) -> str:
-        """What a rule asks for to have a training: its directory, or the receipt of the stack that it is part of."""
+        """The input by which a rule asks for a training.
+
+        It is the directory of the training, or the receipt of the stack that it is part of.
+        """
         stack = self.stack_of(key)
         return paths.training(key) if len(stack) == 1 else paths.stack(key, stack[0], stack[-1])
 
@@ -265,7 +274,10 @@ class Workflow:
         return {name: said[name]() for name in artefact.settings}
 
     def artefact_parameters(self, room: str, name: Callable[[Any], str]) -> dict[str, Callable[[Any], Any]]:
-        """The parameters of a rule that makes any artefact of a room; `name` gives its name from the wildcards."""
+        """The parameters of a rule that makes any artefact of a room.
+
+        `name` gives the artefact's name from the wildcards.
+        """
 
         def of(wildcards: Any) -> Declared:
             return declared(room)[name(wildcards)]
@@ -301,7 +313,7 @@ class Workflow:
         return vars(self.datasets[dataset].label)
 
     def products(self, dataset: str) -> list[str]:
-        """Everything that is made of a dataset: trainings, runs, statistics, tables, figures, summary, report."""
+        """All files made of a dataset: trainings, runs, statistics, tables, figures, summary, report."""
         return [
             *self.trainings(dataset),
             *self.smoothed(dataset),

@@ -82,7 +82,9 @@ class Work:
 
 
 def epochs_by_recording(one: Dataset, people: Sequence[Recording]) -> dict[tuple[str, str], np.ndarray]:
-    """Epochs by stage of every recording and trimming; empty where nothing is known before they are prepared.
+    """Epochs by stage of every recording and trimming.
+
+    Empty where nothing is known before the recordings are prepared.
 
     They are known, or as prepared, or simulated; of recordings of which nothing is known, the mean of what is left.
     """
@@ -153,7 +155,11 @@ def works(config: Config, planned: DatasetPlan, counts: Counts) -> list[Work]:
 
 
 def phases(contender: Contender, recipe: Recipe, train: np.ndarray, evaluated: float) -> dict[Phase, Passes]:
-    """What a training goes through: `train` are the epochs by stage of its training set, `evaluated` are evaluated."""
+    """Epochs that each phase of a training trains on and evaluates.
+
+    train : epochs by stage of the training set
+    evaluated : epochs that are evaluated
+    """
     if describe(contender.model).kind == "estimator":
         return {Phase(contender): Passes(train.sum(), train.sum() + evaluated)}
     n, first = recipe.training_epochs, recipe.pretrain
@@ -164,7 +170,10 @@ def phases(contender: Contender, recipe: Recipe, train: np.ndarray, evaluated: f
 
 
 def _in_a_pass(recipe: RecipeSettings, train: np.ndarray) -> float:
-    """Epochs of a training epoch: with balanced sampling all stages are as frequent as the most frequent one."""
+    """Epochs of 30 s in a training epoch.
+
+    With balanced sampling all stages are as frequent as the most frequent one.
+    """
     return train.max() * np.count_nonzero(train) if recipe.balanced_sampling else train.sum()
 
 
@@ -398,7 +407,10 @@ def _estimate_dataset(config: Config, planned: DatasetPlan) -> None:
 
 
 def check_estimate(config: Config, plan: Plan) -> None:
-    """Compare an estimate of what is finished with what it took; BenchmarkError when they are over 30 % apart."""
+    """Compare an estimate of the finished trainings with the time that they took.
+
+    BenchmarkError when they are over 30 % apart, or no training is finished.
+    """
     for planned in plan.datasets.values():
         _check_dataset(config, planned)
 

@@ -1,4 +1,7 @@
-"""Where the time went: Snakemake's benchmark files of a dataset, gathered by kind of job. Downloads are left out."""
+"""Where the time went: Snakemake's benchmark files of a dataset, gathered by kind of job.
+
+Downloads are left out.
+"""
 
 import re
 from pathlib import Path
@@ -41,7 +44,9 @@ def read_benchmarks(*patterns: str) -> pd.DataFrame:
 
 
 def train_and_evaluate(jobs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Training jobs as what they trained and what they evaluated, by the share that evaluation had in their trainings.
+    """Training jobs with their time divided into training and evaluation.
+
+    It is divided by the share that evaluation had in the trainings of a job.
 
     A job without a record of it (of an older version, or whose trainings are no longer there) counts as training.
     """
@@ -54,7 +59,10 @@ def train_and_evaluate(jobs: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _share_of_evaluation(benchmark: Path) -> float:
-    """Of the seconds that a job's trainings took, those that evaluated; its file is fold-3.tsv or stack-0-4.tsv."""
+    """Share of evaluation in the seconds that a job's trainings took, 0 to 1.
+
+    `benchmark` is the file of the job, such as fold-3.tsv or stack-0-4.tsv.
+    """
     home = Path(paths.RESULTS, benchmark.parent.relative_to(paths.BENCHMARKS))
     first, *last = map(int, benchmark.stem.split("-")[1:])
     records = [home / f"fold-{fold}" / "training.json" for fold in range(first, (last or [first])[0] + 1)]
@@ -64,7 +72,10 @@ def _share_of_evaluation(benchmark: Path) -> float:
 
 
 def summarise(kinds: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per kind of job: number of jobs, seconds in all, median and most of a job, CPU seconds, peak memory."""
+    """One row per kind of job: number of jobs, wall and CPU seconds, and peak memory.
+
+    The wall seconds are the sum over all jobs, and the median and maximum of a job; memory is in 10^6 bytes.
+    """
     rows = [
         {
             "job": kind,
@@ -102,7 +113,10 @@ def job_table(one: Dataset) -> pd.DataFrame:
 
 
 def print_jobs(name: str) -> None:
-    """Print the table and the gigabytes on disk; write the table beside the benchmark files it is made from."""
+    """Print and write the table of jobs; print the gigabytes on disk.
+
+    The table is written beside the benchmark files it is made from.
+    """
     one = dataset(load(), name)
     table = job_table(one)
     print(table.to_string(index=False, float_format="{:.1f}".format))

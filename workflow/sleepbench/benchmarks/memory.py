@@ -1,4 +1,6 @@
-"""Peak resident memory of training and of scoring a night, each model and recipe in a process of its own.
+"""Peak resident memory of training and of scoring a night, by model and recipe.
+
+Each model and recipe is measured in a process of its own.
 
 A training here is a step or two of the optimizer on one batch of noise, both phases where a recipe has two; then one
 unbroken night of noise is scored, as long as the longest of Sleep-EDF-20. By default every model of sequences is
@@ -22,7 +24,9 @@ LONGEST_NIGHT = 2265
 
 
 def peak_memory(model: str, recipe: Recipe, n_channels: int, n_night: int, threads: int = 1) -> dict[str, float]:
-    """Peak resident memory of this process in GB: "training" so far, then "night", with the scoring of a night as well.
+    """Peak resident memory of this process in GB, after training and after scoring a night.
+
+    The keys are "training", the peak so far when training ends, and "night", with the scoring of a night as well.
 
     recipe : its batches are what is trained on, of `items_per_batch` epochs or sequences
     n_night : epochs of the night that is scored
@@ -47,7 +51,10 @@ def measured(model: str, recipe: Recipe, n_channels: int, n_night: int = LONGEST
 
 
 def recipes(model: str, sequences: int | None) -> list[Recipe]:
-    """The common recipe, with batches of so many sequences where a number is given; else the model's own as well."""
+    """The recipes that are measured: the common one, and the model's own where it has one.
+
+    Where a number of sequences is given, only the common recipe, with batches of so many sequences.
+    """
     configured, own = load().recipes, describe(model).published_recipe
     common = configured["common"]
     if sequences:
@@ -58,7 +65,11 @@ def recipes(model: str, sequences: int | None) -> list[Recipe]:
 def print_memory(
     models: Sequence[str] = (), sequences: int | None = None, channels: int = 1, night: int = LONGEST_NIGHT
 ) -> None:
-    """Print a line per model and recipe, by default of all models of sequences; `sequences` are those of a batch."""
+    """Print a line per model and recipe, by default of all models of sequences.
+
+    sequences : sequences in a batch
+    night : epochs of the night that is scored
+    """
     models = models or [name for name in model_names() if describe(name).sequence_length]
     jobs = [(model, recipe) for model in models for recipe in recipes(model, sequences)]
     for model in models:

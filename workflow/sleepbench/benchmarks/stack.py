@@ -1,4 +1,6 @@
-"""Optimizer steps a second of ten folds as one stack, and of one fold, in turn; and what `released` takes at that rate.
+"""Optimizer steps a second of ten folds as one stack, and of one fold, measured in turn.
+
+What `released` takes at that rate is extrapolated.
 
 Of the stack also the bytes that a step passes over: a GPU is held up by its memory.
 
@@ -30,7 +32,10 @@ EXTRAPOLATED = ("sleep-edf-20", "sleep-edf-78")
 
 
 def make_stack(config: Config, n_channels: int, n_folds: int, device: torch.device, steps: int) -> Stack:
-    """A stack on a made-up night, with a training epoch of so many steps; its tables are filled again after each."""
+    """A stack on a made-up night, with a training epoch of so many steps.
+
+    Its tables are filled again after each training epoch.
+    """
     recipe = config.recipes[CONTENDER.recipe]
     night = made_up_night(n_channels)
     sets = {
@@ -43,7 +48,10 @@ def make_stack(config: Config, n_channels: int, n_folds: int, device: torch.devi
 
 
 def measure(stacks: Sequence[Stack], seconds: float) -> list[list[float]]:
-    """Optimizer steps a second of every training epoch of each stack; they take turns, the first turn is left out."""
+    """Optimizer steps a second of every training epoch, a list for each stack.
+
+    The stacks take turns for so many seconds; the first turn is left out.
+    """
     rates: list[list[float]] = [[] for _ in stacks]
     started = math.inf
     while time.monotonic() - started < seconds or not rates[0]:
@@ -92,7 +100,10 @@ def _n_bytes(tensor: Tensor) -> int:
 
 
 def traffic(config: Config, n_channels: int, n_folds: int) -> Traffic:
-    """The operators of a step of a stack as a GPU runs it: on the device "meta", where nothing is computed."""
+    """The operators of a step of a stack as a GPU runs it.
+
+    They are counted on the device "meta", where nothing is computed.
+    """
     stack = make_stack(config, n_channels, n_folds, torch.device("meta"), steps=1)
     stack.draw()
     with Traffic() as counted:
@@ -101,7 +112,10 @@ def traffic(config: Config, n_channels: int, n_folds: int) -> Traffic:
 
 
 def evaluation_rate(stack: Stack) -> float:
-    """Epochs of 30 s a second that all folds of a stack together classify; the first evaluation is left out."""
+    """Epochs of 30 s that all folds of a stack together classify in a second.
+
+    The first evaluation is left out.
+    """
     stack.evaluate("test")
     stack.timing.start()
     stack.evaluate("test")

@@ -1,4 +1,7 @@
-"""What a training costs on this machine: real trainings, cut short, side by side as the workflow's jobs run."""
+"""What a training costs on this machine, timed on real trainings that are cut short.
+
+They run side by side, as the workflow's jobs do.
+"""
 
 import math
 import multiprocessing
@@ -47,7 +50,9 @@ class Timed:
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds: for an epoch of 30 s trained (with waiting for data) and evaluated, and for a training to be under way.
+    """Seconds to train and to evaluate an epoch of 30 s, and to start a training.
+
+    Training includes waiting for data.
 
     Where folds are trained at once, each one's share.
     """
@@ -60,7 +65,9 @@ class Rates:
 def time_side_by_side(
     works: list[Timed], processes: int, threads: int, engine: str, device: str, seconds: float
 ) -> list[Rates]:
-    """Rates of each work: means over processes that do the same at the same time, as they share caches and memory.
+    """Rates of each work, as means over processes that do the same at the same time.
+
+    The processes share caches and memory, as jobs do.
 
     `seconds` is how long the steps of one work are timed, after some that warm up.
     """
@@ -98,7 +105,9 @@ def _time_works(works: list[Timed], threads: int, engine: str, device: str, seco
 
 
 def time_work(work: Timed, threads: int, engine: str, device: str, seconds: float, start_s: float) -> Rates:
-    """Time a training of few steps and the evaluation after it; the first is of one step, and only warms up.
+    """Time a training of few steps and the evaluation after it.
+
+    The first training is of one step, and only warms up unless that step takes `seconds` on a CPU.
 
     Whatever takes the place of `loop.train` in a job takes it here: the unit is a training with its `Timing`, or of a
     stack its second training epoch.
@@ -146,7 +155,10 @@ def time_work(work: Timed, threads: int, engine: str, device: str, seconds: floa
 
 
 def _second_training_epoch(stack: Stack) -> Timing:
-    """Where the time of a stack's second training epoch goes: what is done once, as CUDA graphs are made, is before."""
+    """Where the time of a stack's second training epoch and the evaluation after it goes.
+
+    What is done once, such as making CUDA graphs, is in the first.
+    """
     for _ in range(2):
         stack.timing = Timing()
         stack.training_epoch()

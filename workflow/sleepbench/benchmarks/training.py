@@ -1,4 +1,7 @@
-"""Epochs of 30 s a second that each engine trains and classifies on this machine, interleaved in one run."""
+"""Epochs of 30 s that each engine trains and classifies in a second on this machine.
+
+The engines take turns in one run.
+"""
 
 import platform
 import statistics
@@ -26,7 +29,9 @@ SIZES = {"training": 32, "inference": INFERENCE_BATCH}
 
 
 def measure(model: str, n_channels: int, sizes: Mapping[str, int], rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Epochs a second of every round, by what is done and by column; `sizes` has the batch of each that is asked.
+    """Epochs a second of every round, by what is done and by column.
+
+    `sizes` has what is measured, "training" or "inference", with its epochs in a batch.
 
     "training" is a whole step of Adam, "inference" a classification.
 

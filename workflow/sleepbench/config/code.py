@@ -1,4 +1,6 @@
-"""The code that decides a number, as a hash: a number is stale when it changes, and for no other change.
+"""Hashes of the code that decides a number: the number is stale when its hash changes.
+
+No other change of the code makes it stale.
 
 Adding a model, a dataset or a selection rule, or correcting a caption, makes no training stale.
 """
@@ -59,7 +61,10 @@ def _decides_data(path: Path, kind: str) -> bool:
 
 @functools.cache
 def module_sha256(module: str) -> str:
-    """SHA-256 of a module and of all that it imports inside the package, found without importing anything."""
+    """SHA-256 of a module and of all that it imports inside the package.
+
+    The imports are found without importing anything.
+    """
     return sha256_of_json(_contents(imported_by(module)))
 
 

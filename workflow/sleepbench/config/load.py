@@ -45,7 +45,9 @@ def load(path: Path = CONFIG, run: Mapping[str, Any] | None = None) -> Config:
 
 
 def validate(content: Any, path: Path = CONFIG) -> Config:
-    """The configuration of a mapping with the sections of config.yaml; BenchmarkError lists everything wrong.
+    """The configuration of a mapping with the sections of config.yaml.
+
+    BenchmarkError lists everything that is wrong.
 
     `path` is the file it was read from, whose lines messages name where the file still says what is wrong.
     """

@@ -1,4 +1,7 @@
-"""The configuration as data: config.yaml, and the definitions beside the package that its names refer to."""
+"""The configuration as data: config.yaml, and the definitions that its names refer to.
+
+The definitions lie beside the package.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -36,7 +39,10 @@ Folds = Annotated[int, Field(ge=2)]
 
 
 class Experiment(Strict):
-    """An entry of `experiments`: every combination of its lists is trained. Entries of one name belong together."""
+    """An entry of `experiments`: every combination of its lists is trained.
+
+    Entries of one name belong together.
+    """
 
     name: str
     datasets: Names
@@ -82,7 +88,7 @@ class DatasetDefinition(Strict):
 
 
 class Protocol(Strict):
-    """Who trains, validates and tests, which epochs of a night are kept, and which training epoch is reported.
+    """How data are split, which epochs of a night are kept, and which training epoch is reported.
 
     unit : a fold is a block of consecutive recordings, or the subjects whose index is its number modulo n_folds
     remainder : what a floor division leaves is dropped, or kept

@@ -50,7 +50,10 @@ def home(dataset: str) -> str:
 
 
 def recordings(dataset: str, form: str = "json") -> str:
-    """The index of a dataset's prepared recordings, which stands between them and its trainings; a view as CSV."""
+    """The index of a dataset's prepared recordings; as CSV, a view of it.
+
+    It stands between the recordings and the trainings.
+    """
     return f"{home(dataset)}/recordings.{form}"
 
 

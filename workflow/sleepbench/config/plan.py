@@ -33,7 +33,10 @@ class Skipped:
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What is asked for on one dataset: its protocols as they are there, its trainings and its runs, in order."""
+    """What is asked for on one dataset: its protocols, and its trainings and runs in order.
+
+    The protocols are as they apply to this dataset.
+    """
 
     dataset: str
     protocols: dict[str, Protocol]
@@ -79,7 +82,10 @@ class Plan:
 
 
 def plan(config: Config) -> Plan:
-    """Every training that `run` asks for; BenchmarkError where there is none, or where something cannot be trained."""
+    """Every training that `run` asks for.
+
+    BenchmarkError where there is none on a dataset, or where something cannot be trained.
+    """
     entries = _entries(config)
     skipped: dict[Skipped, None] = {}
     asked: dict[str, list[tuple[str, Contender, int]]] = {}
@@ -101,7 +107,10 @@ def plan(config: Config) -> Plan:
 
 
 def dataset(config: Config, name: str) -> Dataset:
-    """A dataset of the configuration, opened; BenchmarkError with the nearest known name where there is none."""
+    """A dataset of the configuration, opened.
+
+    BenchmarkError with the nearest known name where there is none of this name.
+    """
     if name not in config.datasets:
         raise BenchmarkError(f"datasets: unknown dataset '{name}'; {nearest(name, config.datasets)}")
     return _opened(_Definition(name, config))

@@ -79,14 +79,17 @@ class RecipeSettings(Strict):
         return self
 
     def items_per_batch(self, sequence_length: int | None) -> int:
-        """Epochs in a batch of a model of single epochs (`sequence_length` None), sequences in one of the others."""
+        """Items in a batch: epochs for a model of single epochs, sequences for any other.
+
+        `sequence_length` is None for a model of single epochs.
+        """
         if sequence_length is None or self.batch_unit == "sequences":
             return self.batch_size
         return max(1, self.batch_size // sequence_length)
 
 
 class Pretraining(RecipeSettings):
-    """A first phase: `model` is trained by these settings, then the weights of its `submodule` are copied.
+    """A first phase: `model` is trained by these settings, then the weights of `submodule` are copied.
 
     name : what messages call it
     """
@@ -126,11 +129,17 @@ class Recipe(RecipeSettings):
     pretrain: Pretraining | None = None
 
     def settings(self) -> dict[str, Any]:
-        """What differs from the defaults, as JSON has it: equal for recipes that train alike; without the name."""
+        """The settings that differ from the defaults, as JSON values, without the name.
+
+        They are equal for recipes that train alike.
+        """
         return self.model_dump(mode="json", exclude_defaults=True)
 
     def at_most(self, training_epochs: int | None) -> "Recipe":
-        """The recipe with another number of training epochs, which a first phase has no more than; None: as it is."""
+        """The recipe with another number of training epochs; unchanged for None.
+
+        A first phase keeps its own number, but has no more than these.
+        """
         if training_epochs is None:
             return self
         first = self.pretrain

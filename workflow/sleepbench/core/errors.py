@@ -1,15 +1,21 @@
-"""The one exception that users are meant to read, and the hint that its messages give on a misspelt name."""
+"""The exception that users are meant to read, and the hint it gives on a misspelt name."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class BenchmarkError(Exception):
-    """Something a user can fix: the message names the file or key, what was found and expected, and what to do."""
+    """An error that a user can fix.
+
+    The message names the file or key, what was found and expected, and what to do.
+    """
 
 
 def most_alike(name: object, known: Iterable[str], least: float = 0.0) -> str | None:
-    """The known name that is most like `name`, with a likeness of at least `least` (0 to 1); None without any."""
+    """The known name that is most like `name`, or None.
+
+    Its likeness is at least `least` (0 to 1); None where no known name reaches it.
+    """
     found = difflib.get_close_matches(str(name), list(known), n=1, cutoff=least)
     return found[0] if found else None
 

@@ -48,7 +48,10 @@ def read_json(path: str | Path) -> dict:
 
 
 def read_unchanged(path: str | Path, sha256: str) -> bytes:
-    """A file's bytes, read once; BenchmarkError when it is missing, or its SHA-256 is not the one that was recorded."""
+    """A file's bytes, read once and checked against the recorded SHA-256.
+
+    BenchmarkError when the file is missing, or its SHA-256 is another.
+    """
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError as error:

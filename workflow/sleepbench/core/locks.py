@@ -1,4 +1,7 @@
-"""One process at a time, by a lock of the kernel, which ends with the process that has it, however that ends."""
+"""One process at a time, by a kernel lock.
+
+The lock ends with the process that holds it, however that ends.
+"""
 
 import errno
 from collections.abc import Callable, Iterator

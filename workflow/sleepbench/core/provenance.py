@@ -5,7 +5,10 @@ from pathlib import Path
 
 
 def git_commit(directory: Path) -> str:
-    """The commit checked out in `directory`, with "+" behind it when files differ from it; "unknown" outside git."""
+    """The commit checked out in `directory`, or "unknown" outside git.
+
+    It ends in "+" when files differ from the commit.
+    """
     git = ["git", "-C", str(directory)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""The base of everything that is read from a configuration: strict types, no unknown keys, messages for people."""
+"""The base of all configuration models: strict types, no unknown keys, readable messages."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -71,7 +71,10 @@ def problems_in(error: ValidationError) -> Iterator[tuple[tuple[str | int, ...],
 
 
 def _wants_a_word_of_a_list(error: ErrorDetails) -> bool:
-    """Whether a list was found where a word could have stood: what is wrong with it as a list is of more use."""
+    """Whether an error says that a word was expected where a list was found.
+
+    Where a list is possible too, what is wrong with it as a list is more useful.
+    """
     return isinstance(error["input"], list) and error["type"] in ("literal_error", "string_type")
 
 
