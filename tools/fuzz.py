@@ -208,7 +208,7 @@ def run_case(pairs: dict[str, Pair], folder: Path, seed: int, number: int) -> tu
 def _read_all(pair: Pair, folder: Path, name: str) -> bytes:
     """Read a pair with every function, and return the bytes of the prepared night.
 
-    Raises the first error that a function raises.
+    BenchmarkError where a file is refused; FailureError where the night is prepared all the same, or wrongly.
     """
     errors = []
     for read in (_check_headers, _check_samples, _check_stages):

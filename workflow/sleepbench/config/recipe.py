@@ -138,7 +138,7 @@ class Recipe(RecipeSettings):
     def at_most(self, training_epochs: int | None) -> "Recipe":
         """The recipe with another number of training epochs; unchanged for None.
 
-        A first phase keeps its own number, but has no more than these.
+        A first phase keeps its own number, capped at this one.
         """
         if training_epochs is None:
             return self

@@ -1,4 +1,4 @@
-"""What is made for a reader: a table, a figure or a set of statistics is one file that declares itself.
+"""Artefacts: each table, figure or set of statistics is one file that declares itself.
 
 A module of `reporting.tables`, `reporting.figures` or `reporting.statistics` holds one `ARTEFACT`. The rules that make
 it, the report, the summary, `trace` and LaTeX all follow from the declaration.

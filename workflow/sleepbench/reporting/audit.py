@@ -1,4 +1,7 @@
-"""The audit of every protocol, before any training: what its folds do to the recordings, and where selection looks."""
+"""The audit of every protocol, before any training.
+
+It says what the folds of a protocol do to the recordings, and where its selection looks.
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -44,9 +47,10 @@ def write_audit(
 def audit_protocol(
     name: str, protocol: Protocol, folds: Mapping[str, Any], totals: Mapping[str, Any], label: DataLabel
 ) -> dict[str, Any]:
-    """The audit of one protocol: its settings, what `audit_document` counts, and whether the epochs are as known.
+    """The audit of one protocol: its settings and what `audit_document` counts.
 
-    It is counted from the assignment in the fold file, whatever audit that file carries.
+    It also says whether the epochs are as known. It is counted from the assignment in the fold file, whatever audit
+    that file carries.
     """
     _check(name, protocol, folds, totals, label)
     return {

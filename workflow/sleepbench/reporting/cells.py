@@ -1,4 +1,4 @@
-"""What the tables of statistics share: rows in percent, cells with intervals, and sentences of their captions.
+"""Shared by the tables of statistics: rows in percent, cells with intervals, caption sentences.
 
 As in the main table, what is a share is in percent; kappa and effect sizes are not.
 """
@@ -67,7 +67,10 @@ SHARED = ("n_subjects", "n_shared", "seeds", "seeds_shared")
 
 
 def wide_changes(statistics: pd.DataFrame, key: Sequence[str], others: Sequence[str]) -> pd.DataFrame:
-    """One row per key of statistics that hold metrics and their changes, as `wide`; counts are whole or empty."""
+    """One row per key of statistics that hold metrics and their changes, laid out as by `wide`.
+
+    Counts are whole numbers or empty.
+    """
     numbers = statistics.astype(dict.fromkeys(CHANGES, float))
     table = wide(numbers, key, CHANGES, (*others, *SHARED))
     table.columns = [column.replace("_value_", "_") for column in table]
@@ -99,7 +102,10 @@ def metric_alone(metric: str, column: str | None = None) -> Callable[[pd.Series]
 
 
 def interval(metric: str, column: str | None = None, sign: str = "") -> Callable[[pd.Series], str]:
-    """Cells "78.0 [75.1, 80.9]" of a metric, or of its column `column`; no brackets where there is no interval."""
+    """Cells "78.0 [75.1, 80.9]" of a metric, or of its column `column`.
+
+    There are no brackets where there is no interval.
+    """
     column, form = column or metric, form_of(metric, sign)
 
     def cell(row: pd.Series) -> str:
@@ -145,7 +151,10 @@ def measured_here(run_keys: list[str]) -> str:
 
 
 def changed_from(row: pd.Series, column: str) -> str:
-    """The end of a note on what a row's change is taken from, as `column` says; nothing where it has no change."""
+    """The end of a note that says what a row's change is taken from, which `column` names.
+
+    Empty where the row has no change.
+    """
     if pd.isna(row[column]):
         return ""
     if not row["seeds_shared"]:

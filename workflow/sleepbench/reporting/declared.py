@@ -1,4 +1,7 @@
-"""What artefacts declare, read from their files without importing them: planning a workflow takes no time for that."""
+"""What artefacts declare, read from their source without importing them.
+
+Planning a workflow therefore spends no time on imports.
+"""
 
 import ast
 import functools

@@ -1,4 +1,7 @@
-"""What artefacts read, and the names in these files. Runs are verified where they are collected, and trusted here."""
+"""What artefacts read, and the names in these files.
+
+Runs are verified where they are collected, and trusted here.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,7 +62,10 @@ def read_recordings(inputs: Inputs) -> tuple[Recording, ...]:
 
 
 def read_predictions(runs: pd.DataFrame, columns: Sequence[str] = PREDICTIONS) -> dict[int, pd.DataFrame]:
-    """The predictions of runs by seed, seeds ascending, folds one after the other, with the key of each row's run."""
+    """The predictions of runs by seed, in ascending order of seeds.
+
+    The rows of a seed are those of its folds one after the other, with the column `run_key`: the key of each row's run.
+    """
     by_seed: dict[int, list[pd.DataFrame]] = {}
     for run in runs.sort_values(["seed", "fold"]).itertuples():
         table = pd.read_parquet(predictions_path(run), columns=list(columns))

@@ -50,9 +50,10 @@ def shown(value: float, form: str) -> str:
 
 @dataclass(frozen=True)
 class Cells:
-    """What every rendering of a table shows: the text of each cell, and notes with the number (from 1) of each row's.
+    """What every rendering of a table shows: the text of each cell, and the notes.
 
-    `records` is the CSV itself, one row per row of `texts`.
+    `note_numbers` holds the number (from 1) of each row's note. `records` is the CSV itself, one row per row of
+    `texts`.
     """
 
     columns: tuple[Column, ...]
@@ -64,7 +65,10 @@ class Cells:
 
 
 def make_table(table: Table, inputs: Inputs, csv: str | Path, markdown: str | Path, latex: str | Path) -> None:
-    """Build a table and write it as CSV (full precision, empty where there is no number), then render that file."""
+    """Build a table, write it as CSV, then render that file.
+
+    The CSV has full precision, and is empty where there is no number.
+    """
     content = table.build(inputs)
     with replacing(csv) as temporary:
         content.to_csv(temporary, index=False)
@@ -72,9 +76,10 @@ def make_table(table: Table, inputs: Inputs, csv: str | Path, markdown: str | Pa
 
 
 def render_table(table: Table, csv: str | Path, label: DataLabel, markdown: str | Path, latex: str | Path) -> None:
-    """Render a table's CSV as Markdown and as LaTeX (needs the packages booktabs, graphicx, longtable and lscape).
+    """Render a table's CSV as Markdown and as LaTeX.
 
-    The label in LaTeX is "tab:<dataset>:<table>", so that one document can hold the tables of many datasets.
+    The LaTeX needs the packages booktabs, graphicx, longtable and lscape. The label in LaTeX is
+    "tab:<dataset>:<table>", so that one document can hold the tables of many datasets.
     """
     cells, title = read_cells(table, csv), label.title(table.heading)
     rows = [[*row[:-1], f"{row[-1]} [{note}]"] for row, note in zip(cells.texts, cells.note_numbers, strict=True)]
@@ -95,7 +100,10 @@ def read_cells(table: Table, csv: str | Path) -> Cells:
 
 
 def with_contenders(records: pd.DataFrame) -> pd.DataFrame:
-    """Rows with a column `contender`: the model, with input and recipe where the table has several of the model."""
+    """Rows with a column `contender`, the name of the model.
+
+    Input and recipe are added to the name where the table has several of the model.
+    """
     names = list(CONTENDER)
     if not {*names} <= {*records}:
         return records
@@ -118,7 +126,10 @@ def _markdown(cells: Cells, rows: list[list[str]], title: str) -> str:
 
 
 def pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
-    """A Markdown table, padded so that it reads in a terminal; `right` says which columns are aligned to the right."""
+    """A Markdown table, padded so that it reads in a terminal.
+
+    `right` says which columns are aligned to the right.
+    """
     # Not pandas' to_markdown: it widens every column by two characters, too much for a terminal.
     lines = [list(headings), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
     # At least two: "-:" is the shortest rule that Markdown takes for a column aligned to the right.

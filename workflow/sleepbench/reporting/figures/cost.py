@@ -1,4 +1,4 @@
-"""Figure: accuracy against multiply-accumulates and against parameters, with what is published of both."""
+"""Figure: accuracy against multiply-accumulates and parameters, with the published values of both."""
 
 import textwrap
 from itertools import product
@@ -61,9 +61,10 @@ def cost_points(inputs: Inputs) -> pd.DataFrame:
 
 
 def measured(inputs: Inputs) -> list[dict]:
-    """One row per quantity, contender and protocol: the first protocol, and the final one (see `final_protocol`).
+    """One row per quantity, contender and protocol, for the first protocol and the final one.
 
-    Models that are no networks have none. BenchmarkError for another one that was not profiled.
+    The final protocol is that of `final_protocol`. Models that are no networks have no rows. BenchmarkError for a
+    network that was not profiled.
     """
     profiles = [read_json(path) for path in inputs.paths("profiles")]
     counts = {(one["title"], one["n_channels"]): counts_per_epoch(one["operations"]) for one in profiles}
@@ -167,14 +168,17 @@ def _looks(protocols: list[str]) -> dict[str, tuple[str, str]]:
 
 
 def _count_limits(counts: pd.Series) -> tuple[float, float]:
-    """Ends of the log axis: at least two decades, so that it has two ticks where there is one contender only."""
+    """Ends of the log axis, at least two decades apart.
+
+    This gives the axis two ticks even where there is one contender only.
+    """
     low, high = counts.min() / 4, counts.max() * 4
     missing = max(1.0, 100 * low / high) ** 0.5
     return low / missing, high * missing
 
 
 def _with_positions(points: pd.DataFrame, protocols: list[str]) -> pd.DataFrame:
-    """Points with x, where they are drawn on the log axis: the protocols of a contender stand side by side."""
+    """Points with x, their position on the log axis; protocols of a contender stand side by side."""
     low, high = _count_limits(points["count"])
     step = {name: (high / low) ** (DODGE * (2 * i - len(protocols) + 1)) for i, name in enumerate(protocols)}
     return points.assign(x=points["count"] * points.protocol.where(points.mark == "measured").map(step).fillna(1))
@@ -241,7 +245,7 @@ OFFSETS = [
 
 
 def _place_numbers(axes: Axes, points: pd.DataFrame, protocols: list[str]) -> None:
-    """Write each contender's number beside its last point, where it covers neither points, bars nor other numbers.
+    """Write each contender's number beside its last point, clear of points, bars and other numbers.
 
     The pale bars of many contenders may be covered.
     """

@@ -101,7 +101,10 @@ def _paled(colour: str, trimming: str) -> np.ndarray:
 
 
 def _draw_nights(axes: Axes, bouts: pd.DataFrame, nights: list[str], n_rows: int, bounds: tuple[int, int]) -> None:
-    """Draw nights from the top of axes that have room for `n_rows`; `bounds` are columns of 30 s since noon."""
+    """Draw nights from the top of axes that have room for `n_rows`.
+
+    `bounds` are the first column and the one after the last, in columns of 30 s since noon.
+    """
     first, end = bounds
     image = np.ones((n_rows, ROWS_PER_NIGHT, end - first, 3))
     row_of = {night: row for row, night in enumerate(nights)}

@@ -1,4 +1,7 @@
-"""Figure: accuracy and macro-F1 on each rung of the ladder of protocols, and the change from the rung before."""
+"""Figure: accuracy and macro-F1 on each rung of the ladder, and the change from the rung before.
+
+Each rung is a protocol.
+"""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -63,7 +66,7 @@ def _look(colour: str, marker: str, filled: bool) -> dict:
 
 
 def _draw_rungs(axes: Axes, rows: pd.DataFrame, quantity: str, metric: str, lines: dict[str, int]) -> None:
-    """Points and bars of one metric; an interval that is missing is left out, a value that is missing as well."""
+    """Points and bars of one metric; missing values and missing intervals are left out."""
     _, colour, marker, shift, filled = METRICS[metric]
     place = rows.protocol.map(lines).to_numpy() + shift
     low, value, high = (100 * rows[f"{quantity}{end}"].to_numpy(float) for end in ("_low", "", "_high"))

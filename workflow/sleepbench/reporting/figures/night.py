@@ -1,4 +1,7 @@
-"""Figure: one night of the first contender and seed, as scored and as the runs of each protocol predict it."""
+"""Figure: one night of the first contender and seed, as scored and as predicted.
+
+The predictions are those of the runs of each protocol.
+"""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +21,7 @@ MOST_PROTOCOLS = 3
 
 
 def representative_night(inputs: Inputs) -> pd.DataFrame:
-    """The night whose accuracy under the first protocol is the median, among those tested under every protocol.
+    """The night of median accuracy under the first protocol, among those tested under every protocol.
 
     Returns
     -------
@@ -51,7 +54,10 @@ def representative_night(inputs: Inputs) -> pd.DataFrame:
 
 
 def draw(night: pd.DataFrame, inputs: Inputs) -> Figure:
-    """Hypnograms, and under each predicted one its hypnodensity, the stack of the stages' predicted probabilities."""
+    """Hypnograms, and under each predicted one its hypnodensity.
+
+    The hypnodensity is the stack of the stages' predicted probabilities.
+    """
     protocols = dict(list(night.sort_values("epoch", kind="stable").groupby("protocol", sort=False)))
     n_rows, first = 1 + 2 * night.protocol.nunique(), night.iloc[0]
     text = f"One night, recording {first.recording}, scored and as predicted by {first.title}"

@@ -85,9 +85,10 @@ def panels_by_contender(table: pd.DataFrame) -> list[list[Panel]]:
 
 
 def rows_of_panels(panels: Sequence[Sequence[tuple]], most: int) -> list[list[tuple]]:
-    """Panels, by contender, in rows of at most `most`, a contender's own rows evenly filled; if small, one sequence.
+    """Arrange panels, given by contender, in rows of at most `most`.
 
-    Contenders share a row where all of their panels fit into it.
+    A contender's own rows are evenly filled. Contenders share a row where all of their panels fit into it. Small panels
+    (see `are_small`) are arranged as one sequence across contenders.
     """
     if are_small(panels):
         panels, most = [[panel for mine in panels for panel in mine]], SMALL_PANELS_PER_ROW

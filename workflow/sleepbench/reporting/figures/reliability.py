@@ -35,10 +35,10 @@ MOST_PROTOCOLS_PER_ROW = 8
 
 
 def calibration_bins(inputs: Inputs) -> pd.DataFrame:
-    """The bins of statistics/reliability.csv, with the column ece: the error of their contender and protocol.
+    """The bins of statistics/reliability.csv, with the ECE of their contender and protocol.
 
-    The bins are of all seeds together, the error is the mean of the seeds' own, as intervals.csv has it; BenchmarkError
-    if it has none.
+    The column `ece` holds that error. The bins are of all seeds together, the error is the mean of the seeds' own, as
+    intervals.csv has it; BenchmarkError if it has none.
     """
     intervals = read_statistics(inputs, "intervals", (*KEY, "metric", "estimate"))
     errors = intervals[intervals.metric == ECE].set_index(list(KEY)).estimate

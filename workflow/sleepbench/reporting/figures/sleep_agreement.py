@@ -1,4 +1,7 @@
-"""Figure: Bland-Altman panels of the sleep measures under the final protocol, of the first three contenders."""
+"""Figure: Bland-Altman panels of the sleep measures under the final protocol.
+
+The panels are of the first three contenders.
+"""
 
 import math
 

@@ -1,4 +1,4 @@
-"""One look for every figure: journal widths, colours that colour-blind readers can tell apart, reproducible files."""
+"""One look for every figure: journal widths, colour-blind-safe colours, reproducible files."""
 
 import textwrap
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Figure: loss and accuracy against the training epoch of every fold, with the selected training epochs marked."""
+"""Figure: loss and accuracy by training epoch for every fold, with the selected epochs marked."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -117,7 +117,10 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, quantity: str, scale: float) 
 
 
 def _draw_selected(axes: Axes, curves: pd.DataFrame, rules: list[str]) -> None:
-    """A line per rule, with a circle at the training epochs it selects, the larger the more folds it does so in."""
+    """A line per selection rule, with a circle at each training epoch it selects.
+
+    The more folds it selects that epoch in, the larger the circle.
+    """
     n_folds = curves.groupby(["seed", "fold"]).ngroups
     for i, rule in enumerate(rules):
         folds = curves.training_epoch[_taken(curves, rule)].value_counts().sort_index()

@@ -1,4 +1,4 @@
-"""Where the rows of tables come from: the runs behind them, and what each run's training.json records of itself."""
+"""Where the rows of tables come from: the runs behind them, and their records in training.json."""
 
 import json
 from collections.abc import Iterator
@@ -30,18 +30,24 @@ class Origin:
 
 
 class Origins:
-    """The origins of a report's rows; rows of the same runs share one, numbered in order of their first use."""
+    """The origins of a report's rows, numbered in order of their first use.
+
+    Rows of the same runs share one origin.
+    """
 
     def __init__(self, runs: pd.DataFrame):
-        """Read every training.json once; `runs` is the runs table, which was checked against them when it was made."""
+        """Read every training.json once.
+
+        `runs` is the runs table, which was checked against these files when it was made.
+        """
         self._records = _training_records(runs)
         self._runs = {run["run_key"]: run for run in runs.to_dict("records")}
         self._by_keys: dict[frozenset[str], Origin] = {}
 
     def behind(self, run_keys: str) -> list[Origin]:
-        """The origins of a row from its run keys, joined by spaces: one per protocol and contender, so that rows share.
+        """The origins of a row, from its run keys joined by spaces.
 
-        BenchmarkError if the runs table lacks one.
+        There is one per protocol and contender, so that rows share them. BenchmarkError if the runs table lacks one.
         """
         if unknown := [key for key in run_keys.split() if key not in self._runs]:
             raise BenchmarkError(
@@ -115,7 +121,7 @@ def _facts(run: dict, record: dict) -> dict[str, str]:
 
 
 def _engine(environment: dict) -> str:
-    """What computed a training: the engine, what it is computed by, and the folds that were trained at once."""
+    """What computed a training: the engine, its arrangement, and the folds that were trained at once."""
     parts = [environment["engine"]]
     if "arrangement" in environment:
         parts.append(f"by {environment['arrangement']}")

@@ -1,4 +1,6 @@
-"""The report: one HTML file that opens offline, with verdicts on claims, tables, figures and where each number is from.
+"""The report: one HTML file that opens offline.
+
+It holds verdicts on claims, tables, figures, and where each number is from.
 
 `report.html.jinja` beside this file is the page; it loads nothing, and its Content-Security-Policy forbids it to. Its
 tables and figures are those of the registry: neither this file nor the page knows one of them.
@@ -57,7 +59,10 @@ class ShownRow(NamedTuple):
 
 
 class ShownTable(NamedTuple):
-    """A table as the page prints it. `heads`: heading, alignment and order ("number" or "text") of each column."""
+    """A table as the page prints it.
+
+    `heads`: heading, alignment and order ("number" or "text") of each column.
+    """
 
     name: str
     short_heading: str
@@ -70,7 +75,7 @@ class ShownTable(NamedTuple):
 
 
 def shown_number(text: str) -> float | None:
-    """The first number of a text, such as 82.2 of "82.2 ± 9.9" and 13300 of "13.3K"; None where there is none."""
+    """The first number of a text ("82.2 ± 9.9" gives 82.2, "13.3K" 13300); None where there is none."""
     found = re.search(r"(-?)(\d[\d,]*(?:\.\d+)?|\.\d+)(?:e([-+]?\d+))?([KM])?", text.replace("−", "-"))
     if found is None:
         return None
@@ -81,16 +86,20 @@ def shown_number(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class Sources:
-    """What rows can be computed from: runs (P1, P2, ...), fold files (F1, ...), profiles of networks (N1, ...)."""
+    """What rows can be computed from: runs, fold files and profiles of networks.
+
+    Their ids are P1, P2, ... for runs, F1, ... for fold files, and N1, ... for profiles.
+    """
 
     runs: Origins
     folds: list[dict]
     profiles: list[dict]
 
     def behind(self, record: pd.Series) -> list[str]:
-        """The ids of what a row of a table's CSV was computed from; none of what is published or not known here.
+        """The ids of what a row of a table's CSV was computed from.
 
-        BenchmarkError for a row of runs or folds that are not among those given.
+        There are none for what is published or not known here. BenchmarkError for a row of runs or folds that are not
+        among those given.
         """
         if not pd.isna(record.get("run_keys")):
             return [origin.id for origin in self.runs.behind(record["run_keys"])]
@@ -150,7 +159,10 @@ def _warning(records: pd.DataFrame, label: DataLabel) -> str:
 
 
 def short(value: str) -> str:
-    """A hash or commit by its first eight digits; what else a record holds ("unknown", "+" behind a commit) stays."""
+    """A hash or commit by its first eight digits.
+
+    What else a record holds ("unknown", "+" behind a commit) stays.
+    """
     return re.sub(r"^([0-9a-f]{8})[0-9a-f]{8,}(\+?)$", r"\1\2", value)
 
 
@@ -166,7 +178,7 @@ def duration(seconds: float) -> str:
 
 
 class ShownFigure(NamedTuple):
-    """A figure as the page shows it: the image as a data URI, its size and its width on the screen in pixels."""
+    """A figure as the page shows it: image as a data URI, size and on-screen width in pixels."""
 
     name: str
     short_heading: str
@@ -273,7 +285,10 @@ def write_page(
 
 
 def _used_in(tables: Sequence[ShownTable]) -> dict[str, list[tuple[str, str, list[int]]]]:
-    """By origin, the rows that were computed from it: a table's name and heading, and the rows' numbers from 1."""
+    """By origin, the rows that were computed from it.
+
+    Each entry holds a table's name, its short heading, and the rows' numbers, counted from 1.
+    """
     used: dict[str, list[tuple[str, str, list[int]]]] = {}
     for table in tables:
         rows: dict[str, list[int]] = {}

@@ -1,4 +1,7 @@
-"""The summary for a terminal: what each protocol does to the recordings, the main tables, where the figures are."""
+"""The summary for a terminal: audit of each protocol, main tables, and where the figures are.
+
+The audit says what a protocol does to the recordings.
+"""
 
 import os
 import textwrap

@@ -109,9 +109,10 @@ class CohortStatistics:
 
 @dataclass(frozen=True)
 class NetworkComparison:
-    """A network and the logistic regression on the same epochs: those of the standard trimming that it predicted.
+    """A network and the logistic regression compared on the same epochs.
 
-    `left_out` are epochs that it predicted beyond them.
+    These are the epochs of the standard trimming that the network predicted; `left_out` are epochs that it predicted
+    beyond them.
     """
 
     name: str
@@ -135,7 +136,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Realism:
-    """A simulated cohort beside the real recordings. `log_density` (5, 3, n_frequencies) is the mean over epochs."""
+    """A simulated cohort beside the real recordings.
+
+    `log_density` (5, 3, n_frequencies) is the mean over epochs.
+    """
 
     recordings: int
     subjects: int
@@ -151,7 +155,9 @@ class Realism:
 def measure_realism(
     dataset: Dataset, index: Index, networks: dict[str, list[Path]] | None = None, processes: int = 2
 ) -> Realism:
-    """Compare a cohort with the real statistics; a night at a time in each process, about 1 GB of memory in each.
+    """Compare a cohort with the statistics of the real recordings.
+
+    Each process reads a night at a time and needs about 1 GB of memory.
 
     index : of the cohort's prepared recordings, also where their PSGs are, whose whole length decides the channels'
         scale
@@ -250,7 +256,10 @@ def log_band_powers(log_density: np.ndarray) -> np.ndarray:
 
 
 def transition_probabilities(nights: Sequence[np.ndarray]) -> np.ndarray:
-    """Probabilities (5, 5) of each stage to follow each, pooled over nights (n_epochs,); NaN after an absent stage."""
+    """Probabilities (5, 5) of each stage to follow each, pooled over nights (n_epochs,).
+
+    NaN after a stage that is absent.
+    """
     counts = np.zeros((len(STAGES), len(STAGES)))
     for stage in nights:
         np.add.at(counts, (stage[:-1], stage[1:]), 1)
@@ -312,8 +321,9 @@ def cohort_statistics(nights: Sequence[Night], scores: dict[str, float]) -> Coho
 
 
 def _power_statistics(nights: Sequence[Night], stage: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of one stage: mean (15,), covariances between and within recordings (15, 15), lag-1 autocorrelation (15,).
+    """Mean, covariances and lag-1 autocorrelation of the log band powers of one stage.
 
+    Returns the mean (15,), the covariances between and within recordings (15, 15 each), and the autocorrelation (15,).
     The autocorrelation is over pairs of successive epochs of the stage, of deviations from the recording's mean.
     """
     n = len(FEATURES)
@@ -338,7 +348,10 @@ def _power_statistics(nights: Sequence[Night], stage: int) -> tuple[np.ndarray, 
 
 
 def _mean_log_density(nights: Sequence[Night]) -> np.ndarray:
-    """Mean over epochs of the log density of each stage (5, 3, n_frequencies); NaN for a stage without epochs."""
+    """Mean over epochs of the log density of each stage (5, 3, n_frequencies).
+
+    NaN for a stage without epochs.
+    """
     counts = np.array([np.bincount(night.stage, minlength=len(STAGES)) for night in nights])
     densities = np.array([night.log_density for night in nights])
     with np.errstate(invalid="ignore"):
@@ -402,10 +415,11 @@ def logistic_regression(nights: Sequence[Night]) -> list[np.ndarray]:
 def compare_network(
     name: str, files: Sequence[str | Path], nights: Sequence[Night], predicted: Sequence[np.ndarray]
 ) -> NetworkComparison:
-    """A network's accuracy beside that of the logistic regression (`predicted`, per night) on the same epochs.
+    """A network's accuracy beside that of the logistic regression on the same epochs.
 
-    `files` are its predictions.parquet, one a fold, with the columns recording, epoch, stage and predicted.
-    BenchmarkError when they lack a column, name an unknown recording, or score an epoch differently.
+    `predicted` are the stages that the regression predicts, one array per night. `files` are its predictions.parquet,
+    one a fold, with the columns recording, epoch, stage and predicted. BenchmarkError when they lack a column, name an
+    unknown recording, or score an epoch differently.
     """
     by_recording = {night.recording: (night, guess) for night, guess in zip(nights, predicted, strict=True)}
     correct = correct_regression = epochs = left_out = 0
@@ -453,7 +467,10 @@ def _read_predictions(file: str | Path) -> pd.DataFrame:
 def realism_checks(
     simulated: CohortStatistics, real: CohortStatistics, recordings: int, networks: Sequence[NetworkComparison]
 ) -> list[Check]:
-    """What a simulated cohort is held to; a cohort of fewer than 39 recordings only to showing all five stages."""
+    """The checks that a simulated cohort must pass.
+
+    A cohort of fewer than 39 recordings is only required to show all five stages.
+    """
     held = recordings >= HELD_FROM
 
     def check(quantity: str, found: str, expected: str, allowed: str, within: bool) -> Check:

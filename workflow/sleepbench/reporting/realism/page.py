@@ -63,7 +63,10 @@ def realism_report(
 
 
 def networks_of(predictions: Iterable[str | Path]) -> dict[str, list[Path]]:
-    """Prediction files by network: the folder names below "trainings" but for the fold's, so that its folds join."""
+    """Prediction files by network, named by the folders below "trainings".
+
+    The fold's folder is left out of the name, so that the folds of a network join.
+    """
     networks: dict[str, list[Path]] = {}
     for file in map(Path, predictions):
         parts = file.parent.parts
@@ -77,9 +80,10 @@ def networks_of(predictions: Iterable[str | Path]) -> dict[str, list[Path]]:
 
 
 def realism_table(realism: Realism) -> pd.DataFrame:
-    """Every number of both sides: columns quantity, stage, of, simulated, real (empty where there is none).
+    """Every number of both sides: columns quantity, stage, of, simulated and real.
 
-    `of` is the feature, the following stage, the tenth of the sleep period, the quantile or the score.
+    A cell is empty where there is no such number. `of` is the feature, the following stage, the tenth of the sleep
+    period, the quantile or the score.
     """
     deviations = [f"{channel}, {quantile} %" for channel, quantile in product(CHANNELS, QUANTILES)]
     tables = [
@@ -119,7 +123,10 @@ def _long(
 
 
 def realism_markdown(realism: Realism, label: DataLabel) -> str:
-    """The report: the checks, then the tables behind them, each cell the simulated value and, in brackets, the real."""
+    """The report: the checks, then the tables behind them.
+
+    Each cell is the simulated value and, in brackets, the real one.
+    """
     held = realism.recordings >= HELD_FROM
     intro = (
         f"{realism.recordings} simulated recordings of {realism.subjects} subjects, {realism.epochs:,} epochs after "
@@ -243,7 +250,10 @@ def draw_realism(realism: Realism, label: DataLabel) -> Figure:
 
 
 def _draw_spectra(figure: SubFigure, realism: Realism) -> None:
-    """Per channel and stage the simulated mean spectrum, and both sides' band levels with SD between recordings."""
+    """Per channel and stage, the simulated mean spectrum and the band levels of both sides.
+
+    Band levels are drawn with their SD between recordings.
+    """
     grid = figure.subplots(len(CHANNELS), len(STAGES), sharex=True, sharey="row")
     edges = np.array(list(BANDS.values()))
     # A band's level is its mean log power per hertz, so that it can lie in the spectrum.
@@ -342,7 +352,10 @@ def _draw_shares(axes: Axes, realism: Realism) -> None:
 
 
 def _draw_hypnogram(axes: Axes, night: Night) -> None:
-    """What the standard trimming keeps of a simulated night; nothing is drawn across epochs that it leaves out."""
+    """The part of a simulated night that the standard trimming keeps.
+
+    Nothing is drawn across epochs that it leaves out.
+    """
     order = ("N3", "N2", "N1", "REM", "W")
     height = np.array([order.index(stage) for stage in STAGES])
     hours = (night.epoch - night.epoch[0]) * EPOCH_SECONDS / 3600

@@ -1,4 +1,7 @@
-"""What a rung of the ladder changes, and what an input is worth: a contender's metrics beside those of another."""
+"""What a rung of the ladder changes, and what an input is worth.
+
+Both compare a contender's metrics with those of another.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -65,7 +68,7 @@ def inputs_table(
 def _changes(
     result: ContenderStatistics, before: ContenderStatistics | None, metrics: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """A row per metric of a contender; `before` is what its change is taken from, on the seeds that both have.
+    """A row per metric of a contender, with its change from `before` on the seeds that both have.
 
     `n_subjects` and `seeds` are those of the contender, `n_shared` and `seeds_shared` those of both. A change on other
     seeds would be one between seeds. `run_keys` names the contender's runs, then those that the change is taken from.

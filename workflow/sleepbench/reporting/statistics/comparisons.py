@@ -21,11 +21,12 @@ Family = tuple[str, str, str]
 
 
 def comparisons_table(results: Sequence[ContenderStatistics], own_recipes: Mapping[str, str]) -> pd.DataFrame:
-    """Models compared pairwise over subjects; no rows where each protocol, input and recipe has one model only.
+    """Models compared pairwise over subjects.
 
-    Models that differ in input or recipe too are not compared: nobody could say what a difference is due to. But models
-    that are each trained by the recipe of its own paper (`own_recipes`, by title) are: as published. Holm's correction
-    is over the pairs of one protocol, input, recipe and metric.
+    There are no rows where each protocol, input and recipe has one model only. Models that differ in input or recipe
+    too are not compared: nobody could say what a difference is due to. But models that are each trained by the recipe
+    of its own paper (`own_recipes`, by title) are: as published. Holm's correction is over the pairs of one protocol,
+    input, recipe and metric.
     """
     tables = []
     for (protocol, input, recipe), models in compared_together(results, own_recipes).items():

@@ -83,7 +83,7 @@ class ContenderStatistics:
 def contender_statistics(
     key: tuple[str, str, str, str], runs: pd.DataFrame, by_seed: dict[int, pd.DataFrame], people: pd.DataFrame
 ) -> ContenderStatistics:
-    """Everything about one contender under one protocol, from its runs and their predictions of each seed.
+    """Everything about one contender under one protocol, from its runs and their predictions by seed.
 
     Pooled metrics are of the sum of the subjects' confusion matrices; with several seeds, every metric is computed of
     each and averaged. Sleep measures are those of the first seed: they are of a night as one trained network scores it.

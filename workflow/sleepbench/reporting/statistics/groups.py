@@ -1,4 +1,7 @@
-"""Results by groups of people: age, sex, and whatever else divides those of a database, as far as it is known."""
+"""Results by groups of people, as far as they are known.
+
+Groups are by age, by sex, and by whatever else divides the people of a database.
+"""
 
 from collections.abc import Sequence
 

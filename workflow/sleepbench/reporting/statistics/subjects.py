@@ -1,4 +1,4 @@
-"""Statistics of every contender, computed once from the predictions of its runs and kept as CSV files.
+"""Statistics of every contender, computed once from its runs' predictions and kept as CSV files.
 
 Tables and figures read these files and nothing else, so that a number is the same wherever it is shown. A contender is
 a model's title, an input and a recipe; its runs under one protocol are read together, all test folds of each seed, and
@@ -66,7 +66,10 @@ def _joined(results: Sequence[ContenderStatistics], part: str) -> pd.DataFrame:
 
 
 def subjects_table(results: Sequence[ContenderStatistics], people: pd.DataFrame) -> pd.DataFrame:
-    """The metrics of each subject's own epochs, mean over seeds, with its age (that of the first night) and sex."""
+    """The metrics of each subject's own epochs, mean over seeds, with its age and sex.
+
+    The age is that of the first night.
+    """
     rows = [
         {
             **result.named(),

@@ -61,7 +61,7 @@ def per_fold(name: str) -> Callable[[pd.Series], str]:
 
 
 def note(row: pd.Series) -> str:
-    """The recordings that are dropped, how many subjects train, and the epochs of a fold by part and stage."""
+    """The dropped recordings, number of training subjects, and epochs of a fold by part and stage."""
     dropped = "no recording dropped" if pd.isna(row["dropped"]) else f"dropped: {', '.join(row['dropped'].split())}"
     subjects = f"{row['subjects']} subjects, {per_fold('train_subjects')(row)} training in a fold"
     sizes = []

@@ -20,9 +20,10 @@ COLUMNS = ("model", "n_channels", *COUNTS, *(f"latency_{name}_per_epoch" for nam
 
 
 def complexity(profiles: Sequence[Mapping[str, Any]], claims: Sequence[Claim]) -> pd.DataFrame:
-    """Parameters, operations of one 30-s epoch by counting convention, and latency; then what the authors print.
+    """Parameters, operations of one 30-s epoch by counting convention, and latency.
 
-    Operations and latency of a sequence model are those of one training sequence, divided by its length.
+    The rows measured here come first, then those of what the authors print. Operations and latency of a sequence model
+    are those of one training sequence, divided by its length.
 
     Parameters
     ----------

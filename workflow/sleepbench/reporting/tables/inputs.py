@@ -22,7 +22,10 @@ OTHERS = ("from_input", "n_channels")
 
 
 def build(inputs: Inputs) -> pd.DataFrame:
-    """One row per contender, in percent and percentage points; and one for each input a model is not defined for."""
+    """One row per contender, in percent and percentage points.
+
+    There is one more for each input a model is not defined for.
+    """
     statistics = read_statistics(inputs, "inputs", (*KEY, "metric", *CHANGES, *OTHERS, *SHARED, "reason"))
     table = wide_changes(statistics[statistics.metric.notna()], KEY, OTHERS)
     table.insert(table.columns.get_loc("run_keys"), "reason", None)

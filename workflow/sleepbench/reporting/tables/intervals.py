@@ -32,7 +32,10 @@ COUNTS = ("n_subjects", "seeds", "macro_f1_stages")
 
 
 def build(inputs: Inputs) -> pd.DataFrame:
-    """Two rows per contender: its pooled metrics with intervals, and mean and spread of the metrics of its subjects."""
+    """Two rows per contender: pooled metrics with intervals, and metrics over subjects.
+
+    The second row has the mean and spread of the metrics of its subjects.
+    """
     intervals = read_statistics(inputs, "intervals", (*KEY, "metric", *VALUES, *COUNTS))
     subjects = read_statistics(inputs, "subjects", (*KEY, "subject", *OVERALL, "macro_f1_stages"))
     chosen = intervals[intervals.metric.isin((*OVERALL, CALIBRATION))]
@@ -65,7 +68,10 @@ def pooled_or_spread(name: str) -> Callable[[pd.Series], str]:
 
 
 def note(row: pd.Series) -> str:
-    """Input, recipe, subjects and seeds of a row; what is undefined, and macro-F1 that are not of all stages."""
+    """Input, recipe, subjects and seeds of a row, and what is undefined.
+
+    It also says where macro-F1 is not of all stages.
+    """
     start = f"{trained_as(row)}; {measured_on(row)}"
     if row["over"] == "pooled":
         if row["seeds"] > 1:

@@ -1,4 +1,4 @@
-"""Table: from the released evaluation to the clean one, one rung of the ladder of protocols after the other."""
+"""Table: from the released evaluation to the clean one, rung by rung of the ladder of protocols."""
 
 import pandas as pd
 
@@ -25,7 +25,10 @@ RUNG = (*CONTENDER, "rung", "protocol")
 
 
 def build(inputs: Inputs) -> pd.DataFrame:
-    """One row per contender and rung, in percent and percentage points; none where no protocol of it was run."""
+    """One row per contender and rung, in percent and percentage points.
+
+    There are no rows where no protocol of the ladder was run.
+    """
     statistics = read_statistics(inputs, "ladder", (*RUNG, "metric", *CHANGES, "from_protocol", *SHARED))
     return statistics if statistics.empty else wide_changes(statistics, RUNG, ("from_protocol",))
 

@@ -60,7 +60,10 @@ def _measured(runs: pd.DataFrame, data: str) -> dict[str, Any]:
 
 
 def _trained_epochs(runs: pd.DataFrame) -> dict[str, int]:
-    """The recipe's training epochs, and the fewest and most there were; nothing of a model that is fitted in one go."""
+    """The recipe's training epochs, and the fewest and most that there were.
+
+    Empty for a model that is fitted in one go.
+    """
     if runs.model.iloc[0] in FITTED_IN_ONE_GO:
         return {}
     trained = runs.trained_epochs
@@ -68,9 +71,10 @@ def _trained_epochs(runs: pd.DataFrame) -> dict[str, int]:
 
 
 def _commonest_stage(protocol: str, runs: pd.DataFrame, data: str) -> dict[str, Any]:
-    """What always guessing the commonest scored stage of the test epochs would reach: the floor of a protocol.
+    """The floor of a protocol: the scores of always guessing the commonest scored stage.
 
-    Every contender and seed of a protocol was tested on the same epochs: those of the first are counted.
+    The stage is the commonest of the test epochs. Every contender and seed of a protocol was tested on the same epochs:
+    those of the first are counted.
     """
     names = ["model", *CONTENDER[1:], "seed"]
     one = runs[(runs[names] == runs[names].iloc[0]).all(axis=1)]
@@ -90,7 +94,10 @@ def _commonest_stage(protocol: str, runs: pd.DataFrame, data: str) -> dict[str, 
 
 
 def _published(published: pd.DataFrame, label: DataLabel, titles: set[str]) -> list[dict[str, Any]]:
-    """On real data every published row of that dataset; on simulated data those of the models run, on any dataset."""
+    """The published rows to show beside those of the models run.
+
+    On real data, these are all of that dataset; on simulated data, those of the models run, on any dataset.
+    """
     if label.simulated:
         # "ULW-SleepNet (re-run of released code)" is the model ULW-SleepNet; "Linear-BIM on ULW-SleepNet" is not.
         chosen = published[published.model.str.replace(r" \(.*\)$", "", regex=True).isin(titles)]
@@ -164,7 +171,10 @@ def note(row: pd.Series) -> str:
 
 
 def caption(table: pd.DataFrame) -> str:
-    """What the columns mean; beside simulated data first that the published rows cannot be compared with it."""
+    """What the columns mean.
+
+    Beside simulated data, it first says that the published rows cannot be compared with it.
+    """
     ours = table.mark.isin(OURS)
     elsewhere = {*table.data[~ours]} - {*table.data[ours]}
     return f"{NOT_COMPARABLE[0].upper()}{NOT_COMPARABLE[1:]}. {CAPTION}" if elsewhere else CAPTION

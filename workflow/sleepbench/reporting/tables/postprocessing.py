@@ -49,7 +49,7 @@ COLUMNS = (
 
 
 def build(inputs: Inputs) -> pd.DataFrame:
-    """One row per protocol and contender: pooled metrics of its runs as they are and smoothed, and the change.
+    """One row per protocol and contender: pooled metrics, plain and smoothed, and the change.
 
     Accuracy, macro-F1 and `epochs_changed` (the share of epochs whose stage smoothing changes, all seeds together) are
     in percent, kappa as it is. Changes have bootstrap intervals paired by subject.

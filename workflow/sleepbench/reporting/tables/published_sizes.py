@@ -56,7 +56,10 @@ def build(inputs: Inputs) -> pd.DataFrame:
 
 
 def note(row: pd.Series) -> str:
-    """The source of the printed numbers, what it calls its operations, whether the parameters agree, and any remark."""
+    """The source of the printed numbers, what it calls its operations, and any remark.
+
+    It also says where the parameters do not agree.
+    """
     called = "" if pd.isna(row["unit_printed"]) else f"; operations printed as {row['unit_printed']}"
     agree = row["parameters_agree"]
     parameters = "" if pd.isna(agree) or agree else "; parameters differ by more than the rounding of those printed"

@@ -31,7 +31,10 @@ def trimmings_in(table: pd.DataFrame) -> list[str]:
 
 
 def worst(measure: str, channels: Sequence[str]) -> Callable[[pd.Series], str]:
-    """Cells with the largest share among channels in percent, and whose it is where it is not next to nothing."""
+    """Cells with the largest share among channels in percent, and the channel that has it.
+
+    The channel is left out where the share is next to nothing (below 0.05 %).
+    """
 
     def cell(row: pd.Series) -> str:
         shares = {channel: 100 * row[f"{measure} {channel}"] for channel in channels}
@@ -63,7 +66,10 @@ def age_and_sex(row: pd.Series) -> str:
 
 
 def note(row: pd.Series) -> str:
-    """What was handled in a recording; names and numbers are left out, so that like recordings share a note."""
+    """What was handled in a recording.
+
+    Names and numbers are left out, so that similar recordings share a note.
+    """
     sentences = "" if pd.isna(row["sentences"]) else row["sentences"]
     id = re.escape(row["recording"])
     sentences = re.sub(rf"{id}\w*-(PSG|Hypnogram)\.edf", r"the \1", sentences)
