@@ -1,4 +1,4 @@
-"""A simulated cohort, written as EDF and EDF+ files laid out like Sleep-EDF's sleep-cassette recordings.
+"""A simulated cohort, written as EDF and EDF+ files laid out like Sleep-EDF's sleep-cassette study.
 
 It is a stand-in for demos and tests: everything downstream treats its files as it treats the real ones, from the first
 byte on. **Results on it are never results on Sleep-EDF**, and the headers of the files say that they are simulated.
@@ -67,7 +67,10 @@ def _edf_signal(channel: Channel, samples: np.ndarray) -> EdfSignal:
 
 
 def _annotations(scored: np.ndarray, random: np.random.Generator, texts: Texts) -> list[EdfAnnotation]:
-    """One annotation per bout over 24 h: the scored epochs, then unknown ones for what is left of the day."""
+    """One annotation per bout over 24 h.
+
+    The scored epochs come first, then UNKNOWN for the rest of the 24 h. N3 is written as stage 3 or stage 4.
+    """
     labels = np.array([*(texts[stage][0] for stage in scored), *texts[UNKNOWN] * (EPOCHS_PER_DAY - len(scored))])
     deep = 3
     for epoch in np.flatnonzero(scored == N3):

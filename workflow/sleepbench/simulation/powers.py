@@ -1,4 +1,7 @@
-"""Band powers of each epoch of a simulated night, with the means, covariances and autocorrelations of real ones."""
+"""Log band powers of each epoch of a simulated night, with the statistics of real nights.
+
+Per stage the means, covariances and lag-1 autocorrelations are those of the real recordings.
+"""
 
 import numpy as np
 from scipy import signal
@@ -24,7 +27,10 @@ def _matrix_square_root(covariance: np.ndarray) -> np.ndarray:
 
 
 def _autoregressive(powers: StagePowers, epochs: int, random: np.random.Generator) -> np.ndarray:
-    """Deviations (epochs, 15) within a recording: stationary AR(1) processes, correlated over the features."""
+    """Deviations (epochs, 15) within a recording, as stationary AR(1) processes.
+
+    The processes are correlated over the 15 features (channel by band).
+    """
     rho = powers.lag1_autocorrelation
     innovation = _matrix_square_root(powers.within_recording * (1 - np.outer(rho, rho)))
     noise = random.standard_normal((epochs, len(rho))) @ innovation

@@ -1,4 +1,7 @@
-"""The random numbers of simulated nights, by (seed, subject, night), and what is drawn of people without any signal."""
+"""The random numbers of simulated nights, by (seed, subject, night).
+
+Also what is drawn without simulating a signal: a subject's age and sex, and the scorer.
+"""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -9,7 +12,10 @@ SCORERS = "CHJPUVMAEG"
 
 
 class Part(IntEnum):
-    """Streams: each part of a recording has its own, so that drawing more of one leaves the others as they were."""
+    """Random streams, one for each part of a recording.
+
+    Drawing more numbers for one part leaves the other parts unchanged.
+    """
 
     SUBJECT, STAGES, POWERS, SIGNALS, SLOW, HEADER = range(6)
 

@@ -21,7 +21,11 @@ SHARE_DEVIATION = np.array([0.25, 0.2, 0.1, 0.35, 0.2])
 
 @dataclass(frozen=True)
 class NightStages:
-    """The stages of one recording: `true` has a stage 0-4 for every epoch, `scored` also MOVEMENT and UNKNOWN."""
+    """The stages (n_epochs,) of one recording.
+
+    true : a stage 0-4 for every epoch
+    scored : as annotated, so that MOVEMENT and UNKNOWN occur too
+    """
 
     true: np.ndarray
     scored: np.ndarray
@@ -65,7 +69,7 @@ def _sleep_periodstatistics() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sleep_period_epochs(psg_epochs: int, random: np.random.Generator) -> int:
-    """Length of the sleep period: 7 to 8.5 h, less when the recording is too short to have as much wake around it.
+    """Length of the sleep period in epochs: 7 to 8.5 h, less in a short recording.
 
     A recording of `m` minutes has a sleep period of at most m - 75 min, so that more than 35 min of wake remain either
     side; but of 80 min, or two thirds of the recording if that is less, even so: five stages need time.
@@ -99,13 +103,19 @@ def _sleep_period(epochs: int, log_share_deviation: np.ndarray, random: np.rando
 
 
 def _bout_interior(stages: np.ndarray, length: int) -> np.ndarray:
-    """Positions where `length` epochs lie within one bout of sleep or wake, an epoch of the same stage either side."""
+    """Indices of the first epoch of each run of `length` epochs in the interior of a bout.
+
+    The run and the epoch on either side of it all have the same stage.
+    """
     stretches = np.lib.stride_tricks.sliding_window_view(stages, length + 2)
     return np.flatnonzero((stretches == stretches[:, :1]).all(axis=1)) + 1
 
 
 def simulate_stages(randomness: Randomness, psg_epochs: int) -> NightStages:
-    """Wake, a sleep period, wake; a few epochs of it scored as movement time, and now and then some left unscored."""
+    """Stages of a recording of `psg_epochs` epochs: wake, a sleep period, wake.
+
+    A few epochs of the sleep period are scored as movement time, and in some nights two are left unscored.
+    """
     random = randomness.stream(Part.STAGES)
     sleep_epochs = _sleep_period_epochs(psg_epochs, random)
     onset = round((psg_epochs - sleep_epochs) * random.uniform(0.48, 0.52))

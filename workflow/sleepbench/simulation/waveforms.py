@@ -1,4 +1,7 @@
-"""The signals of a simulated night: noise of the wanted powers, the events that stages are known by, 1-Hz channels."""
+"""The signals of a simulated night: EEG and EOG, and the four 1-Hz channels.
+
+EEG and EOG are noise with the given band powers plus the transients typical of each stage.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -45,7 +48,10 @@ ELECTRODE_POPS_PER_HOUR = 1.0
 
 @dataclass(frozen=True)
 class _Event:
-    """A transient that a state is known by: `rate` a 30-s epoch, `height` standard deviations of its band's signal."""
+    """A transient that is typical of a state.
+
+    `rate` is the mean number per 30-s epoch, `height` is in standard deviations of the signal in its band.
+    """
 
     state: int
     band: int
@@ -83,7 +89,10 @@ def _events() -> tuple[_Event, ...]:
 
 @cache
 def _spectral_basis(n_frequencies: int, highest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frequencies (F,), the fixed part of the log density (F,) and the weights (5, F) of the values at band centres.
+    """Frequencies and basis of the log power spectral density, which is linear in its parameters.
+
+    Returns the frequencies (F,), the fixed part of the log density (F,) and the weights (5, F) of the values at the
+    band centres.
 
     Between band centres the log density is linear in log frequency on top of a fall with 1/f; below 0.5 Hz it follows
     the recorder's high-pass, and above 30 Hz it falls with 1/f^3.
@@ -100,7 +109,10 @@ def _spectral_basis(n_frequencies: int, highest: float) -> tuple[np.ndarray, np.
 
 
 def _log_density_at_centres(log_powers: np.ndarray) -> np.ndarray:
-    """Log densities at the band centres (..., 5) of the smooth spectra that have the given log band powers (..., 5)."""
+    """Log densities (..., 5) at the band centres that give the log band powers (..., 5).
+
+    They are those of the smooth spectra of `_spectral_basis`.
+    """
     step = 0.25
     frequencies, fixed, weights = _spectral_basis(201, 200 * step)
     edges = np.array(list(statistics()["bands_hz"].values()))
@@ -114,10 +126,12 @@ def _log_density_at_centres(log_powers: np.ndarray) -> np.ndarray:
 
 
 def _states(log_powers: np.ndarray, stages: np.ndarray) -> np.ndarray:
-    """The stages (n_epochs,), but EYES_CLOSED in the wake of most alpha over Pz-Oz, which lasts as alpha's power does.
+    """State of each epoch (n_epochs,): its stage, or EYES_CLOSED in wake with most alpha over Pz-Oz.
 
-    So alpha with eyes closed, and the blinks and glances without it, are in the waveforms alone: band powers stay those
-    of the table.
+    Eyes stay closed for as long as alpha power, which is autocorrelated, stays high.
+
+    Alpha with eyes closed, and the blinks and glances with eyes open, are therefore in the waveforms alone: band powers
+    stay those of the table.
     """
     states = stages.copy()
     day = is_day(stages)
@@ -139,10 +153,10 @@ def _without_event_power(log_powers: np.ndarray, states: np.ndarray) -> np.ndarr
 
 
 def _noise(log_powers: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Gaussian noise (3, n_epochs * 3000) float32 with the given log band powers (n_epochs, 3, 5) in each epoch.
+    """Gaussian noise (3, n_epochs * 3000) with the given log band powers (n_epochs, 3, 5).
 
-    Epochs are shaped in the frequency domain, a second longer at either end than they last, and faded into each other
-    so that their borders cannot be heard.
+    It is float32. Epochs are shaped in the frequency domain, a second longer at either end than they last, and faded
+    into each other so that their borders cannot be heard.
     """
     epochs = len(log_powers)
     n_frequencies = SEGMENT_SAMPLES // 2 + 1
@@ -186,7 +200,10 @@ def _add_events(samples: np.ndarray, log_powers: np.ndarray, states: np.ndarray,
 
 
 def _add_electrode_pops(samples: np.ndarray, random: np.random.Generator) -> None:
-    """Add steps of an electrode that slipped, decaying with the recorder's high-pass, to one channel at a time."""
+    """Add electrode pops in place: steps that decay with the recorder's high-pass.
+
+    Each pop is in one channel.
+    """
     time = np.arange(3 * SAMPLING_RATE) / SAMPLING_RATE
     decay = np.exp(-time / 0.4).astype(np.float32)
     hours = samples.shape[1] / (3600 * SAMPLING_RATE)
@@ -230,7 +247,10 @@ def _smoothed(values: np.ndarray, seconds: int) -> np.ndarray:
 
 
 def simulate_slow_signals(randomness: Randomness, night: NightStages) -> list[np.ndarray]:
-    """Respiration, submental EMG (uV), rectal temperature (deg C) and event marker: four arrays (n_epochs * 30,)."""
+    """The four 1-Hz channels, each (n_epochs * 30,).
+
+    In order: respiration, submental EMG (uV), rectal temperature (deg C) and event marker.
+    """
     random = randomness.stream(Part.SLOW)
     stages = np.repeat(night.true, EPOCH_SECONDS)
     n = len(stages)

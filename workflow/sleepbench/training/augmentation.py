@@ -6,10 +6,10 @@ import numpy as np
 
 
 def roll_10(signals: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Each sequence, or single epoch, shifted in time by up to a tenth of an epoch, after TinySleepNet (EMBC 2020).
+    """Shift each sequence or single epoch in time by up to a tenth of an epoch.
 
-    All channels move together; what leaves at one end comes back at the other. `models.tiny_sleepnet` says what its
-    program does instead.
+    After TinySleepNet (EMBC 2020); `models.tiny_sleepnet` says what its program does instead. All channels move
+    together; what leaves at one end comes back at the other.
 
     signals : (n, n_channels, 3000) or (n, length, n_channels, 3000)
     """

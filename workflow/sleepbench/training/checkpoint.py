@@ -1,4 +1,7 @@
-"""A training after its last completed training epoch, on disk, so that one that is killed is resumed from there."""
+"""Checkpoints, from which a training that was killed is resumed.
+
+A checkpoint holds the state after the last completed training epoch.
+"""
 
 import io
 import pickle
@@ -44,7 +47,10 @@ class Checkpoint:
         return content["state"]
 
     def save(self, state: dict) -> None:
-        """Keep a state, whole or not at all; torch's generators and tensors, numbers, texts and containers of them."""
+        """Write a state atomically.
+
+        It may hold tensors, states of torch's generators, numbers, texts and containers of them.
+        """
         content = io.BytesIO()  # torch's own file writer hides why it failed
         torch.save({"identity": self.identity, "spent_s": self.spent_s, "state": state}, content)
         with replacing(self.path) as temporary:

@@ -1,4 +1,4 @@
-"""The epochs a fold trains, validates and tests on, read from prepared recordings as they are asked for.
+"""The epochs for training, validation and test of a fold, read lazily from prepared recordings.
 
 Whatever sees signals sees them from here, transformed as the model's entry in the registry says.
 """
@@ -19,7 +19,9 @@ from sleepbench.protocols.folds import Fold
 
 @dataclass(frozen=True)
 class EpochSet:
-    """The trimmed epochs of some recordings; signals stay on disk, memory-mapped, until a batch asks for them.
+    """The trimmed epochs of some recordings.
+
+    Signals stay on disk, memory-mapped, until a batch asks for them.
 
     Attributes
     ----------
@@ -43,7 +45,10 @@ class EpochSet:
         return len(self.stage)
 
     def signals(self, indices: np.ndarray) -> np.ndarray:
-        """Signals of the epochs at `indices`, float32 (*indices.shape, n_channels, 3000), transformed microvolts."""
+        """Signals of the epochs at `indices`, float32 (*indices.shape, n_channels, 3000).
+
+        They are in microvolts, with the transformation applied.
+        """
         flat, channels = indices.reshape(-1), _as_slice(self.channels)
         batch = np.empty((len(flat), len(self.channels), self.recordings[0].signals.shape[2]), np.float32)
         places = zip(self.recording[flat].tolist(), self.row[flat].tolist(), strict=True)
@@ -78,11 +83,17 @@ class EpochSet:
 
     @cached_property
     def _arrays(self) -> list[np.ndarray]:
-        """The same memory as plain arrays: what np.memmap adds to every index costs more than copying an epoch."""
+        """The same memory as plain arrays.
+
+        np.memmap's overhead on every index costs more than copying an epoch.
+        """
         return [np.asarray(recording.signals) for recording in self.recordings]
 
     def column(self, name: str) -> np.ndarray:
-        """What each epoch ("epoch", "onset_s"), or its recording ("id", "subject", "night"), has of this name."""
+        """The values (n_epochs,) of the column `name`.
+
+        Some are those of the epoch ("epoch", "onset_s"), others those of its recording ("id", "subject", "night").
+        """
         values = [getattr(recording, name) for recording in self.recordings]
         if values and isinstance(values[0], np.ndarray):
             return np.array([values[i][row] for i, row in zip(self.recording, self.row, strict=True)])
@@ -96,7 +107,10 @@ def epoch_set(
     transformation: InputTransformation = NONE,
     measured: dict[str, np.ndarray] | None = None,
 ) -> EpochSet:
-    """The epochs that `trimming` keeps of each recording, in order, with the channels that have these roles."""
+    """The epochs that `trimming` keeps of each recording, in order, with the channels of `roles`.
+
+    BenchmarkError where a recording was not prepared with these channels, or with others than the first recording.
+    """
     for prepared in recordings:
         missing = [name for name in roles if name not in prepared.roles]
         if missing or prepared.roles != recordings[0].roles:
@@ -125,7 +139,7 @@ def fold_sets(
     trimming: str,
     transformation: InputTransformation,
 ) -> list[dict[str, EpochSet]]:
-    """The sets "train", "validation" and "test" of each fold, as a model with this transformation sees them.
+    """The sets "train", "validation" and "test" of each fold, transformed as a model sees them.
 
     `prepared` has the path of each recording's signals. A recording is opened, and measured, once.
     """

@@ -28,7 +28,10 @@ def fit(
     timing: Timing,
     report: Callable[[str], None] = print,
 ) -> Training:
-    """Fit an estimator in place to the training set: `loop.train` in one training epoch, which every rule selects.
+    """Fit an estimator in place to the training set, as a training of one training epoch.
+
+    It stands in for `loop.train`. Every selection rule takes the one training epoch. BenchmarkError on an empty
+    training set.
 
     Nothing of the recipe applies but whether its schedule has cycles. The threads are those that torch is set to.
     `timing` counts reading the signals as training: an estimator reads them itself.

@@ -1,4 +1,8 @@
-"""The training job: folds of a training, as one stack on a GPU, else one after the other; each a whole directory."""
+"""The training job: trains some folds of one training, each into a directory of its own.
+
+Folds are trained as one stack on a GPU where model and recipe allow it, otherwise one after the other. A fold's
+directory appears only when it is complete.
+"""
 
 import functools
 import platform
@@ -219,7 +223,10 @@ def _entry(fold: FoldOutput) -> dict[str, Any]:
 
 @contextmanager
 def _memory_explained(recipe: Recipe, n_folds: int, device: str) -> Iterator[None]:
-    """A GPU's out-of-memory says what was asked of it, and what to lower; nothing is lowered for the user."""
+    """Turn a GPU's out-of-memory error into a BenchmarkError that says what to lower.
+
+    It names the batch size and the number of folds that were asked for. Nothing is lowered automatically.
+    """
     try:
         yield
     except RuntimeError as error:

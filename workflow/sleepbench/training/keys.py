@@ -55,7 +55,7 @@ def run_key(settings: Mapping[str, Any], selection: str) -> str:
 
 
 def is_finished(directory: Path, settings: Mapping[str, Any], code_sha256: str) -> bool:
-    """Whether a fold's directory holds this very training, made by this code, with every file as it was written."""
+    """Whether a directory holds this training, by the same settings and code, with unchanged files."""
     if not (directory / RECORD).exists():
         return False
     record = read_json(directory / RECORD)
@@ -74,7 +74,10 @@ def changed_files(directory: Path, record: Mapping[str, Any]) -> list[str]:
 
 
 def read_training(directory: Path) -> dict[str, Any]:
-    """The record of a finished training, training.json; BenchmarkError unless its files are as they were written."""
+    """The record (training.json) of a finished training.
+
+    BenchmarkError where it is missing, or a file it lists is missing or was changed.
+    """
     if not (directory / RECORD).exists():
         raise BenchmarkError(f"{directory / RECORD} is not there: train this fold again")
     record = read_json(directory / RECORD)
@@ -87,7 +90,10 @@ def read_training(directory: Path) -> dict[str, Any]:
 
 
 def run_of(record: Mapping[str, Any], selection: str, directory: Path) -> dict[str, Any]:
-    """The run of a training by a selection rule: run_key, training_epoch; BenchmarkError says why there is none."""
+    """The run (run_key, training_epoch) of a training by a selection rule.
+
+    BenchmarkError where there is none; it says why.
+    """
     if selection not in record["runs"]:
         reason = record.get("lacking", {}).get(selection, f"only {', '.join(record['runs'])}")
         raise BenchmarkError(f"{directory}: has no run of the selection '{selection}': {reason}")

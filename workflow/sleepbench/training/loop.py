@@ -1,4 +1,4 @@
-"""One training: a network, a recipe and the three sets of a fold, training epoch after training epoch."""
+"""The training loop of one fold: a network, a recipe, and training, validation and test set."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -139,7 +139,11 @@ def _remarks(recipe: Recipe, sets: dict[str, EpochSet]) -> list[str]:
 
 
 def _is_patience_over(recipe: Recipe, history: Sequence[dict]) -> bool:
-    """Whether so many training epochs have passed since the first one with the highest validation accuracy."""
+    """Whether early stopping is due: `patience` training epochs without better validation accuracy.
+
+    They are counted from the first training epoch with the highest validation accuracy. Never due without patience in
+    the recipe, or without validation accuracy.
+    """
     known = [row for row in history if row["validation_accuracy"] is not None]
     if recipe.patience is None or not known:
         return False
@@ -148,7 +152,7 @@ def _is_patience_over(recipe: Recipe, history: Sequence[dict]) -> bool:
 
 @dataclass
 class Progress:
-    """What a training has left behind so far: a row for each training epoch, and the weights of those selected."""
+    """What a training has produced so far: its history, and the weights of selected training epochs."""
 
     before_cycle_ends: frozenset[int]
     history: list[dict] = field(default_factory=list)
@@ -206,7 +210,10 @@ def _pretrain(
     kept: dict,
     timing: Timing,
 ) -> list[dict]:
-    """The first phase: train another model on the training set, then copy a part of it into `model`; its history."""
+    """Pretrain another model on the training set and copy a submodule of it into `model`.
+
+    Returns the history of this first phase. BenchmarkError where the submodule is missing or does not fit.
+    """
     phase = recipe.pretrain
     asked_by = f"recipe {recipe.name}.pretrain: submodule"
     part = submodule_of(model, phase.submodule, asked_by)
@@ -233,7 +240,10 @@ def _pretrain(
 
 
 def sampler_of(recipe: RecipeSettings, epochs: EpochSet, info: ModelInfo) -> Sampler:
-    """What draws the batches of a training set for a model; BenchmarkError where there is nothing to draw."""
+    """The sampler that draws the batches of a training set for a model.
+
+    BenchmarkError for an empty training set, or balanced sampling for a model of sequences.
+    """
     if not len(epochs):
         raise BenchmarkError("the training set holds no epochs")
     length = info.sequence_length
@@ -247,7 +257,11 @@ def sampler_of(recipe: RecipeSettings, epochs: EpochSet, info: ModelInfo) -> Sam
 
 
 def training_epochs_before_cycle_ends(recipe: Recipe, sampler: Sampler, seed: int) -> frozenset[int]:
-    """What "cycle_end" selects among; training epochs that vary in their number of batches are drawn ahead."""
+    """The training epochs that the rule "cycle_end" selects from.
+
+    Where the number of batches differs between training epochs, all are drawn in advance to count their batches. Empty
+    for a schedule without cycles.
+    """
     if recipe.schedule != "cosine_restarts":
         return frozenset()
     shuffling, n = torch.Generator().manual_seed(seed), recipe.training_epochs
@@ -349,7 +363,10 @@ class _Learner:
         self.augmenting = np.random.default_rng(seed)
 
     def step(self, batch: Batch, learning_rate: float) -> tuple[float, int]:
-        """One optimizer step; the batch's mean cross-entropy, and how many epochs that count are classified rightly."""
+        """One optimizer step: the batch's mean cross-entropy and its number of correct epochs.
+
+        Only epochs that count are in either.
+        """
         signals, labels = self._load(batch)
         self.timing.lap(WAITING)
         set_learning_rate(self.optimizer, learning_rate)

@@ -1,4 +1,7 @@
-"""The loss of a recipe: cross-entropy with weights of the stages, and the penalty on parameters that a model names."""
+"""The loss of a recipe: cross-entropy with class weights, and an L2 penalty.
+
+The penalty is on the parameters that the model names.
+"""
 
 from collections.abc import Callable
 
@@ -44,7 +47,9 @@ def cross_entropy_of(recipe: RecipeSettings, stage: np.ndarray, like: Tensor) ->
 
 
 def cross_entropies(logits: Tensor, labels: Tensor, class_weights: Tensor, smoothing: float) -> Tensor:
-    """What `nn.CrossEntropyLoss` gives for each fold, (n_folds,): means over the epochs that are not `IGNORED`.
+    """Cross-entropy of each fold (n_folds,), as `nn.CrossEntropyLoss` gives it.
+
+    Means are over the epochs that are not `IGNORED`.
 
     `logits` are (n_folds, n, n_classes), `labels` (n_folds, n), `class_weights` (n_folds, n_classes). PyTorch's own
     picks out the epochs that count, so that the shape of what it computes depends on values: no CUDA graph can hold it.

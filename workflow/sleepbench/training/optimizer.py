@@ -30,7 +30,10 @@ def make_optimizer(model: nn.Module, recipe: RecipeSettings) -> torch.optim.Opti
 
 
 def submodule_of(model: nn.Module, name: str, asked_by: str) -> nn.Module:
-    """A submodule by name; BenchmarkError names those that there are, `asked_by` being the key that asks for it."""
+    """The submodule of a model with this name.
+
+    BenchmarkError where there is none; it lists those that exist. `asked_by` is the key that asks for it.
+    """
     try:
         return model.get_submodule(name)
     except AttributeError:
@@ -39,13 +42,16 @@ def submodule_of(model: nn.Module, name: str, asked_by: str) -> nn.Module:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Set the learning rate of all parameters; those with a rate of their own keep its ratio to the others'."""
+    """Set the learning rate of all parameters.
+
+    Parameters with a learning rate of their own keep its ratio to that of the others.
+    """
     for group in optimizer.param_groups:
         group["lr"] = learning_rate * group["relative_rate"]
 
 
 class StackedAdam:
-    """torch.optim.Adam for the rows of a tensor, each with a learning rate and a number of steps of its own."""
+    """torch.optim.Adam for the rows of a tensor, each with its own learning rate and step count."""
 
     def __init__(self, parameters: Tensor, recipe: RecipeSettings):
         self.parameters, self.recipe = parameters, recipe

@@ -1,4 +1,7 @@
-"""The files of a fold that is trained, and the runs that selection rules find in one that was finished before."""
+"""The output files of a fold, and runs added to a fold that was finished before.
+
+Runs are added for selection rules that are new or changed since.
+"""
 
 import csv
 import io
@@ -27,7 +30,10 @@ Predict = Callable[[Mapping[str, torch.Tensor]], np.ndarray]
 
 @dataclass(frozen=True)
 class FoldOutput:
-    """A fold to be trained: its number, its directory, and what is known of it before (settings, code, provenance)."""
+    """A fold to be trained: its number, its directory, and the record known beforehand.
+
+    The record holds settings, code and provenance.
+    """
 
     number: int
     directory: Path
@@ -156,7 +162,10 @@ def _not_kept(training_epoch: int, weights: Mapping[int, object]) -> str:
 def _write_run(
     directory: Path, test: EpochSet, probabilities: np.ndarray, row: Mapping[str, Any], record: Mapping[str, Any]
 ) -> None:
-    """Write the predictions of a training epoch, whose row of the history they must agree with, and their metrics."""
+    """Write the predictions of a training epoch on the test set, and their metrics.
+
+    `row` is the training epoch's row of the history. _NotRepeatedError where the accuracy is not the one in it.
+    """
     predicted = probabilities.argmax(axis=1)
     confusion = confusion_matrix(test.stage, predicted)
     # JSON has no NaN: an undefined metric (the F1 of an absent stage) is null

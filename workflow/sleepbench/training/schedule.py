@@ -8,7 +8,7 @@ from sleepbench.config.recipe import RecipeSettings
 
 
 def learning_rate_at(recipe: RecipeSettings, step: int, progress: float = 0) -> float:
-    """Learning rate of an optimizer step, the first being 0, at which `progress` training epochs are done.
+    """Learning rate of optimizer step `step` (from 0), after `progress` training epochs.
 
     "cosine_restarts" is Keras' CosineDecayRestarts (Loshchilov and Hutter 2017) down to zero, with the same peak in
     every cycle, computed here in double precision.
@@ -27,9 +27,10 @@ def learning_rate_at(recipe: RecipeSettings, step: int, progress: float = 0) -> 
 
 
 def cycle_ends(recipe: RecipeSettings, n_steps: int) -> list[int]:
-    """Numbers of optimizer steps done, at most `n_steps`, when a cosine cycle is complete; empty without cycles.
+    """Numbers of optimizer steps, up to `n_steps`, after which a cosine cycle is complete.
 
     After that many steps the learning rate is about to jump back to its peak, so the weights are at their most settled.
+    Empty for a schedule without cycles.
     """
     if recipe.schedule != "cosine_restarts":
         return []

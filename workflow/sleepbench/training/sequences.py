@@ -1,4 +1,4 @@
-"""Which epochs a model sees together: single ones, or sequences that cross no gap and no border of a recording.
+"""Which epochs a model sees together: single epochs, or gap-free sequences from one recording.
 
 A segment is an unbroken run of consecutive epochs of one recording: a removed epoch ends it, and so does the end of the
 recording. Sequences are cut from one segment.
@@ -50,7 +50,10 @@ def training_windows(segment: np.ndarray, length: int, offset: int) -> Batch:
 
 
 def inference_windows(segment: np.ndarray, length: int) -> Batch:
-    """Windows of `length`, half a length apart, the last one ending with the segment; every epoch counts in all."""
+    """Windows of `length`, half a length apart, the last one ending with the segment.
+
+    Every epoch of the segment counts in all windows that hold it.
+    """
     last = max(0, len(segment) - length)
     starts = np.unique([*range(0, last, max(1, length // 2)), last])
     return _windows(segment, length, starts, starts + length)
@@ -82,7 +85,10 @@ class Sampler:
 
     @property
     def varies(self) -> bool:
-        """Whether the number of batches differs between training epochs: as sequences are cut again, theirs does."""
+        """Whether the number of batches may differ between training epochs.
+
+        It may for sequences, which are cut again in each.
+        """
         return self.length is not None
 
     def draw(self, generator: torch.Generator) -> list[Batch]:
@@ -105,7 +111,10 @@ class Sampler:
 
 
 def inference_batches(epochs: EpochSet, length: int | None, inference: str | None, batch_size: int) -> list[Batch]:
-    """Batches that hold every epoch: `batch_size` epochs or windows each, or one segment for the inference "night"."""
+    """Batches that together hold every epoch, for inference.
+
+    A batch is `batch_size` epochs or windows; for the inference "night" it is one segment.
+    """
     if inference == "night":
         return [Batch(segment[None], np.ones((1, len(segment)), bool)) for segment in segments(epochs)]
     if length is None:
@@ -129,7 +138,10 @@ def averaged(probabilities: np.ndarray, batches: Iterable[Batch], n_epochs: int)
 
 
 def _balanced(stage: np.ndarray, generator: torch.Generator) -> np.ndarray:
-    """Indices in which every stage that occurs is as frequent as the most frequent one, copies spread evenly."""
+    """Indices that oversample every stage to the frequency of the most frequent one.
+
+    Stages that do not occur are left out. Copies are spread evenly over a stage's epochs.
+    """
     of_stage = [np.flatnonzero(stage == code) for code in np.unique(stage)]
     target = max(map(len, of_stage))
     parts = []

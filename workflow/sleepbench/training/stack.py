@@ -1,4 +1,6 @@
-"""All folds of a training at once: K networks of one architecture as one stack, on a device that one alone leaves idle.
+"""All folds of a training at once, as a stack of K networks of one architecture.
+
+For a device that one network alone would leave mostly idle.
 
 Every tensor of the stack has a first axis of folds, and nothing crosses it: batch norm, loss, gradient clipping, Adam's
 moments, learning rate and order of batches are each fold's own, so that a fold ends as it would alone, but for rounding
@@ -97,7 +99,10 @@ def train_stack(
 
 
 class Stack:
-    """K networks on their way through K training sets; everything that the next training epoch depends on."""
+    """K networks in training, each on its own training set.
+
+    Holds everything that the next training epoch depends on.
+    """
 
     def __init__(
         self,
@@ -140,7 +145,10 @@ class Stack:
         self.is_captured = self.device.type == "cuda"
 
     def training_epoch(self) -> list[dict]:
-        """Train every fold for one pass over its training set; what is known of each from the training itself."""
+        """Train every fold for one pass over its training set; the row of each fold's history.
+
+        The rows hold what is known from the training itself. BenchmarkError where a loss is not finite.
+        """
         self.timing.start()
         batches, sizes, rates = self.draw()
         self.timing.lap(WAITING)
@@ -167,9 +175,10 @@ class Stack:
         return rows
 
     def draw(self) -> tuple[list[list[Batch]], np.ndarray, np.ndarray]:
-        """Make ready for the first step of a training epoch: batches of each fold, their sizes and learning rates.
+        """Prepare a training epoch: the batches of each fold, their sizes and learning rates.
 
-        Both arrays are (n_steps, n_folds), 0 where a fold has no batch.
+        Sizes and learning rates are (n_steps, n_folds), 0 where a fold has no batch. Everything is set for the first
+        step.
         """
         batches = [sampler.draw(shuffling) for sampler, shuffling in zip(self.samplers, self.shuffling, strict=True)]
         sizes, rates = _sizes(batches), self._rates(batches)
@@ -188,7 +197,10 @@ class Stack:
         return rates
 
     def _fill_tables(self, batches: Sequence[Sequence], sizes: np.ndarray, rates: np.ndarray) -> None:
-        """Lay out on the device what each step takes: where a graph reads it, so in the same memory every time."""
+        """Put the inputs of each step on the device.
+
+        While their shape stays the same they are in the same memory, from which a CUDA graph reads them.
+        """
         shape = (*sizes.shape, self.samplers[0].batch_size)
         index, labels = np.zeros(shape, np.int64), np.full(shape, IGNORED, np.int64)
         for i, own in enumerate(batches):
@@ -234,7 +246,9 @@ class Stack:
             self.at += 1
 
     def _capture(self, masked: bool) -> None:
-        """Make a CUDA graph of the step, and leave everything as it was; without one, steps are run as on a CPU.
+        """Capture a step as a CUDA graph, and restore everything that this changes.
+
+        Where no graph can be captured, steps are launched one by one, as on a CPU.
 
         Memory that PyTorch had set aside for a graph whose capture failed may stay taken until the process ends.
         """
@@ -276,9 +290,10 @@ class Stack:
         ]
 
     def predict(self, fold: int, state: Mapping[str, Tensor]) -> np.ndarray:
-        """Stage probabilities (n, n_classes) of a fold's test set, with a state_dict of its network put in its place.
+        """Stage probabilities (n, n_classes) of a fold's test set with the weights `state`.
 
-        Bit for bit those that the fold was evaluated with when it had these weights: batches of the same shape.
+        The weights, a state_dict of its network, replace those in the stack. The probabilities are bit for bit those
+        that the fold was evaluated with when it had these weights: batches have the same shape.
         """
         with torch.no_grad():
             for name, tensor in state.items():
@@ -344,9 +359,10 @@ def _stacked(tensors: Mapping[str, Tensor], n_folds: int) -> tuple[Tensor, dict[
 
 
 def _load(sets: Iterable[dict[str, EpochSet]], like: Tensor) -> tuple[Tensor, Callable[[EpochSet], np.ndarray]]:
-    """The signals (n, n_channels, 3000) of all epochs in some sets, once each, and where those of an `EpochSet` are.
+    """Load the signals of all epochs in some sets, each once.
 
-    They are of the type of `like`, on its device.
+    Returns them (n, n_channels, 3000), of the type and on the device of `like`, and a function that gives the positions
+    (n_epochs,) of an `EpochSet` in them.
     """
     every = [epochs for fold in sets for epochs in fold.values() if len(epochs)]
     rows, stored = {}, {}

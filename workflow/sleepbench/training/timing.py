@@ -24,7 +24,10 @@ class Timing:
         self._mark = time.monotonic()
 
     def lap(self, kind: str, trained: int = 0, evaluated: int = 0) -> None:
-        """Count the seconds since the last lap as `kind`, with the epochs that were trained or evaluated in them."""
+        """Count the seconds since the last lap as `kind`.
+
+        `trained` and `evaluated` are the numbers of epochs that were trained and evaluated in them.
+        """
         now = time.monotonic()
         self.totals[kind] += now - self._mark
         self.totals["epochs_trained"] += trained
@@ -39,9 +42,10 @@ class Timing:
             self.totals[name] += total
 
     def record(self, n_folds: int = 1) -> dict[str, float | int | None]:
-        """The totals, and the seconds from the start of the process (the last one) to the end of its first step.
+        """The totals, and the seconds from the start of the process to the end of its first step.
 
-        Of `n_folds` that were trained at once, the share of each.
+        For a resumed training that is the last process. The totals are divided by `n_folds`, the number trained at
+        once.
         """
         seconds = {name: round(value / n_folds, 6) for name, value in self.totals.items()}
         first = self._to_first_step_s
