@@ -1,4 +1,4 @@
-"""AttnSleep: convolutions at two resolutions, recalibration of their features, attention over causal convolutions.
+"""AttnSleep: two-resolution convolutions, feature recalibration, attention on causal convolutions.
 
 Paper: Eldele, Chen, Liu, Wu, Kwoh, Li and Guan, "An attention-based deep learning approach for sleep stage
 classification with single-channel EEG", IEEE TNSRE 2021.
@@ -45,7 +45,7 @@ def _convolution(n_inputs: int, n_outputs: int, kernel_size: int, stride: int, p
 
 
 class MultiResolutionCNN(nn.Module):
-    """(n, n_channels, 3000) -> (n, 128, 80), the steps of the short filters before those of the long ones."""
+    """(n, n_channels, 3000) -> (n, 128, 80): the steps of the short filters, then those of the long ones."""
 
     def __init__(self, n_channels: int):
         super().__init__()
@@ -72,7 +72,7 @@ class MultiResolutionCNN(nn.Module):
 
 
 class FeatureRecalibration(nn.Module):
-    """(n, 128, steps) -> (n, 30, steps): a residual block that weighs its channels by squeeze and excitation."""
+    """(n, 128, steps) -> (n, 30, steps): a residual block with squeeze and excitation of its channels."""
 
     def __init__(self):
         super().__init__()
@@ -109,7 +109,10 @@ class CausalConv(nn.Conv1d):
 
 
 class TemporalContextLayer(nn.Module):
-    """(n, 30, 80) to the same shape: attention between causal convolutions of the input, then a feed-forward net."""
+    """(n, 30, 80) to the same shape: attention on causal convolutions, then a feed-forward network.
+
+    Query, key and value are each a causal convolution of the input.
+    """
 
     def __init__(self):
         super().__init__()

@@ -70,7 +70,10 @@ class BandPower:
         return self
 
     def predict_proba(self, signals: np.ndarray) -> np.ndarray:
-        """Probabilities (n, n_classes), float32, of epochs (n, n_channels, 3000); 0 for a class not seen in `fit`."""
+        """Stage probabilities (n, n_classes), float32, of epochs (n, n_channels, 3000).
+
+        A class not seen in `fit` has probability 0.
+        """
         classes = self.classifier.classes_
         probabilities = np.zeros((len(signals), self.n_classes), np.float32)
         for start in range(0, len(signals), CHUNK):
@@ -81,7 +84,7 @@ class BandPower:
 
 
 def spectral_features(signals: np.ndarray) -> np.ndarray:
-    """Features (n, n_channels * len(FEATURES)) of epochs (n, n_channels, 3000), those of a channel side by side."""
+    """Features (n, n_channels * len(FEATURES)) of epochs (n, n_channels, 3000), channel by channel."""
     signals = np.asarray(signals, np.float32)
     features = np.stack([*_of_spectrum(signals), *_of_amplitude(signals)], axis=-1, dtype=np.float32)
     return features.reshape(len(signals), -1)

@@ -28,7 +28,9 @@ class Network(nn.Module):
     time_distributed: ClassVar[Sequence[str]] = ()
 
     def forward_folds(self, state: Mapping[str, Tensor], x: Tensor, counted: Tensor | None = None) -> Tensor:
-        """Logits of several networks at once, arranged for speed: (n_folds, batch, ...) -> (n_folds, batch, n_classes).
+        """Logits of several networks at once: (n_folds, batch, ...) -> (n_folds, batch, n_classes).
+
+        The computation is arranged for speed.
 
         `state` is the networks' `state_dict`, each tensor stacked along a first axis of folds; the running statistics
         in it are updated in place. The mode and the dropout rates are this module's. In training, `counted` (n_folds,
@@ -54,7 +56,10 @@ class Network(nn.Module):
 
 
 class Estimator(Protocol):
-    """A model that is no network: trained in one go, on features of its own; its constructor is a network's."""
+    """A model that is not a network: it is fitted in a single call, on features that it computes itself.
+
+    Its constructor takes (n_channels, n_classes), as a network's does.
+    """
 
     def fit(self, signals: Callable[[np.ndarray], np.ndarray], stage: np.ndarray, seed: int) -> object:
         """Learn `stage` (n,) from the epochs whose signals `signals` gives for any indices below n."""

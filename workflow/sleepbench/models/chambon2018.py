@@ -1,4 +1,4 @@
-"""SleepStagerChambon2018: a spatial filter over the channels, then two temporal convolutions on each virtual channel.
+"""SleepStagerChambon2018: a spatial filter, then two temporal convolutions on each virtual channel.
 
 Paper: Chambon, Galtier, Arnal, Wainrib and Gramfort, "A deep learning architecture for temporal sleep stage
 classification using multivariate and multimodal time series", IEEE TNSRE 2018; its network of one epoch.

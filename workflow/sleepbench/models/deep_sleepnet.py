@@ -1,4 +1,4 @@
-"""DeepSleepNet: two convolutional branches, of short and of long filters, then a residual bidirectional LSTM.
+"""DeepSleepNet: two CNN branches, of short and long filters, then a residual bidirectional LSTM.
 
 Paper: Supratak, Dong, Wu and Guo, "DeepSleepNet: a model for automatic sleep stage scoring based on raw single-channel
 EEG", IEEE TNSRE 2017, arXiv:1703.04046. It is trained in two stages: first the convolutions with a head of their own
@@ -31,7 +31,10 @@ N_HIDDEN = 512
 
 
 class FeatureExtractor(nn.Module):
-    """(n, n_channels, 3000) -> (n, 3072). Short filters find when something happens, long ones at which frequency."""
+    """(n, n_channels, 3000) -> (n, 3072): features from two convolutional branches.
+
+    Short filters find when something happens, long ones at which frequency.
+    """
 
     def __init__(self, n_channels: int):
         super().__init__()
@@ -61,7 +64,10 @@ class FeatureExtractor(nn.Module):
 
 
 class DeepSleepNetCNN(Network):
-    """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes): what the first phase trains."""
+    """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes).
+
+    The network that the first phase trains.
+    """
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()
@@ -72,7 +78,10 @@ class DeepSleepNetCNN(Network):
         return self.classifier(self.feature_extractor(x))
 
     def l2_parameters(self) -> list[str]:
-        """Names of the parameters that the published recipe penalises: the kernels of each branch's first conv."""
+        """Names of the parameters that the published recipe penalises.
+
+        The kernels of each branch's first convolution.
+        """
         return _first_kernels(self)
 
 
@@ -99,7 +108,10 @@ class DeepSleepNet(Network):
         return self.classifier(self.dropout(context + self.shortcut(features).reshape(batch, length, -1)))
 
     def l2_parameters(self) -> list[str]:
-        """Names of the parameters that the published recipe penalises: the kernels of each branch's first conv."""
+        """Names of the parameters that the published recipe penalises.
+
+        The kernels of each branch's first convolution.
+        """
         return _first_kernels(self)
 
 

@@ -1,4 +1,4 @@
-"""EEGNet: temporal filters, a depthwise spatial filter over the channels for each, then a separable convolution.
+"""EEGNet: temporal filters, depthwise spatial filters for each, then a separable convolution.
 
 Paper: Lawhern, Solon, Waytowich, Gordon, Hung and Lance, "EEGNet: a compact convolutional neural network for EEG-based
 brain-computer interfaces", Journal of Neural Engineering 2018; EEGNet-8,2. It was not published for sleep.

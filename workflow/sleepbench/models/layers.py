@@ -25,7 +25,10 @@ def same_convolution(n_inputs: int, n_outputs: int, kernel_size: int, stride: in
 
 
 class EfficientChannelAttention(nn.Module):
-    """(n, channels, time) to the same shape: a weight for each channel from the means of it and its neighbours."""
+    """(n, channels, time) to the same shape: efficient channel attention (ECA).
+
+    The weight of a channel is computed from its mean over time and those of the neighbouring channels.
+    """
 
     def __init__(self, kernel_size: int):
         super().__init__()

@@ -31,7 +31,10 @@ KERNEL_SIZE = 16
 
 
 def _convolution(n_inputs: int, n_outputs: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution with "SAME" padding, then batch norm: (n, n_inputs, time) -> (n, n_outputs, time / stride)."""
+    """Convolution, then batch norm: (n, n_inputs, time) -> (n, n_outputs, time / stride).
+
+    The padding is TensorFlow's "SAME".
+    """
     padding = KERNEL_SIZE - stride
     return nn.Sequential(
         nn.ZeroPad1d((padding // 2, padding - padding // 2)),

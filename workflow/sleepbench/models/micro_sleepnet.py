@@ -1,4 +1,6 @@
-"""MicroSleepNet: grouped convolutions with shuffled channels, attention over channels and time, dilated convolutions.
+"""MicroSleepNet: grouped convolutions, attention over channels and time, dilated convolutions.
+
+The grouped convolutions' channels are shuffled.
 
 Paper: Liu, Wei, Sun, Mao, Zhang, Zhao, Tian, Wang and Chen, "Micro SleepNet: efficient deep learning model for mobile
 terminal real-time sleep staging", Frontiers in Neuroscience 2023. One EEG channel.
@@ -24,7 +26,10 @@ from sleepbench.models.layers import EfficientChannelAttention
 
 
 class TemporalAttention(nn.Module):
-    """(n, channels, time) to the same shape: a weight for each step from its maximum and its mean over the channels."""
+    """(n, channels, time) to the same shape: attention over time.
+
+    The weight of a step is computed from the maximum and the mean over the channels, at that step and its neighbours.
+    """
 
     def __init__(self):
         super().__init__()

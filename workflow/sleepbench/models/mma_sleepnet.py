@@ -1,4 +1,4 @@
-"""MMASleepNet: a two-stream convolutional branch for each kind of signal, attention between the signals' features.
+"""MMASleepNet: a two-stream CNN branch for each modality, then attention over their features.
 
 Paper: Zheng, Luo, Zou, Zhang and Li, "MMASleepNet: a multimodal attention network based on electrophysiological
 signals for automatic sleep staging", Frontiers in Neuroscience 2022. Four channels, in this order: two of EEG, one of
@@ -45,7 +45,10 @@ def _convolution(n_inputs: int, n_outputs: int, kernel_size: int, stride: int, p
 
 
 class Branch(nn.Module):
-    """(n, n_channels, 3000) -> (n, 2 * n_filters, 24), the steps of the short filters before those of the long ones."""
+    """(n, n_channels, 3000) -> (n, 2 * n_filters, 24): features from short and from long filters.
+
+    The steps of the short filters come before those of the long ones.
+    """
 
     def __init__(self, n_channels: int, n_filters: int):
         super().__init__()

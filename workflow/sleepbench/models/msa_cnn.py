@@ -1,4 +1,6 @@
-"""MSA-CNN: the same filter lengths on the signal at four resolutions, one spatial filter, then a small transformer.
+"""MSA-CNN: convolutions at four resolutions, a spatial filter, then a small transformer.
+
+The filters have the same lengths at every resolution.
 
 Paper: Goerttler, Wang, Eldele, Wu and He, "MSA-CNN: a lightweight multi-scale CNN with attention for sleep stage
 classification", Biomedical Signal Processing and Control 2026, arXiv:2501.02949. A small and a large configuration.

@@ -1,4 +1,6 @@
-"""NanoSleepNet: one residual block of grouped convolutions, channel attention. The epoch encoder of NanoSleepNet-TCN.
+"""NanoSleepNet: one residual block of grouped convolutions, then channel attention.
+
+It is the epoch encoder of NanoSleepNet-TCN.
 
 Paper: Liu, Wei and Zhang, "NanoSleepNet-TCN: a compact temporal model for on-device single-channel EEG sleep staging",
 2026 (submitted; known from the abstract at github.com/guisongliu/Nano-SleepNet). One EEG channel.

@@ -1,4 +1,4 @@
-"""NanoSleepNet-TCN: the epochs' features of NanoSleepNet, refined by dilated convolutions over a sequence of epochs.
+"""NanoSleepNet-TCN: NanoSleepNet's epoch features, refined by dilated convolutions across epochs.
 
 Paper: Liu, Wei and Zhang, "NanoSleepNet-TCN: a compact temporal model for on-device single-channel EEG sleep staging",
 2026 (submitted; known from the abstract at github.com/guisongliu/Nano-SleepNet). One EEG channel, sequences of 10.

@@ -98,7 +98,10 @@ def model_source(name: str) -> Path:
 
 
 def model_sources(name: str) -> tuple[Path, ...]:
-    """The file that defines the architecture, those of this folder that it imports from, and C of the same name."""
+    """All source files of the architecture: its own, and those of this folder that it imports from.
+
+    Imports are followed from file to file, and C files of the same names are included.
+    """
     found, modules = {}, [describe(name).module]
     while modules:
         module = modules.pop()

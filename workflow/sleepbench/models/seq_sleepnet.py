@@ -1,4 +1,4 @@
-"""SeqSleepNet: a learned filter bank on spectra, a recurrent network within epochs and another one across them.
+"""SeqSleepNet: a learned filter bank on spectra, recurrent networks within and across epochs.
 
 Paper: Phan, Andreotti, Cooray, Chén and De Vos, "SeqSleepNet: End-to-End Hierarchical Recurrent Neural Network for
 Sequence-to-Sequence Automatic Sleep Staging", IEEE TNSRE 2019, arXiv:1809.10932. Trained on sequences of 20 epochs.
@@ -45,7 +45,10 @@ TYPICAL_POWER = 1000.0
 
 
 class LogSpectrogram(nn.Module):
-    """(n, 3000) microvolts -> (n, 29, 129): of 2 s every second, the logarithm to the base ten; of an EEG -3 to 4."""
+    """(n, 3000) microvolts -> (n, 29, 129): log10 of the power in 2-s windows, one every second.
+
+    The values of an EEG lie between -3 and 4.
+    """
 
     def __init__(self):
         super().__init__()

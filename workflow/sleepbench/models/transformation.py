@@ -20,11 +20,17 @@ class InputTransformation:
     """A kind of transformation with its settings; here the one that does nothing."""
 
     def measure(self, signals: np.ndarray) -> np.ndarray:
-        """What it must know of a recording's signals, float32 (n_epochs, n_channels, 3000): float32 (2, n_channels)."""
+        """What it must know of a recording's signals: two numbers per channel, float32 (2, n_channels).
+
+        `signals` are float32 (n_epochs, n_channels, 3000).
+        """
         return np.zeros((2, signals.shape[1]), np.float32)
 
     def __call__(self, signals: np.ndarray, measured: np.ndarray) -> np.ndarray:
-        """Signals (n, n_channels, 3000), transformed; `measured` is that of each one's recording (n, 2, n_channels)."""
+        """The transformed signals, (n, n_channels, 3000) as `signals`.
+
+        `measured` (n, 2, n_channels) holds for each epoch what `measure` returns for its recording.
+        """
         return signals
 
     def settings(self) -> dict[str, dict]:
@@ -34,7 +40,10 @@ class InputTransformation:
 
 @dataclass(frozen=True)
 class _Scaled(InputTransformation):
-    """Less a centre, divided by a scale; what is further off than `clip` times the scale is cut off there."""
+    """Subtracts a centre and divides by a scale.
+
+    With `clip`, values further than `clip` scales from the centre are clipped there.
+    """
 
     clip: float | None = None
 
@@ -76,7 +85,7 @@ class Robust(_Scaled):
 
 @dataclass(frozen=True)
 class LowPass(InputTransformation):
-    """Without frequencies above `hertz`: a Butterworth filter of order 4, forwards and backwards over each epoch."""
+    """A low-pass filter at `hertz`: Butterworth of order 4, forwards and backwards over each epoch."""
 
     hertz: float
 

@@ -38,7 +38,10 @@ def _convolution(n_inputs: int, n_outputs: int, kernel_size: int, padding: int) 
 
 
 class EncoderLevel(nn.Module):
-    """(n, n_inputs, time) -> (n, n_outputs, time / 2), rounded up, and the skip connection (n, n_outputs, time)."""
+    """(n, n_inputs, time) -> (n, n_outputs, time / 2) and the skip connection (n, n_outputs, time).
+
+    time / 2 is rounded up.
+    """
 
     def __init__(self, n_inputs: int, n_outputs: int):
         super().__init__()

@@ -43,7 +43,10 @@ def _convolution(n_inputs: int, n_outputs: int, dilation: int = 1) -> nn.Sequent
 
 
 def _upsample(n_inputs: int, n_outputs: int, factor: int) -> nn.Sequential:
-    """(n, n_inputs, time) -> (n, n_outputs, time * factor). The kernel is as long as the factor, which is even."""
+    """Upsampling, then a convolution: (n, n_inputs, time) -> (n, n_outputs, time * factor).
+
+    The kernel is as long as the factor, which is even.
+    """
     return nn.Sequential(
         nn.Upsample(scale_factor=factor),
         nn.ZeroPad1d((factor // 2 - 1, factor // 2)),
@@ -69,7 +72,10 @@ class EncoderLevel(nn.Module):
 
 
 class DecoderLevel(nn.Module):
-    """(n, n_inputs, time) and a skip connection (n, n_outputs, time * pool or more) -> (n, n_outputs, time * pool)."""
+    """(n, n_inputs, time) and a skip connection -> (n, n_outputs, time * pool).
+
+    The skip connection is (n, n_outputs, time * pool) or longer in time; what is longer is cut off.
+    """
 
     def __init__(self, n_inputs: int, n_outputs: int, pool: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""ULW-SleepNet: depthwise separable convolutions with a strided shortcut, one set of weights for all channels.
+"""ULW-SleepNet: depthwise separable convolutions with strided shortcuts, shared by all channels.
 
 Paper: Wang, Zhou, Xu, Cong, Al-Sa'd and Raitoharju, "ULW-SleepNet", ICASSP 2026, arXiv:2602.23852 [P].
 Released code: github.com/wzw999/ULW-SLEEPNET at ff5839b, Apache-2.0, Keras 2 [C]. Rewritten here, checked against
@@ -39,7 +39,10 @@ BIASES_BEFORE_NORM = ("main1.pointwise.bias", "main2.pointwise.bias")
 
 
 class SeparableConv(nn.Module):
-    """Depthwise convolution without bias, then a pointwise one with bias; Keras' SeparableConv1D, padding "same"."""
+    """Keras' SeparableConv1D: a depthwise convolution without bias, then a pointwise one with bias.
+
+    The padding is "same".
+    """
 
     def __init__(self, n_inputs: int, n_outputs: int, kernel_size: int, stride: int = 1):
         super().__init__()
@@ -104,7 +107,7 @@ class ULWSleepNet(Network):
         return self.output(self.dense64(self.dropout(features)))
 
     def forward_folds(self, state: Mapping[str, Tensor], x: Tensor, counted: Tensor | None = None) -> Tensor:
-        """Logits of several networks at once: (n_folds, batch, n_channels, 3000) -> (n_folds, batch, n_classes)."""
+        """Logits of several networks: (n_folds, batch, n_channels, 3000) -> (n_folds, batch, n_classes)."""
         n_folds, n_epochs = x.shape[:2]
         features = x.flatten(1, 2).unsqueeze(1)  # (n_folds, 1, batch * n_channels, 3000)
         of_signals = None if counted is None else counted.to(x.dtype).repeat_interleave(x.shape[2], dim=1)
@@ -118,7 +121,10 @@ class ULWSleepNet(Network):
 
 
 def _block_folds(block: DSSCBlock, state: Mapping[str, Tensor], x: Tensor, counted: Tensor | None) -> Tensor:
-    """`block.forward` of several networks: (n_folds, n_inputs, n, time) -> (n_folds, n_filters, n, time / 4)."""
+    """`block.forward` of several networks at once.
+
+    (n_folds, n_inputs, n, time) -> (n_folds, n_filters, n, time / 4), rounded up at each of the two halvings.
+    """
     main = x
     for conv, norm in (("main1", "bn1"), ("main2", "bn2")):
         main = conv_norm_relu_pool(
@@ -144,7 +150,7 @@ def _block_folds(block: DSSCBlock, state: Mapping[str, Tensor], x: Tensor, count
 
 
 def _composed_kernel(state: Mapping[str, Tensor], conv: str) -> Tensor:
-    """The kernel (n_folds, n_outputs, n_inputs, kernel_size) of the one dense convolution that a separable one is."""
+    """The dense kernel (n_folds, n_outputs, n_inputs, kernel_size) equal to a separable convolution."""
     return state[f"{conv}.pointwise.weight"] * state[f"{conv}.depthwise.weight"].transpose(1, 2)
 
 

@@ -65,7 +65,10 @@ def _classifier(n_features: int, n_classes: int) -> nn.Sequential:
 
 
 class OtherBlocks(Network):
-    """(batch, n_channels, 3000) microvolts at 100 Hz -> logits (batch, n_classes); ULW-SleepNet made of `block`."""
+    """ULW-SleepNet made of `block`: (batch, n_channels, 3000) microvolts -> logits (batch, n_classes).
+
+    The signals are sampled at 100 Hz.
+    """
 
     parameters_without_gradient_in_training = BIASES_BEFORE_NORM
     block = DSSCBlock
@@ -82,20 +85,23 @@ class OtherBlocks(Network):
 
 
 class ULWNoSkip(OtherBlocks):
-    """No shortcut beside the convolutions: (batch, n_channels, 3000) microvolts -> logits (batch, n_classes)."""
+    """No shortcut in the blocks: (batch, n_channels, 3000) microvolts -> logits (batch, n_classes)."""
 
     block = BlockWithoutSkip
 
 
 class ULWDenseConvs(OtherBlocks):
-    """Dense convolutions for depthwise separable ones: (batch, n_channels, 3000) -> logits (batch, n_classes)."""
+    """Dense convolutions in place of depthwise separable ones.
+
+    (batch, n_channels, 3000) microvolts -> logits (batch, n_classes).
+    """
 
     parameters_without_gradient_in_training = ("main1.bias", "main2.bias")
     block = DenseBlock
 
 
 class ULWUnshared(Network):
-    """Blocks of its own for every channel: (batch, n_channels, 3000) microvolts -> logits (batch, n_classes)."""
+    """Separate blocks per channel: (batch, n_channels, 3000) microvolts -> logits (batch, n_classes)."""
 
     parameters_without_gradient_in_training = BIASES_BEFORE_NORM
 
@@ -111,7 +117,10 @@ class ULWUnshared(Network):
 
 
 class ULWFlatten(Network):
-    """All steps, not their mean, enter the dense layers: (batch, n_channels, 3000) -> logits (batch, n_classes)."""
+    """All steps, not their mean, enter the dense layers.
+
+    (batch, n_channels, 3000) microvolts -> logits (batch, n_classes).
+    """
 
     parameters_without_gradient_in_training = BIASES_BEFORE_NORM
 

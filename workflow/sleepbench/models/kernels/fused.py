@@ -1,4 +1,6 @@
-"""Convolution, batch norm, ReLU and max pooling by two as matrix products: the same mathematics, arranged for speed.
+"""Convolution, batch norm, ReLU and max pooling by two as matrix products, arranged for speed.
+
+The mathematics is that of the separate layers.
 
 Tensors are (folds, features, signals, time): several networks of one architecture, each with its own weights and its
 own signals, are computed at once. One matrix product per fold convolves all signals, and a batch norm's statistics are
@@ -31,7 +33,10 @@ from sleepbench.models.kernels.fused_kernel import (
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """The batch norms of some folds; every tensor is (n_folds, n_features). Running statistics are updated in place."""
+    """The batch norms of some folds; every tensor is (n_folds, n_features).
+
+    Running statistics are updated in place.
+    """
 
     weight: Tensor
     bias: Tensor
@@ -111,7 +116,10 @@ def join(main: Tensor, x: Tensor, kernel: Tensor, bias: Tensor, p: float, traini
 
 
 class _ConvNormReluPool(torch.autograd.Function):
-    """In training mode; also returns the batch's mean (without the convolution's bias) and its biased variance."""
+    """`conv_norm_relu_pool` in training mode, which also returns the batch's mean and variance.
+
+    The mean is without the convolution's bias, the variance is the biased one.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor, kernel: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, counted: Tensor | None):
@@ -215,7 +223,10 @@ def _sums_of_squares(rows: Tensor) -> Tensor:
 
 
 def _n_values(x: Tensor, counted: Tensor | None) -> int | Tensor:
-    """Over how many values of each feature a batch norm's statistics are: a number, or (n_folds, 1) in double."""
+    """The number of values of each feature that a batch norm's statistics are computed over.
+
+    One number, or with `counted` (n_folds, 1) in double precision.
+    """
     if counted is None:
         return x.shape[-2] * x.shape[-1]
     # Of a fold without any, no value is used: any number will do but 0 and 1, by which it would be divided.
@@ -227,7 +238,10 @@ def _spread(values: Tensor) -> Tensor:
 
 
 def _patches(x: Tensor) -> Tensor:
-    """The four samples that two neighbouring outputs see, or zeros: (n_folds, 4 n_inputs, n_signals * half)."""
+    """The four samples that two neighbouring outputs see: (n_folds, 4 n_inputs, n_signals * half).
+
+    Zeros stand for the samples beyond either end.
+    """
     n_folds, n_inputs, n_signals, time = x.shape
     patches = x.new_empty(n_folds, 4, n_inputs, n_signals, (time + 1) // 2)
     patches[:, 1] = x[..., 0::2]
@@ -239,7 +253,10 @@ def _patches(x: Tensor) -> Tensor:
 
 
 def _matrix(kernel: Tensor) -> Tensor:
-    """Kernels (n_folds, n_outputs, n_inputs, 3) for even and odd outputs: (n_folds, 2 n_outputs, 4 n_inputs)."""
+    """Kernels (n_folds, n_outputs, n_inputs, 3) -> (n_folds, 2 n_outputs, 4 n_inputs).
+
+    The rows for the even outputs come before those for the odd ones.
+    """
     n_folds, n_outputs, n_inputs, _ = kernel.shape
     matrix = kernel.new_zeros(n_folds, 2, n_outputs, 4, n_inputs)
     matrix[:, 0, :, :3] = matrix[:, 1, :, 1:] = kernel.mT

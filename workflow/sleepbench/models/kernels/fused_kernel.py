@@ -66,7 +66,10 @@ def _library() -> ctypes.CDLL | None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what a training step frees for the next one: fetching it again costs a tenth of the step."""
+    """Let glibc keep the memory that a training step frees, for the next step.
+
+    Allocating it again costs a tenth of the step.
+    """
     allocator = ctypes.CDLL(None)
     if hasattr(allocator, "mallopt"):
         allocator.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc accepts
@@ -134,7 +137,10 @@ def evaluate_in_kernel(x: Tensor, kernel: Tensor, bias: Tensor, norm) -> Tensor:
 
 
 class KernelConvNormReluPool(torch.autograd.Function):
-    """In training mode; also returns the batch's mean (without the convolution's bias) and its biased variance."""
+    """`fused.conv_norm_relu_pool` in training mode, which also returns the batch's mean and variance.
+
+    The mean is without the convolution's bias, the variance is the biased one.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor, kernel: Tensor, gamma: Tensor, beta: Tensor, epsilon: float):
