@@ -14,6 +14,7 @@ from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import Recording
 from sleepbench.preparation.index import read_index
 from sleepbench.reporting.artefacts import Inputs
+from sleepbench.runs import runs_table
 
 CONTENDER = ("title", "input", "recipe")
 """What tells contenders apart: a model's title, its input and its recipe."""
@@ -42,8 +43,8 @@ def read_csv(path: str | Path) -> pd.DataFrame:
 
 
 def read_runs(inputs: Inputs) -> pd.DataFrame:
-    """The runs table."""
-    return read_csv(inputs.path("runs"))
+    """The table of runs; BenchmarkError when it is none, or lacks a column."""
+    return runs_table.read_runs(inputs.path("runs"))
 
 
 def read_statistics(inputs: Inputs, name: str, columns: Sequence[str]) -> pd.DataFrame:

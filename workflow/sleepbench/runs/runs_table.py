@@ -26,7 +26,7 @@ RUN_COLUMNS = (
     *("recipe_settings", "n_train", "n_validation", "n_test", "selected_epoch", "directory", *CONFUSION),
 )
 
-TEXTS = ("run_key", "git_commit", "directory", "only_folds")
+TEXTS = ("run_key", "git_commit", "directory", "only_folds", *ROW, "title")
 """Columns that stay text even where all of their characters are digits."""
 
 SAME_IN_A_ROW = ("n_folds", "selection", "trimming", "training_epochs", "recipe_settings", "n_channels")
@@ -36,7 +36,7 @@ SAME_IN_A_ROW = ("n_folds", "selection", "trimming", "training_epochs", "recipe_
 def read_runs(path: str | Path) -> pd.DataFrame:
     """Read a table of runs; BenchmarkError when it is missing, no such table or lacks a column."""
     try:
-        runs = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str))
+        runs = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
     except FileNotFoundError as error:
         raise BenchmarkError(f"{path}: not there: the experiment is not finished, or was never started") from error
     except ValueError as error:
