@@ -41,9 +41,17 @@ def numbers_of_channels(name: str) -> list[int]:
     return sorted({min(info.supported_channels), len(info.published_roles), max(info.supported_channels)})
 
 
-def on_channels(names: Sequence[str]) -> pytest.MarkDecorator:
-    """A test's arguments `name` and `n_channels`, as in `msa_cnn_small-1`."""
-    cases = [(name, n_channels) for name in names for n_channels in numbers_of_channels(name)]
+def on_channels(names: Sequence[str], slow_but_published: bool = False) -> pytest.MarkDecorator:
+    """A test's arguments `name` and `n_channels`, as in `msa_cnn_small-1`.
+
+    slow_but_published : mark all but a paper's number of channels as slow
+    """
+
+    def case(name: str, n_channels: int):
+        is_slow = slow_but_published and n_channels != len(models.describe(name).published_roles)
+        return pytest.param(name, n_channels, marks=[pytest.mark.slow] if is_slow else [])
+
+    cases = [case(name, n_channels) for name in names for n_channels in numbers_of_channels(name)]
     return pytest.mark.parametrize(("name", "n_channels"), cases)
 
 
@@ -273,7 +281,7 @@ def test_every_other_parameter_gets_a_gradient_in_training(name, n_channels):
     assert all(any(key.endswith(ending) for key in taken_away) for ending in endings), "an ending is of no parameter"
 
 
-@every_network_on_channels
+@on_channels(NETWORKS, slow_but_published=True)
 def test_fits_64_epochs(name, n_channels):
     """All are classified right, in evaluation mode and without dropout, within 400 steps on a quarter of them."""
     signals, stages = epochs_to_learn(name, n_channels)

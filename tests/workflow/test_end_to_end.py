@@ -145,20 +145,6 @@ def test_any_target_can_be_asked_for_by_path(finished):
     assert "has no fold 7 among those, 0 to 1" in finished.run(fold.replace("fold-0", "fold-7")).stdout
 
 
-def test_new_protocol_that_shares_trainings_trains_nothing(finished):
-    before = finished.read_bytes("results/simulated/trainings/**/training.json")
-    last = {"from": "clean", "selection": "last"}
-    finished.configure(run={"protocols": ["released", "clean", "clean_last"]}, protocols={"clean_last": last})
-    result = finished.run("results/simulated/runs.csv")
-    assert result.returncode == 0, result.stdout
-    assert "Training ulw_sleepnet" not in result.stdout
-    runs = pd.read_csv(finished.directory / "results/simulated/runs.csv")
-    assert set(runs["protocol"]) == {"released", "clean", "clean_last"}
-    assert finished.read_bytes("results/simulated/trainings/**/training.json") == before
-    finished.configure(run={"protocols": ["released", "clean"]})
-    assert finished.run().returncode == 0
-
-
 def test_deleted_store_is_rebuilt_and_the_tables_are_the_same(finished):
     tables = finished.read_bytes("results/simulated/tables/*")
     trainings = finished.read_bytes("results/simulated/trainings/**/training.json")
@@ -171,16 +157,30 @@ def test_deleted_store_is_rebuilt_and_the_tables_are_the_same(finished):
     assert NOTHING in finished.run().stdout
 
 
-def test_jobs_of_several_folds_take_finished_folds_as_they_are(finished):
+def test_a_job_of_several_folds_takes_finished_folds_as_they_are(finished):
     before = finished.read_bytes("results/simulated/trainings/**/fold-*/**/*")
     finished.configure(training={"folds_per_job": 2})
-    result = finished.run()
+    receipt = f"{CLEAN_TRAINING}/stack-0-1.json"
+    result = finished.run(receipt)
     assert result.returncode == 0, result.stdout
-    assert len(list((finished.directory / "results/simulated/trainings").glob("**/stack-0-1.json"))) == 2
+    assert (finished.directory / receipt).exists()
     assert finished.read_bytes("results/simulated/trainings/**/fold-*/**/*") == before
     finished.configure(training={"folds_per_job": "auto"})
-    assert finished.run().returncode == 0
-    assert finished.read_bytes("results/simulated/trainings/**/fold-*/**/*") == before
+    assert NOTHING in finished.run().stdout
+
+
+def test_new_protocol_that_shares_trainings_trains_nothing(finished):
+    before = finished.read_bytes("results/simulated/trainings/**/training.json")
+    last = {"from": "clean", "selection": "last"}
+    finished.configure(run={"protocols": ["released", "clean", "clean_last"]}, protocols={"clean_last": last})
+    result = finished.run("results/simulated/runs.csv")
+    assert result.returncode == 0, result.stdout
+    assert "Training ulw_sleepnet" not in result.stdout
+    runs = pd.read_csv(finished.directory / "results/simulated/runs.csv")
+    assert set(runs["protocol"]) == {"released", "clean", "clean_last"}
+    assert finished.read_bytes("results/simulated/trainings/**/training.json") == before
+    finished.configure(run={"protocols": ["released", "clean"]})
+    assert finished.run("results/simulated/runs.csv").returncode == 0
 
 
 def test_damaged_run_is_named_and_trained_again_alone(finished):
@@ -193,11 +193,10 @@ def test_damaged_run_is_named_and_trained_again_alone(finished):
     assert "fold-1/best_validation/predictions.parquet is MISSING" in result.stdout
     assert "What to do: delete" in result.stdout and not table.exists()
     shutil.rmtree(training / "fold-1")
-    result = finished.run()
+    result = finished.run("results/simulated/runs.csv")
     assert result.returncode == 0, result.stdout
     assert (training / "fold-1" / "best_validation" / "predictions.parquet").exists()
     assert (training / "fold-0" / "training.json").stat().st_mtime_ns == kept
-    assert NOTHING in finished.run().stdout
 
 
 def test_report_is_one_page_that_says_simulated_and_names_the_runs(finished):

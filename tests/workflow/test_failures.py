@@ -1,6 +1,7 @@
 """Bad input, failures and interruptions, as a user of the commands meets them."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -8,8 +9,9 @@ from functools import partial
 
 import psutil
 import pytest
-from conftest import ENVIRONMENT
+from conftest import ENVIRONMENT, Project, make_project
 
+from sleepbench.config import paths
 from sleepbench.core.files import read_json
 
 TRAINING = "results/simulated/trainings/subject-2-kept-validation0/standard/ulw_sleepnet/four/ulw/seed-32"
@@ -103,9 +105,19 @@ def wait_for_training(snakemake: psutil.Process, training, deadline: float = 120
     raise TimeoutError(f"no training started; {log} does not show one")
 
 
-@pytest.mark.parametrize("victim", ["training job", "snakemake", "ctrl-c"])
-def test_interrupted_training_leaves_nothing_half_written_and_continues(project, victim):
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A project in which all is ready for the training to be interrupted."""
+    project = make_project(tmp_path_factory.mktemp("prepared"))
     project.configure(datasets={"simulated": {"training_epochs": 12}})
+    result = project.run(paths.totals("simulated", "subject-2-kept-validation0", "standard"))
+    assert result.returncode == 0, result.stdout
+    return project
+
+
+@pytest.mark.parametrize("victim", ["training job", "snakemake", "ctrl-c"])
+def test_interrupted_training_leaves_nothing_half_written_and_continues(prepared, tmp_path, victim):
+    project = Project(shutil.copytree(prepared.directory, tmp_path / "project", symlinks=True))
     fold = f"{TRAINING}/fold-0"
     process = subprocess.Popen(
         project.command("run", fold), cwd=project.directory, env=ENVIRONMENT, stdout=subprocess.PIPE,
