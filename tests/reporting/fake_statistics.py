@@ -9,6 +9,7 @@ import pandas as pd
 from sleepbench.core.files import write_json
 from sleepbench.evaluation.sleep_measures import MEASURES, agreement
 from sleepbench.reporting.reading import CONTENDER, KEY
+from sleepbench.runs.runs_table import RUN_COLUMNS
 
 RUNGS = (
     *("released", "all_recordings", "subject_folds", "twenty_folds"),
@@ -64,7 +65,7 @@ def make_statistics(
     files: dict[str, Path | list[Path]] = {f"statistics/{name}": directory / f"{name}.csv" for name in tables}
     for name, table in tables.items():
         table.assign(run_keys="any").to_csv(files[f"statistics/{name}"], index=False)
-    runs = pd.DataFrame(contenders)
+    runs = pd.DataFrame(contenders).reindex(columns=list(RUN_COLUMNS))  # of a run, figures of statistics read who it is
     runs.assign(n_channels=runs.input.map(N_CHANNELS)).to_csv(directory / "runs.csv", index=False)
     return files | {"runs": directory / "runs.csv", "profiles": [_profile(directory, one) for one in contenders]}
 
