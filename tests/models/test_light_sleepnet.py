@@ -10,7 +10,7 @@ def test_shortcuts_carry_the_signal_past_the_convolutions():
     model = LightSleepNet(1).eval()
     for block in (model.block1, model.block2):
         last_norm = [module for module in block.modules() if isinstance(module, nn.BatchNorm1d)][-1]
-        nn.init.zeros_(last_norm.weight)
+        nn.init.zeros_(last_norm.weight)  # and its offset is 0: nothing passes the ReLU behind it
     pooled = []
     model.classifier.register_forward_pre_hook(lambda module, inputs: pooled.append(inputs[0]))
     epochs = 30 * torch.randn(3, 1, 3000)
@@ -18,5 +18,5 @@ def test_shortcuts_carry_the_signal_past_the_convolutions():
         model(epochs)
         stem = model.stem(epochs)
     assert stem.shape == (3, 64, 1504)
-    torch.testing.assert_close(pooled[0][:, 32:96], stem[..., ::2].mean(dim=-1))
-    assert not pooled[0][:, :32].any() and not pooled[0][:, 96:].any()
+    torch.testing.assert_close(pooled[0][:, :64], stem[..., ::2].mean(dim=-1))
+    assert not pooled[0][:, 64:].any()

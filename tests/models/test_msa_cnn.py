@@ -44,9 +44,10 @@ def test_positional_encoding_is_fixed_and_tells_steps_apart():
     assert torch.cdist(position, position).fill_diagonal_(1).min() > 0.1
 
 
-def test_layers_of_the_transformer_start_differently():
+def test_layers_of_the_transformer_start_equal_and_are_two():
     first, second = MSACNNLarge(1).transformer
-    assert not torch.equal(first.linear1.weight, second.linear1.weight)
+    for weight, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(weight, other) and weight is not other
 
 
 def test_channel_scale_starts_as_the_identity():

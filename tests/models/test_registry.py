@@ -58,7 +58,7 @@ def test_sources_of_a_model_are_its_file_and_what_it_imports_from_the_others():
         "ulw_sleepnet.py",
     ]
     assert names("nano_sleepnet_tcn") == ["base.py", "layers.py", "nano_sleepnet.py", "nano_sleepnet_tcn.py"]
-    assert names("chambon2018") == ["base.py", "chambon2018.py", "layers.py"]
+    assert names("chambon2018") == ["base.py", "chambon2018.py"]
 
 
 def test_names_in_state_dicts_are_an_interface():

@@ -1,45 +1,49 @@
-"""The spectra that SeqSleepNet computes, and its filters."""
+"""SeqSleepNet's spectra, what standardises them, and its triangles."""
 
 import numpy as np
-import pytest
 import torch
 from scipy import signal
 
-from sleepbench.models.seq_sleepnet import POWER_FLOOR, TYPICAL_POWER, FilterBank, LogSpectrogram
+from sleepbench.models.seq_sleepnet import SeqSleepNet, triangles
 
 
-def test_spectra_are_those_of_scipy():
-    epochs = np.random.default_rng(0).normal(0, 30, (3, 3000)).astype(np.float32)
-    window = signal.get_window("hamming", 200, fftbins=False)
-    frequencies, _, spectra = signal.stft(
-        epochs.astype(np.float64), 100, window, nperseg=200, noverlap=100, nfft=256, boundary=None, padded=False
-    )
-    power = np.abs(spectra * window.sum()) ** 2  # scipy divides by the window's sum
-    expected = np.log10((power + POWER_FLOOR) / TYPICAL_POWER).transpose(0, 2, 1)
-    found = LogSpectrogram()(torch.from_numpy(epochs))
-    assert found.shape == (3, 29, len(frequencies)) == (3, 29, 129)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
-
-
-def test_a_dead_signal_has_a_spectrum():
-    spectra = LogSpectrogram()(torch.zeros(1, 3000))
-    torch.testing.assert_close(spectra, torch.full((1, 29, 129), -3.0))
-
-
-def test_filters_are_triangles_evenly_spaced_up_to_50_hz():
-    triangles = FilterBank(1).triangles.numpy()
-    hertz = np.linspace(0, 50, 129)
-    corners = np.linspace(0, 50, 34)
-    for i, triangle in enumerate(triangles):
-        np.testing.assert_allclose(triangle, np.interp(hertz, corners[i : i + 3], [0, 1, 0]), atol=1e-5)
-
-
-@pytest.mark.parametrize("channel", [0, 1])
-def test_every_channel_has_its_own_filters(channel):
+def test_spectra_are_20_log10_of_matlabs_short_time_fourier_transform():
     torch.manual_seed(0)
-    bank, spectra = FilterBank(2), torch.randn(1, 2, 29, 129)
+    x = 20 * torch.randn(2, 1, 3000)
+    frames = np.lib.stride_tricks.sliding_window_view(x[:, 0].double().numpy(), 200, axis=-1)[:, ::100]
+    assert frames.shape == (2, 29, 200)
+    spectra = np.fft.rfft(frames * signal.windows.hamming(200, sym=True), 256)  # zeros behind the window
+    found = SeqSleepNet(1).spectrogram(x[:, 0])
+    # In the weakest bin the floor tells.
+    np.testing.assert_allclose(found, 20 * np.log10(np.abs(spectra)), rtol=0, atol=0.02)
+
+
+def test_bins_are_standardised_with_the_training_set():
+    torch.manual_seed(0)
+    epochs = torch.randn(6, 2, 3000) * torch.tensor([20.0, 2.0])[:, None]
+    model = SeqSleepNet(2)
+    model.measure_input([epochs[:4], epochs[4:]])
+    spectra = model.spectra(epochs)
+    assert spectra.mean(dim=(0, 2)).abs().max() < 1e-4
+    torch.testing.assert_close(spectra.std(dim=(0, 2), correction=0), torch.ones(2, 129), rtol=0, atol=1e-4)
+
+
+def test_a_dead_signal_stays_finite():
+    assert SeqSleepNet(1)(torch.zeros(1, 20, 1, 3000)).isfinite().all()
+
+
+def test_corners_of_the_triangles_are_rounded_down_to_bins():
+    peaks = triangles().argmax(dim=1)
+    assert peaks.tolist() == [int(257 * 50 * i / 33 / 100) for i in range(1, 33)]
+    assert (triangles().amax(dim=1) == 1).all()
+
+
+def test_steps_beyond_training_use_the_last_steps_statistics():
+    torch.manual_seed(0)
+    model = SeqSleepNet(1).eval()
+    epochs = torch.randn(1, 60, 128)
     with torch.no_grad():
-        before = bank(spectra)
-        bank.weight[channel] += 1
-        changed = (bank(spectra) != before).any(dim=1)[0]
-    assert changed.unflatten(0, (2, 32)).any(dim=1).tolist() == [channel == 0, channel == 1]
+        assert model.classify(epochs).shape == (1, 60, 5)
+    before = model.sequence_lstm.norm_hh.running_mean.clone()
+    model.train().classify(torch.randn(3, 25, 128))
+    assert model.sequence_lstm.norm_hh.running_mean.shape == before.shape

@@ -3,24 +3,32 @@
 Paper: Eldele, Chen, Liu, Wu, Kwoh, Li and Guan, "An attention-based deep learning approach for sleep stage
 classification with single-channel EEG", IEEE TNSRE 2021.
 
-Published size: none is known here. Verified: 509,825 parameters for one channel and five classes, as in an independent
-build. That build's 63.43M multiply-accumulates are met without the products of attention; with those, 288,000, there
-are 63.72M.
+Released code: github.com/emadeldeen24/AttnSleep at 6b4d266, PyTorch [C]. Rewritten here, checked against that program
+[V].
+
+Published size: none is known here. Verified: outputs, in training with the same dropout and not, and gradients equal
+those of the released program (1e-15 of the outputs' scale in float64); 509,825 parameters for one channel and five
+classes and 63.43M multiply-accumulates, 63.72M with the products of attention.
 
 The biases of the recalibration's pointwise convolutions, 60, get no gradient in training: the batch norm behind each
 takes them away.
 
-Where the released program, whose dimensions these are, does more than act, or where the paper leaves something open:
+Defined for one channel [C].
+
+What the released program settles:
 
 - It makes one causal convolution too many in each attention and one layer norm too many in each encoder layer,
-  12,980 parameters in all. They are left out.
+  12,980 parameters in all, that never act. They are left out.
 - Attention compares the 30 feature channels, each described by its course of 80 steps, whose causal convolution runs
   along the steps. The five heads share the steps out, 16 consecutive ones each.
 - The residual that attention is added to is the query, not the layer's input, and is not normalised.
 - Of the recalibration's three pointwise convolutions, the shortcut's has no bias.
-- Layer norm is the usual one. Initial weights, and the epsilon and momentum of batch norm, are PyTorch's defaults.
+- Layer norm divides by the standard deviation of a sample, to which 1e-6 is added.
+- At the start the two encoder layers are equal, and so are the convolutions of keys and values. N(0, 0.02) is drawn for
+  the convolutions but the causal ones, which the program's test for their type misses: these keep PyTorch's default.
 """
 
+import copy
 import math
 
 import torch
@@ -36,6 +44,17 @@ N_STEPS = 80
 """Steps of the two branches together, 64 + 16."""
 N_HEADS = 5
 N_HIDDEN = 120
+
+
+class SampleLayerNorm(nn.LayerNorm):
+    """Layer norm with the standard deviation of a sample: n - 1 under the root, epsilon beside it."""
+
+    def __init__(self, n_features: int):
+        super().__init__(n_features, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        deviation = x.std(dim=-1, keepdim=True)
+        return self.weight * (x - x.mean(dim=-1, keepdim=True)) / (deviation + self.eps) + self.bias
 
 
 def _convolution(n_inputs: int, n_outputs: int, kernel_size: int, stride: int, padding: int) -> nn.Sequential:
@@ -118,9 +137,9 @@ class TemporalContextLayer(nn.Module):
         super().__init__()
         self.query = CausalConv()
         self.key = CausalConv()
-        self.value = CausalConv()
+        self.value = copy.deepcopy(self.key)
         self.output = nn.Linear(N_STEPS, N_STEPS)
-        self.norm = nn.LayerNorm(N_STEPS)
+        self.norm = SampleLayerNorm(N_STEPS)
         self.feed_forward = nn.Sequential(
             nn.Linear(N_STEPS, N_HIDDEN), nn.ReLU(), nn.Dropout(0.1), nn.Linear(N_HIDDEN, N_STEPS)
         )
@@ -152,9 +171,19 @@ class AttnSleep(Network):
         super().__init__()
         self.cnn = MultiResolutionCNN(n_channels)
         self.recalibration = FeatureRecalibration()
-        self.temporal_context = nn.Sequential(TemporalContextLayer(), TemporalContextLayer(), nn.LayerNorm(N_STEPS))
+        layer = TemporalContextLayer()
+        self.temporal_context = nn.Sequential(layer, copy.deepcopy(layer), SampleLayerNorm(N_STEPS))
         self.classifier = nn.Linear(N_CHANNELS * N_STEPS, n_classes)
+        self.apply(initialize)
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.temporal_context(self.recalibration(self.cnn(x)))
         return self.classifier(features.flatten(1))
+
+
+def initialize(module: nn.Module) -> None:
+    """N(0, 0.02) for convolutions but the causal ones, N(1, 0.02) for batch norms' weights; the rest is PyTorch's."""
+    if isinstance(module, nn.Conv1d) and not isinstance(module, CausalConv):
+        nn.init.normal_(module.weight, 0, 0.02)
+    elif isinstance(module, nn.BatchNorm1d):
+        nn.init.normal_(module.weight, 1, 0.02)

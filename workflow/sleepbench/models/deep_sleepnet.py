@@ -5,29 +5,41 @@ EEG", IEEE TNSRE 2017, arXiv:1703.04046. It is trained in two stages: first the 
 (`DeepSleepNetCNN`, of single epochs), then the whole (`DeepSleepNet`, of sequences of 25), into which the trained
 convolutions are copied: `feature_extractor` has the same parameters under the same names in both. The L2 penalty of
 the recipe falls on `l2_parameters()`.
+Released code: github.com/akaraspt/deepsleepnet at eb72f9b, TensorFlow 1 [C]. Rewritten here, checked against that
+program [V].
 
-Published size: none is known here. Verified: parameters and multiply-accumulates equal those of an independent build,
-for one channel and five classes 24,744,837 and 51.59M per epoch for the whole, 619,397 and 27.48M for the convolutions
+Published size: none is known here. Verified: outputs, in training and not, gradients, the state that is carried on and
+sizes equal those of the released program (1e-14 of the outputs' scale in float64); for one channel and five classes
+22,645,637 parameters and 49.49M multiply-accumulates per epoch for the whole, 619,397 and 27.48M for the convolutions
 with a head.
 
-Decided here:
+Defined for one channel [C].
 
-- Padding is TensorFlow's "SAME", as the network was published in it; the pools' padding never wins a maximum.
-- The second LSTM layer sees both directions of the first. Dropout acts between the two layers and on the sum.
-- Initial weights, and the epsilon and momentum of batch norm, are PyTorch's defaults.
-- The LSTM reads forwards and backwards, so that a night is scored in overlapping windows of the training length.
+What the released program settles:
+
+- Padding is TensorFlow's "SAME"; the pools' padding never wins a maximum.
+- The directions of the LSTM are stacked separately: a second layer sees the first layer of its own direction only.
+  Dropout is on the outputs of both layers and on the sum with the shortcut. The cells have peepholes: 6,144 parameters;
+  without them the network has 22,639,493. braindecode's, whose second layer sees both directions, has 24,744,837.
+- Training carries the LSTM's state on: of each night, cut into 10 stretches that are read side by side, the state after
+  25 epochs is that before the next 25. The backward direction's state is carried on in the same way, from the first
+  epoch of a sequence to the last one of the sequence after it. `forward_from` is a step of that.
+- The LSTM reads forwards and backwards, so that here a night is scored in overlapping windows of the training length.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
 
 from sleepbench.core.stages import STAGES
 from sleepbench.models.base import Network
-from sleepbench.models.layers import same_convolution
+from sleepbench.models.layers import PeepholeLSTM, State, fan_in, same_convolution, truncated_normal
 
 N_FEATURES = 16 * 128 + 8 * 128
 N_HIDDEN = 512
-"""Of each direction of the LSTM."""
+"""Of each layer and direction of the LSTM."""
+BATCH_NORM = {"epsilon": 1e-5, "momentum": 0.001}
 
 
 class FeatureExtractor(nn.Module):
@@ -39,21 +51,21 @@ class FeatureExtractor(nn.Module):
     def __init__(self, n_channels: int):
         super().__init__()
         self.short_filters = nn.Sequential(
-            same_convolution(n_channels, 64, kernel_size=50, stride=6),  # length 500
+            same_convolution(n_channels, 64, kernel_size=50, stride=6, **BATCH_NORM),  # length 500
             nn.MaxPool1d(8, padding=2),  # 63
             nn.Dropout(0.5),
-            same_convolution(64, 128, kernel_size=8),
-            same_convolution(128, 128, kernel_size=8),
-            same_convolution(128, 128, kernel_size=8),
+            same_convolution(64, 128, kernel_size=8, **BATCH_NORM),
+            same_convolution(128, 128, kernel_size=8, **BATCH_NORM),
+            same_convolution(128, 128, kernel_size=8, **BATCH_NORM),
             nn.MaxPool1d(4, ceil_mode=True),  # 16
         )
         self.long_filters = nn.Sequential(
-            same_convolution(n_channels, 64, kernel_size=400, stride=50),  # length 60
+            same_convolution(n_channels, 64, kernel_size=400, stride=50, **BATCH_NORM),  # length 60
             nn.MaxPool1d(4),  # 15
             nn.Dropout(0.5),
-            same_convolution(64, 128, kernel_size=6),
-            same_convolution(128, 128, kernel_size=6),
-            same_convolution(128, 128, kernel_size=6),
+            same_convolution(64, 128, kernel_size=6, **BATCH_NORM),
+            same_convolution(128, 128, kernel_size=6, **BATCH_NORM),
+            same_convolution(128, 128, kernel_size=6, **BATCH_NORM),
             nn.MaxPool1d(2, ceil_mode=True),  # 8
         )
         self.dropout = nn.Dropout(0.5)
@@ -73,16 +85,31 @@ class DeepSleepNetCNN(Network):
         super().__init__()
         self.feature_extractor = FeatureExtractor(n_channels)
         self.classifier = nn.Linear(N_FEATURES, n_classes)
+        self.apply(initialize)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.feature_extractor(x))
 
     def l2_parameters(self) -> list[str]:
-        """Names of the parameters that the published recipe penalises.
+        """The kernel of the short branch's first convolution, on which alone the released program has a penalty."""
+        return ["feature_extractor.short_filters.0.1.weight"]
 
-        The kernels of each branch's first convolution.
-        """
-        return _first_kernels(self)
+
+class StackedLSTM(nn.Module):
+    """Two layers, dropout behind each: (batch, length, n_inputs) -> (batch, length, n_hidden)."""
+
+    def __init__(self, n_inputs: int, n_hidden: int):
+        super().__init__()
+        self.layers = nn.ModuleList([PeepholeLSTM(n_inputs, n_hidden), PeepholeLSTM(n_hidden, n_hidden)])
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor, states: list[State | None]) -> tuple[Tensor, list[State]]:
+        after = []
+        for layer, state in zip(self.layers, states, strict=True):
+            x, state = layer(x, state)
+            x = self.dropout(x)
+            after.append(state)
+        return x, after
 
 
 class DeepSleepNet(Network):
@@ -95,30 +122,40 @@ class DeepSleepNet(Network):
         super().__init__()
         self.feature_extractor = FeatureExtractor(n_channels)
         self.shortcut = nn.Sequential(
-            nn.Linear(N_FEATURES, 2 * N_HIDDEN, bias=False), nn.BatchNorm1d(2 * N_HIDDEN), nn.ReLU()
+            nn.Linear(N_FEATURES, 2 * N_HIDDEN, bias=False),
+            nn.BatchNorm1d(2 * N_HIDDEN, BATCH_NORM["epsilon"], BATCH_NORM["momentum"]),
+            nn.ReLU(),
         )
-        self.lstm = nn.LSTM(N_FEATURES, N_HIDDEN, num_layers=2, batch_first=True, dropout=0.5, bidirectional=True)
+        self.forward_lstm = StackedLSTM(N_FEATURES, N_HIDDEN)
+        self.backward_lstm = StackedLSTM(N_FEATURES, N_HIDDEN)
         self.dropout = nn.Dropout(0.5)
         self.classifier = nn.Linear(2 * N_HIDDEN, n_classes)
+        self.apply(initialize)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.forward_from(x, [None] * 4)[0]
+
+    def forward_from(self, x: Tensor, states: list[State | None]) -> tuple[Tensor, list[State]]:
+        """`forward` from the LSTM's states, those of the forward layers first; and the states after it."""
         batch, length = x.shape[:2]
         features = self.feature_extractor(x.flatten(0, 1))  # (batch * length, 3072)
-        context, _ = self.lstm(features.reshape(batch, length, -1))
-        return self.classifier(self.dropout(context + self.shortcut(features).reshape(batch, length, -1)))
+        sequence = features.reshape(batch, length, -1)
+        ahead, ahead_states = self.forward_lstm(sequence, states[:2])
+        back, back_states = self.backward_lstm(sequence.flip(1), states[2:])
+        context = torch.cat((ahead, back.flip(1)), dim=-1)
+        logits = self.classifier(self.dropout(context + self.shortcut(features).reshape(batch, length, -1)))
+        return logits, ahead_states + back_states
 
     def l2_parameters(self) -> list[str]:
-        """Names of the parameters that the published recipe penalises.
-
-        The kernels of each branch's first convolution.
-        """
-        return _first_kernels(self)
+        """The kernel of the short branch's first convolution, on which alone the released program has a penalty."""
+        return ["feature_extractor.short_filters.0.1.weight"]
 
 
-def _first_kernels(model: nn.Module) -> list[str]:
-    """The first convolutions are the only ones with a stride."""
-    return [
-        f"{name}.weight"
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv1d) and module.stride != (1,)
-    ]
+def initialize(module: nn.Module) -> None:
+    """He's deviation in a truncated normal; zero biases; norms' weights N(1, 0.002). The LSTM's are its own."""
+    if isinstance(module, nn.Conv1d | nn.Linear):
+        truncated_normal(module.weight, math.sqrt(2 / fan_in(module.weight)))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm1d):
+        nn.init.normal_(module.weight, 1, 0.002)

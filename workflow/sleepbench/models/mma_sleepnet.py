@@ -2,24 +2,27 @@
 
 Paper: Zheng, Luo, Zou, Zhang and Li, "MMASleepNet: a multimodal attention network based on electrophysiological
 signals for automatic sleep staging", Frontiers in Neuroscience 2022. Four channels, in this order: two of EEG, one of
-EOG, one of EMG.
+EOG, one of EMG. On ISRUC the authors take six of EEG: any number may stand before the last two.
 
-Published size: none is known here. Verified: 1,604,229 parameters and 67.8M multiply-accumulates for five classes, as
-in an independent build.
+Published size: none is known here. 1,604,229 parameters and 67.8M multiply-accumulates for five classes.
 
-The biases of the modalities' pointwise convolutions, 8, get no gradient in training: the batch norm behind each takes
+Verified: outputs, training-mode outputs and gradients equal those of the authors' program, github.com/buptantEEG/
+MMASleepNet at 8fa5de5, on the same weights, to 1e-14 of their scale in float64. Theirs ends in a softmax, which its
+training then feeds to a cross-entropy; here the output is logits.
+
+Biases that get no gradient: of the block's pointwise convolutions, 8, in training, as the batch norm behind each takes
 them away.
 
-What the description leaves open and how it was decided; the first two are the reading that meets the parameters:
+What the description alone does not say, and the program settles:
 
 - Every convolution of the branches is without bias and followed by batch norm, then LeakyReLU (PyTorch's slope).
-- The block that weighs the four modalities has two pointwise convolutions with bias and a shortcut without, each with
-  batch norm, and no bias in squeeze and excitation.
 - The 128 filters of the EEG branch count as two modalities of 64.
-- The transformer's tokens are the 64 filters, each described by its 24 steps in the four modalities one after another.
-  Its layer is PyTorch's own: norm after each residual, ReLU, dropout 0.1.
+- The block that weighs the four modalities is a residual one with an identity shortcut; its squeeze and excitation goes
+  from 4 to 4 to 4, without reduction, with biases.
+- The transformer's tokens are read off in memory order: four neighbouring filters of one modality, 24 steps each. Its
+  layer is PyTorch's own: norm after each residual, ReLU, dropout 0.1.
 - Dropout in the streams is 0.5, as behind them.
-- Initial weights, and the epsilon and momentum of batch norm, are PyTorch's defaults.
+- Initial weights, and the epsilon and momentum of batch norm, are PyTorch's defaults, theirs too.
 """
 
 import torch
@@ -34,6 +37,9 @@ N_FILTERS = 64
 N_MODALITIES = 4
 N_STEPS = 24
 """Steps of the two streams together, 13 + 11."""
+N_FEATURES = 96
+"""Of a token: four filters of one modality, all their steps."""
+N_TOKENS = N_MODALITIES * N_FILTERS * N_STEPS // N_FEATURES
 
 
 def _convolution(n_inputs: int, n_outputs: int, kernel_size: int, stride: int, padding: int) -> nn.Sequential:
@@ -88,21 +94,14 @@ class ModalityRecalibration(nn.Module):
             nn.Conv2d(N_MODALITIES, N_MODALITIES, kernel_size=1),
             nn.BatchNorm2d(N_MODALITIES),
         )
-        n_squeezed = N_MODALITIES // 2
         self.excitation = nn.Sequential(
-            nn.Linear(N_MODALITIES, n_squeezed, bias=False),
-            nn.ReLU(),
-            nn.Linear(n_squeezed, N_MODALITIES, bias=False),
-            nn.Sigmoid(),
-        )
-        self.shortcut = nn.Sequential(
-            nn.Conv2d(N_MODALITIES, N_MODALITIES, kernel_size=1, bias=False), nn.BatchNorm2d(N_MODALITIES)
+            nn.Linear(N_MODALITIES, N_MODALITIES), nn.ReLU(), nn.Linear(N_MODALITIES, N_MODALITIES), nn.Sigmoid()
         )
 
     def forward(self, x: Tensor) -> Tensor:
         main = self.main(x)
         weights = self.excitation(main.mean(dim=(-2, -1)))[..., None, None]
-        return functional.relu(main * weights + self.shortcut(x))
+        return functional.relu(main * weights + x)
 
 
 class MMASleepNet(Network):
@@ -117,14 +116,13 @@ class MMASleepNet(Network):
         self.eog = Branch(1, n_filters=N_FILTERS // 2)
         self.emg = Branch(1, n_filters=N_FILTERS // 2)
         self.recalibration = ModalityRecalibration()
-        n_features = N_MODALITIES * N_STEPS
-        self.transformer = nn.TransformerEncoderLayer(n_features, nhead=4, dim_feedforward=2048, batch_first=True)
+        self.transformer = nn.TransformerEncoderLayer(N_FEATURES, nhead=4, dim_feedforward=2048, batch_first=True)
         self.classifier = nn.Sequential(
-            nn.Flatten(), nn.Linear(N_FILTERS * n_features, 32), nn.ReLU(), nn.Linear(32, n_classes)
+            nn.Flatten(), nn.Linear(N_TOKENS * N_FEATURES, 32), nn.ReLU(), nn.Linear(32, n_classes)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         branches = (self.eeg(x[:, :-2]), self.eog(x[:, -2:-1]), self.emg(x[:, -1:]))
         modalities = torch.cat(branches, dim=1).unflatten(1, (N_MODALITIES, N_FILTERS))  # (batch, 4, 64, 24)
-        features = self.recalibration(modalities).transpose(1, 2).flatten(2)  # (batch, 64, 96)
+        features = self.recalibration(modalities).reshape(-1, N_TOKENS, N_FEATURES)
         return self.classifier(self.transformer(features) * features)

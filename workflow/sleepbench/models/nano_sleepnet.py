@@ -2,17 +2,21 @@
 
 It is the epoch encoder of NanoSleepNet-TCN.
 
-Paper: Liu, Wei and Zhang, "NanoSleepNet-TCN: a compact temporal model for on-device single-channel EEG sleep staging",
-2026 (submitted; known from the abstract at github.com/guisongliu/Nano-SleepNet). One EEG channel.
+Paper: Liu, Zhang and Wei, "NanoSleepNet-TCN: a compact temporal model for on-device single-channel EEG sleep staging",
+2026 (submitted; known from github.com/guisongliu/Nano-SleepNet). One EEG channel.
 
-Published size: 9.07K parameters. Verified: 9,066 parameters and 3,344,640 multiply-accumulates for five classes, as in
-an independent build.
+Published size: 9.07K parameters, 6.69M FLOPs. 9,066 parameters and 3,344,640 multiply-accumulates for five classes; the
+published FLOPs are twice those.
 
-What the description leaves open and how it was decided:
+Verified: outputs, training-mode outputs and gradients equal those of the authors' program, that repository at 610e90a,
+on the same weights, to 1e-14 of their scale in float64.
 
-- Convolutions pad by half their kernel: 3000 -> 500 -> 125.
+What the description alone does not say, and the program settles:
+
+- Convolutions pad as TensorFlow's "SAME": 3000 -> 500 -> 125.
 - The shuffle follows GELU. The last of the pool's windows, cut short, is the mean of what it holds.
-- Initial weights, and the epsilon and momentum of batch norm, are PyTorch's defaults.
+- Nothing is dropped out.
+- Initial weights, and the epsilon and momentum of batch norm, are PyTorch's defaults, theirs too.
 """
 
 from torch import Tensor, nn
@@ -20,15 +24,14 @@ from torch.nn import functional
 
 from sleepbench.core.stages import STAGES
 from sleepbench.models.base import Network
-from sleepbench.models.layers import EfficientChannelAttention
+from sleepbench.models.layers import EfficientChannelAttention, SameConv1d
 
 N_FEATURES = 64
 
 
 def _convolution(n_inputs: int, n_outputs: int, kernel_size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv1d(n_inputs, n_outputs, kernel_size, stride, kernel_size // 2, groups=groups, bias=False),
-        nn.BatchNorm1d(n_outputs),
+        SameConv1d(n_inputs, n_outputs, kernel_size, stride, groups=groups, bias=False), nn.BatchNorm1d(n_outputs)
     )
 
 

@@ -2,26 +2,37 @@
 
 Paper: Phan, Andreotti, Cooray, Chén and De Vos, "SeqSleepNet: End-to-End Hierarchical Recurrent Neural Network for
 Sequence-to-Sequence Automatic Sleep Staging", IEEE TNSRE 2019, arXiv:1809.10932. Trained on sequences of 20 epochs.
-Published size: about 0.14M parameters.
+Released code: github.com/pquochuy/sleep_transfer_learning at d6983bb, TensorFlow 1 [C], the authors' program for
+Sleep-EDF. Rewritten here, checked against it [V]. Their program for MASS, github.com/pquochuy/SeqSleepNet at f8a5fd0,
+has the same network but for the classifier, of which every position in a sequence has its own.
 
-After the description: 125,221 parameters for one channel and five classes, which is what the sizes of the described
-layers add up to, but neither the published size nor the 141,893 of an independent build; two channels, 141,637, and a
-norm over the 128 features of an epoch, 256, would explain those. The multiply-accumulates per 20 epochs, 30.0M, are
-those of an independent build. That count leaves out the products of attention, with which it is 30.1M; neither includes
-Fourier transforms.
+Published size: none is known here. Verified: outputs, in training and not, gradients and the size equal those of the
+released program, given the same spectra (1e-15 of the outputs' scale in float64, 1e-10 in training, where batches of
+two or three sequences are normed); 164,133 parameters for one channel and five classes, 176,388 with a classifier for
+every position, and 37.7M multiply-accumulates per 20 epochs, Fourier transforms not counted.
 
-Where the paper leaves something open or this file departs from it:
+Defined for an EEG, an EOG and an EMG, one to three channels [C]; nothing in it depends on their number, and here any is
+taken.
 
-- The spectra are computed here, from the raw signal, without parameters: with a symmetric Hamming window.
-- The paper standardises every frequency bin. Here a fixed unit of power takes its place.
-- To the power of every bin is added that of faint noise, so that a dead signal has a logarithm.
-- The filter bank is a sigmoid of learned weights times fixed triangles, evenly spaced from 0 to 50 Hz. Every channel
-  has its own; the outputs of all channels enter the first recurrent network together.
-- Dropout, 0.25, is on the outputs of both recurrent networks.
-- Initial weights are PyTorch's defaults; the filter bank and attention's context vector start as linear layers do.
+What the released programs settle:
+
+- The recurrent cells are LSTMs with batch norm, of Cooijmans and others, arXiv:1603.09025, with statistics of its own
+  for every step of a sequence.
+- Dropout, 0.25, is on inputs and outputs of both recurrent networks; each direction's inputs have a mask of their own.
+- The filter bank is a sigmoid of learned weights times fixed triangles, whose corners are evenly spaced from 0 to 50 Hz
+  and then rounded down to bins. Every channel has its own; the outputs of all channels enter the first recurrent
+  network together.
+- A bin is standardised with its mean and deviation over the training set, which `measure_input` takes. Before that it
+  is in a fixed unit.
+
+Where this file departs from them:
+
+- The spectra are computed here, from the raw signal, without parameters. To the power of every bin is added that of
+  noise far below the recorder's step, so that a dead signal has a logarithm.
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -34,21 +45,22 @@ WINDOW = 2 * SAMPLING_RATE
 HOP = SAMPLING_RATE
 N_FFT = 256
 N_BINS = N_FFT // 2 + 1
+N_FRAMES = 29
 N_FILTERS = 32
 N_HIDDEN = 64
 N_ATTENTION = 64
+LENGTH = 20
+"""Epochs of a sequence in training."""
+DROPOUT = 0.25
 
-POWER_FLOOR = 1.0
-"""What white noise of 0.11 microvolts, about the recorder's step, has in every bin."""
-TYPICAL_POWER = 1000.0
-"""The middle of an EEG's bins, on a logarithmic scale, whose standard deviation is about one decade."""
+POWER_FLOOR = 1e-3
+"""What white noise of 0.004 microvolts, less than a twentieth of the recorder's step, has in every bin."""
+TYPICAL_DECIBELS = (30.0, 10.0)
+"""Mean and deviation of an EEG's bins, until `measure_input` has seen some."""
 
 
 class LogSpectrogram(nn.Module):
-    """(n, 3000) microvolts -> (n, 29, 129): log10 of the power in 2-s windows, one every second.
-
-    The values of an EEG lie between -3 and 4.
-    """
+    """(n, 3000) microvolts -> (n, 29, 129): of 2 s every second, decibels."""
 
     def __init__(self):
         super().__init__()
@@ -58,8 +70,7 @@ class LogSpectrogram(nn.Module):
         # The window is centred between zeros, so that as much is read beyond the signal's ends.
         x = functional.pad(x, ((N_FFT - WINDOW) // 2,) * 2)
         spectra = torch.stft(x, N_FFT, HOP, WINDOW, self.window, center=False, return_complex=True)
-        logarithms = ((spectra.abs() ** 2 + POWER_FLOOR) / TYPICAL_POWER).log() / math.log(10)
-        return logarithms.transpose(1, 2)
+        return (spectra.abs() ** 2 + POWER_FLOOR).log().transpose(1, 2) * (10 / math.log(10))
 
 
 class FilterBank(nn.Module):
@@ -67,16 +78,90 @@ class FilterBank(nn.Module):
 
     def __init__(self, n_channels: int):
         super().__init__()
-        limit = 1 / math.sqrt(N_BINS)
-        self.weight = nn.Parameter(torch.empty(n_channels, N_FILTERS, N_BINS).uniform_(-limit, limit))
-        # In units of the spacing, filter i rises from i to i + 1 and falls to i + 2.
-        position = torch.linspace(0, N_FILTERS + 1, N_BINS)
-        triangles = (1 - (position - torch.arange(1, N_FILTERS + 1)[:, None]).abs()).clamp(min=0)
-        self.register_buffer("triangles", triangles, persistent=False)
+        self.weight = nn.Parameter(torch.empty(n_channels, N_FILTERS, N_BINS).normal_())
+        self.register_buffer("triangles", triangles().float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         filters = self.weight.sigmoid() * self.triangles
         return torch.cat([functional.linear(x[:, i], bank) for i, bank in enumerate(filters)], dim=-1)
+
+
+def triangles() -> Tensor:
+    """(32, 129), float64: filter i rises from corner i to corner i + 1, where it is 1, and falls to corner i + 2."""
+    nyquist = SAMPLING_RATE / 2
+    corners = [math.floor((N_FFT + 1) * i * nyquist / (N_FILTERS + 1) / SAMPLING_RATE) for i in range(N_FILTERS + 2)]
+    bins = torch.arange(N_BINS, dtype=torch.float64)
+    low, peak, high = (torch.tensor(corners[i : i + N_FILTERS])[:, None] for i in range(3))
+    return torch.minimum((bins - low) / (peak - low), (high - bins) / (high - peak)).clamp(min=0)
+
+
+class StepNorm(nn.Module):
+    """Batch norm of the steps of two directions, each with statistics of its own: (2, batch, n_features) a step.
+
+    Steps beyond `n_steps` are normed with the statistics of the last one. The moving variance is that of the batch,
+    without PyTorch's correction.
+    """
+
+    def __init__(self, n_steps: int, n_features: int, has_offset: bool):
+        super().__init__()
+        self.momentum = 0.05  # weight of the batch in the moving statistics
+        self.scale = nn.Parameter(torch.full((2, n_features), 0.1))
+        self.offset = nn.Parameter(torch.zeros(2, n_features)) if has_offset else None
+        self.register_buffer("running_mean", torch.zeros(2, n_steps, n_features))
+        self.register_buffer("running_var", torch.ones(2, n_steps, n_features))
+
+    def forward(self, x: Tensor, first: int) -> Tensor:
+        """(2, batch, steps, n_features), of which the first is step `first`, to the same shape."""
+        n_steps = self.running_mean.shape[1]
+        steps = torch.arange(first, first + x.shape[2], device=x.device).clamp(max=n_steps - 1)
+        if self.training:
+            variance, mean = torch.var_mean(x, dim=1, correction=0)
+            known = slice(first, first + x.shape[2])
+            with torch.no_grad():
+                for running, new in ((self.running_mean, mean), (self.running_var, variance)):
+                    running[:, known].lerp_(new[:, : max(0, n_steps - first)].to(running.dtype), self.momentum)
+        else:
+            mean, variance = self.running_mean[:, steps], self.running_var[:, steps]
+        scale = self.scale[:, None] * (variance + 1e-5).rsqrt()  # (2, steps, n_features)
+        offset = -mean * scale
+        if self.offset is not None:
+            offset = offset + self.offset[:, None]
+        return x * scale[:, None] + offset[:, None]
+
+
+class BatchNormLSTM(nn.Module):
+    """(batch, length, n_inputs) -> (batch, length, 2 * n_hidden): a bidirectional LSTM with batch norm in its cells.
+
+    The first axis of every parameter and statistic is the direction; gates are in the order forget, input, output,
+    cell. A sequence of up to `n_steps` has statistics for every step; the backward direction counts from the end.
+    """
+
+    def __init__(self, n_inputs: int, n_hidden: int, n_steps: int):
+        super().__init__()
+        self.weight_ih = nn.Parameter(torch.empty(2, 4 * n_hidden, n_inputs))
+        self.weight_hh = nn.Parameter(torch.empty(2, 4 * n_hidden, n_hidden))
+        self.norm_ih = StepNorm(n_steps, 4 * n_hidden, has_offset=False)
+        self.norm_hh = StepNorm(n_steps, 4 * n_hidden, has_offset=True)
+        self.norm_cell = StepNorm(n_steps, n_hidden, has_offset=True)
+        self.dropout = nn.Dropout(DROPOUT)
+        for weight in (*self.weight_ih, *self.weight_hh):
+            nn.init.orthogonal_(weight.data)
+        with torch.no_grad():
+            self.norm_hh.offset[:, :n_hidden] = 1  # of the forget gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        directions = torch.stack((self.dropout(x), self.dropout(x.flip(1))))
+        entering = self.norm_ih(torch.einsum("dbti,dgi->dbtg", directions, self.weight_ih), 0)
+        output = cell = x.new_zeros(2, len(x), self.weight_hh.shape[-1])
+        outputs = []
+        for step, gates in enumerate(entering.unbind(dim=2)):
+            recurring = torch.bmm(output, self.weight_hh.transpose(1, 2)).unsqueeze(2)
+            forget, enter, leave, new = (gates + self.norm_hh(recurring, step).squeeze(2)).chunk(4, dim=-1)
+            cell = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()
+            output = self.norm_cell(cell.unsqueeze(2), step).squeeze(2).tanh() * leave.sigmoid()
+            outputs.append(output)
+        ahead, back = torch.stack(outputs, dim=2)
+        return self.dropout(torch.cat((ahead, back.flip(1)), dim=-1))
 
 
 class AttentionPool(nn.Module):
@@ -85,8 +170,9 @@ class AttentionPool(nn.Module):
     def __init__(self, n_features: int):
         super().__init__()
         self.hidden = nn.Linear(n_features, N_ATTENTION)
-        limit = 1 / math.sqrt(N_ATTENTION)
-        self.context = nn.Parameter(torch.empty(N_ATTENTION, 1).uniform_(-limit, limit))
+        self.context = nn.Parameter(torch.empty(N_ATTENTION, 1))
+        for parameter in (*self.hidden.parameters(), self.context):
+            nn.init.normal_(parameter, 0, 0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         weights = (self.hidden(x).tanh() @ self.context).softmax(dim=1)  # (n, time, 1)
@@ -99,18 +185,46 @@ class SeqSleepNet(Network):
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()
         self.spectrogram = LogSpectrogram()
+        mean, deviation = TYPICAL_DECIBELS
+        self.register_buffer("bin_mean", torch.full((n_channels, 1, N_BINS), mean))
+        self.register_buffer("bin_deviation", torch.full((n_channels, 1, N_BINS), deviation))
         self.filter_bank = FilterBank(n_channels)
-        self.epoch_gru = nn.GRU(n_channels * N_FILTERS, N_HIDDEN, batch_first=True, bidirectional=True)
+        self.epoch_lstm = BatchNormLSTM(n_channels * N_FILTERS, N_HIDDEN, N_FRAMES)
         self.attention = AttentionPool(2 * N_HIDDEN)
-        self.sequence_gru = nn.GRU(2 * N_HIDDEN, N_HIDDEN, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(0.25)
+        self.sequence_lstm = BatchNormLSTM(2 * N_HIDDEN, N_HIDDEN, LENGTH)
         self.classifier = nn.Linear(2 * N_HIDDEN, n_classes)
+        nn.init.xavier_uniform_(self.classifier.weight)
+        nn.init.uniform_(self.classifier.bias, -math.sqrt(3 / n_classes), math.sqrt(3 / n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, length = x.shape[:2]
-        spectra = self.spectrogram(x.flatten(0, 2)).unflatten(0, (batch * length, -1))
-        bands = self.filter_bank(spectra)  # (batch * length, 29, 32 * n_channels)
-        features, _ = self.epoch_gru(bands)
-        epochs = self.attention(self.dropout(features))  # (batch * length, 128)
-        context, _ = self.sequence_gru(epochs.unflatten(0, (batch, length)))
-        return self.classifier(self.dropout(context))
+        return self.classify(self.encode(self.spectra(x.flatten(0, 1))).unflatten(0, x.shape[:2]))
+
+    def spectra(self, x: Tensor) -> Tensor:
+        """Epochs (n, n_channels, 3000) in microvolts -> (n, n_channels, 29, 129), standardised."""
+        decibels = self.spectrogram(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return (decibels - self.bin_mean) / self.bin_deviation
+
+    def encode(self, spectra: Tensor) -> Tensor:
+        """What an epoch is to the sequence, whatever its neighbours in it: (n, n_channels, 29, 129) -> (n, 128)."""
+        return self.attention(self.epoch_lstm(self.filter_bank(spectra)))
+
+    def classify(self, epochs: Tensor) -> Tensor:
+        """Encoded epochs (batch, length, 128) -> logits (batch, length, n_classes)."""
+        return self.classifier(self.sequence_lstm(epochs))
+
+    @torch.no_grad()
+    def measure_input(self, epochs: Iterable[Tensor]) -> None:
+        """Take each bin's mean and deviation over batches of the training set's epochs, (n, n_channels, 3000) each."""
+        count, total, squares = 0, 0, 0
+        for x in epochs:
+            decibels = self.spectrogram(x.flatten(0, 1)).unflatten(0, x.shape[:2]).double()
+            count += len(x) * N_FRAMES
+            total = total + decibels.sum(dim=(0, 2))
+            squares = squares + (decibels**2).sum(dim=(0, 2))
+        mean = total / count
+        self.bin_mean.copy_(mean[:, None])
+        self.bin_deviation.copy_((squares / count - mean**2).clamp(min=1e-6).sqrt()[:, None])
+
+    def l2_parameters(self) -> list[str]:
+        """All but the filter bank's, biases and the norms' included."""
+        return [name for name, _ in self.named_parameters() if not name.startswith("filter_bank.")]

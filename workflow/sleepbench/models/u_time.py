@@ -2,29 +2,36 @@
 
 Paper: Perslev, Jensen, Darkner, Jennum and Igel, "U-Time: A Fully Convolutional Network for Time Series Segmentation
 Applied to Sleep Staging", NeurIPS 2019, arXiv:1910.11162. Trained on runs of 35 epochs.
+Released code: github.com/perslev/U-Time at e51be3f, Keras [C]. Rewritten here, checked against that network [V].
 
-Published size: none is known here. Verified: 1,187,569 parameters for one channel and five classes and 51.7M
-multiply-accumulates per epoch of a run of 35, as in an independent build (the released program's complexity factor 1).
+Published size: none is known here. Verified: outputs, in training and not, gradients and sizes equal those of the
+released program (1e-15 of the outputs' scale in float64, at 1, 2, 5 and 35 epochs); 1,187,569 parameters for one
+channel and five classes, 51.7M multiply-accumulates per epoch of a run of 35.
 
-Where the paper leaves something open or this file departs from it:
+Defined for any number of channels [C]; the paper gives it one.
 
-- The paper standardises every channel of a recording. Here a fixed unit takes its place.
-- Pools that do not divide a length drop the rest, and skip connections are cut to what comes back up. Of a run's last
-  epoch up to 1919 samples, whatever does not fill a step of 1920, are thus not classified; that epoch is the mean over
-  the samples that are, at least 1081.
+What the released program settles:
+
+- The complexity factor is 1. The program's default and its configuration for U-Time have 2, the square root of 2 times
+  the filters and 2,366,591 parameters.
+- Pools that do not divide a length drop the rest. On the way up a skip connection is cut at both ends to what comes
+  back, and the classified samples are put between zeros, at most 960 at each end: what comes from a deeper level thus
+  lies up to 960 samples later than the skip connection that it meets, and a run's first and last epoch are means over
+  those zeros too. At 35 epochs 660 at each end.
 - The convolutions of the encoder are dilated by 2, those of the bottom and of the decoder are not.
+- Its input has 128 samples a second; here it has 100, with which all of its settings are the same.
 - Near the ends of a run, about as far as the receptive field reaches, the result depends on the zeros beyond them.
-- Initial weights, and the epsilon and momentum of batch norm, are PyTorch's defaults.
 """
 
 import itertools
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.models.base import Network
-from sleepbench.models.layers import MICROVOLTS_PER_UNIT
+from sleepbench.models.layers import KERAS_EPSILON, KERAS_MOMENTUM, glorot_uniform
 
 WIDTHS = (16, 32, 64, 128, 256)
 """Filters of the four encoder levels and of the bottom."""
@@ -38,7 +45,7 @@ def _convolution(n_inputs: int, n_outputs: int, dilation: int = 1) -> nn.Sequent
     return nn.Sequential(
         nn.Conv1d(n_inputs, n_outputs, KERNEL_SIZE, padding=padding, dilation=dilation),
         nn.ELU(),
-        nn.BatchNorm1d(n_outputs),
+        nn.BatchNorm1d(n_outputs, KERAS_EPSILON, KERAS_MOMENTUM),
     )
 
 
@@ -52,7 +59,7 @@ def _upsample(n_inputs: int, n_outputs: int, factor: int) -> nn.Sequential:
         nn.ZeroPad1d((factor // 2 - 1, factor // 2)),
         nn.Conv1d(n_inputs, n_outputs, kernel_size=factor),
         nn.ELU(),
-        nn.BatchNorm1d(n_outputs),
+        nn.BatchNorm1d(n_outputs, KERAS_EPSILON, KERAS_MOMENTUM),
     )
 
 
@@ -82,13 +89,16 @@ class DecoderLevel(nn.Module):
         self.upsample = _upsample(n_inputs, n_outputs, pool)
         self.convolutions = nn.Sequential(_convolution(2 * n_outputs, n_outputs), _convolution(n_outputs, n_outputs))
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor, odd_at_head: bool) -> Tensor:
+        """Of an odd number of samples that are cut off the skip connection, the greater half is at its head or not."""
         x = self.upsample(x)
-        return self.convolutions(torch.cat((skip[..., : x.shape[-1]], x), dim=1))
+        surplus = skip.shape[-1] - x.shape[-1]
+        first = surplus // 2 + (surplus % 2 if odd_at_head else 0)
+        return self.convolutions(torch.cat((skip[..., first : first + x.shape[-1]], x), dim=1))
 
 
 class UTime(Network):
-    """(batch, length, n_channels, 3000) microvolts at 100 Hz -> logits (batch, length, n_classes)."""
+    """(batch, length, n_channels, 3000) at 100 Hz, each channel of a recording scaled -> (batch, length, n_classes)."""
 
     def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
         super().__init__()
@@ -101,18 +111,26 @@ class UTime(Network):
         )
         self.classify_samples = nn.Sequential(nn.Conv1d(WIDTHS[0], n_classes, kernel_size=1), nn.Tanh())
         self.classify_epochs = nn.Sequential(
-            nn.AvgPool1d(SAMPLES_PER_EPOCH, ceil_mode=True),  # an epoch cut short is averaged over what is left of it
+            nn.AvgPool1d(SAMPLES_PER_EPOCH),
             nn.Conv1d(n_classes, n_classes, kernel_size=1),
+            nn.ELU(),
             nn.Conv1d(n_classes, n_classes, kernel_size=1),
         )
+        self.apply(glorot_uniform)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.transpose(1, 2).flatten(2) / MICROVOLTS_PER_UNIT  # (batch, n_channels, length * 3000)
+        x = x.transpose(1, 2).flatten(2)  # (batch, n_channels, length * 3000)
+        n_samples = x.shape[-1]
         skips = []
         for level in self.encoder:
             x, skip = level(x)
             skips.append(skip)
         x = self.bottom(x)
+        n_cut = 0  # the skip connections that had to be cut so far: the released program takes turns
         for level in self.decoder:
-            x = level(x, skips.pop())
-        return self.classify_epochs(self.classify_samples(x)).transpose(1, 2)
+            skip = skips.pop()
+            n_cut += skip.shape[-1] != x.shape[-1] * level.upsample[0].scale_factor
+            x = level(x, skip, odd_at_head=n_cut % 2 == 0)
+        x = self.classify_samples(x)
+        missing = n_samples - x.shape[-1]
+        return self.classify_epochs(functional.pad(x, (missing // 2, missing - missing // 2))).transpose(1, 2)
