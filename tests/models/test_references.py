@@ -1,7 +1,8 @@
-"""Every network equals another program of it, its authors' where that is known, of which the reference files keep outputs and gradients.
+"""Every network equals another program of it, its authors' where that is known.
 
-Each file says which program at which commit; the numbers are float64's. Files with `weights_seed` have inputs and
-weights that are normal, those with `seed` uniform ones: see reference_draws.py.
+The reference files keep the outputs and gradients of that program, in float64, and say which it is, at which commit.
+Files with `weights_seed` have inputs and weights that are normal, those with `seed` uniform ones: see
+reference_draws.py.
 """
 
 from pathlib import Path

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sleepbench.models.transformation import NONE, LowPass, Robust, Standard, Unit, transformation_from
+from sleepbench.models.transformation import NONE, LowPass, Robust, Standard, StandardEpoch, Unit, transformation_from
 
 
 @pytest.fixture
@@ -38,12 +38,25 @@ def test_robust_has_median_0_and_quartiles_1_apart_whatever_the_outliers(signals
     low, median, high = np.percentile(found, (25, 50, 75), axis=(0, 2))
     assert np.allclose(median, 0, atol=1e-4) and np.allclose(high - low, 1, atol=1e-4)
     assert found.max() > 1e4
-    clipped = transformed(Robust(clip=20), signals)
-    assert clipped.max() == 20
-    assert np.array_equal(clipped, found.clip(-20, 20))
 
 
-@pytest.mark.parametrize("transformation", [Standard(), Robust()])
+def test_robust_cuts_off_around_0_microvolts_and_then_scales(signals):
+    signals[3, 0, :100] = 1e6
+    low, median, high = np.percentile(signals, (25, 50, 75), axis=(0, 2))[..., None]
+    limit = 20 * (high - low)
+    found = transformed(Robust(clip=20), signals)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, (signals.clip(-limit, limit) - median) / (high - low), rtol=1e-4, atol=1e-5)
+
+
+def test_standard_epoch_has_mean_0_and_deviation_1_in_each_channel_of_each_epoch(signals):
+    found = transformed(StandardEpoch(), signals)
+    assert found.dtype == np.float32
+    assert np.allclose(found.mean(axis=2), 0, atol=1e-4) and np.allclose(found.std(axis=2), 1, atol=1e-4)
+    assert np.array_equal(found[:1], transformed(StandardEpoch(), signals[:1]))
+
+
+@pytest.mark.parametrize("transformation", [Standard(), StandardEpoch(), Robust(), Robust(20)])
 def test_a_channel_that_never_changes_becomes_0(transformation):
     assert not transformed(transformation, np.full((3, 1, 3000), 7.0, np.float32)).any()
 
@@ -63,6 +76,7 @@ def test_low_pass_keeps_what_is_below_and_no_epoch_depends_on_another():
     [
         ("none", NONE),
         ("standard", Standard()),
+        ("standard_epoch", StandardEpoch()),
         ({"unit": {"microvolts": 20}}, Unit(20)),
         ({"robust": {"clip": 20}}, Robust(20)),
         ({"low_pass": {"hertz": 40}}, LowPass(40)),

@@ -73,7 +73,7 @@ def print_memory(
     models = models or [name for name in model_names() if describe(name).sequence_length]
     jobs = [(model, recipe) for model in models for recipe in recipes(model, sequences)]
     for model in models:
-        if channels not in describe(model).supported_channels or describe(model).kind != "network":
+        if not describe(model).takes(channels) or describe(model).kind != "network":
             raise BenchmarkError(
                 f"model {model}: no network of {channels} channel(s); take --channels or leave that model out"
             )

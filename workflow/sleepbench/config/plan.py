@@ -200,7 +200,7 @@ def _contenders(config: Config, entry: Experiment, skipped: dict[Skipped, None])
     for model, name, recipe in itertools.product(models, entry.inputs, entry.recipes):
         info, n_channels = describe(model), len(config.inputs[name])
         own = info.published_recipe if recipe == OWN else recipe
-        if n_channels not in info.supported_channels:
+        if not info.takes(n_channels):
             sizes = ", ".join(map(str, info.supported_channels))
             reason = f"the architecture is not defined for {n_channels} channel(s), only for {sizes}"
             skipped[Skipped(model, f"input {name}", reason, model, name)] = None

@@ -34,7 +34,7 @@ class ModelInfo:
         full
     verified : whether parameters, and multiply-accumulates where they are known, equal those published or of an
         independent build; otherwise the architecture is "after the description"
-    supported_channels : the numbers of signals it is defined for
+    supported_channels : the numbers of signals it is defined for; None: any
     kind : "network" or "estimator", see models/base.py
     sequence_length : epochs in a sequence of training; None for a model of single epochs
     inference : of a sequence model, "night": an unbroken run of epochs at once, of any length, which is what carrying
@@ -50,11 +50,15 @@ class ModelInfo:
     published_roles: tuple[str, ...]
     published_recipe: str | None = None
     verified: bool = False
-    supported_channels: tuple[int, ...] = (1, 2, 3, 4)
+    supported_channels: tuple[int, ...] | None = None
     kind: str = "network"
     sequence_length: int | None = None
     inference: str | None = None
     input_transformation: InputTransformation = NONE
+
+    def takes(self, n_channels: int) -> bool:
+        """Whether it is defined for so many signals."""
+        return self.supported_channels is None or n_channels in self.supported_channels
 
 
 def read_entry(name: str, entry: Mapping[str, Any]) -> ModelInfo:
@@ -129,7 +133,7 @@ def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "N
     Parameters
     ----------
     name : a name of `model_names()`
-    n_channels : number of signals of an epoch, one of the model's `supported_channels`
+    n_channels : number of signals of an epoch, one that the model `takes`
     n_classes : number of stages, 2 or more
 
     Returns
@@ -141,7 +145,7 @@ def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "N
     for argument, found, least in (("n_channels", n_channels, 1), ("n_classes", n_classes, 2)):
         if not isinstance(found, int) or found < least:
             raise BenchmarkError(f"model {name}: {argument} is {found!r}, expected an integer of at least {least}")
-    if n_channels not in info.supported_channels:
+    if not info.takes(n_channels):
         raise BenchmarkError(
             f"model {name}: n_channels is {n_channels}, but the architecture is defined for "
             f"{', '.join(map(str, info.supported_channels))}"

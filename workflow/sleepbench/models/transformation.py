@@ -1,8 +1,8 @@
 """What is done to signals before a model sees them, as its entry in the registry says.
 
 Epochs are transformed where they are read, in `training.epochs`: training, evaluation and smoothing see the same.
-Statistics are of one channel of one recording, over all its prepared epochs, whichever of them a trimming keeps: what
-a model sees of a night depends on that night alone.
+Statistics are of one channel of one recording, over all its prepared epochs, whichever of them a trimming keeps, or of
+one epoch: what a model sees of a night depends on that night alone.
 """
 
 from collections.abc import Mapping
@@ -75,8 +75,29 @@ class Standard(_Scaled):
 
 
 @dataclass(frozen=True)
+class StandardEpoch(InputTransformation):
+    """Each channel of each epoch with mean 0 and standard deviation 1."""
+
+    def __call__(self, signals: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        centre = signals.mean(axis=-1, dtype=np.float64, keepdims=True).astype(np.float32)
+        scale = signals.std(axis=-1, dtype=np.float64, keepdims=True).astype(np.float32)
+        return (signals - centre) / np.where(scale > 0, scale, np.float32(1))
+
+
+@dataclass(frozen=True)
 class Robust(_Scaled):
-    """Each channel of a recording with median 0 and interquartile range 1."""
+    """Each channel of a recording with median 0 and interquartile range 1.
+
+    What is further from 0 microvolts than `clip` times the range is cut off there, before the median is taken away:
+    what U-Time's and U-Sleep's program does.
+    """
+
+    def __call__(self, signals: np.ndarray, measured: np.ndarray) -> np.ndarray:
+        centre, scale = (measured[:, i, :, None] for i in range(2))
+        if self.clip is not None:
+            limit = np.where(scale > 0, np.float32(self.clip) * scale, np.float32(np.inf))
+            signals, centre = signals.clip(-limit, limit), centre.clip(-limit, limit)
+        return (signals - centre) / np.where(scale > 0, scale, np.float32(1))
 
     def measure(self, signals: np.ndarray) -> np.ndarray:
         quartiles = [np.percentile(channel, (25, 50, 75)) for channel in np.moveaxis(signals, 1, 0)]
@@ -96,7 +117,14 @@ class LowPass(InputTransformation):
 
 
 NONE = InputTransformation()
-KINDS = {"none": InputTransformation, "unit": Unit, "standard": Standard, "robust": Robust, "low_pass": LowPass}
+KINDS = {
+    "none": InputTransformation,
+    "unit": Unit,
+    "standard": Standard,
+    "standard_epoch": StandardEpoch,
+    "robust": Robust,
+    "low_pass": LowPass,
+}
 
 
 def transformation_from(entry: str | Mapping[str, Mapping[str, Any]], asked_by: str) -> InputTransformation:
