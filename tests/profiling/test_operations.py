@@ -6,6 +6,8 @@ from torch.nn import functional
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe, model_names
 from sleepbench.models.base import Network
+from sleepbench.models.layers import PeepholeLSTM
+from sleepbench.models.seq_sleepnet import BatchNormLSTM
 from sleepbench.profiling.operations import count_operations
 
 NETWORKS = [name for name in model_names() if describe(name).kind == "network"]
@@ -15,6 +17,10 @@ PRODUCTS_OUTSIDE_LAYERS = {
     "attn_sleep": lambda n_channels: 2 * 5 * 2 * 30 * 30 * 16,
     # The filter bank of each channel on 29 spectra of 129 bins; the score of each, of 64 features; their mean, of 128.
     "seq_sleepnet": lambda n_channels: 29 * (n_channels * 129 * 32 + 64 + 128),
+    # Each step with each, then the weights with the values: three times for the signal, as often for its spectrum.
+    "sleep_satelight_ft": lambda n_channels: sum(
+        2 * steps**2 * features for steps, features in [(375, 32), (93, 64), (23, 96), (187, 32), (46, 64), (11, 96)]
+    ),
 }
 """Multiply-accumulates of an epoch that a network does without a layer of PyTorch's, by hand."""
 
@@ -59,6 +65,11 @@ def recurrent(gates):
     return macs
 
 
+def step_by_step(module, shape, output):
+    """An LSTM written out: its two weights are of all gates, in all directions; peepholes act element by element."""
+    return shape[0] * shape[1] * (module.weight_ih.numel() + module.weight_hh.numel())
+
+
 def attention(module, shape, output):
     batch, steps, features = shape
     return batch * (4 * steps * features**2 + 2 * steps**2 * features)  # projections; scores and weighted values
@@ -74,6 +85,8 @@ LAYERS = {
     nn.MultiheadAttention: attention,
     nn.LSTM: recurrent(gates=4),
     nn.GRU: recurrent(gates=3),
+    PeepholeLSTM: step_by_step,
+    BatchNormLSTM: step_by_step,
     nn.Conv1d: each_output,
     nn.Conv2d: each_output,
     nn.Linear: each_output,
@@ -119,7 +132,7 @@ def test_ulw_sleepnet_by_kind_is_as_tensorflow_has_it():
 def test_macs_agree_with_an_independent_count(name):
     info = describe(name)
     length = 3 if info.sequence_length else None
-    for n_channels in {min(info.supported_channels), max(info.supported_channels)}:
+    for n_channels in {min(info.supported_channels or [1]), max(info.supported_channels or [10])}:
         model = create_model(name, n_channels)
         outside = (length or 1) * PRODUCTS_OUTSIDE_LAYERS.get(name, lambda n_channels: 0)(n_channels)
         found = count_operations(model, n_channels, length)["macs"]

@@ -48,8 +48,8 @@ WITHOUT_MULTIPLY_ACCUMULATE = frozenset(
         *("add", "add_", "sub", "rsub", "mul", "mul_", "div", "neg", "pow", "sqrt", "exp", "log", "abs"),
         *("relu", "leaky_relu", "elu", "elu_", "gelu", "silu", "sigmoid", "tanh", "softmax", "log_softmax", "hardtanh"),
         *("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_max_pool1d"),
-        *("mean", "sum", "amax", "renorm", "stft"),
-        *("pad", "clone", "expand_as", "unflatten", "numpy_T", "channel_shuffle", "upsample_nearest1d"),
+        *("mean", "sum", "std", "rsqrt", "amax", "renorm", "stft", "fft_rfft"),
+        *("pad", "clone", "expand_as", "unflatten", "numpy_T", "channel_shuffle", "flip", "upsample_nearest1d"),
         "feature_dropout",
     )
 )
