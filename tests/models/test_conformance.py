@@ -22,7 +22,7 @@ from sleepbench import models
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.datasets.base import ROLES
 from sleepbench.models.base import Network
-from sleepbench.models.registry import architecture_of
+from sleepbench.models.registry import ModelInfo, architecture_of
 from sleepbench.profiling.conventions import agrees
 from sleepbench.profiling.operations import count_operations
 
@@ -107,6 +107,13 @@ def settled(model: nn.Module, signals: Tensor) -> nn.Module:
     return model.eval()
 
 
+def transformed(signals: Tensor, info: ModelInfo) -> Tensor:
+    """Epochs (n, n_channels, 3000) of one recording as the model is given them."""
+    epochs = signals.numpy()
+    measured = info.input_transformation.measure(epochs)
+    return torch.from_numpy(info.input_transformation(epochs, np.repeat(measured[None], len(epochs), axis=0)))
+
+
 def microvolts(name: str, n: int, length: int = 4, n_channels: int | None = None) -> Tensor:
     """Noise of the amplitude of an EEG: n epochs, or n sequences of `length` for a sequence model."""
     info = models.describe(name)
@@ -127,7 +134,7 @@ def epochs_to_learn(name: str, n_channels: int | None = None) -> tuple[Tensor, T
     shape = (64, n_channels or len(info.published_roles))
     phases = 2 * torch.pi * torch.rand(*shape, 1, generator=generator)
     waves = 40 * torch.sin(2 * torch.pi * hertz * torch.arange(3000) / 100 + phases)
-    signals = waves + 10 * torch.randn(*shape, 3000, generator=generator)
+    signals = transformed(waves + 10 * torch.randn(*shape, 3000, generator=generator), info)
     return (signals.unflatten(0, (8, 8)), stages.unflatten(0, (8, 8))) if info.sequence_length else (signals, stages)
 
 
