@@ -74,12 +74,12 @@ class BiasBeforeNorm(Sound):
         self.features[0].bias = nn.Parameter(torch.zeros(32))
 
 
-class DetachedWithFour(Sound):
-    """With four channels: a fault beside the published number of channels."""
+class DetachedWithMany(Sound):
+    """With many channels: a fault beside the published number of channels."""
 
     def forward(self, x):
         features = self.features(x).mean(dim=-1)
-        return self.classifier(features.detach() if x.shape[1] == 4 else features)
+        return self.classifier(features.detach() if x.shape[1] == conformance.MANY_CHANNELS else features)
 
 
 class Blind(Sound):
@@ -187,7 +187,7 @@ FAULTS = [
     (conformance.test_output_is_logits, Sigmoids),
     (conformance.test_every_parameter_gets_a_gradient, Unused),
     (conformance.test_every_parameter_gets_a_gradient, Detached),
-    (conformance.test_every_parameter_gets_a_gradient, DetachedWithFour),
+    (conformance.test_every_parameter_gets_a_gradient, DetachedWithMany),
     (conformance.test_every_other_parameter_gets_a_gradient_in_training, BiasBeforeNorm),
     (conformance.test_every_other_parameter_gets_a_gradient_in_training, Unused),
     (conformance.test_fits_64_epochs, Blind),
