@@ -474,6 +474,7 @@ class FakeResults:
                 "trained_epochs": self.training_epochs,
             },
             "recipe_settings": f'{{"training_epochs": {self.training_epochs}}}',
+            "tuned_learning_rate": None,
             **{f"n_{part}": n for part, n in n_epochs.items()},
             **{"directory": str(place), "git_commit": COMMIT, "device": "A Device"},
             **numbers(table),

@@ -144,6 +144,16 @@ def test_first_phases_balanced_sampling_and_estimators_are_counted_as_they_train
     assert phases(bands, config.recipes["common"], train, 50.0) == {Phase(bands): Passes(120, 170)}
 
 
+def test_tuning_and_overlapping_sequences_are_counted_as_they_train(config):
+    train = np.array([30.0, 10, 60, 0, 20])
+    sequences = Contender("seq_sleepnet", "one", "seq_sleepnet")
+    assert phases(sequences, config.recipes["seq_sleepnet"], train, 50.0) == {
+        Phase(sequences): Passes(10 * 20 * 120, 10 * 50)
+    }
+    tuned = Contender("eegnet", "one", "tuned")
+    assert phases(tuned, config.recipes["tuned"], train, 50.0) == {Phase(tuned): Passes(3 * 50 * 120, 3 * 50 * 50)}
+
+
 def test_seconds_and_jobs_side_by_side():
     work = Work(key(contender=DEEP), 200, {Phase(DEEP): Passes(1000, 200), Phase(DEEP, True): Passes(500, 0)})
     rates = {Phase(DEEP): Rates(0.01, 0.005, 4.0), Phase(DEEP, True): Rates(0.002, 0.001, 3.0)}
@@ -196,7 +206,10 @@ def test_a_first_phase_is_timed_by_its_own_settings(config):
     recipe = Timed(first.model, 1, first).recipe
     assert (recipe.batch_size, recipe.balanced_sampling, recipe.l2) == (100, True, 1e-3)
     assert recipe.training_epochs == 1 and recipe.pretrain is None
+    timed = Timed("deep_sleepnet", 1, config.recipes["tuned"]).recipe
+    assert timed.learning_rates is None and timed.batch_unit == "authors"
     recipe = Timed("deep_sleepnet", 1, config.recipes["deep_sleepnet"]).recipe
+    assert recipe.sequences == "cut"
     assert recipe.learning_rate_of == {"feature_extractor": 1e-6} and recipe.pretrain is None
 
 

@@ -97,6 +97,7 @@ def of_models() -> dict[str, str]:
     "change",
     [
         {"sequence_length": 11},
+        {"authors_batch": 11},
         {"inference": "windows"},
         {"architecture": "Another"},
         {"kind": "estimator"},

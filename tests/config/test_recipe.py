@@ -1,12 +1,14 @@
 """Everything wrong in a recipe is named."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
 from sleepbench.config.recipe import recipe_from
 from sleepbench.core.strict import problems_in
+from sleepbench.models import describe
 
 ULW = {
     "optimizer": "adam",
@@ -38,12 +40,20 @@ def test_wrong_steps_are_named(steps):
 
 
 def test_a_batch_of_sequences_holds_as_many_epochs_or_so_many_sequences():
-    def of(unit: str) -> list[int]:
+    def of(unit: str, **known: int) -> list[int]:
         recipe = recipe_from("r", {**CONSTANT, "batch_size": 128, "batch_unit": unit})
-        return [recipe.items_per_batch(length) for length in (None, 1, 20, 128, 200)]
+        infos = [replace(describe("tiny_sleepnet"), sequence_length=n, **known) for n in (None, 1, 20, 128, 200)]
+        return [recipe.items_per_batch(info) for info in infos]
 
     assert of("epochs") == [128, 128, 6, 1, 1]
     assert of("sequences") == [128] * 5
+    assert of("authors", authors_batch=15) == [128, 15, 15, 15, 15]
+    assert of("authors", authors_batch=None) == of("epochs")
+
+
+def test_a_learning_rate_of_a_tuned_recipe_makes_it_a_recipe_as_others():
+    tuned = recipe_from("r", {**CONSTANT, "learning_rates": [1e-4, 1e-3]})
+    assert tuned.at_rate(1e-3) == recipe_from("r", {**CONSTANT, "learning_rate": 1e-3})
 
 
 def test_a_first_phase_is_a_recipe_of_its_own():
@@ -57,6 +67,9 @@ def test_a_first_phase_is_a_recipe_of_its_own():
         ({"learning_rte": 1e-3}, "unknown key 'learning_rte'; the nearest known name is 'learning_rate'"),
         ({"optimizer": "sgd"}, r"optimizer: found 'sgd'; .*\(known: adam\)"),
         ({"schedule": "cosin"}, r"schedule: found 'cosin'; .*\(known: constant, cosine, cosine_restarts, steps\)"),
+        ({"learning_rates": [1e-3]}, "learning_rates: found .*at least 2"),
+        ({"learning_rates": [1e-3, 1e-3]}, "learning_rates: found .*, expected every learning rate once"),
+        ({"sequences": "stretched"}, "sequences: found 'stretched'"),
         ({"amsgrad": "yes"}, "amsgrad: found 'yes', expected true or false"),
         ({"learning_rate": 0}, "learning_rate: found 0, expected a number above 0"),
         ({"learning_rate": "1e-3"}, r"learning_rate: found '1e-3', .* write 1\.0e-3"),
@@ -78,7 +91,7 @@ def test_a_first_phase_is_a_recipe_of_its_own():
         ({"augmentation": "roll_10"}, "augmentation: found 'roll_10', expected a list"),
         ({"patience": 0}, "patience: found 0, expected at least 1"),
         ({"balanced_sampling": 1}, "balanced_sampling: found 1, expected true or false"),
-        ({"batch_unit": "windows"}, r"batch_unit: found 'windows'; .*\(known: epochs, sequences\)"),
+        ({"batch_unit": "windows"}, r"batch_unit: found 'windows'; .*\(known: authors, epochs, sequences\)"),
         ({"learning_rate_of": {"cnn": 0}}, r"learning_rate_of\.cnn: found 0, expected a number above 0"),
         ({"learning_rate_of": [1e-4]}, "learning_rate_of: found .*, expected a mapping"),
         ({"pretrain": "cnn"}, "pretrain: found 'cnn', expected a mapping"),

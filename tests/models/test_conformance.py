@@ -152,7 +152,7 @@ def test_entry_fits_the_model(name):
     assert set(info.published_roles) <= set(ROLES)
     assert info.takes(len(info.published_roles))
     assert info.kind in ("network", "estimator")
-    assert (info.sequence_length, info.inference) == (None, None) or info.inference in ("night", "windows")
+    assert (info.sequence_length, info.inference) == (None, None) or info.inference in ("night", "windows", "fused")
     model = models.create_model(name, len(info.published_roles))
     assert type(model).__name__ == info.architecture
     assert inspect.getsourcefile(type(model)) == str(models.model_source(name))
@@ -220,6 +220,25 @@ def test_sequences_may_have_any_length(name):
             logits = model(microvolts(name, 1, length))
             assert logits.shape == (1, length, 5)
             assert logits.isfinite().all()
+
+
+@every_sequence_network
+def test_parts_of_a_forward_are_the_whole(name):
+    """A state that is carried on from zeros, and epochs that are encoded one by one."""
+    model, signals = network(name).eval(), microvolts(name, 2, length=5)
+    with torch.inference_mode():
+        whole = model(signals)
+        if models.describe(name).inference == "fused":
+            encoded = torch.cat([model.encode(epoch) for epoch in signals.flatten(0, 1).split(1)])
+            assert torch.allclose(model.classify(encoded.unflatten(0, (2, 5))), whole, atol=1e-4)
+        if model.carries_state():
+            logits, state = model.forward_from(signals, None)
+            assert torch.allclose(logits, whole, atol=1e-5)
+            assert {len(tensor) for tensor in state} == {2}
+            if models.describe(name).inference == "night":
+                first, state = model.forward_from(signals[:, :2], None)
+                rest, _ = model.forward_from(signals[:, 2:], state)
+                assert torch.allclose(torch.cat((first, rest), dim=1), whole, atol=1e-5)
 
 
 @every_sequence_network

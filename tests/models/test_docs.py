@@ -17,6 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "adding-a-model.md"
 CHECKS = {name: check for name, check in vars(conformance).items() if name.startswith("test_")}
 FOR_OTHERS = {
     "test_sequences_may_have_any_length": "it takes single epochs",
+    "test_parts_of_a_forward_are_the_whole": "it takes single epochs",
     "test_epochs_of_a_sequence_know_each_other": "it takes single epochs",
     "test_estimators_learn_and_tell_probabilities": "it is a network",
     "test_fast_forward_gives_the_same": "it has no faster way",

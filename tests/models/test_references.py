@@ -43,7 +43,7 @@ def run(model: nn.Module, x: Tensor) -> Tensor:
     if x.shape[-1] == 3000:
         return model(x)
     model.filter_bank.triangles = triangles()
-    return model.classify(model.encode(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
+    return model.classify(model.encode_spectra(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
 
 
 @pytest.mark.parametrize("name", NORMAL)
@@ -76,7 +76,7 @@ def test_the_state_is_carried_on_as_in_the_authors_program(name):
     reference, model = REFERENCES[name], built(name).eval()
     x = standard_normal(tuple(reference["input_shape"]), int(reference["input_seed"]))
     with torch.no_grad():
-        _, state = model.forward_from(x, [None] * 4 if name == "deep_sleepnet" else None)
+        _, state = model.forward_from(x, None)
         # DeepSleepNet's second batch was the first one's epochs from the last to the first.
         second = x.flatten(0, 1).flip(0).reshape(x.shape) if name == "deep_sleepnet" else x
         output, _ = model.forward_from(second, state)

@@ -49,6 +49,34 @@ class OfSequences(Network):
         return self.classifier(self.context(self.amplitudes(x))[0])
 
 
+class Carrying(OfSequences):
+    """A state goes through the night; what is measured of the training set, and a norm, come before."""
+
+    def __init__(self, n_channels: int, n_classes: int = 5):
+        super().__init__(n_channels, n_classes)
+        self.norm = nn.BatchNorm1d(8)
+        self.context = nn.GRU(8, 8, batch_first=True)
+        self.classifier = nn.Linear(8, n_classes)
+        self.register_buffer("loudest", torch.zeros(()))
+
+    def measure_input(self, epochs) -> None:
+        self.loudest.fill_(max(x.abs().max() for x in epochs))
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.norm(self.amplitudes(x))
+
+    def forward_from(self, x: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        encoded = self.encode(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        context, last = self.context(encoded, None if state is None else state[0].unsqueeze(0))
+        return self.classifier(context), (last.squeeze(0),)
+
+    def classify(self, encoded: Tensor) -> Tensor:
+        return self.classifier(self.context(encoded)[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_from(x, None)[0]
+
+
 class Centroids:
     """An estimator: the stage whose mean log amplitude is nearest."""
 
@@ -80,6 +108,8 @@ ENTRIES = (
     entry("of_windows", "OfSequences", sequence_length=5, inference="windows"),
     entry("without_context", "OfEpochs", sequence_length=5, inference="windows"),
     entry("of_nights", "OfSequences", sequence_length=5, inference="night"),
+    entry("carrying", "Carrying", sequence_length=5, inference="night"),
+    entry("fusing", "Carrying", sequence_length=5, inference="fused"),
     entry("centroids", "Centroids", kind="estimator"),
     entry("scaled", "OfEpochs", input_transformation=Robust(clip=3)),
 )

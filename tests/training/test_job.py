@@ -489,6 +489,34 @@ def test_a_training_that_is_killed_is_resumed_and_ends_with_the_same_bytes(
     assert killed["timing"] == whole["timing"]  # each training epoch once, in whichever process
 
 
+# With three learning rates the training epochs 1 to 3, 4 to 6 and 7 to 9 have checkpoints, and so has each end.
+@pytest.mark.parametrize(
+    ("kill_at", "lines"),
+    [
+        pytest.param(("replace", 2), ["rate 0.001, 1 of 3", "resumes after training epoch 1"], id="in the first"),
+        pytest.param(("replace", 6), ["rate 0.01, 2 of 3", "resumes after training epoch 1"], id="in the second"),
+        pytest.param(("replace", 9), ["rate 1e-05, 3 of 3", "training epoch 1/3"], id="between two"),
+    ],
+)
+def test_a_tuning_that_is_killed_is_resumed_and_ends_with_the_same_bytes(
+    folds, nights, tmp_path, kill_at, lines, in_a_process
+):
+    recipe = {"recipe": {**RECIPE, "learning_rates": [1e-3, 1e-2, 1e-5]}}
+    whole_output = in_a_process(job_of(folds, nights, tmp_path / "whole", **recipe))
+    settings = job_of(folds, nights, tmp_path / "killed", **recipe)
+    in_a_process(settings, kill_at)
+    output = in_a_process(settings)
+    assert all(line in output for line in lines)
+    assert output.count("of 3\n") == 4 - int(lines[0][-6])
+    assert output.splitlines()[-1] == whole_output.splitlines()[-1]
+    assert contents(tmp_path / "killed" / "fold-0") == contents(tmp_path / "whole" / "fold-0")
+    killed, whole = (read_json(tmp_path / name / "fold-0/training.json") for name in ("killed", "whole"))
+    assert killed["tuning"] == whole["tuning"] and len(whole["tuning"]) == 3
+    for record in (killed, whole):
+        del record["timing"]["to_first_step_s"]
+    assert killed["timing"] == whole["timing"]
+
+
 @pytest.mark.parametrize("change", [{"code_sha256": "d"}, {"seed": 8}, {"threads": 2}, {"engine": "reference"}])
 def test_a_checkpoint_of_something_else_is_no_use(folds, nights, tmp_path, change, in_a_process):
     in_a_process(job_of(folds, nights, tmp_path / "out"), kill_at=("lap", 15))

@@ -244,7 +244,7 @@ def test_patience_ends_a_training_whose_validation_accuracy_has_not_risen(sets):
     assert len(accuracies) == best + 4 < 200
     assert accuracies[best - 1] == max(accuracies)
     assert training.selected["last"] == len(accuracies)
-    assert training.remarks == ["stopped early: validation accuracy has not risen for 4 training epochs"] == lines[-1:]
+    assert training.remarks == ["stopped early: no better on the validation set for 4 training epochs"] == lines[-1:]
 
 
 def test_patience_without_validation_subjects_is_ignored_and_said(sets):
@@ -326,3 +326,135 @@ def test_the_transformation_of_the_entry_is_what_a_model_trains_and_predicts_on(
     (model, training), (expected, of_expected) = fitted("scaled", scaled), fitted("of_epochs", plain)
     assert training.history[-1]["train_loss"] == pytest.approx(of_expected.history[-1]["train_loss"], abs=1e-5)
     assert torch.allclose(weights_of(model), weights_of(expected), atol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------ recipes of sequences
+
+
+@pytest.mark.parametrize("sequences", ["overlapping", "balanced", "side_by_side", "stretches"])
+def test_a_model_that_carries_a_state_learns_from_every_kind_of_sequences(sets, sequences):
+    settings = {"batch_unit": "sequences", "batch_size": 2, "sequences": sequences, "training_epochs": 15}
+    model, training = fitted("carrying", sets, **settings)
+    assert training.history[-1]["train_loss"] < 0.7 * training.history[0]["train_loss"]
+    assert (weights_of(fitted("carrying", sets, **settings)[0]) == weights_of(model)).all()
+
+
+def test_side_by_side_a_state_goes_through_the_night(sets, monkeypatch):
+    """Without learning, the losses of the batches are those of the nights in one piece."""
+    settings = {"batch_unit": "sequences", "batch_size": 2, "sequences": "side_by_side", "training_epochs": 1}
+    still = {"learning_rate": 1e-30, "frozen_norms": True}
+    model, training = fitted("carrying", sets, **settings, **still)
+    epochs = sets["train"]
+    with torch.no_grad():
+        logits = model.eval()(torch.from_numpy(epochs.signals(np.arange(48).reshape(2, 24)))).flatten(0, 1)
+    expected = nn.functional.cross_entropy(logits, torch.from_numpy(epochs.stage))
+    assert training.history[0]["train_loss"] == pytest.approx(expected.item(), rel=1e-5)
+    cut = fitted("carrying", sets, **settings | still | {"sequences": "cut"})[1]
+    assert cut.history[0]["train_loss"] != pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_frozen_norms_take_no_statistics_but_learn_their_weights(sets):
+    model, _ = fitted("carrying", sets, frozen_norms=True)
+    assert (model.norm.running_mean == 0).all() and (model.norm.running_var == 1).all()
+    assert not (model.norm.weight == 1).any()
+    assert (fitted("carrying", sets)[0].norm.running_mean != 0).all()
+
+
+def test_frozen_norms_hold_for_the_fast_engine(sets):
+    torch.manual_seed(3)
+    model = create_model("ulw_sleepnet", len(ROLES))
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    recipe = recipe_of(PLAIN | {"frozen_norms": True, "training_epochs": 1})
+    train(model, recipe, sets, 3, "fast", describe("ulw_sleepnet"), lambda line: None)
+    assert all((buffer == before[name]).all() for name, buffer in model.named_buffers())
+
+
+def test_statistics_are_of_the_training_set_alone_and_taken_once(sets):
+    model, _ = fitted("carrying", sets)
+    assert model.loudest == np.abs(sets["train"].signals(np.arange(48))).max()
+    assert model.loudest != np.abs(sets["test"].signals(np.arange(24))).max()
+
+
+def test_a_sum_over_epochs_is_divided_by_their_number(sets):
+    """With equal weights of 2 the loss is twice that by the weights."""
+    weights, still = {"class_weights": [2, 2, 2, 2, 2]}, {"learning_rate": 1e-30, "training_epochs": 1}
+    by_weights = fitted("of_windows", sets, **weights, **still)[1].history[0]["train_loss"]
+    by_epochs = fitted("of_windows", sets, **weights, **still, loss_mean="epochs")[1].history[0]["train_loss"]
+    assert by_epochs == pytest.approx(2 * by_weights, rel=1e-5)
+
+
+def test_fused_probabilities_are_means_of_logarithms_over_all_windows(sets):
+    model, _ = fitted("fusing", sets)
+    epochs = sets["test"]
+    total, times = np.zeros((24, 5)), np.zeros((24, 1))
+    with torch.no_grad():
+        for start in range(20):
+            window = epochs.signals(np.arange(start, start + 5)[None])
+            total[start : start + 5] += model.eval()(torch.from_numpy(window))[0].log_softmax(dim=1).numpy()
+            times[start : start + 5] += 1
+    expected = torch.from_numpy(total / times).softmax(dim=1).numpy()
+    found = predict_probabilities(model, epochs, "reference", describe("fusing"))
+    assert np.abs(found - expected).max() < 1e-5 and found.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "sequences", "message"),
+    [
+        ("of_epochs", "overlapping", "of_epochs is a model of single epochs; leave it out"),
+        ("of_windows", "stretches", "of_windows has none to carry"),
+    ],
+)
+def test_sequences_that_a_model_cannot_have_are_an_error(sets, name, sequences, message):
+    with pytest.raises(BenchmarkError, match=f"recipe r: sequences is '{sequences}'.*{message}"):
+        fitted(name, sets, sequences=sequences)
+
+
+def test_both_metrics_must_not_be_worse_where_patience_asks_for_both():
+    rows = [(0.5, 0.5), (0.6, 0.4), (0.6, 0.6), (0.7, 0.5), (0.4, 0.9)]
+    history = [
+        {"training_epoch": i, "validation_accuracy": accuracy, "validation_macro_f1": f1}
+        for i, (accuracy, f1) in enumerate(rows, start=1)
+    ]
+
+    def due_after(metric: str) -> int | None:
+        recipe = recipe_of(PLAIN | {"patience": 2, "patience_metric": metric})
+        return next((n for n in range(1, 6) if loop._is_patience_over(recipe, history[:n])), None)
+
+    assert {metric: due_after(metric) for metric in ("both", "accuracy", "macro_f1")} == {
+        "both": 5,  # the third is the best
+        "accuracy": None,
+        "macro_f1": None,
+    }
+
+
+# --------------------------------------------------------------------------------------------------------------- tuning
+
+
+RATES = [1e-5, 3e-2, 1e-9]
+
+
+def test_the_learning_rate_with_the_highest_validation_accuracy_is_taken(sets):
+    lines = []
+    _, training = fitted("of_epochs", sets, learning_rates=RATES, training_epochs=8, report=lines.append)
+    assert [found["learning_rate"] for found in training.tuning] == RATES
+    best = [found["validation_accuracy"] for found in training.tuning]
+    assert best[1] == max(best) > best[0]
+    assert lines[-1] == f"learning rate 0.03 is taken: validation {best[1]:.3f}"
+    _, alone = fitted("of_epochs", sets, learning_rate=3e-2, training_epochs=8)
+    assert training.history == alone.history and training.selected == alone.selected
+    assert all((training.weights[n][k] == w).all() for n in alone.weights for k, w in alone.weights[n].items())
+    assert training.tuning[1]["training_epoch"] == alone.selected["best_validation"]
+
+
+def test_the_test_set_does_not_choose_the_learning_rate(sets):
+    other = sets["test"]
+    shuffled = type(other)(other.recordings, other.channels, other.recording, other.row, other.stage[::-1].copy())
+    first, second = (
+        fitted("of_epochs", sets | {"test": test}, learning_rates=RATES)[1].tuning for test in (other, shuffled)
+    )
+    assert first == second
+
+
+def test_tuning_without_validation_subjects_is_an_error(sets):
+    with pytest.raises(BenchmarkError, match="recipe r: its learning rates are chosen on validation subjects"):
+        fitted("of_epochs", without_validation(sets), learning_rates=RATES)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from synthetic_night import ROLES
 
 from sleepbench.preparation.prepared import load_prepared
-from sleepbench.training.augmentation import roll_10
+from sleepbench.training.augmentation import AUGMENTATIONS, roll_10
 from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.sequences import (
+    STATEFUL,
     Sampler,
     averaged,
     inference_batches,
@@ -39,8 +40,8 @@ recordings = st.lists(st.lists(st.booleans(), max_size=40), max_size=5)
 lengths = st.integers(1, 9)
 
 
-def sampler(epochs: EpochSet, length: int | None, batch_size: int = 3) -> Sampler:
-    return Sampler(epochs.stage, batch_size, segments(epochs), length, balanced=False)
+def sampler(epochs: EpochSet, length: int | None, batch_size: int = 3, **settings: object) -> Sampler:
+    return Sampler(epochs.stage, batch_size, segments(epochs), length, balanced=False, **settings)
 
 
 def check_unbroken(epochs: EpochSet, window: np.ndarray) -> None:
@@ -111,7 +112,7 @@ def test_the_cut_is_drawn_anew_in_every_training_epoch_and_repeats_with_the_seed
     assert len({str(windows) for windows in drawn(1)}) > 3
 
 
-@given(recordings, lengths, st.integers(1, 4), st.sampled_from(["windows", "night"]))
+@given(recordings, lengths, st.integers(1, 4), st.sampled_from(["windows", "night", "fused"]))
 def test_at_inference_every_epoch_is_predicted_once(kept, length, batch_size, inference):
     epochs = Epochs(kept)
     if not len(epochs):
@@ -128,7 +129,7 @@ def test_at_inference_every_epoch_is_predicted_once(kept, length, batch_size, in
 
 @given(st.integers(1, 60), lengths)
 def test_windows_at_inference_are_half_a_length_apart_and_end_with_the_segment(n, length):
-    windows = inference_windows(np.arange(n), length)
+    windows = inference_windows(np.arange(n), length, "windows")
     starts = windows.epochs[:, 0]
     assert starts[0] == 0 and (windows.epochs.max() == n - 1)
     assert (np.diff(starts) <= max(1, length // 2)).all() and (np.diff(starts) > 0).all()
@@ -166,6 +167,98 @@ def test_single_epochs_are_shuffled_as_one_permutation(seed):
         assert [len(batch.epochs) for batch in batches] == [7, 7, 6]
         drawn = np.concatenate([batch.epochs for batch in batches])
         assert drawn.tolist() == torch.randperm(20, generator=expected).tolist()
+
+
+@given(recordings, lengths, st.integers(0, 9))
+def test_overlapping_windows_start_at_every_epoch_that_leaves_room(kept, length, seed):
+    epochs = Epochs(kept)
+    if not len(epochs):
+        return
+    batches = sampler(epochs, length, sequences="overlapping").draw(torch.Generator().manual_seed(seed))
+    starts = sorted(window[0] for batch in batches for window in batch.epochs)
+    assert starts == [i for segment in segments(epochs) for i in segment[: max(1, len(segment) - length + 1)]]
+    for batch in batches:
+        for window, counted in zip(batch.epochs, batch.counted, strict=True):
+            check_unbroken(epochs, window)
+            assert sorted(set(window)) == window[counted].tolist()
+
+
+@given(recordings, lengths, st.integers(1, 4), st.sampled_from(STATEFUL))
+def test_a_state_is_carried_through_each_segment_in_order_and_into_no_other(kept, length, batch_size, sequences):
+    epochs = Epochs(kept)
+    if not len(epochs):
+        return
+    batches = sampler(epochs, length, batch_size, sequences=sequences).draw(torch.Generator().manual_seed(1))
+    assert max(len(batch.epochs) for batch in batches) <= batch_size
+    paths, ended = [], []  # the epochs that each row of the last batch has seen since its state was zero
+    for batch in batches:
+        own = [window[counted].tolist() for window, counted in zip(batch.epochs, batch.counted, strict=True)]
+        before = [[] if row < 0 else paths[row] for row in batch.continues]
+        assert len(set(batch.continues[batch.continues >= 0])) == (batch.continues >= 0).sum()
+        ended += [path for row, path in enumerate(paths) if row not in batch.continues]
+        paths = [path + new for path, new in zip(before, own, strict=True)]
+    ended += paths
+    whole = [segment.tolist() for segment in segments(epochs)]
+    if sequences == "side_by_side":
+        assert sorted(ended) == whole
+    else:
+        assert sorted(i for path in ended for i in path) == sorted(i for segment in whole for i in segment)
+        for path in ended:
+            check_unbroken(epochs, np.array(path))
+            segment = next(segment for segment in whole if path[0] in segment)
+            assert len(path) <= max(length, -(-len(segment) // batch_size))
+
+
+def test_balanced_sequences_have_epochs_of_all_stages_in_their_middle():
+    stage = np.array([0] * 90 + [3] * 8 + [4] * 2 + [1] * 30)
+    recording = np.array([0] * 100 + [1] * 30)
+    balanced = Sampler(stage, 4, [np.arange(100), np.arange(100, 130)], 5, False, "balanced", recording)
+    generator = torch.Generator().manual_seed(0)
+    drawn = np.concatenate([b.epochs for _ in range(60) for b in balanced.draw(generator)])
+    assert len(drawn) == 60 * (20 + 6)
+    middles = np.bincount(stage[drawn[:, 2]], minlength=5) / len(drawn)
+    # Half of the middles are of each recording, a third of these of each of its stages; the last epochs are in none.
+    assert middles[[0, 1, 3]] == pytest.approx([1 / 6, 1 / 2, 1 / 3], abs=0.06)
+    assert set(drawn[drawn[:, -1] == 99][:, 0]) == {95}
+    assert (np.diff(drawn, axis=1) == 1).all()
+
+
+def test_a_smaller_last_batch_is_left_out_but_never_the_only_one():
+    def sizes(n: int) -> list[int]:
+        drawn = sampler(Epochs([[True] * n]), None, 8, drop_last=True).draw(torch.Generator().manual_seed(0))
+        return [len(batch.epochs) for batch in drawn]
+
+    assert (sizes(20), sizes(16), sizes(5)) == ([8, 8], [8, 8], [5])
+
+
+@pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name != "roll_10"])
+@pytest.mark.parametrize("shape", [(400, 2, 300), (400, 3, 2, 100)])
+def test_augmentations_change_some_signals_and_leave_the_others(name, shape):
+    signals = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    before = signals.copy()
+    augmented = AUGMENTATIONS[name](signals, np.random.default_rng(0))
+    assert (signals == before).all() and augmented.dtype == np.float32 and augmented.shape == shape
+    changed = (augmented != signals).reshape(len(signals), -1).any(axis=1).mean()
+    # A region of less than a sample changes nothing.
+    expected = 0.1 if name in ("erase_33", "drop_channels") else 0.2
+    assert 0.5 * expected < changed < 1.3 * expected
+    again = AUGMENTATIONS[name](signals, np.random.default_rng(0))
+    assert (augmented == again).all()
+
+
+def test_what_is_erased_is_one_region_of_all_channels():
+    signals = np.random.default_rng(1).standard_normal((300, 4, 2, 100)).astype(np.float32)
+    erased = AUGMENTATIONS["erase_30"](signals, np.random.default_rng(0))
+    for i in np.flatnonzero((erased != signals).any(axis=(1, 2, 3))):
+        gone = (erased[i] != signals[i]).swapaxes(0, 1).reshape(2, -1)
+        assert (gone[0] == gone[1]).all() and gone[0].mean() <= 0.3
+        assert (np.diff(np.r_[gone[0], gone[0][:1]].astype(int)) != 0).sum() in (0, 1, 2)  # it may wrap around
+        assert np.abs(erased[i].swapaxes(0, 1).reshape(2, -1)[:, gone[0]] - signals[i].mean()).max() < 0.06
+
+
+def test_one_channel_is_never_dropped():
+    signals = np.ones((50, 1, 100), np.float32)
+    assert (AUGMENTATIONS["drop_channels"](signals, np.random.default_rng(0)) == signals).all()
 
 
 def test_balanced_sampling_repeats_rare_stages_evenly():

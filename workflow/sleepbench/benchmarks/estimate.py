@@ -162,19 +162,24 @@ def phases(contender: Contender, recipe: Recipe, train: np.ndarray, evaluated: f
     """
     if describe(contender.model).kind == "estimator":
         return {Phase(contender): Passes(train.sum(), train.sum() + evaluated)}
-    n, first = recipe.training_epochs, recipe.pretrain
-    passes = {Phase(contender): Passes(n * _in_a_pass(recipe, train), n * evaluated)}
+    times, first = len(recipe.learning_rates or [recipe.learning_rate]), recipe.pretrain
+    n = times * recipe.training_epochs
+    passes = {Phase(contender): Passes(n * _in_a_pass(recipe, contender.model, train), n * evaluated)}
     if first:
-        passes[Phase(contender, True)] = Passes(first.training_epochs * _in_a_pass(first, train), 0.0)
+        n = times * first.training_epochs
+        passes[Phase(contender, True)] = Passes(n * _in_a_pass(first, first.model, train), 0.0)
     return passes
 
 
-def _in_a_pass(recipe: RecipeSettings, train: np.ndarray) -> float:
+def _in_a_pass(recipe: RecipeSettings, model: str, train: np.ndarray) -> float:
     """Epochs of 30 s in a training epoch.
 
-    With balanced sampling all stages are as frequent as the most frequent one.
+    With balanced sampling all stages are as frequent as the most frequent one; an epoch is in as many overlapping
+    sequences as it has places in them.
     """
-    return train.max() * np.count_nonzero(train) if recipe.balanced_sampling else train.sum()
+    if recipe.balanced_sampling:
+        return train.max() * np.count_nonzero(train)
+    return train.sum() * (describe(model).sequence_length if recipe.sequences == "overlapping" else 1)
 
 
 def is_finished(config: Config, key: TrainingKey) -> bool:

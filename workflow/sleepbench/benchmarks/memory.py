@@ -34,7 +34,7 @@ def peak_memory(model: str, recipe: Recipe, n_channels: int, n_night: int, threa
     info = describe(model)
     device = use_device("cpu", threads)
     network = create_model(model, n_channels).to(device)
-    n_epochs = recipe.items_per_batch(info.sequence_length) * (info.sequence_length or 1)
+    n_epochs = recipe.items_per_batch(info) * (info.sequence_length or 1)
     n_epochs = max(n_epochs, recipe.pretrain.batch_size if recipe.pretrain else 0)
     batch = made_up_night(n_channels, n_epochs)
     sets = {name: made_up_epochs(batch, n) for name, n in (("train", n_epochs), ("validation", 0), ("test", 1))}
@@ -80,7 +80,8 @@ def print_memory(
     print(f"{channels} channel(s), a night of {night:,} epochs, one thread: peak resident memory, GB")
     print(f"{'model':20}{'recipe':20}{'batch':>24}{'training':>10}{'and night':>11}")
     for model, recipe in jobs:
-        length = describe(model).sequence_length
-        batch = f"{recipe.items_per_batch(length)} x {length} epochs" if length else f"{recipe.batch_size} epochs"
+        info = describe(model)
+        of = f" x {info.sequence_length}" if info.sequence_length else ""
+        batch = f"{recipe.items_per_batch(info)}{of} epochs"
         peaks = measured(model, recipe, channels, night)
         print(f"{model:20}{recipe.name:20}{batch:>24}{peaks['training']:>10.2f}{peaks['night']:>11.2f}", flush=True)

@@ -43,9 +43,12 @@ class Timed:
 
     @property
     def recipe(self) -> Recipe:
-        """One training epoch by these settings, and nothing before it."""
-        names = RecipeSettings.model_fields
-        return Recipe(name="timed", **{name: getattr(self.settings, name) for name in names}).at_most(1)
+        """One training epoch by these settings, and nothing before it.
+
+        Sequences are cut, so that the epochs to be trained are known; they take the time of any others.
+        """
+        own = {name: getattr(self.settings, name) for name in RecipeSettings.model_fields}
+        return Recipe(name="timed", **own | {"sequences": "cut"}).at_most(1)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def time_work(work: Timed, threads: int, engine: str, device: str, seconds: floa
     is_network = info.kind == "network"
     on = use_device(device if is_network else "cpu", threads)
     length = info.sequence_length or 1
-    batch = recipe.items_per_batch(info.sequence_length) * length
+    batch = recipe.items_per_batch(info) * length
     model = create_model(work.model, work.n_channels)
     if is_network:
         model.to(on)

@@ -48,7 +48,7 @@ def code_sha256(kind: str, reader: str | None = None, model: str | None = None) 
     if model:
         files |= set(model_sources(model))
         info = describe(model)
-        decided = [info.architecture, info.kind, info.sequence_length, info.inference]
+        decided = [info.architecture, info.kind, info.sequence_length, info.authors_batch, info.inference]
         decided.append(repr(info.input_transformation))
     return sha256_of_json([_contents(files), decided])
 

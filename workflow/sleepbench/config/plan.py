@@ -270,6 +270,12 @@ def _wrong_trainings(config: Config, planned: DatasetPlan) -> Iterable[str]:
             without = {c.recipe for c in planned.contenders if config.recipes[c.recipe].schedule != "cosine_restarts"}
             for recipe in sorted(without):
                 yield f"protocols.{name}: selection 'cycle_end' needs cycles; the recipe '{recipe}' has none"
+        if not protocol.validation_subjects:
+            for recipe in sorted({c.recipe for c in planned.contenders if config.recipes[c.recipe].learning_rates}):
+                yield (
+                    f"protocols.{name}: holds out no validation subjects, on which the recipe '{recipe}' chooses its "
+                    "learning rate; take a protocol that does, such as clean, or the recipe common"
+                )
     for model, _, recipe in planned.contenders:
         first = config.recipes[recipe].pretrain
         if first and model_source(first.model) != model_source(model):

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sleepbench.core.stages import STAGES
 from sleepbench.core.strict import Strict
+from sleepbench.models.registry import ModelInfo
 
 SCHEDULES_WITH_KEYS = {"cosine_restarts": ("first_cycle_steps", "cycle_multiplier"), "steps": ("steps",)}
 """Keys that one schedule needs and the others do not have."""
@@ -41,12 +42,18 @@ class RecipeSettings(Strict):
     first_cycle_steps: Count | None = None
     cycle_multiplier: Count | None = None
     steps: list[Step] | None = None
-    batch_unit: Literal["epochs", "sequences"] = "epochs"
+    batch_unit: Literal["epochs", "sequences", "authors"] = "epochs"
+    sequences: Literal["cut", "overlapping", "balanced", "side_by_side", "stretches"] = "cut"
+    drop_last: bool = False
     weight_decay: NotNegative = 0.0
     clip_norm: Positive | None = None
+    frozen_norms: bool = False
     class_weights: str | list[Positive] = "none"
+    loss_mean: Literal["weights", "epochs"] = "weights"
     label_smoothing: Share = 0.0
-    augmentation: list[Literal["roll_10"]] = Field(default_factory=list)
+    augmentation: list[
+        Literal["roll_10", "noise", "regional_noise", "elastic", "erase_30", "erase_33", "drop_channels"]
+    ] = Field(default_factory=list)
     l2: NotNegative = 0.0
     balanced_sampling: bool = False
     learning_rate_of: dict[str, Positive] = Field(default_factory=dict)
@@ -78,14 +85,13 @@ class RecipeSettings(Strict):
                     raise ValueError(f"{key} is {getattr(self, key)}, but the schedule {self.schedule} {need}")
         return self
 
-    def items_per_batch(self, sequence_length: int | None) -> int:
-        """Items in a batch: epochs for a model of single epochs, sequences for any other.
-
-        `sequence_length` is None for a model of single epochs.
-        """
-        if sequence_length is None or self.batch_unit == "sequences":
+    def items_per_batch(self, info: ModelInfo) -> int:
+        """Items in a batch: epochs for a model of single epochs, sequences for any other."""
+        if info.sequence_length is None or self.batch_unit == "sequences":
             return self.batch_size
-        return max(1, self.batch_size // sequence_length)
+        if self.batch_unit == "authors" and info.authors_batch is not None:
+            return info.authors_batch
+        return max(1, self.batch_size // info.sequence_length)
 
 
 class Pretraining(RecipeSettings):
@@ -111,13 +117,25 @@ class Recipe(RecipeSettings):
     epsilon : added to the root of the second moment after its bias correction, as PyTorch does; Keras adds it before
     first_cycle_steps, cycle_multiplier : optimizer steps in the first cosine cycle; length of each in units of the last
     steps : of the schedule "steps", pairs [n, rate]: the learning rate after n training epochs
-    batch_unit : what `batch_size` counts for a model of sequences: "epochs" of signal or "sequences"
+    batch_unit : what `batch_size` counts for a model of sequences: "epochs" of signal or "sequences"; with "authors" a
+        batch of such a model has as many sequences as its authors', where that is known
+    sequences : of a model of sequences, in a training epoch: "cut", every epoch in one of them; "overlapping", one
+        starts at every epoch; "balanced", around epochs of all stages alike; "side_by_side", `batch_size` nights in
+        order, with the recurrent state carried from batch to batch; "stretches", each night cut into `batch_size`
+        stretches side by side, with the state carried
+    drop_last : leave out the last batch of a training epoch where it is smaller than the others
     weight_decay : L2 penalty on all parameters, its gradient added by Adam
     clip_norm : gradients of a larger norm, over all parameters, are scaled down to it
+    frozen_norms : batch norms stay in evaluation mode, with mean 0 and variance 1: a learned scale and shift
     class_weights : of the stages in the cross-entropy: "none", "balanced", "class_aware", or five numbers
+    loss_mean : what the weighted cross-entropies of a batch are divided by: the sum of their "weights", or the number
+        of "epochs"
     label_smoothing : share of the target that is spread evenly over all stages
     augmentation : names of `training.augmentation.AUGMENTATIONS`, in order
-    patience : training ends when the validation accuracy has not risen for so many training epochs
+    learning_rates : one training each, of which the one with the highest validation accuracy is kept: the recipe is
+        tuned on the validation subjects of the fold's training part
+    patience : training ends when no training epoch was better on the validation set for so many of them
+    patience_metric : what better is: a higher "accuracy" or "macro_f1", or "both", a higher accuracy and no lower F1
     l2 : coefficient of half the sum of squares of the parameters that the model names, part of the loss
     balanced_sampling : repeat epochs of rarer stages in a training epoch; for models of single epochs
     learning_rate_of : the learning rate of some of the model's submodules, in place of `learning_rate`
@@ -125,8 +143,17 @@ class Recipe(RecipeSettings):
     """
 
     name: str = Field(exclude=True)
+    learning_rates: Annotated[list[Positive], Field(min_length=2)] | None = None
     patience: Count | None = None
+    patience_metric: Literal["accuracy", "macro_f1", "both"] = "accuracy"
     pretrain: Pretraining | None = None
+
+    @field_validator("learning_rates")
+    @classmethod
+    def _different(cls, rates: list[float] | None) -> list[float] | None:
+        if rates and len(set(rates)) < len(rates):
+            raise ValueError(f"found {rates}, expected every learning rate once")
+        return rates
 
     def settings(self) -> dict[str, Any]:
         """The settings that differ from the defaults, as JSON values, without the name.
@@ -134,6 +161,10 @@ class Recipe(RecipeSettings):
         They are equal for recipes that train alike.
         """
         return self.model_dump(mode="json", exclude_defaults=True)
+
+    def at_rate(self, learning_rate: float) -> "Recipe":
+        """The recipe with this one learning rate."""
+        return self.model_copy(update={"learning_rate": learning_rate, "learning_rates": None})
 
     def at_most(self, training_epochs: int | None) -> "Recipe":
         """The recipe with another number of training epochs; unchanged for None.

@@ -3,11 +3,13 @@
 Names in a network's `state_dict` are an interface: weights that somebody keeps load in later versions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 import numpy as np
 from torch import Tensor, nn
+
+State = tuple[Tensor, ...]
 
 
 class Network(nn.Module):
@@ -49,6 +51,35 @@ class Network(nn.Module):
             return self(x)
         state = {name: tensor.unsqueeze(0) for name, tensor in self.state_dict(keep_vars=True).items()}
         return self.forward_folds(state, x.unsqueeze(0)).squeeze(0)
+
+    def forward_from(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """`forward` of sequences from a recurrent state, None for zeros, and the state after the last epoch.
+
+        A state is tensors whose first axis is that of the batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__} carries no state; carries_state() says so")
+
+    @classmethod
+    def carries_state(cls) -> bool:
+        """Whether there is a `forward_from`."""
+        return cls.forward_from is not Network.forward_from
+
+    def encode(self, x: Tensor) -> Tensor:
+        """What a sequence is told of its epochs, whatever their neighbours: (n, n_channels, 3000) -> (n, n_features).
+
+        The inference "fused" asks for it, and for `classify`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no encode(); take another inference in models.yaml")
+
+    def classify(self, encoded: Tensor) -> Tensor:
+        """Encoded epochs (batch, length, n_features) -> logits (batch, length, n_classes)."""
+        raise NotImplementedError(f"{type(self).__name__} has no classify(); take another inference in models.yaml")
+
+    def measure_input(self, epochs: Iterable[Tensor]) -> None:
+        """Take statistics of the training set's epochs, batches of (n, n_channels, 3000), before the first step.
+
+        What is taken is kept in buffers, with the weights. Most networks take none.
+        """
 
     def l2_parameters(self) -> Sequence[str]:
         """Names of the parameters that a recipe's `l2` penalises."""

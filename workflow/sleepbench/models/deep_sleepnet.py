@@ -27,6 +27,7 @@ What the released program settles:
 - The LSTM reads forwards and backwards, so that here a night is scored in overlapping windows of the training length.
 """
 
+import itertools
 import math
 
 import torch
@@ -133,10 +134,15 @@ class DeepSleepNet(Network):
         self.apply(initialize)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.forward_from(x, [None] * 4)[0]
+        return self.forward_from(x, None)[0]
 
-    def forward_from(self, x: Tensor, states: list[State | None]) -> tuple[Tensor, list[State]]:
-        """`forward` from the LSTM's states, those of the forward layers first; and the states after it."""
+    def forward_from(self, x: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """`forward` from the outputs and cells of the four LSTM layers, those of the forward direction first.
+
+        As the released program does, the backward direction goes on too, from the first epoch of a sequence to the last
+        one of the next.
+        """
+        states = [None] * 4 if state is None else list(zip(state[::2], state[1::2], strict=True))
         batch, length = x.shape[:2]
         features = self.feature_extractor(x.flatten(0, 1))  # (batch * length, 3072)
         sequence = features.reshape(batch, length, -1)
@@ -144,7 +150,7 @@ class DeepSleepNet(Network):
         back, back_states = self.backward_lstm(sequence.flip(1), states[2:])
         context = torch.cat((ahead, back.flip(1)), dim=-1)
         logits = self.classifier(self.dropout(context + self.shortcut(features).reshape(batch, length, -1)))
-        return logits, ahead_states + back_states
+        return logits, tuple(itertools.chain.from_iterable(ahead_states + back_states))
 
     def l2_parameters(self) -> list[str]:
         """The kernel of the short branch's first convolution, on which alone the released program has a penalty."""

@@ -37,8 +37,10 @@ class ModelInfo:
     supported_channels : the numbers of signals it is defined for; None: any
     kind : "network" or "estimator", see models/base.py
     sequence_length : epochs in a sequence of training; None for a model of single epochs
+    authors_batch : sequences in a batch of its authors' training, where that is known
     inference : of a sequence model, "night": an unbroken run of epochs at once, of any length, which is what carrying
-        the state does; "windows": overlapping windows of `sequence_length`, probabilities averaged
+        the state does; "windows": windows of `sequence_length`, half a length apart, probabilities averaged; "fused":
+        one window from every epoch, logarithms of probabilities averaged
     input_transformation : what is done to the signals before; in models.yaml such as {robust: {clip: 20}}
     """
 
@@ -53,6 +55,7 @@ class ModelInfo:
     supported_channels: tuple[int, ...] | None = None
     kind: str = "network"
     sequence_length: int | None = None
+    authors_batch: int | None = None
     inference: str | None = None
     input_transformation: InputTransformation = NONE
 

@@ -197,24 +197,26 @@ class SeqSleepNet(Network):
         nn.init.uniform_(self.classifier.bias, -math.sqrt(3 / n_classes), math.sqrt(3 / n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classify(self.encode(self.spectra(x.flatten(0, 1))).unflatten(0, x.shape[:2]))
+        return self.classify(self.encode(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encode_spectra(self.spectra(x))
 
     def spectra(self, x: Tensor) -> Tensor:
         """Epochs (n, n_channels, 3000) in microvolts -> (n, n_channels, 29, 129), standardised."""
         decibels = self.spectrogram(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         return (decibels - self.bin_mean) / self.bin_deviation
 
-    def encode(self, spectra: Tensor) -> Tensor:
+    def encode_spectra(self, spectra: Tensor) -> Tensor:
         """What an epoch is to the sequence, whatever its neighbours in it: (n, n_channels, 29, 129) -> (n, 128)."""
         return self.attention(self.epoch_lstm(self.filter_bank(spectra)))
 
     def classify(self, epochs: Tensor) -> Tensor:
-        """Encoded epochs (batch, length, 128) -> logits (batch, length, n_classes)."""
         return self.classifier(self.sequence_lstm(epochs))
 
     @torch.no_grad()
     def measure_input(self, epochs: Iterable[Tensor]) -> None:
-        """Take each bin's mean and deviation over batches of the training set's epochs, (n, n_channels, 3000) each."""
+        """Take each bin's mean and deviation over the training set."""
         count, total, squares = 0, 0, 0
         for x in epochs:
             decibels = self.spectrogram(x.flatten(0, 1)).unflatten(0, x.shape[:2]).double()

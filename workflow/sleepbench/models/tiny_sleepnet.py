@@ -19,23 +19,18 @@ What the released program settles, and where this file departs from it:
 - Padding is TensorFlow's "SAME"; the pools' padding never wins a maximum.
 - The LSTM has peepholes, 384 parameters.
 - The released training leaves batch norm in evaluation mode throughout, with mean 0 and variance 1: it is a learned
-  scale and shift. Here it learns as the paper says; in evaluation mode the two are the same network.
+  scale and shift. By the recipe `tiny_sleepnet` it is one here too; by any other it learns, as the paper says.
 
-The training departs from that of the released program, whose numbers the recipe `tiny_sleepnet` has:
+The training by the recipe `tiny_sleepnet` is that of the released program but for these points:
 
 - Shift in time: in the released program one is drawn for each night, and the epoch that wraps around is dropped. Here
   one is drawn for each sequence, circularly within it.
 - Offset of the sequences: in the released program up to four epochs at the head of each night, drawn again in every
-  training epoch, are left out. Here every unbroken run of epochs is cut at an offset below 20, drawn as often, and what
-  is left over at its ends is learnt too, in sequences of the full length that reach into their neighbours.
-- Batches: in the released program they are 15 nights side by side, and the LSTM's state is carried from one batch to
-  the next through the night. Here the sequences are shuffled, and each starts from zeros. `forward_from` is a step of
-  the former.
-- Class weights: in the released program the weighted losses are summed and divided by the number of epochs. Here they
-  are divided by the sum of the weights.
+  training epoch, are left out. Here none is.
+- Nights are unbroken runs of epochs here; a night with a removed epoch in it is two.
 - Selection: in the released program the best training epoch has a higher validation accuracy and no lower macro-F1 than
-  the best before, and training stops when more than 50 have passed since. Here the protocol's selection rule decides,
-  and the patience of 50 counts from the highest validation accuracy.
+  the best before, and training stops when more than 50 have passed since. Here the patience counts so, but the
+  protocol's selection rule decides which training epoch is reported.
 """
 
 import math

@@ -17,7 +17,7 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import write_json
 from sleepbench.evaluation.metrics import METRICS
 from sleepbench.runs.run import Run, read_runs_of
-from sleepbench.runs.runs_table import row_of, write_runs
+from sleepbench.runs.runs_table import row_of, tuned_learning_rate, write_runs
 from sleepbench.runs.store import number_store, store_file
 from sleepbench.runs.verify import RUN_AGAIN, Expected, verify
 from sleepbench.training.keys import RECORD, changed_files
@@ -166,6 +166,8 @@ def _log_run(client: MlflowClient, experiment_id: str, run: Run) -> None:
         **{f"environment.{key}": value for key, value in run.record["environment"].items()},
         **{f"n_{name}": n for name, n in run.record["n_epochs"].items()},
     }
+    if rate := tuned_learning_rate(run.record):
+        parameters["tuned_learning_rate"] = rate
     final = {**run.metrics(), "selected_epoch": run.selected_epoch, "duration_s": run.record["duration_s"]}
     values = [Metric(key, float(value), now, run.selected_epoch) for key, value in final.items() if value is not None]
     values += [

@@ -23,7 +23,16 @@ IDENTITY = (*ROW, "seed", "fold")
 RUN_COLUMNS = (
     *("run_key", "dataset", "simulated", "protocol", "model", "title", "input", "n_channels", "recipe", "seed"),
     *("fold", "n_folds", "only_folds", "selection", "trimming", "training_epochs", "trained_epochs"),
-    *("recipe_settings", "n_train", "n_validation", "n_test", "selected_epoch", "directory", *CONFUSION),
+    *(
+        "recipe_settings",
+        "tuned_learning_rate",
+        "n_train",
+        "n_validation",
+        "n_test",
+        "selected_epoch",
+        "directory",
+        *CONFUSION,
+    ),
 )
 
 TEXTS = ("run_key", "git_commit", "directory", "only_folds", *ROW, "title")
@@ -75,12 +84,19 @@ def row_of(run: Run, metrics: Mapping[str, float], only_folds: Iterable[int]) ->
         "training_epochs": recipe.training_epochs,
         "trained_epochs": record["runs"]["last"]["training_epoch"],
         "recipe_settings": json.dumps(recipe.settings(), sort_keys=True),
+        "tuned_learning_rate": tuned_learning_rate(record),
         **{f"n_{part}": n for part, n in record["n_epochs"].items()},
         "directory": str(run.directory),
         "git_commit": record["provenance"]["git_commit"],
         "device": record["environment"]["device"],
         **metrics,
     }
+
+
+def tuned_learning_rate(record: Mapping[str, Any]) -> float | None:
+    """The learning rate that a training was tuned to, of its training.json; None for one that was not tuned."""
+    tried = record.get("tuning", [])
+    return max(tried, key=lambda one: one["validation_accuracy"])["learning_rate"] if tried else None
 
 
 def complete_runs(runs: pd.DataFrame, label: DataLabel) -> pd.DataFrame:

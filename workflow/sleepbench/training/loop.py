@@ -1,5 +1,6 @@
 """The training loop of one fold: a network, a recipe, and training, validation and test set."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 
 from sleepbench.config.recipe import Recipe, RecipeSettings
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.evaluation.metrics import confusion_matrix, macro_f1
 from sleepbench.models import create_model, describe
-from sleepbench.models.base import Estimator, Network
-from sleepbench.models.registry import ModelInfo
+from sleepbench.models.base import Estimator, Network, State
+from sleepbench.models.registry import ModelInfo, architecture_of
 from sleepbench.protocols.selection import selected
 from sleepbench.training.augmentation import AUGMENTATIONS
 from sleepbench.training.checkpoint import Checkpoint
@@ -23,7 +25,7 @@ from sleepbench.training.epochs import EpochSet
 from sleepbench.training.loss import IGNORED, cross_entropy_of, l2_parameters
 from sleepbench.training.optimizer import make_optimizer, set_learning_rate, submodule_of
 from sleepbench.training.schedule import cycle_ends, epochs_before_cycle_ends, learning_rate_at
-from sleepbench.training.sequences import Batch, Sampler, averaged, inference_batches, segments
+from sleepbench.training.sequences import STATEFUL, Batch, Sampler, averaged, inference_batches, segments
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 INFERENCE_BATCH = 32  # measured best on the CPU for ULW-SleepNet; in its C kernel 16 to 256 are within a tenth or so
@@ -38,6 +40,7 @@ class Training:
     weights : state_dict on the CPU of every training epoch that a selection rule takes
     pretraining : the history of a first phase
     remarks : what was not as the recipe says
+    tuning : of a recipe that is tuned, what each of its learning rates came to
     """
 
     history: list[dict]
@@ -45,6 +48,7 @@ class Training:
     weights: dict[int, dict[str, torch.Tensor]]
     pretraining: list[dict] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    tuning: list[dict] = field(default_factory=list)
 
     @property
     def selected(self) -> dict[str, int]:
@@ -91,7 +95,12 @@ def train(
 
     The test set never influences the training; it is evaluated after every training epoch because selection rules that
     look at it (best_test) are part of what this benchmark measures.
+
+    A recipe with `learning_rates` is one training with each, from the same weights. Kept is the one with the highest
+    validation accuracy after any of its training epochs, of equals the one that stands first in the recipe.
     """
+    if recipe.learning_rates:
+        return _tune(model, recipe, sets, seed, engine, info, report, checkpoint, timing)
     remarks = _remarks(recipe, sets)
     for remark in remarks:
         report(remark)
@@ -104,6 +113,8 @@ def train(
         pretraining = _pretrain(model, recipe, sets["train"], seed, engine, report, checkpoint, kept, timing)
     sampler = sampler_of(recipe, sets["train"], info)
     progress = Progress.at_start(recipe, sampler, seed)
+    if "course" not in kept:
+        _measure_input(model, sets["train"])
     course = _Course(model, recipe, sets["train"], sampler, seed, engine, timing)
     if "course" in kept:
         course.restore(kept["course"])
@@ -124,9 +135,76 @@ def train(
                 }
             )
     if progress.completed < recipe.training_epochs:
-        remarks.append(f"stopped early: validation accuracy has not risen for {recipe.patience} training epochs")
+        remarks.append(f"stopped early: no better on the validation set for {recipe.patience} training epochs")
         report(remarks[-1])
     return progress.training(pretraining, remarks)
+
+
+class _PartOfCheckpoint:
+    """The checkpoint of one of several trainings; what is known of those before it is kept with it."""
+
+    def __init__(self, whole: Checkpoint, before: dict):
+        self.whole, self.before = whole, before
+
+    def load(self) -> dict:
+        """The state of this training but its times, which count for all; empty where it was not begun."""
+        kept = self.whole.load()
+        is_this = kept and len(kept["tuning"]) == len(self.before["tuning"])
+        return {name: part for name, part in kept["training"].items() if name != "timing"} if is_this else {}
+
+    def save(self, state: dict) -> None:
+        """Keep a state of this training."""
+        self.whole.save(self.before | {"training": state})
+
+
+def _tune(
+    model: Network,
+    recipe: Recipe,
+    sets: dict[str, EpochSet],
+    seed: int,
+    engine: str,
+    info: ModelInfo,
+    report: Callable[[str], None],
+    checkpoint: Checkpoint | None,
+    timing: Timing | None,
+) -> Training:
+    """`train` for a recipe with several learning rates."""
+    if not len(sets["validation"]):
+        raise BenchmarkError(
+            f"recipe {recipe.name}: its learning rates are chosen on validation subjects, but none are held out; take "
+            "a protocol that does, such as clean, or a recipe with one learning rate"
+        )
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    kept = checkpoint.load() if checkpoint else {}
+    done = {name: kept[name] for name in ("tuning", "best") if name in kept} or {"tuning": [], "best": None}
+    timing = timing or Timing()
+    timing.resume(kept["training"].get("timing") if kept else None)
+    for rate in recipe.learning_rates[len(done["tuning"]) :]:
+        report(f"learning rate {rate:g}, {len(done['tuning']) + 1} of {len(recipe.learning_rates)}")
+        model.load_state_dict(start)
+        part = _PartOfCheckpoint(checkpoint, done) if checkpoint else None
+        training = train(model, recipe.at_rate(rate), sets, seed, engine, info, report, part, timing)
+        best = max(training.history, key=lambda row: row["validation_accuracy"])
+        found = {"learning_rate": rate, **{n: best[n] for n in ("training_epoch", "validation_accuracy")}}
+        is_best = all(found["validation_accuracy"] > other["validation_accuracy"] for other in done["tuning"])
+        done = {
+            "tuning": [*done["tuning"], found],
+            "best": dataclasses.asdict(training) if is_best else done["best"],
+        }
+        if checkpoint:
+            checkpoint.save(done | {"training": {"timing": timing.totals}})
+    chosen = max(done["tuning"], key=lambda found: found["validation_accuracy"])
+    report(f"learning rate {chosen['learning_rate']:g} is taken: validation {chosen['validation_accuracy']:.3f}")
+    return Training(**done["best"] | {"tuning": done["tuning"]})
+
+
+def _measure_input(model: Network, epochs: EpochSet) -> None:
+    """Let a network take its statistics of the training set, in batches of a recording."""
+    if type(model).measure_input is Network.measure_input:
+        return
+    device = next(model.parameters()).device
+    numbers = [np.flatnonzero(epochs.recording == i) for i in range(len(epochs.recordings))]
+    model.measure_input(torch.from_numpy(epochs.signals(own)).to(device) for own in numbers if len(own))
 
 
 def _remarks(recipe: Recipe, sets: dict[str, EpochSet]) -> list[str]:
@@ -139,15 +217,26 @@ def _remarks(recipe: Recipe, sets: dict[str, EpochSet]) -> list[str]:
 
 
 def _is_patience_over(recipe: Recipe, history: Sequence[dict]) -> bool:
-    """Whether early stopping is due: `patience` training epochs without better validation accuracy.
+    """Whether early stopping is due: `patience` training epochs since one was better than all before.
 
-    They are counted from the first training epoch with the highest validation accuracy. Never due without patience in
-    the recipe, or without validation accuracy.
+    What better is the recipe's `patience_metric` says. Never due without patience in the recipe, or without validation
+    subjects.
     """
     known = [row for row in history if row["validation_accuracy"] is not None]
     if recipe.patience is None or not known:
         return False
-    return len(history) - max(known, key=lambda row: row["validation_accuracy"])["training_epoch"] >= recipe.patience
+    best, *later = known
+    for row in later:
+        if _is_better(row, best, recipe.patience_metric):
+            best = row
+    return len(history) - best["training_epoch"] >= recipe.patience
+
+
+def _is_better(row: dict, best: dict, metric: str) -> bool:
+    if metric == "both":
+        is_no_worse = row["validation_macro_f1"] >= best["validation_macro_f1"]
+        return is_no_worse and row["validation_accuracy"] > best["validation_accuracy"]
+    return row[f"validation_{metric}"] > best[f"validation_{metric}"]
 
 
 @dataclass
@@ -242,7 +331,7 @@ def _pretrain(
 def sampler_of(recipe: RecipeSettings, epochs: EpochSet, info: ModelInfo) -> Sampler:
     """The sampler that draws the batches of a training set for a model.
 
-    BenchmarkError for an empty training set, or balanced sampling for a model of sequences.
+    BenchmarkError for an empty training set, or where the recipe asks for what the model is not.
     """
     if not len(epochs):
         raise BenchmarkError("the training set holds no epochs")
@@ -250,10 +339,28 @@ def sampler_of(recipe: RecipeSettings, epochs: EpochSet, info: ModelInfo) -> Sam
     if length is not None and recipe.balanced_sampling:
         raise BenchmarkError(
             f"recipe {recipe.name}: balanced_sampling is for models of single epochs, but {info.name} is trained on "
-            "sequences; set it to false"
+            "sequences; set it to false, or take sequences: balanced"
         )
-    runs = [] if length is None else segments(epochs)
-    return Sampler(epochs.stage, recipe.items_per_batch(length), runs, length, recipe.balanced_sampling)
+    if length is None and recipe.sequences != "cut":
+        raise BenchmarkError(
+            f"recipe {recipe.name}: sequences is {recipe.sequences!r}, but {info.name} is a model of single epochs; "
+            "leave it out"
+        )
+    if recipe.sequences in STATEFUL and not architecture_of(info).carries_state():
+        raise BenchmarkError(
+            f"recipe {recipe.name}: sequences is {recipe.sequences!r}, which carries a recurrent state, but "
+            f"{info.name} has none to carry (no forward_from); take cut, overlapping or balanced"
+        )
+    return Sampler(
+        epochs.stage,
+        recipe.items_per_batch(info),
+        [] if length is None else segments(epochs),
+        length,
+        recipe.balanced_sampling,
+        recipe.sequences,
+        epochs.recording,
+        recipe.drop_last,
+    )
 
 
 def training_epochs_before_cycle_ends(recipe: Recipe, sampler: Sampler, seed: int) -> frozenset[int]:
@@ -295,7 +402,7 @@ class _Course:
     def training_epoch(self) -> dict:
         """Train for one pass over the training set; what is known of it from the training itself."""
         losses, counted, correct = [], [], 0
-        self.model.train()
+        self.learner.start()
         batches = self.sampler.draw(self.shuffling)
         self.timing.start()
         for i, batch in enumerate(batches):
@@ -356,11 +463,21 @@ class _Learner:
     ):
         self.model, self.recipe, self.epochs, self.timing = model, recipe, epochs, timing
         self.device = next(model.parameters()).device
-        self.forward = forward_of(model, engine)
+        # The fast arrangement norms by the network's own mode.
+        self.forward = forward_of(model, "reference" if recipe.frozen_norms else engine)
+        self.state: State | None = None
         self.optimizer = make_optimizer(model, recipe)
         self.cross_entropy = cross_entropy_of(recipe, epochs.stage, next(model.parameters()))
         self.penalised = l2_parameters(model, recipe)
         self.augmenting = np.random.default_rng(seed)
+
+    def start(self) -> None:
+        """Set the network to training."""
+        self.model.train()
+        if self.recipe.frozen_norms:
+            for module in self.model.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
 
     def step(self, batch: Batch, learning_rate: float) -> tuple[float, int]:
         """One optimizer step: the batch's mean cross-entropy and its number of correct epochs.
@@ -371,13 +488,28 @@ class _Learner:
         self.timing.lap(WAITING)
         set_learning_rate(self.optimizer, learning_rate)
         self.optimizer.zero_grad(set_to_none=True)
-        logits = self.forward(signals).flatten(0, -2)  # of a sequence model (batch, length, n_classes)
+        logits = self._logits(batch, signals).flatten(0, -2)  # of a sequence model (batch, length, n_classes)
         loss = self.cross_entropy(logits, labels)
         (loss + self._penalty() if self.penalised else loss).backward()
         if self.recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         return loss.item(), int((logits.argmax(dim=1) == labels).sum())
+
+    def _logits(self, batch: Batch, signals: Tensor) -> Tensor:
+        if batch.continues is None:
+            return self.forward(signals)
+        logits, state = self.model.forward_from(signals, self._carried(batch.continues))
+        self.state = tuple(tensor.detach() for tensor in state)
+        return logits
+
+    def _carried(self, continues: np.ndarray) -> State | None:
+        """The state that each row goes on from, zeros where it goes on from none."""
+        if (continues < 0).all():
+            return None
+        rows = torch.from_numpy(continues).to(self.device)
+        goes_on = (rows >= 0).unsqueeze(1)
+        return tuple(torch.where(goes_on, tensor[rows.clamp(min=0)], 0) for tensor in self.state)
 
     def _load(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The signals of a batch, augmented, and the labels (n,) of all its epochs in a row."""
@@ -400,24 +532,38 @@ def predict_probabilities(model: Network | Estimator, epochs: EpochSet, engine: 
         return np.concatenate(probabilities)
     model.eval()
     device = next(model.parameters()).device
+    if info.inference == "fused":
+        return _fused_probabilities(model, epochs, batches, INFERENCE_BATCH * info.sequence_length)
     forward = forward_of(model, engine)
     logits = [forward(torch.from_numpy(epochs.signals(batch.epochs)).to(device)).flatten(0, -2) for batch in batches]
     return averaged(torch.cat(logits).softmax(dim=1).cpu().numpy(), batches, len(epochs))
 
 
+def _fused_probabilities(model: Network, epochs: EpochSet, batches: list[Batch], at_once: int) -> np.ndarray:
+    """Each epoch is encoded once and classified in every window that holds it; `at_once` epochs are encoded at once."""
+    device = next(model.parameters()).device
+    parts = np.split(np.arange(len(epochs)), range(at_once, len(epochs), at_once))
+    encoded = torch.cat([model.encode(torch.from_numpy(epochs.signals(part)).to(device)) for part in parts])
+    windows = [model.classify(encoded[torch.from_numpy(batch.epochs).to(device)]).flatten(0, 1) for batch in batches]
+    logarithms = averaged(torch.cat(windows).log_softmax(dim=1).cpu().numpy(), batches, len(epochs))
+    return torch.from_numpy(logarithms).softmax(dim=1).numpy()
+
+
 def evaluate(model: Network | Estimator, epochs: EpochSet, engine: str, info: ModelInfo) -> dict[str, float | None]:
-    """Cross-entropy and accuracy of a model's predictions; None on an empty set."""
+    """Cross-entropy, accuracy and macro-F1 of a model's predictions; None on an empty set."""
     if not len(epochs):
-        return {"loss": None, "accuracy": None}
+        return dict.fromkeys(("loss", "accuracy", "macro_f1"))
     return scores(predict_probabilities(model, epochs, engine, info), epochs.stage)
 
 
 def scores(probabilities: np.ndarray, stage: np.ndarray) -> dict[str, float]:
-    """Cross-entropy and accuracy of stage probabilities (n, n_classes), at least one."""
+    """Cross-entropy, accuracy and macro-F1 of stage probabilities (n, n_classes), at least one."""
     of_stage = probabilities[np.arange(len(stage)), stage].astype(np.float64)
+    predicted = probabilities.argmax(axis=1)
     return {
         "loss": float(-np.log(np.maximum(of_stage, np.finfo(np.float32).tiny)).mean()),
-        "accuracy": float((probabilities.argmax(axis=1) == stage).mean()),
+        "accuracy": float((predicted == stage).mean()),
+        "macro_f1": macro_f1(confusion_matrix(stage, predicted)),
     }
 
 

@@ -39,11 +39,16 @@ def class_weights_of(recipe: RecipeSettings, stage: np.ndarray) -> np.ndarray | 
 def cross_entropy_of(recipe: RecipeSettings, stage: np.ndarray, like: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     """The recipe's mean cross-entropy over the epochs of a batch that count, by their stages' weights.
 
-    `stage` is that of the whole training set; the loss is for logits of the type and on the device of `like`.
+    The recipe's `loss_mean` says what their sum is divided by. `stage` is that of the whole training set; the loss is
+    for logits of the type and on the device of `like`.
     """
     weights = class_weights_of(recipe, stage)
     weight = None if weights is None else like.new_tensor(weights)
-    return nn.CrossEntropyLoss(weight, ignore_index=IGNORED, label_smoothing=recipe.label_smoothing)
+    settings = {"ignore_index": IGNORED, "label_smoothing": recipe.label_smoothing}
+    if recipe.loss_mean == "weights":
+        return nn.CrossEntropyLoss(weight, **settings)
+    total = nn.CrossEntropyLoss(weight, **settings, reduction="sum")
+    return lambda logits, labels: total(logits, labels) / (labels != IGNORED).sum()
 
 
 def cross_entropies(logits: Tensor, labels: Tensor, class_weights: Tensor, smoothing: float) -> Tensor:

@@ -66,6 +66,7 @@ def write_folds(
                 "n_epochs": {name: len(epochs) for name, epochs in sets.items()},
                 **details,
                 "remarks": training.remarks,
+                **({"tuning": training.tuning} if training.tuning else {}),
             }
             shutil.rmtree(fold.beside("partial"), ignore_errors=True)  # of a process that was killed
             _write_fold(fold.beside("partial"), record, training, predict, sets["test"])

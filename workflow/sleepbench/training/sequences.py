@@ -3,24 +3,36 @@
 A segment is an unbroken run of consecutive epochs of one recording: a removed epoch ends it, and so does the end of the
 recording. Sequences are cut from one segment.
 
-Training. In every training epoch each segment is cut, at an offset drawn again, into windows of the model's sequence
-length. What is left over at its head and tail becomes windows of the full length too: they reach into their neighbour,
-whose epochs are context there and do not count in loss and accuracy. A segment shorter than a window is filled up with
-copies of its last epoch that do not count. So every epoch counts exactly once in a training epoch. The offset leaves
-room for at least one whole window.
+Training, as the recipe says. "cut": in every training epoch each segment is cut, at an offset drawn again, into windows
+of the model's sequence length. What is left over at its head and tail becomes windows of the full length too: they
+reach into their neighbour, whose epochs are context there and do not count in loss and accuracy. A segment shorter than
+a window is filled up with copies of its last epoch that do not count. So every epoch counts exactly once in a training
+epoch. The offset leaves room for at least one whole window.
+
+"overlapping" (SeqSleepNet): a window starts at every epoch of a segment that leaves room for it, and every epoch counts
+in all windows that hold it. "balanced" (U-Time, U-Sleep): as many windows as the training set could be cut into; the
+middle of each is an epoch drawn from a stage drawn from a recording, each with equal chance; at the ends of a segment
+the window is moved. "side_by_side" (TinySleepNet): whole segments in order, as many at once as a batch has rows, and
+"stretches" (DeepSleepNet): one segment after the other, each divided into as many stretches as a batch has rows; in
+both a network's recurrent state is carried from batch to batch, and every epoch counts once.
 
 Inference, as the registry says of the model. "night": a segment at once, whatever its length. "windows": windows of the
 sequence length, half a length apart, the last one ending with the segment; the probabilities of an epoch are averaged
-over the windows that hold it. Either way every epoch is predicted exactly once.
+over the windows that hold it. "fused": a window from every epoch that leaves room for it; the logarithms of the
+probabilities are averaged. In all, every epoch is predicted exactly once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from sleepbench.training.epochs import EpochSet
+
+STATEFUL = ("side_by_side", "stretches")
+"""Arrangements of sequences in which a network's recurrent state is carried from batch to batch."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +41,13 @@ class Batch:
 
     epochs : indices into an `EpochSet`, (n,) of single epochs or (n, length) of sequences
     counted : bool, of the same shape; the other epochs are context or filling
+    continues : int (n,), the row of the batch before whose recurrent state a sequence goes on from, -1 for none; None
+        where no state is carried
     """
 
     epochs: np.ndarray
     counted: np.ndarray
+    continues: np.ndarray | None = None
 
 
 def segments(epochs: EpochSet) -> list[np.ndarray]:
@@ -49,14 +64,35 @@ def training_windows(segment: np.ndarray, length: int, offset: int) -> Batch:
     return _windows(segment, length, bounds[:-1], bounds[1:])
 
 
-def inference_windows(segment: np.ndarray, length: int) -> Batch:
-    """Windows of `length`, half a length apart, the last one ending with the segment.
+def overlapping_windows(segment: np.ndarray, length: int, step: int = 1) -> Batch:
+    """Windows of `length`, `step` apart, the last one ending with the segment.
 
     Every epoch of the segment counts in all windows that hold it.
     """
     last = max(0, len(segment) - length)
-    starts = np.unique([*range(0, last, max(1, length // 2)), last])
+    starts = np.unique([*range(0, last, step), last])
     return _windows(segment, length, starts, starts + length)
+
+
+def inference_windows(segment: np.ndarray, length: int, inference: str) -> Batch:
+    """The windows of a segment for the inference "windows" or "fused"."""
+    return overlapping_windows(segment, length, 1 if inference == "fused" else max(1, length // 2))
+
+
+def lanes(parts: Sequence[np.ndarray], length: int) -> list[Batch]:
+    """Parts side by side, `length` epochs of each in a batch, until the longest is through; every epoch counts once.
+
+    A part that ends within a sequence is filled up; after its end it is left out of the batches.
+    """
+    batches, rows_before = [], {}
+    for first in range(0, max(map(len, parts)), length):
+        under_way = [i for i, part in enumerate(parts) if len(part) > first]
+        positions = first + np.arange(length)
+        epochs = np.stack([parts[i][np.minimum(positions, len(parts[i]) - 1)] for i in under_way])
+        counted = np.stack([positions < len(parts[i]) for i in under_way])
+        batches.append(Batch(epochs, counted, np.array([rows_before.get(i, -1) for i in under_way])))
+        rows_before = {i: row for row, i in enumerate(under_way)}
+    return batches
 
 
 def _windows(segment: np.ndarray, length: int, first: np.ndarray, end: np.ndarray) -> Batch:
@@ -75,6 +111,9 @@ class Sampler:
     batch_size : epochs in a batch, or windows for a model of sequences
     segments, length : what windows of what length are cut from; length None for a model of single epochs
     balanced : epochs of rarer stages are repeated until all stages are as frequent as the most frequent one
+    sequences : how segments become windows, see above
+    recording : of all epochs; needed for balanced sequences
+    drop_last : a last batch that is smaller than the others is left out
     """
 
     stage: np.ndarray
@@ -82,6 +121,9 @@ class Sampler:
     segments: list[np.ndarray]
     length: int | None
     balanced: bool
+    sequences: str = "cut"
+    recording: np.ndarray | None = None
+    drop_last: bool = False
 
     @property
     def varies(self) -> bool:
@@ -93,21 +135,55 @@ class Sampler:
 
     def draw(self, generator: torch.Generator) -> list[Batch]:
         """The batches of one training epoch."""
-        drawn = self._single_epochs(generator) if self.length is None else self._sequences(generator)
+        if self.sequences in STATEFUL:
+            return self._in_order(generator)
+        draw = self._single_epochs if self.length is None else getattr(self, f"_{self.sequences}")
+        drawn = draw(generator)
         order = torch.randperm(len(drawn.epochs), generator=generator)
-        return [_take(drawn, rows.numpy()) for rows in order.split(self.batch_size)]
+        batches = [_take(drawn, rows.numpy()) for rows in order.split(self.batch_size)]
+        smaller = self.drop_last and len(batches) > 1 and len(batches[-1].epochs) < self.batch_size
+        return batches[:-1] if smaller else batches
 
     def _single_epochs(self, generator: torch.Generator) -> Batch:
-        epochs = _balanced(self.stage, generator) if self.balanced else np.arange(len(self.stage))
+        epochs = _oversampled(self.stage, generator) if self.balanced else np.arange(len(self.stage))
         return Batch(epochs, np.ones(len(epochs), bool))
 
-    def _sequences(self, generator: torch.Generator) -> Batch:
+    def _cut(self, generator: torch.Generator) -> Batch:
         windows = []
         for segment in self.segments:
             n_offsets = max(1, min(self.length, len(segment) - self.length + 1))
             offset = int(torch.randint(n_offsets, (), generator=generator))
             windows.append(training_windows(segment, self.length, offset))
         return _joined(windows)
+
+    def _overlapping(self, generator: torch.Generator) -> Batch:
+        return _joined([overlapping_windows(segment, self.length) for segment in self.segments])
+
+    def _balanced(self, generator: torch.Generator) -> Batch:
+        of_recording: dict[int, dict[int, np.ndarray]] = {}
+        for number in np.unique(self.recording):
+            own = np.flatnonzero(self.recording == number)
+            of_recording[number] = {code: own[self.stage[own] == code] for code in np.unique(self.stage[own])}
+        segment_of = np.repeat(np.arange(len(self.segments)), [len(segment) for segment in self.segments])
+        first = np.array([segment[0] for segment in self.segments])
+        windows = []
+        for _ in range(sum(-(-len(segment) // self.length) for segment in self.segments)):
+            stages = _one_of(list(of_recording.values()), generator)
+            middle = int(_one_of(_one_of(list(stages.values()), generator), generator))
+            segment = self.segments[segment_of[middle]]
+            start = middle - int(first[segment_of[middle]]) - self.length // 2
+            start = np.array([min(max(0, start), max(0, len(segment) - self.length))])
+            windows.append(_windows(segment, self.length, start, start + self.length))
+        return _joined(windows)
+
+    def _in_order(self, generator: torch.Generator) -> list[Batch]:
+        """Batches through which a recurrent state is carried."""
+        if self.sequences == "stretches":
+            every = [_stretches(segment, self.length, self.batch_size) for segment in self.segments]
+        else:
+            order = torch.randperm(len(self.segments), generator=generator)
+            every = [[self.segments[i] for i in together] for together in order.split(self.batch_size)]
+        return [batch for parts in every for batch in lanes(parts, self.length)]
 
 
 def inference_batches(epochs: EpochSet, length: int | None, inference: str | None, batch_size: int) -> list[Batch]:
@@ -120,7 +196,7 @@ def inference_batches(epochs: EpochSet, length: int | None, inference: str | Non
     if length is None:
         together = Batch(np.arange(len(epochs)), np.ones(len(epochs), bool))
     else:
-        together = _joined([inference_windows(segment, length) for segment in segments(epochs)])
+        together = _joined([inference_windows(segment, length, inference) for segment in segments(epochs)])
     n = len(together.epochs)
     return [_take(together, slice(start, start + batch_size)) for start in range(0, n, batch_size)]
 
@@ -137,7 +213,17 @@ def averaged(probabilities: np.ndarray, batches: Iterable[Batch], n_epochs: int)
     return (total / times[:, None]).astype(probabilities.dtype)
 
 
-def _balanced(stage: np.ndarray, generator: torch.Generator) -> np.ndarray:
+def _stretches(segment: np.ndarray, length: int, n: int) -> list[np.ndarray]:
+    """At most `n` equal parts of a segment, fewer where they would be shorter than `length`."""
+    size = max(length, -(-len(segment) // n))
+    return [segment[start : start + size] for start in range(0, len(segment), size)]
+
+
+def _one_of(choices: Sequence, generator: torch.Generator) -> Any:
+    return choices[int(torch.randint(len(choices), (), generator=generator))]
+
+
+def _oversampled(stage: np.ndarray, generator: torch.Generator) -> np.ndarray:
     """Indices that oversample every stage to the frequency of the most frequent one.
 
     Stages that do not occur are left out. Copies are spread evenly over a stage's epochs.

@@ -45,7 +45,10 @@ def is_stackable(info: ModelInfo, recipe: Recipe, engine: str, device: torch.dev
     The model must have that form, and the recipe ask for nothing that a stack does not do. A CPU, which memory holds
     up, gains nothing from it.
     """
-    alone = (recipe.augmentation, recipe.l2, recipe.learning_rate_of, recipe.pretrain, recipe.patience)
+    alone = (
+        *(recipe.augmentation, recipe.l2, recipe.learning_rate_of, recipe.pretrain, recipe.patience),
+        *(recipe.learning_rates, recipe.frozen_norms, recipe.loss_mean != "weights"),
+    )
     if info.kind != "network" or engine != "fast" or any(alone) or device.type not in DEVICES:
         return False
     return architecture_of(info).has_folds()
@@ -282,10 +285,10 @@ class Stack:
         return [*of_networks, self.at, self.hits, self.tables["losses"]]
 
     def evaluate(self, name: str) -> list[dict[str, float | None]]:
-        """For each fold, cross-entropy and accuracy on its set of that name; None on an empty set."""
+        """For each fold, cross-entropy, accuracy and macro-F1 on its set of that name; None on an empty set."""
         probabilities = self._probabilities(self.positions[name])
         return [
-            scores(own, fold[name].stage) if len(own) else {"loss": None, "accuracy": None}
+            scores(own, fold[name].stage) if len(own) else dict.fromkeys(("loss", "accuracy", "macro_f1"))
             for own, fold in zip(probabilities, self.sets, strict=True)
         ]
 

@@ -98,6 +98,7 @@ def _facts(run: dict, record: dict) -> dict[str, str]:
         "Trimming": settings["trimming"],
         "Input": f"{run['input']} ({', '.join(settings['channels'])})",
         "Recipe": json.dumps(settings["recipe"]),
+        "Tuning": _tuning(record.get("tuning", [])),
         "Seeds": settings["seed"],
         "Folds": settings["folds"],
         "Folds SHA-256": settings["folds_sha256"],
@@ -118,6 +119,11 @@ def _facts(run: dict, record: dict) -> dict[str, str]:
         "Platform": environment["platform"],
     }
     return {name: str(value) for name, value in facts.items()}
+
+
+def _tuning(tried: list[dict]) -> str:
+    """The learning rates that were tried, each with the validation accuracy it came to."""
+    return "; ".join(f"{one['learning_rate']:g}: {one['validation_accuracy']:.3f}" for one in tried) or "none"
 
 
 def _engine(environment: dict) -> str:

@@ -36,7 +36,7 @@ def main_results(runs: pd.DataFrame, published: pd.DataFrame, label: DataLabel) 
     other metrics are pooled: of the sum of all confusion matrices. `macro_f1_stages` is the number of stages that the
     macro-F1 averages (see `metrics.macro_f1`). `training_epochs` are those of the recipe; a patience ends a training
     early: `fewest_trained` and `most_trained` are of the trainings as they were. All three are absent for a model that
-    is fitted in one go. In published rows metrics are as published.
+    is fitted in one go. `tuned` says which learning rates a tuned recipe came to. In published rows metrics are as published.
     """
     rows = []
     for protocol, mine in runs.groupby("protocol", sort=False):
@@ -54,6 +54,7 @@ def _measured(runs: pd.DataFrame, data: str) -> dict[str, Any]:
         **{"input": first.input, "recipe": first.recipe},
         **{"folds": f"{runs.fold.nunique()} of {first.n_folds}", "seeds": runs.seed.nunique()},
         **_trained_epochs(runs),
+        "tuned": _tuned(runs),
         **scores(runs.fold, runs.seed, confusions(runs)),
         **{"mark": "measured", "source": measured_here(list(runs.run_key)), "run_keys": " ".join(runs.run_key)},
     }
@@ -68,6 +69,12 @@ def _trained_epochs(runs: pd.DataFrame) -> dict[str, int]:
         return {}
     trained = runs.trained_epochs
     return dict(zip(TRAINED, (runs.training_epochs.iloc[0], trained.min(), trained.max()), strict=True))
+
+
+def _tuned(runs: pd.DataFrame) -> str | None:
+    """The learning rates that the trainings of a tuned recipe took, the commonest first; None for any other."""
+    taken = runs.tuned_learning_rate.dropna().value_counts()
+    return ", ".join(f"{rate:g} in {n}" for rate, n in taken.items()) or None
 
 
 def _commonest_stage(protocol: str, runs: pd.DataFrame, data: str) -> dict[str, Any]:
@@ -155,6 +162,12 @@ def trained(row: pd.Series) -> str:
     return f"{fewest:.0f}{f' to {reached:.0f}' if reached > fewest else ''} of at most {most:.0f} training epochs"
 
 
+def tuned(row: pd.Series) -> str:
+    """What a tuned recipe came to; empty for any other."""
+    taken = row["tuned"]
+    return "" if pd.isna(taken) else f"learning rates chosen on validation subjects, by training: {taken}, "
+
+
 def note(row: pd.Series) -> str:
     """Where a row is from, and what it was measured on."""
     if row["mark"] == "measured":
@@ -162,7 +175,7 @@ def note(row: pd.Series) -> str:
         sd = "" if over_seeds == DASH else f" (standard deviation of the accuracy over seeds {over_seeds})"
         return (
             f"{row['source']}; folds {row['folds']}, {counted(row['seeds'], 'seed')}{sd}, {trained(row)}, "
-            f"{row['n_epochs']:,.0f} test epochs{fewer_stages(row)}"
+            f"{tuned(row)}{row['n_epochs']:,.0f} test epochs{fewer_stages(row)}"
         )
     if row["mark"] == "reference":
         return row["source"]
