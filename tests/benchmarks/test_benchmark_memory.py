@@ -4,6 +4,7 @@ import pytest
 
 from sleepbench.benchmarks import memory as benchmark_memory
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.models import describe
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def test_the_first_phase_is_measured_too_and_the_number_of_sequences_can_be_give
     common, own = benchmark_memory.recipes("deep_sleepnet", None)
     assert common.pretrain is None and own.pretrain.model == "deep_sleepnet_cnn"
     (recipe,) = benchmark_memory.recipes("u_sleep", 64)
-    assert recipe.items_per_batch(35) == 64
+    assert recipe.items_per_batch(describe("u_time")) == 64
 
 
 @pytest.mark.parametrize("model", ["mma_sleepnet", "band_power"])

@@ -79,7 +79,7 @@ def test_own_is_the_recipe_of_each_models_paper_and_a_model_without_one_is_skipp
         Contender("tiny_sleepnet", "one", "tiny_sleepnet"),
     ]
     assert list(map(str, planned.skipped)) == [
-        "chambon2018, recipe own: no recipe of the paper is known; only common is offered"
+        "chambon2018, recipe own: no recipe of the paper is known; there are common and tuned"
     ]
     assert plan(running(recipes=["ulw", "own"], models=["ulw_sleepnet"])).contenders == [
         Contender("ulw_sleepnet", "four", "ulw")
@@ -92,7 +92,7 @@ def test_inputs_that_a_model_is_not_defined_for_are_skipped_and_told_once_for_ea
     assert planned.contenders == [Contender("chambon2018", "four", "common")]
     assert planned.not_trained() == [
         "Input four: the architecture is not defined for 4 channel(s), only for 1 (MicroSleepNet; LightSleepNet).",
-        "Recipe own: no recipe of the paper is known; only common is offered (SleepStagerChambon2018).",
+        "Recipe own: no recipe of the paper is known; there are common and tuned (SleepStagerChambon2018).",
     ]
 
 
@@ -113,13 +113,34 @@ def test_a_run_that_trains_nothing_or_the_wrong_model_is_said(lists, message):
 
 
 def test_every_own_recipe_is_defined_and_every_model_is_run_on_its_published_roles_by_rivals():
-    config = running("rivals")
+    config = running("rivals", datasets=["simulated-tiny"])
     contenders = plan(config).contenders
     for name in model_names():
         mine = [contender for contender in contenders if contender.model == name]
         assert list(describe(name).published_roles) in [config.inputs[contender.input] for contender in mine]
         own = describe(name).published_recipe
         assert own is None or own in {contender.recipe for contender in mine}
+
+
+def test_an_own_recipe_of_days_is_run_where_it_is_named_or_short():
+    lists = {"models": ["u_time", "attn_sleep"], "inputs": ["one"], "protocols": ["clean"]}
+    planned = plan(running("rivals", **lists, recipes=["common", "own"]))
+    assert {(c.model, c.recipe) for c in planned.contenders} == {
+        *(("u_time", "common"), ("attn_sleep", "common"), ("attn_sleep", "attn_sleep"))
+    }
+    said = "it has up to 2,000 training epochs, days for a fold; to run it, name it: --recipes u_time"
+    assert str(planned.skipped[0]) == f"u_time, own recipe u_time: {said}"
+    for run in ({"datasets": ["simulated"], "recipes": ["own"]}, {"recipes": ["u_time"]}):
+        models = {"models": ["u_time"]}
+        assert [c.recipe for c in plan(running("rivals", **lists | models, **run)).contenders] == ["u_time"]
+
+
+def test_a_recipe_is_tuned_where_validation_subjects_are_held_out():
+    lists = {"models": ["eegnet"], "recipes": ["tuned"]}
+    assert plan(running(**lists, protocols=["clean"])).trainings
+    message = r"protocols\.released: holds out no validation subjects, on which the recipe 'tuned' chooses its learning"
+    with pytest.raises(BenchmarkError, match=message):
+        plan(running(**lists, protocols=["clean", "released"]))
 
 
 def test_folds_that_the_recordings_do_not_have_are_said():

@@ -56,7 +56,13 @@ def test_standard_epoch_has_mean_0_and_deviation_1_in_each_channel_of_each_epoch
     assert np.array_equal(found[:1], transformed(StandardEpoch(), signals[:1]))
 
 
-@pytest.mark.parametrize("transformation", [Standard(), StandardEpoch(), Robust(), Robust(20)])
+def test_standard_epoch_may_have_a_filter_before_it(signals):
+    filtered = transformed(LowPass(30), signals)
+    expected = transformed(StandardEpoch(), filtered)
+    np.testing.assert_allclose(transformed(StandardEpoch(30), signals), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("transformation", [Standard(), StandardEpoch(), StandardEpoch(30), Robust(), Robust(20)])
 def test_a_channel_that_never_changes_becomes_0(transformation):
     assert not transformed(transformation, np.full((3, 1, 3000), 7.0, np.float32)).any()
 
@@ -77,6 +83,7 @@ def test_low_pass_keeps_what_is_below_and_no_epoch_depends_on_another():
         ("none", NONE),
         ("standard", Standard()),
         ("standard_epoch", StandardEpoch()),
+        ({"standard_epoch": {"low_pass": 30}}, StandardEpoch(30)),
         ({"unit": {"microvolts": 20}}, Unit(20)),
         ({"robust": {"clip": 20}}, Robust(20)),
         ({"low_pass": {"hertz": 40}}, LowPass(40)),

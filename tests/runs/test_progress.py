@@ -186,7 +186,7 @@ def test_what_is_asked_for_and_not_there_is_no_row_and_is_named(whole):
     whole.content["run"] |= {"protocols": ["released", "subject_folds", "twenty_folds", "clean"]}
     whole.write_config()
     output = printed(whole)
-    assert "Not trained: chambon2018, recipe own: no recipe of the paper is known; only common is offered" in output
+    assert "Not trained: chambon2018, recipe own: no recipe of the paper is known; there are common and tuned" in output
     assert (
         "Not trained: simulated, protocol twenty_folds: with the 4 folds of this dataset it is the protocol" in output
     )

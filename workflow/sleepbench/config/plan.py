@@ -14,7 +14,9 @@ from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import Dataset, Recording
 from sleepbench.models import describe, model_names, model_source
 
-NO_RECIPE = "no recipe of the paper is known; only common is offered"
+OWN_AT_MOST = 500
+"""Training epochs; a model's own recipe with more takes days a fold, and is run where it is named."""
+NO_RECIPE = "no recipe of the paper is known; there are common and tuned"
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def plan(config: Config) -> Plan:
         for dataset in entry.datasets:
             protocols = _protocols(config, dataset, entry, skipped)
             there = _with_channels(config, dataset, contenders, skipped)
+            there = _not_too_long(config, dataset, entry, there, skipped)
             asked.setdefault(dataset, []).extend(itertools.product(protocols, there, entry.seeds))
     planned = {dataset: _dataset_plan(config, dataset, rows) for dataset, rows in asked.items()}
     for dataset, one in planned.items():
@@ -230,6 +233,23 @@ def _with_channels(
             reason = f"its montage has no {' and no '.join(roles)}, only {', '.join(montage)}"
             skipped[Skipped(dataset, f"input {name}", reason)] = None
     return [contender for contender in contenders if not lacking[contender.input]]
+
+
+def _not_too_long(
+    config: Config, dataset: str, entry: Experiment, contenders: Sequence[Contender], skipped: dict[Skipped, None]
+) -> list[Contender]:
+    """The contenders but those whose own recipe is very long on a dataset and is not asked for by its name."""
+    kept = []
+    for contender in contenders:
+        n = recipe_on(config, contender.recipe, dataset).training_epochs
+        if n <= OWN_AT_MOST or contender.recipe in entry.recipes:
+            kept.append(contender)
+        else:
+            reason = (
+                f"it has up to {n:,} training epochs, days for a fold; to run it, name it: --recipes {contender.recipe}"
+            )
+            skipped[Skipped(contender.model, f"own recipe {contender.recipe}", reason, contender.model)] = None
+    return kept
 
 
 def _dataset_plan(config: Config, dataset: str, asked: Sequence[tuple[str, Contender, int]]) -> DatasetPlan:

@@ -17,6 +17,9 @@ What the description leaves open and how it was decided:
 - The virtual channels share the temporal filters.
 - The first convolution pads by half its kernel, 3000 samples becoming 3001; the pools drop what does not fill them.
 - Initial weights are PyTorch's defaults, as they are there.
+- The input is that of braindecode's example for it: a 30-Hz low-pass, then each epoch and channel with mean 0 and
+  standard deviation 1. Whether the paper standardised recordings or epochs was not found out. Their filter runs over
+  the recording, the one here over each epoch.
 """
 
 from torch import Tensor, nn

@@ -36,7 +36,8 @@ def main_results(runs: pd.DataFrame, published: pd.DataFrame, label: DataLabel) 
     other metrics are pooled: of the sum of all confusion matrices. `macro_f1_stages` is the number of stages that the
     macro-F1 averages (see `metrics.macro_f1`). `training_epochs` are those of the recipe; a patience ends a training
     early: `fewest_trained` and `most_trained` are of the trainings as they were. All three are absent for a model that
-    is fitted in one go. `tuned` says which learning rates a tuned recipe came to. In published rows metrics are as published.
+    is fitted in one go. `tuned` says which learning rates a tuned recipe came to. In published rows metrics are as
+    published.
     """
     rows = []
     for protocol, mine in runs.groupby("protocol", sort=False):
