@@ -1,14 +1,15 @@
-"""The numbers of the demo as they were before the code was rearranged: tests/reference/demo.
+"""The numbers of the demo: tests/reference/demo, from one machine.
 
-They were made at commit b4e5aaa on one machine. Columns and values that have other names now are there by the new ones;
-run keys and the sentences that hold them are left out, as are latencies.
+Run keys and the sentences that hold them are left out, as are latencies.
 
-    python tests/workflow/demo_numbers.py [results/simulated]
+    python tests/workflow/demo_numbers.py [results/simulated] [--write]
 
-says where a finished demo differs. On another processor or PyTorch the rounding of a training differs, and with it some
-predicted stages: then only what does not depend on it can be compared.
+says where a finished demo differs, or with --write takes its numbers as the new reference: where a change of the code
+is meant to change them. On another processor or PyTorch the rounding of a training differs, and with it some predicted
+stages: then only what does not depend on it can be compared.
 """
 
+import argparse
 import hashlib
 import sys
 from pathlib import Path
@@ -89,8 +90,43 @@ def _same(found: str, expected: str) -> bool:
         return False
 
 
+def write_reference(results: Path) -> None:
+    """Take the numbers of a finished demo in place of those that are there."""
+    stages, hashes = [], []
+    for path in sorted((results / "trainings").rglob("predictions.parquet")):
+        found = pd.read_parquet(path)
+        run = str(path.parent.relative_to(results / "trainings"))
+        of_epochs = found[["recording", "subject", "night", "epoch", "onset_s", "stage"]]
+        stages.append(of_epochs.assign(run=run))
+        probabilities = np.ascontiguousarray(found.filter(regex="^p_").to_numpy(np.float32))
+        hashes.append(
+            {
+                "run": run,
+                "epochs": len(found),
+                "stages_sha256": hashlib.sha256(found.predicted.to_numpy(np.int8).tobytes()).hexdigest(),
+                "probabilities_sha256": hashlib.sha256(probabilities.tobytes()).hexdigest(),
+            }
+        )
+    together = pd.concat(stages, ignore_index=True)
+    texts = ["run", "recording", "subject"]
+    together[texts] = together[texts].astype("category")
+    together.to_parquet(REFERENCE / "stages.parquet", index=False, compression="zstd")
+    pd.DataFrame(hashes).to_csv(REFERENCE / "predictions.csv", index=False)
+    for kind in ("statistics", "tables"):
+        for path in sorted((REFERENCE / kind).glob("*.csv")):
+            columns = pd.read_csv(path, nrows=0).columns
+            found = pd.read_csv(results / kind / path.name, dtype=str, keep_default_na=False)
+            found[list(columns)].to_csv(path, index=False)
+
+
 if __name__ == "__main__":
-    home = Path(sys.argv[1] if len(sys.argv) > 1 else "results/simulated")
-    differences = [*stages_differing(home), *predictions_differing(home), *tables_differing(home)]
-    print("\n".join(differences) or f"{home}: every prediction and every number is as it was")
+    parser = argparse.ArgumentParser(description="Compare a finished demo with the reference, or make it that.")
+    parser.add_argument("results", nargs="?", type=Path, default=Path("results/simulated"))
+    parser.add_argument("--write", action="store_true", help="take its numbers as the new reference")
+    options = parser.parse_args()
+    if options.write:
+        write_reference(options.results)
+    differences = [f(options.results) for f in (stages_differing, predictions_differing, tables_differing)]
+    differences = [line for lines in differences for line in lines]
+    print("\n".join(differences) or f"{options.results}: every prediction and every number is that of the reference")
     sys.exit(bool(differences))

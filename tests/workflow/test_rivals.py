@@ -21,7 +21,7 @@ def test_every_model_goes_through_the_whole_pipeline(project):
             "protocols": ["clean"],
             "models": list(model_names()),
             "inputs": INPUTS,
-            "recipes": ["common", "own"],
+            "recipes": ["common", "tuned", "own"],
         }
     )
     result = project.run()
@@ -47,5 +47,5 @@ def test_every_model_goes_through_the_whole_pipeline(project):
     for path in (results / "figures").glob("*.png"):
         with Image.open(path) as image:
             assert image.height < 5000, path  # at 200 dpi
-    assert "only common is offered" in (results / "summary.md").read_text(encoding="utf-8")
+    assert "there are common and tuned" in (results / "summary.md").read_text(encoding="utf-8")
     assert SIMULATED in (results / "report.html").read_text(encoding="utf-8")
