@@ -10,11 +10,12 @@ from fake_results import LABELS, RESOURCES, FakeResults, predictions_of
 from sklearn import metrics as sk
 
 from sleepbench.core.stages import STAGES
+from sleepbench.evaluation.published import read_published_results
 from sleepbench.evaluation.scores import CONFUSION, F1
 from sleepbench.reporting.rendering import make_table
 from sleepbench.reporting.tables import main_results
 
-PUBLISHED = pd.read_csv(RESOURCES / "published_results.csv")
+PUBLISHED = read_published_results(RESOURCES / "published_results.csv")
 NOTHING = PUBLISHED[:0]
 
 
@@ -123,6 +124,24 @@ def test_simulated_data_stands_beside_published_rows_of_its_models_only(simulate
     assert set(published.model) == {"ULW-SleepNet", "ULW-SleepNet (re-run of released code)"}
     assert set(published.data) == {"Sleep-EDF-20", "Sleep-EDF-78"}
     assert set(table.data[table.mark.isin(["measured", "reference"])]) == {"simulated"}
+
+
+def test_published_rows_say_on_how_many_epochs_and_under_which_protocol(tmp_path, real):
+    _, table = main(real)
+    epochs = table[table.mark.isin(["published", "secondary"])].set_index("model").n_epochs
+    assert (epochs["TinySleepNet"], epochs["DeepSleepNet"], epochs["SleepEEGNet"]) == (44_220, 41_950, 42_308)
+    assert pd.isna(epochs["LightSleepNet"])
+    _, markdown, latex = write(real, tmp_path)
+    for text in (" ".join(markdown.split()), latex):
+        tiny = re.search(r"TinySleepNet, published: .*?validation subjects", text)[0]
+        assert "on Sleep-EDF-20, 44,220 test epochs; input: Fpz-Cz; 20 epochs; protocol: 20-fold by subject" in tiny
+        assert "number of test epochs not known; input: Fpz-Cz; protocol: not known" in text
+
+
+def test_only_the_datasets_that_are_simulated_stand_beside_simulated_data(simulated):
+    runs = simulated.read_runs().assign(title="U-Sleep")
+    published = main_results.main_results(runs, PUBLISHED, LABELS["simulated"]).mark.isin(["published", "secondary"])
+    assert PUBLISHED.model.str.startswith("U-Sleep (").any() and not published.any()
 
 
 def test_only_beside_simulated_data_published_rows_cannot_be_compared(tmp_path, simulated, real):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, write_json
+from sleepbench.evaluation.published import read_published_results
 from sleepbench.evaluation.sleep_measures import MEASURES
 from sleepbench.reporting.artefacts import Inputs, figures
 from sleepbench.reporting.figures import cost, style
@@ -242,7 +243,7 @@ def test_published_points_are_drawn_only_where_the_count_of_the_axis_is_publishe
 
 
 def test_a_count_in_the_table_of_published_results_is_drawn(one, tmp_path):
-    table = pd.read_csv(RESOURCES / "published_results.csv").assign(macs=np.nan, dataset="sleep-edf-20")
+    table = read_published_results(RESOURCES / "published_results.csv").assign(macs=np.nan, dataset="sleep-edf-20")
     table = table[table.model.isin(["TinySleepNet", "ULW-SleepNet"])].drop_duplicates("model")
     table.loc[table.model == "TinySleepNet", "macs"] = 2.9e7
     table.to_csv(tmp_path / "published.csv", index=False)

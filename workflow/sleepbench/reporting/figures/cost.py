@@ -14,6 +14,7 @@ from matplotlib.transforms import Bbox
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
 from sleepbench.evaluation.claims import load_claims
+from sleepbench.evaluation.published import read_published_results
 from sleepbench.profiling.conventions import counts_per_epoch
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import INTERVAL, contender_name, read_statistics, spoken
@@ -97,7 +98,7 @@ def published(inputs: Inputs) -> list[dict]:
     """
     claims = load_claims(inputs.path("claims"))
     counts = {(claim.model, claim.mark, claim.test["kind"]): claim.published for claim in claims}
-    table = pd.read_csv(inputs.path("published_results"))
+    table = read_published_results(inputs.path("published_results"))
     table = table[(table.dataset == inputs.label.dataset) & table.accuracy.notna()].rename(columns={"model": "title"})
     rows = []
     for quantity, row in product(QUANTITIES, table.to_dict("records")):

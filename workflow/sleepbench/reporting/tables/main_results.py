@@ -8,6 +8,7 @@ import pandas as pd
 
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import DataLabel
+from sleepbench.evaluation.published import read_published_results
 from sleepbench.evaluation.scores import confusions, scores
 from sleepbench.models.registry import describe, model_names
 from sleepbench.reporting.artefacts import Inputs, Table
@@ -20,6 +21,8 @@ FITTED_IN_ONE_GO = frozenset(name for name in model_names() if describe(name).ki
 COUNTS = (*TRAINED, "seeds", "macro_f1_stages", "n_epochs")
 OURS = ("measured", "reference")
 """Marks of rows whose numbers are computed here."""
+BESIDE_SIMULATED = ("sleep-edf-20", "sleep-edf-78")
+"""Datasets whose published rows stand beside simulated data: those that it simulates."""
 NOT_COMPARABLE = "published rows are on Sleep-EDF and cannot be compared with simulated data"
 
 
@@ -36,8 +39,8 @@ def main_results(runs: pd.DataFrame, published: pd.DataFrame, label: DataLabel) 
     other metrics are pooled: of the sum of all confusion matrices. `macro_f1_stages` is the number of stages that the
     macro-F1 averages (see `metrics.macro_f1`). `training_epochs` are those of the recipe; a patience ends a training
     early: `fewest_trained` and `most_trained` are of the trainings as they were. All three are absent for a model that
-    is fitted in one go. `tuned` says which learning rates a tuned recipe came to. In published rows metrics are as
-    published.
+    is fitted in one go. `tuned` says which learning rates a tuned recipe came to. `n_epochs` are the epochs that were
+    tested. In published rows, metrics and `n_epochs` are as published.
     """
     rows = []
     for protocol, mine in runs.groupby("protocol", sort=False):
@@ -104,22 +107,23 @@ def _commonest_stage(protocol: str, runs: pd.DataFrame, data: str) -> dict[str, 
 def _published(published: pd.DataFrame, label: DataLabel, titles: set[str]) -> list[dict[str, Any]]:
     """The published rows to show beside those of the models run.
 
-    On real data, these are all of that dataset; on simulated data, those of the models run, on any dataset.
+    On real data, these are all of that dataset; on simulated data, those of the models run, on BESIDE_SIMULATED.
     """
     if label.simulated:
         # "ULW-SleepNet (re-run of released code)" is the model ULW-SleepNet; "Linear-BIM on ULW-SleepNet" is not.
-        chosen = published[published.model.str.replace(r" \(.*\)$", "", regex=True).isin(titles)]
+        of_models = published.model.str.replace(r" \(.*\)$", "", regex=True).isin(titles)
+        chosen = published[of_models & published.dataset.isin(BESIDE_SIMULATED)]
     else:
         chosen = published[published.dataset == label.dataset]
     chosen = chosen.assign(data=[row.replace("sleep-edf", "Sleep-EDF") for row in chosen.dataset])
-    chosen = chosen.rename(columns={"kappa": "cohen_kappa"})
-    names = ("data", "model", "protocol", "input", "accuracy", "macro_f1", "cohen_kappa")
+    chosen = chosen.rename(columns={"kappa": "cohen_kappa", "epochs": "n_epochs"})
+    names = ("data", "model", "protocol", "input", "accuracy", "macro_f1", "cohen_kappa", "n_epochs")
     return chosen.reindex(columns=[*names, *(f"f1_{stage}" for stage in STAGES), "mark", "source"]).to_dict("records")
 
 
 def build(inputs: Inputs) -> pd.DataFrame:
     """The main table, from the runs table and the table of published results."""
-    return main_results(read_runs(inputs), pd.read_csv(inputs.path("published_results")), inputs.label)
+    return main_results(read_runs(inputs), read_published_results(inputs.path("published_results")), inputs.label)
 
 
 # --------------------------------------------------------------------------------------------------------------- cells
@@ -180,7 +184,8 @@ def note(row: pd.Series) -> str:
         )
     if row["mark"] == "reference":
         return row["source"]
-    conditions = f"on {row['data']}; input: {row['input']}; protocol: {row['protocol']}"
+    tested = "number of test epochs not known" if pd.isna(row["n_epochs"]) else f"{row['n_epochs']:,.0f} test epochs"
+    conditions = f"on {row['data']}, {tested}; input: {row['input']}; protocol: {row['protocol']}"
     return f"{row['model']}, {row['mark']}: {row['source']}; {conditions}"
 
 
@@ -201,7 +206,7 @@ CAPTION = (
     f"mean over seeds. {MACRO_F1_IS} A recipe says how a network is trained; which training epoch is reported is the "
     "protocol's choice for all, also where the recipe's paper reports another. Source: measured here; published by the "
     "model's authors; or secondary, reported by others. The last two join folds and average stages as their source "
-    "does."
+    "does; their notes say on how many test epochs and under which protocol, which differ between them."
 )
 
 ARTEFACT = Table(

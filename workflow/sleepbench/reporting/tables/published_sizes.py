@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sleepbench.core.files import read_json
+from sleepbench.evaluation.published import read_published_sizes
 from sleepbench.profiling.conventions import CONVENTIONS, NONE, agrees, counts_per_epoch, explain
 from sleepbench.reporting.artefacts import Inputs, Table
 from sleepbench.reporting.rendering import Column, number, text
@@ -51,7 +52,7 @@ def published_sizes(profiles: Sequence[Mapping[str, Any]], published: pd.DataFra
 
 def build(inputs: Inputs) -> pd.DataFrame:
     """The table of published sizes, from profiles and the published sizes."""
-    printed = pd.read_csv(inputs.path("published_sizes"), dtype=str, keep_default_na=False)
+    printed = read_published_sizes(inputs.path("published_sizes"))
     return published_sizes([read_json(profile) for profile in inputs.paths("profiles")], printed)
 
 
