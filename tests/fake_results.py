@@ -384,14 +384,19 @@ class FakeResults:
             "smoothed": sorted(path.parent for path in self.root.glob("results/*/postprocessed/**/hmm.json")),
             "published_results": RESOURCES / "published_results.csv",
             "published_sizes": RESOURCES / "published_sizes.csv",
+            "published_recipes": RESOURCES / "published_recipes.csv",
             "claims": RESOURCES / "claims.yaml",
             **{f"statistics/{name}": self.statistics(name) for name in (*names, "reliability")},
         }
 
     def all_settings(self) -> dict[str, Any]:
         """All settings of artefacts, as a configuration would have them."""
+        from sleepbench.config.load import load
+
         return {
             **{"ladder": ["released", "subject_blocks", "not_run", "clean"], "own_recipes": {}, "alone": None},
+            "recipes": {name: recipe.model_dump(mode="json") for name, recipe in load().recipes.items()},
+            "recipes_of_models": ["ulw", "chambon2018"],
             **{"undefined": [], "estimators": [], "smoothed_models": [], "smoothed_protocols": [], "not_trained": []},
             "protocols": {protocol: self.settings(protocol) for protocol in self.protocols},
         }

@@ -32,8 +32,8 @@ ARTEFACT = Table(
 )
 '''
 TABLES = (
-    *("main_results", "ladder", "claims", "audit", "complexity", "published_sizes", "intervals", "classes", "inputs"),
-    *("comparisons", "groups", "sleep_measures", "postprocessing", "quality"),
+    *("main_results", "ladder", "claims", "audit", "complexity", "published_sizes", "recipes", "intervals", "classes"),
+    *("inputs", "comparisons", "groups", "sleep_measures", "postprocessing", "quality"),
 )
 
 

@@ -35,6 +35,7 @@ RESOURCES = "workflow/resources"
 RESOURCE_FILES = {
     "published_results": f"{RESOURCES}/published_results.csv",
     "published_sizes": f"{RESOURCES}/published_sizes.csv",
+    "published_recipes": f"{RESOURCES}/published_recipes.csv",
     "claims": f"{RESOURCES}/claims.yaml",
 }
 """Inputs of artefacts that are committed files."""
@@ -262,6 +263,8 @@ class Workflow:
             "ladder": lambda: list(config.ladder),
             "protocols": lambda: self.protocols(dataset),
             "own_recipes": lambda: {m.title: m.published_recipe for m in models.values() if m.published_recipe},
+            "recipes": lambda: {name: recipe.model_dump(mode="json") for name, recipe in config.recipes.items()},
+            "recipes_of_models": lambda: list(dict.fromkeys(m.published_recipe or m.name for m in models.values())),
             "alone": lambda: next((name for name, roles in config.inputs.items() if roles == ["eeg1"]), None),
             "undefined": self._undefined,
             "estimators": lambda: [m.title for m in models.values() if m.kind == "estimator"],

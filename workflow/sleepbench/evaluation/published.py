@@ -1,6 +1,6 @@
-"""Numbers of the literature: workflow/resources/published_results.csv and published_sizes.csv.
+"""What the literature says: published_results.csv, published_sizes.csv and published_recipes.csv of workflow/resources.
 
-They are checked where they are read: a row without a mark, or with a source that nobody could follow, is an error.
+They are checked where they are read: a number without a mark, or a row whose source nobody could follow, is an error.
 """
 
 import re
@@ -16,6 +16,7 @@ MARKS = ("published", "secondary")
 """Printed by the model's authors; reported by others."""
 PERCENT = ("accuracy", "macro_f1", *(f"f1_{stage}" for stage in STAGES))
 RESULTS = ("model", "dataset", *PERCENT, "kappa", "epochs", "input", "protocol", "mark", "source")
+RECIPES = ("recipe", "setting", "theirs", "ours", "why", "source")
 SIZES = ("model", "n_channels", "parameters", "flops", "unit_printed", "source", "mark", "remark")
 
 FOLLOWABLE = re.compile(
@@ -56,6 +57,23 @@ def read_published_sizes(path: str | Path) -> pd.DataFrame:
     return table
 
 
+def read_published_recipes(path: str | Path) -> pd.DataFrame:
+    """Settings of published recipes, all columns as text.
+
+    `recipe` is a recipe, or a model that has none of its own; `ours` is empty where the recipe says it. BenchmarkError
+    where a row lacks its setting, what the authors have or a source, or is there twice.
+    """
+    table = _read(path, RECIPES)
+    for where, cells in _checked(table, path):
+        for name in ("setting", "theirs"):
+            if not cells[name]:
+                raise BenchmarkError(f"{where}: {name} is empty, expected a text; write 'not known' where it is")
+    for line in table.index[table.duplicated(["recipe", "setting"])]:
+        recipe, setting = table.recipe[line], table.setting[line]
+        raise BenchmarkError(f"{path}, line {line + 2} ({recipe}): {setting} is there twice; leave one")
+    return table
+
+
 # -------------------------------------------------------------------------------------------------------------- checks
 
 
@@ -70,12 +88,13 @@ def _read(path: str | Path, expected: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _checked(table: pd.DataFrame, path: str | Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """What messages call each row, and its cells: with a model, a mark and a source that can be followed."""
+    """What messages call each row, and its cells: with a name, a mark where there are any, and a source to follow."""
+    named_by = table.columns[0]
     for line, cells in enumerate(table.to_dict("records"), start=2):
-        where = f"{path}, line {line} ({cells['model']})"
-        if not cells["model"]:
-            raise BenchmarkError(f"{where}: model is empty, expected its name")
-        if cells["mark"] not in MARKS:
+        where = f"{path}, line {line} ({cells[named_by]})"
+        if not cells[named_by]:
+            raise BenchmarkError(f"{where}: {named_by} is empty, expected its name")
+        if cells.get("mark", MARKS[0]) not in MARKS:
             raise BenchmarkError(f"{where}: mark is {cells['mark']!r}, expected one of {', '.join(MARKS)}")
         if not FOLLOWABLE.search(cells["source"]) and not cells["source"].startswith(NOT_FOUND):
             raise BenchmarkError(f"{where}: source is {cells['source']!r}, {SOURCE_IS}")
