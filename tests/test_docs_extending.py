@@ -51,4 +51,4 @@ def test_a_command_is_a_function():
 def test_page_names_files_that_exist():
     named = set(re.findall(r"`((?:models|datasets|reporting|protocols|cli)/[\w/]+\.\w+)`", PAGE))
     missing = {path for path in named if not (ROOT / "workflow" / "sleepbench" / path).exists()}
-    assert missing == {"reporting/tables/tested.py"}  # the one to be written
+    assert missing <= {"reporting/tables/tested.py"}  # the one to be written

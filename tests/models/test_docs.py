@@ -1,5 +1,6 @@
 """The examples of docs/adding-a-model.md, taken from the page: they do what it says."""
 
+import importlib.util
 import io
 import re
 import sys
@@ -12,8 +13,10 @@ import yaml
 
 import sleepbench.models
 from sleepbench.models import registry
+from sleepbench.models.transformation import KINDS, transformation_from
 
-PAGE = Path(__file__).parents[2] / "docs" / "adding-a-model.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "adding-a-model.md"
 CHECKS = {name: check for name, check in vars(conformance).items() if name.startswith("test_")}
 FOR_OTHERS = {
     "test_sequences_may_have_any_length": "it takes single epochs",
@@ -23,6 +26,13 @@ FOR_OTHERS = {
     "test_fast_forward_gives_the_same": "it has no faster way",
 }
 """Checks of models that the example is none of, and why."""
+
+
+def models_of(check) -> set[str]:
+    """The registered models that a check of test_conformance.py is run on."""
+    (mark,) = (mark for mark in check.pytestmark if mark.name == "parametrize")
+    cases = (getattr(case, "values", (case,)) for case in mark.args[1])
+    return {case[0] for case in cases}
 
 
 @pytest.fixture
@@ -57,13 +67,33 @@ def test_example_conforms(added, check):
     conformance.run(CHECKS[check], added)
 
 
-def test_checks_that_are_left_out_are_there():
-    assert set(FOR_OTHERS) <= set(CHECKS)
+def test_its_operations_agree_with_an_independent_count(added):
+    """The one check of models that is in another folder."""
+    path = ROOT / "tests" / "profiling" / "test_operations.py"
+    spec = importlib.util.spec_from_file_location("test_operations_of_the_page", path)
+    operations = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(operations)
+    operations.test_macs_agree_with_an_independent_count(added)
+
+
+def test_just_the_checks_are_left_out_that_no_network_like_it_has():
+    """A network like it takes single epochs and has no faster way."""
+    alike = {name for name in conformance.NETWORKS if not conformance.architecture(name).has_folds()}
+    alike -= set(conformance.SEQUENCE_NETWORKS)
+    assert {name for name, check in CHECKS.items() if not models_of(check) & alike} == set(FOR_OTHERS)
+    assert all(alike <= models_of(check) for name, check in CHECKS.items() if name not in FOR_OTHERS)
+
+
+def test_page_has_every_kind_of_transformation_and_of_inference():
+    page = PAGE.read_text()
+    transformations, inferences = page.partition("`input_transformation` is one of")[2].split("`inference` is one of")
+    written = [yaml.safe_load(kind) for kind in re.findall(r"^\| `([^`]+)`", transformations, flags=re.MULTILINE)]
+    assert {type(transformation_from(kind, "the page")) for kind in written} == set(KINDS.values())
+    kinds = re.findall(r"^\| `(\w+)` \|", inferences, flags=re.MULTILINE)
+    assert {info.inference for info in registry.MODELS.values()} - {None} == set(kinds)
 
 
 def test_page_names_files_that_exist():
-    root = PAGE.parents[1]
     named = set(re.findall(r"`((?:tests|workflow)/[\w/]+\.\w+)`", PAGE.read_text()))
-    assert {str(path) for path in named if not (root / path).exists()} == {
-        "workflow/sleepbench/models/first_steps.py"  # the one to be written
-    }
+    missing = {path for path in named if not (ROOT / path).exists()}
+    assert missing <= {"workflow/sleepbench/models/first_steps.py"}  # the one to be written
