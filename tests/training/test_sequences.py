@@ -209,18 +209,21 @@ def test_a_state_is_carried_through_each_segment_in_order_and_into_no_other(kept
             assert len(path) <= max(length, -(-len(segment) // batch_size))
 
 
-def test_balanced_sequences_have_epochs_of_all_stages_in_their_middle():
-    stage = np.array([0] * 90 + [3] * 8 + [4] * 2 + [1] * 30)
-    recording = np.array([0] * 100 + [1] * 30)
-    balanced = Sampler(stage, 4, [np.arange(100), np.arange(100, 130)], 5, False, "balanced", recording)
+def test_balanced_sequences_hold_epochs_of_all_stages_and_recordings_at_any_place():
+    stage = np.array([0] * 40 + [4] + [0] * 51 + [3] * 8 + [1] * 30 + [0] * 10)
+    recording = np.array([0] * 100 + [1] * 40)
+    balanced = Sampler(stage, 4, [np.arange(100), np.arange(100, 140)], 5, False, "balanced", recording)
     generator = torch.Generator().manual_seed(0)
     drawn = np.concatenate([b.epochs for _ in range(60) for b in balanced.draw(generator)])
-    assert len(drawn) == 60 * (20 + 6)
-    middles = np.bincount(stage[drawn[:, 2]], minlength=5) / len(drawn)
-    # Half of the middles are of each recording, a third of these of each of its stages; the last epochs are in none.
-    assert middles[[0, 1, 3]] == pytest.approx([1 / 6, 1 / 2, 1 / 3], abs=0.06)
-    assert set(drawn[drawn[:, -1] == 99][:, 0]) == {95}
+    assert len(drawn) == 60 * (20 + 8)
     assert (np.diff(drawn, axis=1) == 1).all()
+    # A quarter is drawn for W, half of it in each recording; a quarter each for N1, N3 and REM.
+    second = (drawn[:, 0] >= 100).mean()
+    assert second == pytest.approx(1 / 4 + 1 / 8, abs=0.04)
+    of_rem = [row for row in stage[drawn] if 4 in row]
+    assert len(of_rem) / len(drawn) == pytest.approx(1 / 4, abs=0.04)
+    places = np.bincount([np.flatnonzero(row == 4)[0] for row in of_rem]) / len(of_rem)
+    assert places == pytest.approx([1 / 5] * 5, abs=0.06)
 
 
 def test_a_smaller_last_batch_is_left_out_but_never_the_only_one():

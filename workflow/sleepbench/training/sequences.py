@@ -10,11 +10,13 @@ a window is filled up with copies of its last epoch that do not count. So every 
 epoch. The offset leaves room for at least one whole window.
 
 "overlapping" (SeqSleepNet): a window starts at every epoch of a segment that leaves room for it, and every epoch counts
-in all windows that hold it. "balanced" (U-Time, U-Sleep): as many windows as the training set could be cut into; the
-middle of each is an epoch drawn from a stage drawn from a recording, each with equal chance; at the ends of a segment
-the window is moved. "side_by_side" (TinySleepNet): whole segments in order, as many at once as a batch has rows, and
-"stretches" (DeepSleepNet): one segment after the other, each divided into as many stretches as a batch has rows; in
-both a network's recurrent state is carried from batch to batch, and every epoch counts once.
+in all windows that hold it. "balanced" (U-Time, U-Sleep): as many windows as the training set could be cut into;
+somewhere in each is an epoch that is drawn by its stage, then by its recording, each with equal chance; at the ends of
+a segment the window is moved.
+
+"side_by_side" (TinySleepNet): whole segments in order, as many at once as a batch has rows. "stretches" (DeepSleepNet):
+one segment after the other, each divided into as many stretches as a batch has rows. In both a network's recurrent
+state is carried from batch to batch, and every epoch counts once.
 
 Inference, as the registry says of the model. "night": a segment at once, whatever its length. "windows": windows of the
 sequence length, half a length apart, the last one ending with the segment; the probabilities of an epoch are averaged
@@ -160,18 +162,19 @@ class Sampler:
         return _joined([overlapping_windows(segment, self.length) for segment in self.segments])
 
     def _balanced(self, generator: torch.Generator) -> Batch:
-        of_recording: dict[int, dict[int, np.ndarray]] = {}
-        for number in np.unique(self.recording):
-            own = np.flatnonzero(self.recording == number)
-            of_recording[number] = {code: own[self.stage[own] == code] for code in np.unique(self.stage[own])}
+        # By stage, then by recording.
+        epochs = {
+            code: [np.flatnonzero(has_it & (self.recording == number)) for number in np.unique(self.recording[has_it])]
+            for code in np.unique(self.stage)
+            if (has_it := self.stage == code).any()
+        }
         segment_of = np.repeat(np.arange(len(self.segments)), [len(segment) for segment in self.segments])
-        first = np.array([segment[0] for segment in self.segments])
         windows = []
         for _ in range(sum(-(-len(segment) // self.length) for segment in self.segments)):
-            stages = _one_of(list(of_recording.values()), generator)
-            middle = int(_one_of(_one_of(list(stages.values()), generator), generator))
-            segment = self.segments[segment_of[middle]]
-            start = middle - int(first[segment_of[middle]]) - self.length // 2
+            drawn = int(_one_of(_one_of(_one_of(list(epochs.values()), generator), generator), generator))
+            segment = self.segments[segment_of[drawn]]
+            place = int(torch.randint(self.length, (), generator=generator))
+            start = drawn - int(segment[0]) - place
             start = np.array([min(max(0, start), max(0, len(segment) - self.length))])
             windows.append(_windows(segment, self.length, start, start + self.length))
         return _joined(windows)
