@@ -75,6 +75,16 @@ PROFILE = {
         **{"runs": 400, "hardware": "A Processor", "torch": "2.13.0"},
     },
 }
+PARITY = {
+    **{"model": "ulw_sleepnet", "title": "ULW-SleepNet", "kind": "network", "verified": "outputs", "differs": ""},
+    "against": [
+        {
+            **{"file": "ulw_sleepnet.npz", "n_channels": 4, "source": "github.com/wzw999/ULW-SLEEPNET at ff5839b"},
+            **{"framework": "A Framework", "precision": "float64", "by": "authors", "remark": ""},
+            **{"outputs": 5.7e-16, "outputs_training": 3.2e-15, "gradients": 1.2e-15},
+        }
+    ],
+}
 
 
 # ----------------------------------------------------------------------------------------------------- parts of a run
@@ -218,6 +228,7 @@ class FakeResults:
             write_json(self.totals_path(protocol), self.totals_document(protocol))
         self.write_recordings()
         write_json(self.path(paths.profile("ulw_sleepnet", 4)), PROFILE)
+        write_json(self.path(paths.parity("ulw_sleepnet")), PARITY)
         rows = [
             self._write_run(protocol, model, seed, fold)
             for protocol in self.protocols
@@ -381,6 +392,7 @@ class FakeResults:
             "recordings": self.path(paths.recordings(self.dataset)),
             "quality": [self.quality_path(recording) for recording in self.recordings],
             "profiles": [self.path(paths.profile("ulw_sleepnet", 4))],
+            "parity": [self.path(paths.parity("ulw_sleepnet"))],
             "smoothed": sorted(path.parent for path in self.root.glob("results/*/postprocessed/**/hmm.json")),
             "published_results": RESOURCES / "published_results.csv",
             "published_sizes": RESOURCES / "published_sizes.csv",

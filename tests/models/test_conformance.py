@@ -22,9 +22,10 @@ from sleepbench import models
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.datasets.base import ROLES
 from sleepbench.models.base import Network
-from sleepbench.models.registry import ModelInfo, architecture_of
+from sleepbench.models.registry import ModelInfo, architecture_of, reference_files
 from sleepbench.profiling.conventions import agrees
 from sleepbench.profiling.operations import count_operations
+from sleepbench.profiling.parity import read_reference
 
 NETWORKS = [name for name in models.model_names() if models.describe(name).kind == "network"]
 SEQUENCE_NETWORKS = [name for name in NETWORKS if models.describe(name).sequence_length]
@@ -170,11 +171,15 @@ def test_other_numbers_of_channels_are_refused(name):
 
 
 @every_model
-def test_docstring_says_whether_the_size_is_verified(name):
-    said = " ".join(inspect.getmodule(architecture(name)).__doc__.split())
-    legend = "[V]"  # of statements one by one
-    assert models.describe(name).verified == ("Verified" in said or legend in said)
-    assert models.describe(name).verified != ("fter the description" in said)
+def test_docstring_says_what_is_verified(name):
+    """Where outputs are, against which repository at which commit."""
+    said = " ".join(inspect.getmodule(architecture(name)).__doc__.split()).replace("/ ", "/")
+    verified = models.describe(name).verified
+    assert ("Verified: " in said, "Size verified: " in said) == (verified == "outputs", verified == "size")
+    assert ("fter the description" in said) == (verified is None)
+    for path in reference_files(name):
+        repository, _, commit = read_reference(path).source.partition(" at ")
+        assert repository in said and commit in said and "float64" in said
 
 
 # --------------------------------------------------------------------------------------------------------------- size

@@ -82,6 +82,7 @@ def test_an_entry_is_in_the_file_of_its_name_unless_it_says_another():
     [
         (ENTRY | {"verfied": True}, "mine has no key 'verfied'; the nearest known name is 'verified'"),
         ({"title": "T", "paper": "none"}, "mine: .*missing .*'architecture' and 'published_roles'"),
+        (ENTRY | {"verified": True}, "mine: verified is True, expected one of outputs, size, or no such key"),
         (ENTRY | {"input_transformation": "robst"}, "input_transformation is 'robst', expected one of none, unit"),
         (ENTRY | {"input_transformation": {"unit": {"volts": 1}}}, "input_transformation is .*'volts'"),
         (

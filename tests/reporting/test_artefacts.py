@@ -32,7 +32,8 @@ ARTEFACT = Table(
 )
 '''
 TABLES = (
-    *("main_results", "ladder", "claims", "audit", "complexity", "published_sizes", "recipes", "intervals", "classes"),
+    *("main_results", "ladder", "claims", "audit", "complexity", "published_sizes", "parity", "recipes"),
+    *("intervals", "classes"),
     *("inputs", "comparisons", "groups", "sleep_measures", "postprocessing", "quality"),
 )
 

@@ -8,7 +8,7 @@ from fake_results import PROFILE, RESOURCES, FakeResults
 
 from sleepbench.evaluation.claims import load_claims
 from sleepbench.reporting.rendering import make_table
-from sleepbench.reporting.tables.complexity import ARTEFACT, COLUMNS, complexity, count
+from sleepbench.reporting.tables.complexity import ARTEFACT, COLUMNS, SIZE_IS, complexity, count
 
 CLAIMS = load_claims(RESOURCES / "claims.yaml")
 NUMBERS = list(COLUMNS[:-2])
@@ -51,9 +51,10 @@ def test_without_a_network_there_are_the_published_rows(tmp_path):
 
 
 def test_sizes_that_are_not_verified_are_said():
-    profiles = [{**PROFILE, "model": name} for name in ("ulw_sleepnet", "seq_sleepnet")]
+    profiles = [{**PROFILE, "model": name} for name in ("ulw_sleepnet", "ulw_no_skip")]
     said = ["after the description" in source for source in complexity(profiles, []).source]
     assert said == [False, True]
+    assert SIZE_IS["size"].startswith("; size verified")
 
 
 def test_a_network_without_a_tensorflow_count():

@@ -31,8 +31,9 @@ from torch import nn
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import SAMPLES_PER_EPOCH
-from sleepbench.models import describe
-from sleepbench.profiling.parity import TOLERANCES, Ours, Program, compare, read_reference, reference_files
+from sleepbench.models import describe, model_names
+from sleepbench.models.registry import reference_files
+from sleepbench.profiling.parity import TOLERANCES, Ours, Program, compare, read_reference
 
 SPECTRA = (29, 129)
 SAID = ("source", "framework", "by", "remark")
@@ -131,8 +132,6 @@ def hold(options: argparse.Namespace) -> dict[str, float]:
 
 def check(models: list[str]) -> None:
     """Compare networks with their reference files and print the differences."""
-    from sleepbench.models import model_names
-
     for model in models or model_names():
         describe(model)
         for path in reference_files(model):

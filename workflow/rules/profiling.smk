@@ -19,6 +19,27 @@ rule profile:
         "../scripts/profile.py"
 
 
+rule parity:
+    output:
+        parity=paths.parity("{model}"),
+    log:
+        paths.log(paths.parity("{model}")),
+    benchmark:
+        paths.benchmark(paths.parity("{model}"))
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=MEMORY_MB,
+        runtime=MINUTES,
+    params:
+        code=lambda w: code_sha256("parity", model=w.model),
+        references=lambda w: W.parity_sha256(w.model),
+    message:
+        "Holding {wildcards.model} against other programs of it"
+    script:
+        "../scripts/parity.py"
+
+
 rule profiles:
     input:
         [W.profiles(dataset) for dataset in W.plan.datasets],

@@ -25,6 +25,7 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import sha256_of_file, sha256_of_json
 from sleepbench.core.gpu import takes_gpu
 from sleepbench.models import describe, model_names
+from sleepbench.models.registry import reference_files
 from sleepbench.protocols.folds import FoldSettings
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.reporting.declared import STATISTICS, Declared, declared
@@ -224,6 +225,16 @@ class Workflow:
         sizes = dict.fromkeys((c.model, len(self.config.inputs[c.input])) for c in self.of(dataset).contenders)
         return [paths.profile(model, n) for model, n in sizes if describe(model).kind == "network"]
 
+    def parity(self, dataset: str) -> list[str]:
+        """How near each model that is trained on a dataset is to other programs of it."""
+        return [paths.parity(model) for model in dict.fromkeys(c.model for c in self.of(dataset).contenders)]
+
+    def parity_sha256(self, model: str) -> str:
+        """A hash of a model's reference files, and of what the registry says of them."""
+        info = describe(model)
+        files = [[path.name, sha256_of_file(path)] for path in reference_files(model)]
+        return sha256_of_json([files, info.title, info.verified, info.differs])
+
     def artefact_inputs(self, artefact: Declared, dataset: str) -> dict[str, Any]:
         """The files that an artefact is built from, by the names it gives them."""
         names = [name for name in artefact.inputs if name not in RESOURCE_FILES]
@@ -236,6 +247,7 @@ class Workflow:
             "runs": lambda: paths.runs(dataset),
             "trainings": lambda: self.trainings(dataset),
             "profiles": lambda: self.profiles(dataset),
+            "parity": lambda: self.parity(dataset),
             "folds": lambda: self.fold_files(dataset),
             "totals": lambda: self.totals(dataset),
             "quality": lambda: self.prepared(dataset, "quality.json"),

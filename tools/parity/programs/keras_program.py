@@ -14,7 +14,7 @@ tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 
 _PACKAGE = "tf_keras" if os.environ["TF_USE_LEGACY_KERAS"] == "1" else "keras"
-KERAS = f"Keras {version(_PACKAGE)} on TensorFlow {tf.__version__}"
+KERAS = f"{_PACKAGE} {version(_PACKAGE)} on TensorFlow {tf.__version__}"
 
 
 class KerasProgram(Variables):

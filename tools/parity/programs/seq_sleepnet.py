@@ -58,7 +58,7 @@ def _stacked(variables: tuple[str, ...], shapes: Mapping[str, Shape], turned: bo
     return View(variables, np.stack([one.T if turned else one for one in each]))
 
 
-@of("pquochuy/sleep_transfer_learning", "d6983bb", TENSORFLOW, remark="from standardised spectra on")
+@of("pquochuy/sleep_transfer_learning", "d6983bb", TENSORFLOW)
 def network(shape: Shape) -> SeqSleepNet:
     """For an EEG, an EOG and an EMG, or the first of them."""
     return SeqSleepNet(shape)

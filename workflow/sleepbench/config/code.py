@@ -28,7 +28,11 @@ CODE = {
         *("models/base.py", "models/layers.py", "models/transformation.py"),
     ),
     "smooth": ("postprocessing/*.py",),
-    "profile": ("profiling/*.py", "models/base.py", "models/layers.py"),
+    "profile": (
+        *("profiling/profile.py", "profiling/latency.py", "profiling/operations.py"),
+        *("models/base.py", "models/layers.py"),
+    ),
+    "parity": ("profiling/parity.py", "models/base.py", "models/layers.py"),
 }
 """Files of the package by what they decide, as patterns. The reader of a dataset and a model's files are added."""
 

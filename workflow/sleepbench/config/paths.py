@@ -14,6 +14,7 @@ DATA = f"{RESULTS}/data"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 PROFILES = f"{RESULTS}/profile"
+PARITY = f"{RESULTS}/parity"
 ARTIFACTS = f"{RESULTS}/mlflow-artifacts"
 KEPT = "README.md"
 """The one file under results/ that git keeps."""
@@ -129,6 +130,11 @@ def report(dataset: str) -> str:
 def profile(model: str, n_channels: int | str) -> str:
     """Size, operations and latency of a network."""
     return f"{PROFILES}/{model}-{n_channels}.json"
+
+
+def parity(model: str) -> str:
+    """How near a model is to other programs of it."""
+    return f"{PARITY}/{model}.json"
 
 
 def archive(dataset: str) -> str:

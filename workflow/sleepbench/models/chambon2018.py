@@ -3,7 +3,8 @@
 Paper: Chambon, Galtier, Arnal, Wainrib and Gramfort, "A deep learning architecture for temporal sleep stage
 classification using multivariate and multimodal time series", IEEE TNSRE 2018; its network of one epoch.
 
-Its authors contribute to braindecode, whose network it is checked against, at 1.8.1 [V].
+Its authors contribute to braindecode, whose network it is checked against, github.com/braindecode/braindecode at 1.8.1
+[V].
 
 Published size: none is known here. Verified: outputs, gradients and sizes equal those of braindecode's (1e-15 of the
 outputs' scale in float64, with 1, 2, 4 and 10 channels); for five classes and 1, 2, 3, 4, 10 channels 4,301, 4,987,

@@ -3,7 +3,7 @@
 Paper: Lawhern, Solon, Waytowich, Gordon, Hung and Lance, "EEGNet: a compact convolutional neural network for EEG-based
 brain-computer interfaces", Journal of Neural Engineering 2018; EEGNet-8,2. It was not published for sleep.
 
-Written after the defaults of braindecode 1.8, checked against braindecode 1.8.1 [V].
+Written after the defaults of braindecode 1.8, checked against github.com/braindecode/braindecode at 1.8.1 [V].
 
 Published size: none is known here. Verified: outputs, in training and not, gradients and sizes equal those of
 braindecode's (to the last bit in float64, with 1, 4 and 10 channels); for five classes 8,565 parameters and 1.976M

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sleepbench.models.base import Estimator, Network
 
 ENTRIES = Path(__file__).with_name("models.yaml")
+VERIFIED = ("outputs", "size")
+REFERENCES = Path(__file__).parents[2] / "resources" / "parity"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,10 @@ class ModelInfo:
     published_roles : what the paper's network is given, in order
     published_recipe : the configured recipe that the published figures belong to; None: the paper's is not known in
         full
-    verified : whether parameters, and multiply-accumulates where they are known, equal those published or of an
-        independent build; otherwise the architecture is "after the description"
+    verified : "outputs", where they equal those of its authors' program, or of a named independent one, on the same
+        weights: workflow/resources/parity has what that gave; "size", where only parameters and multiply-accumulates
+        equal those published or of an independent build; None: the architecture is "after the description"
+    differs : in few words, what differs from that program by choice or remains; empty: nothing
     supported_channels : the numbers of signals it is defined for; None: any
     kind : "network" or "estimator", see models/base.py
     sequence_length : epochs in a sequence of training; None for a model of single epochs
@@ -51,7 +55,8 @@ class ModelInfo:
     paper: str
     published_roles: tuple[str, ...]
     published_recipe: str | None = None
-    verified: bool = False
+    verified: str | None = None
+    differs: str = ""
     supported_channels: tuple[int, ...] | None = None
     kind: str = "network"
     sequence_length: int | None = None
@@ -70,6 +75,11 @@ def read_entry(name: str, entry: Mapping[str, Any]) -> ModelInfo:
     for key in entry:
         if key not in known:
             raise BenchmarkError(f"{ENTRIES}: {name} has no key {key!r}; {nearest(key, known)}")
+    if (verified := entry.get("verified")) not in (None, *VERIFIED):
+        raise BenchmarkError(
+            f"{ENTRIES}: {name}: verified is {verified!r}, expected one of {', '.join(VERIFIED)}, or no such key for a "
+            "model after the description"
+        )
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     values["module"] = f"sleepbench.models.{entry.get('module', name)}"
     transformation = transformation_from(entry.get("input_transformation", "none"), f"{ENTRIES}: {name}")
@@ -119,6 +129,12 @@ def model_sources(name: str) -> tuple[Path, ...]:
         ]
     in_c = [path.with_suffix(".c") for path in found.values() if path.with_suffix(".c").exists()]
     return tuple(sorted([*found.values(), *in_c]))
+
+
+def reference_files(name: str) -> list[Path]:
+    """What other programs of a model gave: NAME.npz, or by number of channels NAME-4.npz; read by profiling.parity."""
+    describe(name)
+    return [path for path in sorted(REFERENCES.glob("*.npz")) if path.stem.partition("-")[0] == name]
 
 
 def _file_of(module: str) -> Path:

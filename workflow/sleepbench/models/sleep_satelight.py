@@ -9,9 +9,9 @@ Published size: one third of the parameters of networks as accurate, in the abst
 classes and 31.2M multiply-accumulates; FTC 1,039,153, 576,773 of them behind FT's features, and 31.8M for an epoch.
 
 Verified: FT's outputs, training-mode outputs and gradients equal those of the authors' Keras program, ssft_tensorflow
-in github.com/ttlabtuat/sleep_satelight_ftc at 0e0e6c1, on the same weights, to 1e-13 of their scale in float64; the
-spectrum that of its data_loader; the part behind the features its train_2. Moving variances of Keras differ by n / (n -
-1) of a batch of n.
+in github.com/ttlabtuat/sleep_satelight_ftc at 0e0e6c1, on the same weights, to 1e-13 of their scale in float64 given
+the same spectrum, and to 1e-6 given that of its data_loader: the tapers are kept in float32 here. The part behind the
+features equals its train_2. Moving variances of Keras differ by n / (n - 1) of a batch of n.
 
 That repository's PyTorch program, which its training scripts use, is another network: its first convolution runs along
 an axis of length one, so that it sees one sample in place of 250, and twice the steps reach the attention (809,485

@@ -4,6 +4,9 @@ Paper: Wang, Zhou, Xu, Cong, Al-Sa'd and Raitoharju, "ULW-SleepNet", ICASSP 2026
 Released code: github.com/wzw999/ULW-SLEEPNET at ff5839b, Apache-2.0, Keras 2 [C]. Rewritten here, checked against
 that network run in float64 [V]. [I] marks what is inferred.
 
+Verified: outputs, in training and not, and gradients equal those of that network on the same weights (1e-14 of their
+scale in float64, with four channels).
+
 Published size: 13.3K parameters, 7.89M FLOPs [P]. They fit four channels only: 13,337 parameters and 3,498,352
 multiply-accumulates [V]; 7.89M is the TensorFlow profiler's count without AddV2 [V]. The four are EEG Fpz-Cz,
 EEG Pz-Oz, EOG horizontal and EMG submental [I, from a line the released preparation script has commented out].

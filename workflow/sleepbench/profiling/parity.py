@@ -20,8 +20,8 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import write_json
 from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.models import create_model, describe
+from sleepbench.models.registry import reference_files
 
-FOLDER = Path(__file__).parents[2] / "resources" / "parity"
 TOLERANCES = {"float64": 1e-5, "float32": 1e-4}
 """How near outputs must be to be called equal, relative to the scale of theirs, by the other program's precision."""
 MADE_BY = ("authors", "independent")
@@ -152,11 +152,6 @@ def read_reference(path: Path) -> Reference:
     reference = Reference(**found)
     reference._check(path)
     return reference
-
-
-def reference_files(model: str) -> list[Path]:
-    """The reference files of a model: NAME.npz, or several with the number of channels, NAME-4.npz."""
-    return [path for path in sorted(FOLDER.glob("*.npz")) if path.stem.partition("-")[0] == model]
 
 
 # ---------------------------------------------------------------------------------------------------------- a network

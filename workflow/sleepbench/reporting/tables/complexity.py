@@ -7,13 +7,17 @@ import pandas as pd
 
 from sleepbench.core.files import read_json
 from sleepbench.evaluation.claims import Claim, load_claims
-from sleepbench.models.registry import describe, model_names
+from sleepbench.models.registry import describe
 from sleepbench.profiling.conventions import counts_per_epoch
 from sleepbench.reporting.artefacts import Inputs, Table
 from sleepbench.reporting.rendering import DASH, Column, number, shown, text
 
-AFTER_THE_DESCRIPTION = frozenset(name for name in model_names() if not describe(name).verified)
-"""Models whose size equals neither a published one nor that of an independent build."""
+SIZE_IS = {
+    "outputs": "",
+    "size": "; size verified: it equals a published or an independent one, outputs were not compared",
+    None: "; after the description: neither outputs nor size equal published or independent ones",
+}
+"""What is said of a model by what of it is verified."""
 COUNTS = ("parameters", "macs", "flops_2x", "flops_tensorflow", "flops_tensorflow_graph", "fvcore_flops")
 LATENCIES = ("median_us", "iqr_us", "p99_us")
 COLUMNS = ("model", "n_channels", *COUNTS, *(f"latency_{name}_per_epoch" for name in LATENCIES), "mark", "source")
@@ -60,8 +64,7 @@ def profiled_here(profile: Mapping[str, Any]) -> str:
     """The source of counts and latency: how many passes were timed where, and of what."""
     latency, length = profile["latency"], profile["operations"]["length"]
     passes = f"{latency['runs']} passes" + (f" of sequences of {length} epochs" if length > 1 else "")
-    size = "; after the description: its size equals no published or independent one"
-    size = size if profile["model"] in AFTER_THE_DESCRIPTION else ""
+    size = SIZE_IS[describe(profile["model"]).verified]
     return f"counted and timed here ({passes}), on {latency['hardware']} with torch {latency['torch']}{size}"
 
 
@@ -101,9 +104,10 @@ ARTEFACT = Table(
         "one epoch; median, width of the interquartile range (IQR), 99th percentile (p99) over 400 passes, or over as "
         "many as 20 s hold, but at least 50; the notes say how many. A sequence model's operations and latency are "
         "those of one training sequence, divided by its length. Counts and latency depend on the network and its "
-        "input, not on the data. Parameters equal those published or of an independent build, unless a note says "
-        f"'after the description'. Models that are no networks are left out. {DASH} in a measured row: the convention "
-        "lacks a rule for an operator of the network, or (TF, graph) no part of the network is applied to each channel."
+        "input, not on the data. Outputs, and with them parameters, equal those of another program (see the table of "
+        "parity), unless a note says 'size verified' or 'after the description'. Models that are no networks are left "
+        f"out. {DASH} in a measured row: the convention lacks a rule for an operator of the network, or (TF, graph) no "
+        "part of the network is applied to each channel."
     ),
     inputs=("profiles", "claims"),
     build=build,
