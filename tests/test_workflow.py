@@ -1,6 +1,7 @@
 """What the rules ask of a configuration."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import yaml
 from sleepbench.config import paths
 from sleepbench.config.keys import TrainingKey
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.models import registry
 from sleepbench.reporting.declared import Declared, declared
 from sleepbench.workflow import Workflow
 
@@ -87,6 +89,16 @@ def test_the_smoothed_runs_are_those_that_the_configuration_asks_for():
     directories = workflow().smoothed("simulated")
     assert len(directories) == 2 and all(d.endswith("/best_validation") and "/ulw_sleepnet/" in d for d in directories)
     assert workflow(postprocessing={"hmm": [], "protocols": ["clean"]}).smoothed("simulated") == []
+
+
+def test_each_trained_model_is_held_against_other_programs_once(monkeypatch):
+    w = workflow(run={"experiment": "rivals", "datasets": ["sleep-edf-20"]})
+    files = w.parity("sleep-edf-20")
+    assert len(set(files)) == len(files)
+    assert {"results/parity/u_sleep.json", "results/parity/band_power.json"} < set(files)
+    before = {name: w.parity_sha256(name) for name in ("eegnet", "u_sleep")}
+    monkeypatch.setitem(registry.MODELS, "eegnet", replace(registry.MODELS["eegnet"], differs="a little"))
+    assert {name for name in before if w.parity_sha256(name) != before[name]} == {"eegnet"}
 
 
 def test_an_artefact_is_given_the_files_and_settings_that_it_names():

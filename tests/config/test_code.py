@@ -72,6 +72,21 @@ def test_what_a_change_makes_stale(package, monkeypatch, changed, stale):
     assert {kind for kind, sha256 in hashes().items() if sha256 != before[kind]} == stale
 
 
+def test_profiles_and_parity_are_of_files_of_their_own(package, monkeypatch):
+    monkeypatch.setattr(code, "model_sources", lambda model: ())
+    for name in ("profile", "operations", "latency", "parity", "conventions"):
+        package(f"profiling/{name}.py", "")
+
+    def hashes():
+        return {kind: code.code_sha256(kind, model="ulw_sleepnet") for kind in ("profile", "parity")}
+
+    before = hashes()
+    package("profiling/conventions.py", "# changed\n")
+    assert hashes() == before
+    package("profiling/parity.py", "# changed\n")
+    assert {kind for kind, sha256 in hashes().items() if sha256 != before[kind]} == {"parity"}
+
+
 def test_two_models_have_hashes_of_their_own():
     assert code.code_sha256("train", model="eegnet") != code.code_sha256("train", model="chambon2018")
     assert code.code_sha256("train", "simulated") != code.code_sha256("train")

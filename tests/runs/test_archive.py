@@ -100,6 +100,7 @@ def test_archive_holds_everything_but_weights_and_every_hash(here):
     results = here()
     write_json("results/simulated/totals/a.json", {})
     write_json("results/profile/ulw_sleepnet-4.json", {})
+    write_json("results/parity/ulw_sleepnet.json", {})
     output = exchange.export(results.config, DATASET)
     with zipfile.ZipFile(ARCHIVE) as file:
         names = file.namelist()
@@ -109,6 +110,7 @@ def test_archive_holds_everything_but_weights_and_every_hash(here):
     expected = {
         *("config.yaml", "results/simulated/runs.csv", "results/simulated/tables/main_results.csv"),
         *("results/simulated/totals/a.json", "results/profile/ulw_sleepnet-4.json"),
+        "results/parity/ulw_sleepnet.json",
         *(results.folds_file(key).relative_to(results.root).as_posix() for key in (RELEASED, CLEAN)),
         *(f"{directory}/{name}" for name in ("training.json", "history.csv")),
         *(f"{directory}/{s}/predictions.parquet" for s in ("best_test", "best_validation", "last")),

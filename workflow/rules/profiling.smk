@@ -24,8 +24,6 @@ rule parity:
         parity=paths.parity("{model}"),
     log:
         paths.log(paths.parity("{model}")),
-    benchmark:
-        paths.benchmark(paths.parity("{model}"))
     conda:
         ENVIRONMENT
     resources:

@@ -8,8 +8,8 @@ has the same network but for the classifier, of which every position in a sequen
 
 Published size: none is known here. Verified: outputs, in training and not, gradients and the size equal those of the
 released program, given the same spectra (1e-15 of the outputs' scale in float64; in training 1e-13 with batches of
-eight sequences, 1e-10 with three, as they are normed); 164,133 parameters for one channel and five classes, 176,388 with a classifier for
-every position, and 37.7M multiply-accumulates per 20 epochs, Fourier transforms not counted.
+eight sequences, 1e-10 with three, as they are normed); 164,133 parameters for one channel and five classes, 176,388
+with a classifier for every position, and 37.7M multiply-accumulates per 20 epochs, Fourier transforms not counted.
 
 Defined for an EEG, an EOG and an EMG, one to three channels [C]; nothing in it depends on their number, and here any is
 taken.

@@ -89,7 +89,8 @@ def _members(results: Results) -> list[Path]:
     for one in (paths.table(dataset, "any"), paths.folds(dataset, "any"), paths.totals(dataset, "any", "")):
         found += [path for path in Path(one).parent.glob("[!.]*") if path.is_file()]
     for model, n_channels in results.table[["model", "n_channels"]].drop_duplicates().itertuples(index=False):
-        found += [path for path in [Path(paths.profile(model, n_channels))] if path.exists()]
+        of_model = (Path(paths.profile(model, n_channels)), Path(paths.parity(model)))
+        found += [path for path in of_model if path.exists()]
     for run in results.table.run:
         found += [run.directory / name for name in (RECORD, *run.record["files"]) if Path(name).suffix != WEIGHTS]
     return sorted(set(found))
