@@ -45,7 +45,9 @@ def right(shape): return Other()
 def epsilon(shape): return Other(epsilon=1e-5)
 def padding(shape): return Other(padding=31)
 def activation(shape): return Other(active=False)
-def wide(shape): return nn.Linear(3000, 7)
+class Turned(Other):
+    def forward(self, x): return super().forward(x).T
+def turned(shape): return Turned()
 right.about = {"source": "github.com/some/body at 1234567", "framework": "PyTorch", "by": "independent"}
 '''
 MAP = {
@@ -128,6 +130,7 @@ def test_another_interpreter_may_run_it(tmp_path):
         (["eegnet", "mma_sleepnet.py:network", "nothing.json"], "there is no map nothing.json: write one"),
         (["nano_sleepnet", "nano_sleepnet.py:nan", "nano_sleepnet.json"], "has no 'nan'; it has nano, tcn, causal"),
         (["nano_sleepnet", "nano_sleepnet.py:nano", "nano_sleepnet.json", "--sources", "/none"], "git clone https://"),
+        (["eegnet", "nano_sleepnet.py:nano", "eegnet.json", "--python", "/no/python"], "there is no such interpreter"),
     ],
 )
 def test_what_is_not_there_is_said(monkeypatch, arguments, message):
@@ -161,6 +164,11 @@ def test_what_is_wrong_with_a_map_is_said(program, tmp_path, change, message):
 def test_a_reference_needs_to_say_what_it_is_of(program, tmp_path):
     with pytest.raises(SystemExit, match="say --source and --framework and --by too"):
         main(program("epsilon", "--reference", str(tmp_path / "x.npz")))
+
+
+def test_outputs_of_another_shape_are_refused(program):
+    with pytest.raises(SystemExit, match=r"outputs of the shape \(5, 3\), expected \(3, 5\): let the factory"):
+        main(program("turned"))
 
 
 def test_names_turn_weights_and_gradients():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from parity.names import Names
-from parity.other import Arrays, Other
+from parity.other import Arrays, Other, ProgramError
 from torch import nn
 
 from sleepbench.profiling.parity import (
@@ -34,7 +34,13 @@ class Comparison:
         x = drawn_input(shape, self.seed, self.amplitude)
         self._load()
         output = self.theirs.outputs(x)
-        self._compare("outputs", self.ours.outputs(x), output)
+        our_output = self.ours.outputs(x)
+        if our_output.shape != output.shape:
+            raise ProgramError(
+                f"theirs gives outputs of the shape {output.shape}, expected {our_output.shape}: "
+                "let the factory return something that brings them to it"
+            )
+        self._compare("outputs", our_output, output)
         spread = np.ptp(output.reshape(-1, output.shape[-1]), axis=0).max()
         if spread < 5e-3 * np.abs(output).max():
             print(f"WARNING: outputs hardly depend on the input, they spread by {spread:.1e}: take another --seed")
@@ -53,17 +59,16 @@ class Comparison:
         self._statistics(our_statistics, self.names.to_ours(statistics))
         if isinstance(self.theirs, Program):
             self._load()
-            self._compare(
-                "outputs with dropout, same seed", *(self._dropped(one, x) for one in (self.ours, self.theirs))
-            )
+            ours, theirs = (self._dropped(one, x) for one in (self.ours, self.theirs))
+            self._compare("outputs with dropout, same seed", ours, theirs)
         norms, projections = norms_and_projections(gradients, self.seed)
         self.kept |= {
-            **{"shape": shape, "output": output, "output_training": output_training},
-            **{
-                "gradient_norms": norms,
-                "gradient_projections": projections,
-                "gradient_names": tuple(sorted(gradients)),
-            },
+            "shape": shape,
+            "output": output,
+            "output_training": output_training,
+            "gradient_names": tuple(sorted(gradients)),
+            "gradient_norms": norms,
+            "gradient_projections": projections,
         }
         return self.found
 
@@ -77,10 +82,6 @@ class Comparison:
         self.theirs.load(self.names.to_theirs(state))
 
     def _compare(self, what: str, ours: np.ndarray, theirs: np.ndarray) -> None:
-        if ours.shape != theirs.shape:
-            print(f"{what:34s} SHAPES DIFFER: ours {ours.shape}, theirs {theirs.shape}")
-            self.found[what] = float("nan")
-            return
         largest, scale = np.abs(ours - theirs).max(), np.abs(theirs).max()
         self.found[what] = largest / (scale or 1.0)
         print(f"{what:34s} {largest:8.1e} of {scale:9.3g}   relative {self.found[what]:8.1e}")

@@ -61,7 +61,10 @@ class Remote:
     """An `Other` that another Python interpreter builds and runs: it needs NumPy and the program's own packages."""
 
     def __init__(self, python: str, where: str, *arguments: Any):
-        self.process = subprocess.Popen([python, __file__, where], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            self.process = subprocess.Popen([python, __file__, where], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except FileNotFoundError as error:
+            raise ProgramError(f"--python {python}: there is no such interpreter") from error
         self.methods, self.about = self._ask("build", *arguments)
 
     def __getattr__(self, name: str) -> Any:
