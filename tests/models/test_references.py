@@ -1,4 +1,4 @@
-"""Every network equals another program of it, its authors' where that is known: what the registry calls verified."""
+"""Every network that the registry calls verified equals another program of it."""
 
 import re
 from pathlib import Path

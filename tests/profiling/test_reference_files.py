@@ -1,4 +1,4 @@
-"""Weights and inputs of reference files are drawn the same everywhere; what is wrong with a file is named."""
+"""Weights and inputs of reference files are drawn the same everywhere; wrong files are named."""
 
 from dataclasses import replace
 from pathlib import Path

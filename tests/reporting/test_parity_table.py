@@ -1,4 +1,4 @@
-"""The table of parity: a row per model and program, the largest difference, and what differs in words."""
+"""The table of parity: a row per model and program, the largest difference, what differs."""
 
 from pathlib import Path
 

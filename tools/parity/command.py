@@ -1,4 +1,4 @@
-"""Hold a registered network against another program of it: the same weights and input, then what comes out of both.
+"""Hold a registered network against another program of it, on the same weights and input.
 
     python tools/parity MODEL FILE.py:FACTORY MAP.json [--channels 1] [--length 10] ...
     python tools/parity --check [MODEL ...]
@@ -140,7 +140,7 @@ def check(models: list[str]) -> None:
 
 
 def _beside(name: str, folder: str) -> str:
-    """A path as it is, or that of a file in a folder beside this one where only the file's name is given."""
+    """A path as it is, or where only a file's name is given, that in a folder beside this file."""
     file = name.partition(":")[0]
     own = Path(__file__).parent / folder
     return str(own / name) if not Path(file).exists() and (own / file).exists() else name

@@ -120,7 +120,7 @@ class Comparison:
 def compare_initial(
     build_ours: Callable[[], nn.Module], build_theirs: Callable[[], nn.Module], names: Names, n: int
 ) -> dict[str, float]:
-    """p of two-sample Kolmogorov-Smirnov tests of n networks' initial values; of constants, whether they are equal."""
+    """p of two-sample tests of n networks' initial values; of constants, whether they are equal."""
     from scipy.stats import ks_2samp
 
     def drawn(build: Callable[[], nn.Module], seed: int) -> Arrays:

@@ -34,7 +34,7 @@ class Other(Protocol):
         """Logits in evaluation."""
 
     def trained(self, x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, Arrays, Arrays]:
-        """Logits in training without dropout, gradients of sum(logits * weights), moving statistics after it."""
+        """Logits in training without dropout, gradients of sum(logits * weights), moving statistics."""
 
 
 def factory(where: str) -> Any:
@@ -58,7 +58,7 @@ def factory(where: str) -> Any:
 
 
 class Remote:
-    """An `Other` that another Python interpreter builds and runs: it needs NumPy and the program's own packages."""
+    """An `Other` that another interpreter runs, which has NumPy and the program's own packages."""
 
     def __init__(self, python: str, where: str, *arguments: Any):
         try:
@@ -91,7 +91,7 @@ class Remote:
 
 
 def serve(where: str) -> None:
-    """Answer what a Remote asks, read from standard input; prints of the program go to standard error."""
+    """Answer what a Remote asks on standard input; the program prints to standard error."""
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
     program = None
     while True:

@@ -18,7 +18,7 @@ KERAS = f"{_PACKAGE} {version(_PACKAGE)} on TensorFlow {tf.__version__}"
 
 
 class KerasProgram(Variables):
-    """A model whose output is logits, and `inputs(x)`, what it is given in place of (..., n_channels, 3000)."""
+    """A model whose output is logits; `inputs(x)` is what it is given for (..., n_channels, 3000)."""
 
     def __init__(self, model):
         self.model = model

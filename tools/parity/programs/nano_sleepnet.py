@@ -1,4 +1,4 @@
-"""guisongliu/Nano-SleepNet: NanoSleepNet, both TCNs and MicroSleepNet by their authors; two networks of others."""
+"""guisongliu/Nano-SleepNet: four networks by their authors, and two of others written again."""
 
 import torch
 from sources import checkout, module_at, of

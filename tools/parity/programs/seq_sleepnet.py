@@ -1,4 +1,4 @@
-"""SeqSleepNet: pquochuy/sleep_transfer_learning at d6983bb, from the spectra on, which MATLAB computes there."""
+"""SeqSleepNet: pquochuy/sleep_transfer_learning at d6983bb, from the spectra on."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""SleepSatelightFT: ttlabtuat/sleep_satelight_ftc at 0e0e6c1, Keras 3, given spectra as its data_loader makes them."""
+"""SleepSatelightFT: ttlabtuat/sleep_satelight_ftc at 0e0e6c1, Keras 3."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ REPOSITORY = ("ttlabtuat/sleep_satelight_ftc", "0e0e6c1")
 
 
 class Satelight(KerasProgram):
-    """Given an epoch's signal at 50 Hz, and its spectrum as the data_loader makes it: decibels of 750 bins."""
+    """Given an epoch's signal at 50 Hz, and its spectrum as its data_loader makes it."""
 
     def inputs(self, x: np.ndarray) -> list:
         """What the model is given; two samples are averaged, as how theirs comes to 50 Hz is not said."""

@@ -1,4 +1,4 @@
-"""Other people's repositories at a commit: they are read and run where they lie, and nothing of them is kept here."""
+"""Other people's repositories at a commit: run where they lie, and nothing of them is kept here."""
 
 import importlib.util
 import os
@@ -61,7 +61,7 @@ def module_at(path: Path, name: str) -> ModuleType:
 
 
 def stand_in(name: str, **content: object) -> ModuleType:
-    """A module, of the content given, in place of one that the program imports but does not need for its network."""
+    """A module of this content for one that the program imports but its network does not need."""
     module = ModuleType(name)
     vars(module).update({"__path__": []}, **content)
     sys.modules[name] = module

@@ -1,4 +1,4 @@
-"""TensorFlow 1 by what TensorFlow 2 has of it, with float64 for float32 and the parts of contrib that are used."""
+"""TensorFlow 1 by what TensorFlow 2 has of it, with float64 for float32 and parts of contrib."""
 
 import os
 
@@ -67,7 +67,7 @@ CONTRIB = ("contrib", "contrib.rnn", "contrib.layers", "contrib.metrics", "contr
 
 
 def run(name: str, path: Path, replaced: Mapping[str, str] | None = None) -> ModuleType:
-    """A module of theirs to which this is TensorFlow; `replaced`: text of it by what stands in its place."""
+    """A module of theirs to which this is TensorFlow; `replaced`: text by what stands in its place."""
     text = path.read_text(encoding="utf-8")
     for found, instead in (replaced or {}).items():
         if found not in text:
@@ -148,7 +148,7 @@ def viewed(variable: str, shape: Shape, how: Callable[[np.ndarray], np.ndarray])
 
 
 def from_time_major(*branches: Shape) -> Callable[[np.ndarray], np.ndarray]:
-    """Of an array (inputs, ...) whose inputs are those of branches of (steps, channels): channels before steps."""
+    """Of an array (inputs, ...) whose inputs are branches of (steps, channels): channels first."""
 
     def reordered(array: np.ndarray) -> np.ndarray:
         ends = np.cumsum([steps * channels for steps, channels in branches])[:-1]
@@ -161,7 +161,7 @@ def from_time_major(*branches: Shape) -> Callable[[np.ndarray], np.ndarray]:
 def lstm(
     scope: str, shapes: Mapping[str, Shape], inputs: Callable[[np.ndarray], np.ndarray] = lambda array: array
 ) -> dict[str, View]:
-    """Views of an LSTMCell with peepholes as PyTorch has an LSTM: gates in the order input, forget, cell, output.
+    """Views of an LSTMCell with peepholes as PyTorch has an LSTM: input, forget, cell, output gate.
 
     TensorFlow's are in the order input, cell, forget, output, and to the forget gate's bias it adds 1.
     """

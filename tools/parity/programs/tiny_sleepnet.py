@@ -1,4 +1,4 @@
-"""TinySleepNet: akaraspt/tinysleepnet at 70f45cf. Its batch norm is told that it trains, which its program forgets."""
+"""TinySleepNet: akaraspt/tinysleepnet at 70f45cf, whose batch norm is told here that it trains."""
 
 import sys
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""U-Time and U-Sleep: perslev/U-Time at e51be3f, Keras 2. What its networks import beside Keras is stood in for."""
+"""U-Time and U-Sleep: perslev/U-Time at e51be3f, Keras 2."""
 
 from collections.abc import Mapping
 from types import ModuleType

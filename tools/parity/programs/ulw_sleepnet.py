@@ -1,4 +1,4 @@
-"""ULW-SleepNet: wzw999/ULW-SLEEPNET at ff5839b, Keras 2. Its training script is not run, only its functions."""
+"""ULW-SleepNet: wzw999/ULW-SLEEPNET at ff5839b, Keras 2; of its script, only the functions."""
 
 import ast
 
@@ -13,7 +13,7 @@ FUNCTIONS = ("CNN_light", "ResNet_light", "create_model_light")
 
 
 class Reshaped(KerasProgram):
-    """As the script does: (n, n_channels, 3000) is read as (n, 3000, n_channels), which the model takes back."""
+    """The script reads (n, n_channels, 3000) as (n, 3000, n_channels), which the model takes back."""
 
     def inputs(self, x: np.ndarray):
         """What the model is given."""

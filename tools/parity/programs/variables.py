@@ -1,4 +1,4 @@
-"""Programs that keep their weights in named variables: TensorFlow's. What a map of names does not express is said here.
+"""Programs that keep weights in named variables, and views of these: what no map of names can say.
 
 A view is an array that is made of the values of some variables in any order: an LSTM's kernel in two parts and with its
 gates in another order, the two directions of a layer as one, a dense layer's inputs in another order.
@@ -39,7 +39,7 @@ class View:
 
 
 def positions(*shapes: Shape) -> list[np.ndarray]:
-    """Arrays of these shapes with consecutive numbers: the positions of the values of several variables."""
+    """Arrays of these shapes with consecutive numbers: positions of values of several variables."""
     ends = np.cumsum([np.prod(shape) for shape in shapes]).astype(int)
     return [
         np.arange(end - np.prod(shape), end).astype(int).reshape(shape) for shape, end in zip(shapes, ends, strict=True)

@@ -132,7 +132,7 @@ def model_sources(name: str) -> tuple[Path, ...]:
 
 
 def reference_files(name: str) -> list[Path]:
-    """What other programs of a model gave: NAME.npz, or by number of channels NAME-4.npz; read by profiling.parity."""
+    """What other programs of a model gave: NAME.npz, or by number of channels NAME-4.npz."""
     describe(name)
     return [path for path in sorted(REFERENCES.glob("*.npz")) if path.stem.partition("-")[0] == name]
 

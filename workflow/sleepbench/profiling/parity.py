@@ -35,9 +35,9 @@ Shape = tuple[int, ...]
 
 
 def uniform(seed: int, name: str, shape: Shape, low: float, high: float) -> np.ndarray:
-    """Float64 values from a generator of the name's own: what is drawn for one name depends on no other.
+    """Float64 values from a generator of the name's own.
 
-    Only `Generator.random` is used, whose stream is the least likely to change.
+    What is drawn for one name depends on no other. Only `Generator.random` is used, whose stream is the least likely to change.
     """
     digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
     generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "big")))
@@ -64,7 +64,7 @@ def drawn_state(shapes: Mapping[str, Shape], seed: int) -> Arrays:
 
 
 def drawn_input(shape: Shape, seed: int, amplitude: float) -> np.ndarray:
-    """A slow wave on noise: uniform values with those of one in ten interpolated, in float32's precision."""
+    """A slow wave on noise, in float32's precision: uniform values, those of one in ten interpolated."""
     fast = uniform(seed, "input", shape, -1, 1)
     knots = uniform(seed, "slow input", (*shape[:-1], (shape[-1] - 1) // 10 + 2), -1, 1)
     at = np.arange(shape[-1]) / 10
@@ -79,7 +79,7 @@ def output_weights(shape: Shape, seed: int) -> np.ndarray:
 
 
 def norms_and_projections(gradients: Mapping[str, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two numbers of each gradient, in the order of their names: its norm, and its product with a drawn array."""
+    """Of each gradient, in the order of names, the norm and the product with a drawn array."""
     names = sorted(gradients)
     norms = [np.linalg.norm(gradients[name]) for name in names]
     directions = {name: uniform(seed, f"projection {name}", gradients[name].shape, -1, 1) for name in names}
@@ -179,7 +179,7 @@ class Program:
             return self._forward(self._tensor(x)).double().numpy()
 
     def trained(self, x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, Arrays, Arrays]:
-        """Logits in training without dropout, gradients of sum(logits * weights), moving statistics after it."""
+        """Logits in training without dropout, gradients of sum(logits * weights), moving statistics."""
         self.module.train()
         self.module.zero_grad()
         with without_dropout(self.module):
@@ -200,7 +200,7 @@ class Program:
 
 
 class Ours(Program):
-    """A registered network in float64; SeqSleepNet is also given spectra, as its authors compute them in MATLAB."""
+    """A registered network; SeqSleepNet is also given spectra, which its authors compute in MATLAB."""
 
     def __init__(self, model: str, n_channels: int, dtype: torch.dtype = torch.float64):
         super().__init__(create_model(model, n_channels), dtype)

@@ -21,7 +21,7 @@ NO_OTHER = {
 
 
 def parity_table(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per model and program that it is held against; the largest differences over numbers of channels."""
+    """One row per model and other program, with the largest difference over numbers of channels."""
     rows = []
     for model in found:
         said = {name: model[name] for name in ("model", "title", "verified", "differs")}
@@ -53,7 +53,7 @@ def channels(row: pd.Series) -> str:
 
 
 def what_differs(row: pd.Series) -> str:
-    """What differs by choice or remains, what was set in the other program, and what else was compared; or nothing."""
+    """What differs, what was set in the other program, and what else was compared; may be empty."""
     carried = row["outputs_carried"]
     said = (
         row["differs"],
