@@ -37,7 +37,8 @@ Shape = tuple[int, ...]
 def uniform(seed: int, name: str, shape: Shape, low: float, high: float) -> np.ndarray:
     """Float64 values from a generator of the name's own.
 
-    What is drawn for one name depends on no other. Only `Generator.random` is used, whose stream is the least likely to change.
+    What is drawn for one name depends on no other. Only `Generator.random` is used, whose stream is the least likely
+    to change.
     """
     digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
     generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "big")))
