@@ -138,6 +138,9 @@ def test_an_own_recipe_of_days_is_run_where_it_is_named_or_short():
 def test_a_recipe_is_tuned_where_validation_subjects_are_held_out():
     lists = {"models": ["eegnet"], "recipes": ["tuned"]}
     assert plan(running(**lists, protocols=["clean"])).trainings
+    estimators = plan(running(**lists | {"models": ["eegnet", "band_power"]}, protocols=["clean"]))
+    assert {c.model for c in estimators.contenders} == {"eegnet"}
+    assert "band_power, recipe tuned: it is fitted in one go" in str(estimators.skipped[0])
     message = r"protocols\.released: holds out no validation subjects, on which the recipe 'tuned' chooses its learning"
     with pytest.raises(BenchmarkError, match=message):
         plan(running(**lists, protocols=["clean", "released"]))

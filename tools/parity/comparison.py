@@ -9,7 +9,6 @@ from parity.other import Arrays, Other, ProgramError
 from torch import nn
 
 from sleepbench.profiling.parity import (
-    NO_STATE,
     Ours,
     Program,
     Reference,
@@ -47,7 +46,7 @@ class Comparison:
         for length in other_lengths:
             other = drawn_input((shape[0], length, *shape[2:]), self.seed, self.amplitude)
             self._compare(f"outputs, {length} epochs", self.ours.outputs(other), self.theirs.outputs(other))
-        if self.ours.model in NO_STATE and hasattr(self.theirs, "carried"):
+        if self.ours.module.carries_state() and hasattr(self.theirs, "carried"):
             self.kept["output_carried"] = self.theirs.carried(x)
             self._compare("outputs, state carried on", self.ours.carried(x), self.kept["output_carried"])
         weights = output_weights(output.shape, self.seed)

@@ -214,6 +214,9 @@ def _contenders(config: Config, entry: Experiment, skipped: dict[Skipped, None])
                 f"recipes: the own recipe of the model {model} is '{own}', which is not there; "
                 f"{nearest(own, config.recipes)}"
             )
+        elif info.kind == "estimator" and config.recipes[own].learning_rates:
+            reason = "it is fitted in one go and has no learning rate to tune"
+            skipped[Skipped(model, f"recipe {recipe}", reason, model)] = None
         else:
             found[Contender(model, name, own)] = None  # a model's own recipe may be named as well
     return list(found)

@@ -25,8 +25,6 @@ from sleepbench.models.registry import reference_files
 TOLERANCES = {"float64": 1e-5, "float32": 1e-4}
 """How near outputs must be to be called equal, relative to the scale of theirs, by the other program's precision."""
 MADE_BY = ("authors", "independent")
-NO_STATE = {"deep_sleepnet": [None] * 4, "tiny_sleepnet": None}
-"""Of the networks whose state is carried from sequence to sequence: what `forward_from` takes for none."""
 
 Arrays = dict[str, np.ndarray]
 Shape = tuple[int, ...]
@@ -216,13 +214,13 @@ class Ours(Program):
         self.module.eval()
         first = self._tensor(x)
         with torch.no_grad():
-            _, state = self.module.forward_from(first, NO_STATE[self.model])
+            _, state = self.module.forward_from(first, None)
             return self.module.forward_from(first.flip(1), state)[0].double().numpy()
 
     def _forward(self, x: Tensor) -> Tensor:
         if x.shape[-1] == SAMPLES_PER_EPOCH:
             return self.module(x)
-        return self.module.classify(self.module.encode(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
+        return self.module.classify(self.module.encode_spectra(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
 
 
 @contextmanager

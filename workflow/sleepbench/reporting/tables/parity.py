@@ -71,7 +71,7 @@ def note(row: pd.Series) -> str:
 
 ARTEFACT = Table(
     name="parity",
-    place=65,
+    place=64,
     heading="How near the networks are to other programs of them",
     caption=(
         "The same drawn weights and input in our network, in float64, and in another program of it, in the precision "
