@@ -43,7 +43,7 @@ ROUNDING = 1e-9
 def numbers_of_channels(name: str) -> list[int]:
     """The smallest and the largest that a model supports, and that of its paper: the code may branch on it."""
     info = models.describe(name)
-    supported = info.supported_channels or (1, MANY_CHANNELS)
+    supported = info.supported_channels or (info.least_channels, MANY_CHANNELS)
     return sorted({min(supported), len(info.published_roles), max(supported)})
 
 
@@ -205,7 +205,8 @@ def test_size_is_known(name):
 
 @every_network
 def test_shapes(name):
-    for n_channels in models.describe(name).supported_channels or (1, 2, 3, 4, MANY_CHANNELS):
+    info = models.describe(name)
+    for n_channels in info.supported_channels or [n for n in (1, 2, 3, 4, MANY_CHANNELS) if info.takes(n)]:
         for n_classes in (5, 3):
             model = models.create_model(name, n_channels, n_classes).eval()
             signals = microvolts(name, 2, length=3, n_channels=n_channels)

@@ -132,7 +132,7 @@ def test_ulw_sleepnet_by_kind_is_as_tensorflow_has_it():
 def test_macs_agree_with_an_independent_count(name):
     info = describe(name)
     length = 3 if info.sequence_length else None
-    for n_channels in {min(info.supported_channels or [1]), max(info.supported_channels or [10])}:
+    for n_channels in {min(info.supported_channels or [info.least_channels]), max(info.supported_channels or [10])}:
         model = create_model(name, n_channels)
         outside = (length or 1) * PRODUCTS_OUTSIDE_LAYERS.get(name, lambda n_channels: 0)(n_channels)
         found = count_operations(model, n_channels, length)["macs"]

@@ -204,8 +204,7 @@ def _contenders(config: Config, entry: Experiment, skipped: dict[Skipped, None])
         info, n_channels = describe(model), len(config.inputs[name])
         own = info.published_recipe if recipe == OWN else recipe
         if not info.takes(n_channels):
-            sizes = ", ".join(map(str, info.supported_channels))
-            reason = f"the architecture is not defined for {n_channels} channel(s), only for {sizes}"
+            reason = f"the architecture is not defined for {n_channels} channel(s), only for {info.channels}"
             skipped[Skipped(model, f"input {name}", reason, model, name)] = None
         elif own is None:
             skipped[Skipped(model, f"recipe {recipe}", NO_RECIPE, model)] = None

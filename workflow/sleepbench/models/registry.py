@@ -38,7 +38,7 @@ class ModelInfo:
         weights: workflow/resources/parity has what that gave; "size", where only parameters and multiply-accumulates
         equal those published or of an independent build; None: the architecture is "after the description"
     differs : in few words, what differs from that program by choice or remains; empty: nothing
-    supported_channels : the numbers of signals it is defined for; None: any
+    supported_channels : the numbers of signals it is defined for; None: any from `least_channels` on
     kind : "network" or "estimator", see models/base.py
     sequence_length : epochs in a sequence of training; None for a model of single epochs
     authors_batch : sequences in a batch of its authors' training, where that is known
@@ -58,6 +58,7 @@ class ModelInfo:
     verified: str | None = None
     differs: str = ""
     supported_channels: tuple[int, ...] | None = None
+    least_channels: int = 1
     kind: str = "network"
     sequence_length: int | None = None
     authors_batch: int | None = None
@@ -66,7 +67,16 @@ class ModelInfo:
 
     def takes(self, n_channels: int) -> bool:
         """Whether it is defined for so many signals."""
-        return self.supported_channels is None or n_channels in self.supported_channels
+        if self.supported_channels is None:
+            return n_channels >= self.least_channels
+        return n_channels in self.supported_channels
+
+    @property
+    def channels(self) -> str:
+        """The numbers of signals that it is defined for, as printed."""
+        if self.supported_channels is None:
+            return f"{self.least_channels} and more"
+        return ", ".join(map(str, self.supported_channels))
 
 
 def read_entry(name: str, entry: Mapping[str, Any]) -> ModelInfo:
@@ -166,7 +176,6 @@ def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "N
             raise BenchmarkError(f"model {name}: {argument} is {found!r}, expected an integer of at least {least}")
     if not info.takes(n_channels):
         raise BenchmarkError(
-            f"model {name}: n_channels is {n_channels}, but the architecture is defined for "
-            f"{', '.join(map(str, info.supported_channels))}"
+            f"model {name}: n_channels is {n_channels}, but the architecture is defined for {info.channels}"
         )
     return architecture_of(info)(n_channels, n_classes)
