@@ -22,6 +22,7 @@ PRODUCTS_OUTSIDE_LAYERS = {
         2 * steps**2 * features for steps, features in [(375, 32), (93, 64), (23, 96), (187, 32), (46, 64), (11, 96)]
     ),
 }
+PRODUCTS_OUTSIDE_LAYERS["sleep_satelight_ftc"] = PRODUCTS_OUTSIDE_LAYERS["sleep_satelight_ft"]
 """Multiply-accumulates of an epoch that a network does without a layer of PyTorch's, by hand."""
 
 

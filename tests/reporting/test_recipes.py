@@ -20,7 +20,7 @@ SETTINGS = {name: recipe.model_dump(mode="json") for name, recipe in RECIPES.ite
 OWN = sorted({describe(name).published_recipe for name in model_names()} - {None})
 WITHOUT_RECIPE = (
     *("micro_sleepnet", "light_sleepnet", "sleepnet_lite", "nano_sleepnet", "nano_sleepnet_tcn"),
-    *("nano_sleepnet_tcn_causal", "chambon2018", "eegnet", "sleep_satelight_ft"),
+    *("nano_sleepnet_tcn_causal", "chambon2018", "eegnet", "sleep_satelight_ft", "sleep_satelight_ftc"),
 )
 SOURCE = "doi:10.1000/182"
 

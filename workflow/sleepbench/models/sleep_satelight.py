@@ -27,7 +27,7 @@ What the description leaves open and how it was decided:
 - Keras limits the spatial filters' norm to 1 after each step; here that is a function of the weight within the forward
   pass, as for EEGNet. With one channel the batch norm behind makes the filter's size immaterial.
 - The authors score no epoch within seven of a recording's ends. Here the features beyond the ends are zeros.
-- Theirs trains FT first, then the rest on FT's frozen features.
+- Theirs trains FT first, then the rest on FT's frozen features. Here FTC is trained in one piece, on sequences of 30.
 - Initial weights of FT are Keras' defaults, Glorot and zero biases, as are its batch norm's epsilon and momentum.
 """
 
