@@ -14,6 +14,7 @@ from parity.other import ProgramError, Remote
 from sleepbench.models import describe, model_names
 from sleepbench.models.registry import REFERENCES, reference_files
 from sleepbench.profiling.parity import compare, read_reference
+from sleepbench.reporting.tables.parity import NO_OTHER
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "parity"
@@ -209,12 +210,12 @@ def test_the_page_says_how_every_file_is_made():
 def test_the_page_on_rivals_has_every_model_and_program():
     page = (ROOT / "docs" / "rivals.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in page.splitlines() if line[:1] == "|"]
-    rows = {row[0]: row[1:] for row in rows if "github.com/" in row[1] or "no other program" in row[1]}
+    rows = {row[0]: row[1:] for row in rows if "github.com/" in row[1] or row[1] in NO_OTHER.values()}
     assert set(rows) == {describe(name).title for name in model_names()}
     for name in model_names():
         source, by, framework, channels, *_ = rows[describe(name).title]
         references = [read_reference(path) for path in reference_files(name)]
-        assert {source} == ({one.source for one in references} or {"ours, no other program"})
+        assert {source} == ({one.source for one in references} or {NO_OTHER[describe(name).verified]})
         assert {by} == ({one.by for one in references} or {"–"})
         assert not references or {framework} == {one.framework for one in references}
         assert channels.split() == sorted(str(one.n_channels) for one in references) or channels == "–"

@@ -10,8 +10,9 @@ classes and 31.2M multiply-accumulates; FTC 1,039,153, 576,773 of them behind FT
 
 Verified: FT's outputs, training-mode outputs and gradients equal those of the authors' Keras program, ssft_tensorflow
 in github.com/ttlabtuat/sleep_satelight_ftc at 0e0e6c1, on the same weights, to 1e-13 of their scale in float64 given
-the same spectrum, and to 1e-6 given that of its data_loader: the tapers are kept in float32 here. The part behind the
-features equals its train_2. Moving variances of Keras differ by n / (n - 1) of a batch of n.
+the same spectrum, and to 1e-6 given that of its data_loader: the tapers are kept in float32 here. Moving variances of
+Keras differ by n / (n - 1) of a batch of n. Size verified: FTC's, whose part behind the features was found equal to
+that of its train_2, of which no reference is kept.
 
 That repository's PyTorch program, which its training scripts use, is another network: its first convolution runs along
 an axis of length one, so that it sees one sample in place of 250, and twice the steps reach the attention (809,485
