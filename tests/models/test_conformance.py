@@ -236,8 +236,8 @@ def test_parts_of_a_forward_are_the_whole(name):
     with torch.inference_mode():
         whole = model(signals)
         if models.describe(name).inference == "fused":
-            encoded = torch.cat([model.encode(epoch) for epoch in signals.flatten(0, 1).split(1)])
-            assert torch.allclose(model.classify(encoded.unflatten(0, (2, 5))), whole, atol=1e-4)
+            encoded = torch.cat([model.encode_epochs(epoch) for epoch in signals.flatten(0, 1).split(1)])
+            assert torch.allclose(model.classify_encoded(encoded.unflatten(0, (2, 5))), whole, atol=1e-4)
         if model.carries_state():
             logits, state = model.forward_from(signals, None)
             assert torch.allclose(logits, whole, atol=1e-5)

@@ -62,15 +62,15 @@ class Carrying(OfSequences):
     def measure_input(self, epochs) -> None:
         self.loudest.fill_(max(x.abs().max() for x in epochs))
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode_epochs(self, x: Tensor) -> Tensor:
         return self.norm(self.amplitudes(x))
 
     def forward_from(self, x: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        encoded = self.encode(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        encoded = self.encode_epochs(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         context, last = self.context(encoded, None if state is None else state[0].unsqueeze(0))
         return self.classifier(context), (last.squeeze(0),)
 
-    def classify(self, encoded: Tensor) -> Tensor:
+    def classify_encoded(self, encoded: Tensor) -> Tensor:
         return self.classifier(self.context(encoded)[0])
 
     def forward(self, x: Tensor) -> Tensor:

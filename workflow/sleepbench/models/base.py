@@ -64,16 +64,16 @@ class Network(nn.Module):
         """Whether there is a `forward_from`."""
         return cls.forward_from is not Network.forward_from
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode_epochs(self, x: Tensor) -> Tensor:
         """What a sequence is told of its epochs, whatever their neighbours: (n, n_channels, 3000) -> (n, n_features).
 
-        The inference "fused" asks for it, and for `classify`.
+        The inference "fused" asks for it, and for `classify_encoded`.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no encode(); take another inference in models.yaml")
+        raise NotImplementedError(f"{type(self).__name__} has no encode_epochs(): take another inference")
 
-    def classify(self, encoded: Tensor) -> Tensor:
+    def classify_encoded(self, encoded: Tensor) -> Tensor:
         """Encoded epochs (batch, length, n_features) -> logits (batch, length, n_classes)."""
-        raise NotImplementedError(f"{type(self).__name__} has no classify(); take another inference in models.yaml")
+        raise NotImplementedError(f"{type(self).__name__} has no classify_encoded(): take another inference")
 
     def measure_input(self, epochs: Iterable[Tensor]) -> None:
         """Take statistics of the training set's epochs, batches of (n, n_channels, 3000), before the first step.

@@ -197,9 +197,9 @@ class SeqSleepNet(Network):
         nn.init.uniform_(self.classifier.bias, -math.sqrt(3 / n_classes), math.sqrt(3 / n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classify(self.encode(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
+        return self.classify_encoded(self.encode_epochs(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode_epochs(self, x: Tensor) -> Tensor:
         return self.encode_spectra(self.spectra(x))
 
     def spectra(self, x: Tensor) -> Tensor:
@@ -211,8 +211,8 @@ class SeqSleepNet(Network):
         """What an epoch is to the sequence, whatever its neighbours in it: (n, n_channels, 29, 129) -> (n, 128)."""
         return self.attention(self.epoch_lstm(self.filter_bank(spectra)))
 
-    def classify(self, epochs: Tensor) -> Tensor:
-        return self.classifier(self.sequence_lstm(epochs))
+    def classify_encoded(self, encoded: Tensor) -> Tensor:
+        return self.classifier(self.sequence_lstm(encoded))
 
     @torch.no_grad()
     def measure_input(self, epochs: Iterable[Tensor]) -> None:

@@ -220,7 +220,7 @@ class Ours(Program):
     def _forward(self, x: Tensor) -> Tensor:
         if x.shape[-1] == SAMPLES_PER_EPOCH:
             return self.module(x)
-        return self.module.classify(self.module.encode_spectra(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
+        return self.module.classify_encoded(self.module.encode_spectra(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
 
 
 @contextmanager

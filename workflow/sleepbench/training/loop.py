@@ -543,8 +543,10 @@ def _fused_probabilities(model: Network, epochs: EpochSet, batches: list[Batch],
     """Each epoch is encoded once and classified in every window that holds it; `at_once` epochs are encoded at once."""
     device = next(model.parameters()).device
     parts = np.split(np.arange(len(epochs)), range(at_once, len(epochs), at_once))
-    encoded = torch.cat([model.encode(torch.from_numpy(epochs.signals(part)).to(device)) for part in parts])
-    windows = [model.classify(encoded[torch.from_numpy(batch.epochs).to(device)]).flatten(0, 1) for batch in batches]
+    encoded = torch.cat([model.encode_epochs(torch.from_numpy(epochs.signals(part)).to(device)) for part in parts])
+    windows = [
+        model.classify_encoded(encoded[torch.from_numpy(batch.epochs).to(device)]).flatten(0, 1) for batch in batches
+    ]
     logarithms = averaged(torch.cat(windows).log_softmax(dim=1).cpu().numpy(), batches, len(epochs))
     return torch.from_numpy(logarithms).softmax(dim=1).numpy()
 
