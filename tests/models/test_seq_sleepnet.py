@@ -43,7 +43,7 @@ def test_steps_beyond_training_use_the_last_steps_statistics():
     model = SeqSleepNet(1).eval()
     epochs = torch.randn(1, 60, 128)
     with torch.no_grad():
-        assert model.classify(epochs).shape == (1, 60, 5)
+        assert model.classify_encoded(epochs).shape == (1, 60, 5)
     before = model.sequence_lstm.norm_hh.running_mean.clone()
-    model.train().classify(torch.randn(3, 25, 128))
+    model.train().classify_encoded(torch.randn(3, 25, 128))
     assert model.sequence_lstm.norm_hh.running_mean.shape == before.shape
