@@ -425,36 +425,3 @@ def test_both_metrics_must_not_be_worse_where_patience_asks_for_both():
         "accuracy": None,
         "macro_f1": None,
     }
-
-
-# --------------------------------------------------------------------------------------------------------------- tuning
-
-
-RATES = [1e-5, 3e-2, 1e-9]
-
-
-def test_the_learning_rate_with_the_highest_validation_accuracy_is_taken(sets):
-    lines = []
-    _, training = fitted("of_epochs", sets, learning_rates=RATES, training_epochs=8, report=lines.append)
-    assert [found["learning_rate"] for found in training.tuning] == RATES
-    best = [found["validation_accuracy"] for found in training.tuning]
-    assert best[1] == max(best) > best[0]
-    assert lines[-1] == f"learning rate 0.03 is taken: validation {best[1]:.3f}"
-    _, alone = fitted("of_epochs", sets, learning_rate=3e-2, training_epochs=8)
-    assert training.history == alone.history and training.selected == alone.selected
-    assert all((training.weights[n][k] == w).all() for n in alone.weights for k, w in alone.weights[n].items())
-    assert training.tuning[1]["training_epoch"] == alone.selected["best_validation"]
-
-
-def test_the_test_set_does_not_choose_the_learning_rate(sets):
-    other = sets["test"]
-    shuffled = type(other)(other.recordings, other.channels, other.recording, other.row, other.stage[::-1].copy())
-    first, second = (
-        fitted("of_epochs", sets | {"test": test}, learning_rates=RATES)[1].tuning for test in (other, shuffled)
-    )
-    assert first == second
-
-
-def test_tuning_without_validation_subjects_is_an_error(sets):
-    with pytest.raises(BenchmarkError, match="recipe r: its learning rates are chosen on validation subjects"):
-        fitted("of_epochs", without_validation(sets), learning_rates=RATES)

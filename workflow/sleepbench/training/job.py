@@ -28,7 +28,7 @@ from sleepbench.models import create_model, describe
 from sleepbench.models.base import Estimator, Network
 from sleepbench.models.registry import ModelInfo
 from sleepbench.protocols.folds import folds_of
-from sleepbench.training import estimators, loop
+from sleepbench.training import estimators, loop, tuning
 from sleepbench.training.checkpoint import Checkpoint
 from sleepbench.training.engines import arrangement_of
 from sleepbench.training.epochs import EpochSet, fold_sets
@@ -249,7 +249,8 @@ def _train_alone(fold: FoldOutput, sets: dict[str, EpochSet], job: TrainingJob, 
     _say(f"fold {fold.number}: {_counts(sets)} epochs, on {use.device}")
     model, info, seed = _fresh_model(job, use), job.info, job.key.seed
     if info.kind == "network":
-        training = loop.train(model, job.recipe, sets, seed, use.engine, info, _say, checkpoint, timing)
+        train_one = tuning.tune if job.recipe.learning_rates else loop.train
+        training = train_one(model, job.recipe, sets, seed, use.engine, info, _say, checkpoint, timing)
     else:
         training = estimators.fit(model, job.recipe, sets, seed, use.engine, info, timing, report=_say)
 
