@@ -12,6 +12,7 @@ def _at_the_root(monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
 
 
+@pytest.mark.slow
 def test_table_has_a_line_for_each_recipe_and_more_sequences_take_more_memory(capsys):
     benchmark_memory.print_memory(["tiny_sleepnet"], night=20)
     title, head, common, own = capsys.readouterr().out.splitlines()

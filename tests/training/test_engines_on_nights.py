@@ -30,6 +30,7 @@ def sets(tmp_path_factory):
     return fold_sets([FOLD], paths, ["eeg1"], "standard", info.input_transformation)[0]
 
 
+@pytest.mark.slow
 def test_engines_differ_by_less_than_seeds_do(sets):
     torch.set_num_threads(1)
     columns = ("train_loss", "train_accuracy")  # of the fifth training epoch; the test set is one short night
