@@ -63,6 +63,14 @@ def test_the_state_that_is_carried_on_is_compared(name):
     assert all(read_reference(path).output_carried is not None for path in reference_files(name))
 
 
+@pytest.mark.parametrize("kept", [0, 1000, -20])
+def test_a_damaged_file_is_said_with_a_remedy(tmp_path, kept):
+    path = tmp_path / "eegnet.npz"
+    path.write_bytes((REFERENCES / "eegnet.npz").read_bytes()[:kept])
+    with pytest.raises(BenchmarkError, match=rf"eegnet\.npz: is no whole reference file .*git checkout -- {path}"):
+        read_reference(path)
+
+
 def test_files_of_no_model_are_not_taken():
     assert sorted(path for name in model_names() for path in reference_files(name)) == FILES
     with pytest.raises(BenchmarkError, match="'nano' is not known"):

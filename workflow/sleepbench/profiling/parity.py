@@ -6,11 +6,13 @@ input and projections are drawn from the file's seed and need not be kept. `tool
 """
 
 import hashlib
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -139,9 +141,14 @@ class Reference:
 
 
 def read_reference(path: Path) -> Reference:
-    """A reference file; BenchmarkError where a field is missing, unknown or wrong."""
-    with np.load(path) as arrays:
-        found = {name: array.tolist() if array.ndim == 0 else array for name, array in arrays.items()}
+    """A reference file; BenchmarkError where it is damaged, or a field is missing, unknown or wrong."""
+    try:
+        with np.load(path) as arrays:
+            found = {name: array.tolist() if array.ndim == 0 else array for name, array in arrays.items()}
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+        raise BenchmarkError(
+            f"{path}: is no whole reference file ({error}); restore it with git checkout -- {path}"
+        ) from error
     optional = {"remark", "output_carried"}
     known = {field.name for field in fields(Reference)}
     if wrong := (found.keys() - known) | (known - found.keys() - optional):
