@@ -1,6 +1,7 @@
 """Windows of sequences: every epoch counts exactly once, and none sees across a gap or a border of recordings."""
 
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_night import ROLES
 
+from sleepbench.config.recipe import STATEFUL, RecipeSettings
 from sleepbench.preparation.prepared import load_prepared
 from sleepbench.training.augmentation import AUGMENTATIONS, roll_10
 from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.sequences import (
-    STATEFUL,
     Sampler,
     averaged,
     inference_batches,
@@ -232,6 +233,11 @@ def test_a_smaller_last_batch_is_left_out_but_never_the_only_one():
         return [len(batch.epochs) for batch in drawn]
 
     assert (sizes(20), sizes(16), sizes(5)) == ([8, 8], [8, 8], [5])
+
+
+def test_recipes_may_name_every_augmentation_and_no_other():
+    (named,) = get_args(RecipeSettings.model_fields["augmentation"].annotation)
+    assert set(get_args(named)) == set(AUGMENTATIONS)
 
 
 @pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name != "roll_10"])

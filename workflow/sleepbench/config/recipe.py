@@ -13,6 +13,9 @@ from sleepbench.models.registry import ModelInfo
 SCHEDULES_WITH_KEYS = {"cosine_restarts": ("first_cycle_steps", "cycle_multiplier"), "steps": ("steps",)}
 """Keys that one schedule needs and the others do not have."""
 
+STATEFUL = ("side_by_side", "stretches")
+"""Arrangements of sequences in which a network's recurrent state is carried from batch to batch."""
+
 CLASS_WEIGHTS = ("none", "balanced", "class_aware")
 
 
@@ -75,6 +78,12 @@ class RecipeSettings(Strict):
             expected = "pairs [training epoch, rate], ascending, such as [[10, 1.0e-4]]"
             raise ValueError(f"found {list(map(list, steps))}, expected {expected}")
         return steps
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> Self:
+        if self.drop_last and self.sequences in STATEFUL:
+            raise ValueError(f"drop_last is true, but sequences {self.sequences} have no such last batch; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _keys_of_schedule(self) -> Self:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sleepbench.config.recipe import Recipe, RecipeSettings
+from sleepbench.config.recipe import STATEFUL, Recipe, RecipeSettings
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.evaluation.metrics import confusion_matrix, macro_f1
 from sleepbench.models import create_model, describe
@@ -24,7 +24,7 @@ from sleepbench.training.epochs import EpochSet
 from sleepbench.training.loss import IGNORED, cross_entropy_of, l2_parameters
 from sleepbench.training.optimizer import make_optimizer, set_learning_rate, submodule_of
 from sleepbench.training.schedule import cycle_ends, epochs_before_cycle_ends, learning_rate_at
-from sleepbench.training.sequences import STATEFUL, Batch, Sampler, averaged, inference_batches, segments
+from sleepbench.training.sequences import Batch, Sampler, averaged, inference_batches, segments
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 INFERENCE_BATCH = 32  # measured best on the CPU for ULW-SleepNet; in its C kernel 16 to 256 are within a tenth or so
@@ -385,10 +385,14 @@ class _Course:
         self.step, self.completed = state["step"], state["completed"]
 
 
+class DivergedError(BenchmarkError):
+    """The loss of a training is no number."""
+
+
 def check_loss(row: dict) -> None:
-    """Raise BenchmarkError when the training loss in a row of the history is no number."""
+    """Raise DivergedError when the training loss in a row of the history is no number."""
     if not np.isfinite(row["train_loss"]):
-        raise BenchmarkError(f"the training loss is {row['train_loss']} in training epoch {row['training_epoch']}")
+        raise DivergedError(f"the training loss is {row['train_loss']} in training epoch {row['training_epoch']}")
 
 
 class _Learner:

@@ -31,10 +31,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from sleepbench.config.recipe import STATEFUL
 from sleepbench.training.epochs import EpochSet
-
-STATEFUL = ("side_by_side", "stretches")
-"""Arrangements of sequences in which a network's recurrent state is carried from batch to batch."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +137,8 @@ class Sampler:
         """The batches of one training epoch."""
         if self.sequences in STATEFUL:
             return self._in_order(generator)
-        draw = self._single_epochs if self.length is None else getattr(self, f"_{self.sequences}")
-        drawn = draw(generator)
+        draw_sequences = {"cut": self._cut, "overlapping": self._overlapping, "balanced": self._balanced}
+        drawn = (self._single_epochs if self.length is None else draw_sequences[self.sequences])(generator)
         order = torch.randperm(len(drawn.epochs), generator=generator)
         batches = [_take(drawn, rows.numpy()) for rows in order.split(self.batch_size)]
         smaller = self.drop_last and len(batches) > 1 and len(batches[-1].epochs) < self.batch_size
@@ -162,16 +160,14 @@ class Sampler:
         return _joined([overlapping_windows(segment, self.length) for segment in self.segments])
 
     def _balanced(self, generator: torch.Generator) -> Batch:
-        # By stage, then by recording.
-        epochs = {
-            code: [np.flatnonzero(has_it & (self.recording == number)) for number in np.unique(self.recording[has_it])]
-            for code in np.unique(self.stage)
-            if (has_it := self.stage == code).any()
-        }
+        epochs = [  # by stage, then by recording
+            [np.flatnonzero(has_it & (self.recording == number)) for number in np.unique(self.recording[has_it])]
+            for has_it in (self.stage == code for code in np.unique(self.stage))
+        ]
         segment_of = np.repeat(np.arange(len(self.segments)), [len(segment) for segment in self.segments])
         windows = []
         for _ in range(sum(-(-len(segment) // self.length) for segment in self.segments)):
-            drawn = int(_one_of(_one_of(_one_of(list(epochs.values()), generator), generator), generator))
+            drawn = int(_one_of(_one_of(_one_of(epochs, generator), generator), generator))
             segment = self.segments[segment_of[drawn]]
             place = int(torch.randint(self.length, (), generator=generator))
             start = drawn - int(segment[0]) - place
