@@ -7,9 +7,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_models import ENTRIES, ULW_RECIPE, recipe_of
-from synthetic_night import write_night
+from synthetic_night import ROLES, write_night
 
 from sleepbench.models import registry
+from sleepbench.preparation.prepared import load_prepared
+from sleepbench.training.epochs import epoch_set
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "ulw_sleepnet_reference.npz"
 
@@ -33,6 +35,15 @@ def nights(tmp_path_factory):
     directory = tmp_path_factory.mktemp("prepared")
     ids = ["SC4001", "SC4002", "SC4011", "SC4021"]
     return {id: write_night(directory, id, n_epochs=24, seed=i) for i, id in enumerate(ids)}
+
+
+@pytest.fixture
+def sets(nights):
+    """Training, validation and test epochs of different nights."""
+    ids = {"train": ["SC4001", "SC4002"], "validation": ["SC4011"], "test": ["SC4021"]}
+    return {
+        name: epoch_set([load_prepared(nights[id]) for id in of_set], ROLES, "standard") for name, of_set in ids.items()
+    }
 
 
 @pytest.fixture

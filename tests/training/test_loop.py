@@ -27,15 +27,6 @@ def fakes(fake_models):
     torch.set_num_threads(1)
 
 
-@pytest.fixture
-def sets(nights):
-    """Training, validation and test epochs of different nights."""
-    ids = {"train": ["SC4001", "SC4002"], "validation": ["SC4011"], "test": ["SC4021"]}
-    return {
-        name: epoch_set([load_prepared(nights[id]) for id in of_set], ROLES, "standard") for name, of_set in ids.items()
-    }
-
-
 def without_validation(sets):
     return sets | {"validation": epoch_set([], ROLES, "standard")}
 

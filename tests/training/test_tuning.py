@@ -7,9 +7,9 @@ from synthetic_night import ROLES
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe
-from sleepbench.preparation.prepared import load_prepared
 from sleepbench.training.epochs import epoch_set
 from sleepbench.training.loop import train
+from sleepbench.training.timing import Timing
 from sleepbench.training.tuning import tune
 
 RATES = [1e-5, 3e-2, 1e-9]
@@ -21,23 +21,22 @@ def fakes(fake_models):
     torch.set_num_threads(1)
 
 
-@pytest.fixture
-def sets(nights):
-    """Training, validation and test epochs of different nights."""
-    ids = {"train": ["SC4001", "SC4002"], "validation": ["SC4011"], "test": ["SC4021"]}
-    return {
-        name: epoch_set([load_prepared(nights[id]) for id in of_set], ROLES, "standard") for name, of_set in ids.items()
-    }
-
-
-def by(function, sets, report=lambda line: None, **settings):
+def alone(sets, recipe, report=lambda line: None):
+    """A training by one learning rate."""
     torch.manual_seed(3)
     model = create_model("of_epochs", len(ROLES))
-    return function(model, recipe_of(PLAIN | settings), sets, 3, "reference", describe("of_epochs"), report)
+    return train(model, recipe, sets, 3, "reference", describe("of_epochs"), report)
 
 
-def tuned(sets, report=lambda line: None, **settings):
-    return by(tune, sets, report, learning_rates=RATES, **settings)
+def tuned(sets, report=lambda line: None, rates=RATES, **settings):
+    torch.manual_seed(3)
+    model, timing = create_model("of_epochs", len(ROLES)), Timing()
+
+    def train_by(recipe, checkpoint):
+        return train(model, recipe, sets, 3, "reference", describe("of_epochs"), report, checkpoint, timing)
+
+    recipe = recipe_of(PLAIN | settings | {"learning_rates": rates})
+    return tune(train_by, model, recipe, sets["validation"], None, timing, report)
 
 
 def test_the_learning_rate_with_the_highest_validation_accuracy_is_taken(sets):
@@ -47,10 +46,10 @@ def test_the_learning_rate_with_the_highest_validation_accuracy_is_taken(sets):
     best = [found["validation_accuracy"] for found in training.tuning]
     assert best[1] == max(best) > best[0]
     assert lines[-1] == f"learning rate 0.03 is taken: validation {best[1]:.3f}"
-    alone = by(train, sets, learning_rate=3e-2, training_epochs=8)
-    assert training.history == alone.history and training.selected == alone.selected
-    assert all((training.weights[n][k] == w).all() for n in alone.weights for k, w in alone.weights[n].items())
-    assert training.tuning[1]["training_epoch"] == alone.selected["best_validation"]
+    by_itself = alone(sets, recipe_of(PLAIN | {"learning_rate": 3e-2, "training_epochs": 8}))
+    assert training.history == by_itself.history and training.selected == by_itself.selected
+    assert all((training.weights[n][k] == w).all() for n in by_itself.weights for k, w in by_itself.weights[n].items())
+    assert training.tuning[1]["training_epoch"] == by_itself.selected["best_validation"]
 
 
 def test_the_test_set_does_not_choose_the_learning_rate(sets):
@@ -63,3 +62,17 @@ def test_the_test_set_does_not_choose_the_learning_rate(sets):
 def test_tuning_without_validation_subjects_is_an_error(sets):
     with pytest.raises(BenchmarkError, match="recipe r: its learning rates are chosen on validation subjects"):
         tuned(sets | {"validation": epoch_set([], ROLES, "standard")})
+
+
+def test_a_learning_rate_with_which_the_training_diverges_is_left_out(sets):
+    lines = []
+    training = tuned(sets, lines.append, [3e37, 1e-2])
+    assert training.tuning[0] == {"learning_rate": 3e37, "training_epoch": None, "validation_accuracy": None}
+    assert any(line.startswith("learning rate 3e+37 is left out: the training loss is nan") for line in lines)
+    assert lines[-1].startswith("learning rate 0.01 is taken")
+    assert training.history == alone(sets, recipe_of(PLAIN)).history
+
+
+def test_a_training_that_diverges_with_every_learning_rate_is_an_error(sets):
+    with pytest.raises(BenchmarkError, match=r"recipe r: the training diverges with all of 3e\+37, 3\.2e\+37; add"):
+        tuned(sets, rates=[3e37, 3.2e37])

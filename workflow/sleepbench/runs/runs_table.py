@@ -13,6 +13,7 @@ from sleepbench.core.files import replacing
 from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.scores import CONFUSION
 from sleepbench.runs.run import RowKey, Run
+from sleepbench.training.keys import chosen
 
 ROW = RowKey._fields
 """What tells the measured rows of the main table apart: a protocol and a contender."""
@@ -23,16 +24,8 @@ IDENTITY = (*ROW, "seed", "fold")
 RUN_COLUMNS = (
     *("run_key", "dataset", "simulated", "protocol", "model", "title", "input", "n_channels", "recipe", "seed"),
     *("fold", "n_folds", "only_folds", "selection", "trimming", "training_epochs", "trained_epochs"),
-    *(
-        "recipe_settings",
-        "tuned_learning_rate",
-        "n_train",
-        "n_validation",
-        "n_test",
-        "selected_epoch",
-        "directory",
-        *CONFUSION,
-    ),
+    *("recipe_settings", "tuned_learning_rate", "n_train", "n_validation", "n_test", "selected_epoch"),
+    *("directory", *CONFUSION),
 )
 
 TEXTS = ("run_key", "git_commit", "directory", "only_folds", *ROW, "title")
@@ -95,8 +88,8 @@ def row_of(run: Run, metrics: Mapping[str, float], only_folds: Iterable[int]) ->
 
 def tuned_learning_rate(record: Mapping[str, Any]) -> float | None:
     """The learning rate that a training was tuned to, of its training.json; None for one that was not tuned."""
-    tried = record.get("tuning", [])
-    return max(tried, key=lambda one: one["validation_accuracy"])["learning_rate"] if tried else None
+    taken = chosen(record.get("tuning", []))
+    return taken["learning_rate"] if taken else None
 
 
 def complete_runs(runs: pd.DataFrame, label: DataLabel) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from sleepbench.models import create_model, describe
 from sleepbench.models.base import Estimator, Network
 from sleepbench.models.registry import ModelInfo
 from sleepbench.protocols.folds import folds_of
-from sleepbench.training import estimators, loop, tuning
+from sleepbench.training import estimators, loop
 from sleepbench.training.checkpoint import Checkpoint
 from sleepbench.training.engines import arrangement_of
 from sleepbench.training.epochs import EpochSet, fold_sets
@@ -38,6 +38,7 @@ from sleepbench.training.memory import is_out_of_memory
 from sleepbench.training.outputs import FoldOutput, add_runs, write_folds
 from sleepbench.training.stack import is_stackable, train_stack
 from sleepbench.training.timing import Timing
+from sleepbench.training.tuning import tune
 
 
 @dataclass(frozen=True)
@@ -249,8 +250,14 @@ def _train_alone(fold: FoldOutput, sets: dict[str, EpochSet], job: TrainingJob, 
     _say(f"fold {fold.number}: {_counts(sets)} epochs, on {use.device}")
     model, info, seed = _fresh_model(job, use), job.info, job.key.seed
     if info.kind == "network":
-        train_one = tuning.tune if job.recipe.learning_rates else loop.train
-        training = train_one(model, job.recipe, sets, seed, use.engine, info, _say, checkpoint, timing)
+
+        def train_by(recipe: Recipe, checkpoint: Checkpoint) -> loop.Training:
+            return loop.train(model, recipe, sets, seed, use.engine, info, _say, checkpoint, timing)
+
+        if job.recipe.learning_rates:
+            training = tune(train_by, model, job.recipe, sets["validation"], checkpoint, timing, _say)
+        else:
+            training = train_by(job.recipe, checkpoint)
     else:
         training = estimators.fit(model, job.recipe, sets, seed, use.engine, info, timing, report=_say)
 

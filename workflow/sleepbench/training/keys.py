@@ -98,3 +98,12 @@ def run_of(record: Mapping[str, Any], selection: str, directory: Path) -> dict[s
         reason = record.get("lacking", {}).get(selection, f"only {', '.join(record['runs'])}")
         raise BenchmarkError(f"{directory}: has no run of the selection '{selection}': {reason}")
     return record["runs"][selection]
+
+
+def chosen(tuning: list[dict]) -> dict | None:
+    """Of what the learning rates of a tuned recipe came to, that of the one that is taken; None where there is none.
+
+    `tuning` is as in training.json: the validation accuracy of one with which the training diverged is None.
+    """
+    came_to = [one for one in tuning if one["validation_accuracy"] is not None]
+    return max(came_to, key=lambda one: one["validation_accuracy"], default=None)

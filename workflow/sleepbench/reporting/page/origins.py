@@ -123,7 +123,11 @@ def _facts(run: dict, record: dict) -> dict[str, str]:
 
 def _tuning(tried: list[dict]) -> str:
     """The learning rates that were tried, each with the validation accuracy it came to."""
-    return "; ".join(f"{one['learning_rate']:g}: {one['validation_accuracy']:.3f}" for one in tried) or "none"
+
+    def came_to(accuracy: float | None) -> str:
+        return "diverged" if accuracy is None else f"{accuracy:.3f}"
+
+    return "; ".join(f"{one['learning_rate']:g}: {came_to(one['validation_accuracy'])}" for one in tried) or "none"
 
 
 def _engine(environment: dict) -> str:
