@@ -20,7 +20,9 @@ from sleepbench.benchmarks.estimate import (
     is_finished,
     job_seconds,
     phases,
+    places,
     side_by_side,
+    time_phases,
     works,
 )
 from sleepbench.benchmarks.timed_steps import Rates, Timed, time_side_by_side, time_work
@@ -206,11 +208,28 @@ def test_a_first_phase_is_timed_by_its_own_settings(config):
     recipe = Timed(first.model, 1, first).recipe
     assert (recipe.batch_size, recipe.balanced_sampling, recipe.l2) == (100, True, 1e-3)
     assert recipe.training_epochs == 1 and recipe.pretrain is None
-    timed = Timed("deep_sleepnet", 1, config.recipes["tuned"]).recipe
-    assert timed.learning_rates is None and timed.batch_unit == "authors"
+    tuned = Timed("deep_sleepnet", 1, config.recipes["tuned"]).recipe
+    assert tuned.learning_rates is None and (tuned.batch_size, tuned.batch_unit) == (10, "sequences")
     recipe = Timed("deep_sleepnet", 1, config.recipes["deep_sleepnet"]).recipe
     assert recipe.sequences == "cut"
     assert recipe.learning_rate_of == {"feature_extractor": 1e-6} and recipe.pretrain is None
+
+
+def test_phases_of_the_same_steps_are_timed_once(config, monkeypatch):
+    asked = []
+
+    def time_none(timed, *how):
+        asked.extend(timed)
+        return [Rates(len(asked), 0, i) for i, _ in enumerate(timed)]
+
+    monkeypatch.setattr("sleepbench.benchmarks.timed_steps.time_side_by_side", time_none)
+    contenders = [Contender(m, "one", r) for m in ("eegnet", "seq_sleepnet") for r in ("common", "tuned")]
+    trainings = [Work(key(contender=one), 1, {Phase(one): Passes(1, 1)}) for one in contenders]
+    rates = time_phases(config, trainings, places(config))
+    assert [(work.model, work.recipe.batch_size) for work in asked] == [
+        *(("eegnet", 128), ("seq_sleepnet", 6), ("seq_sleepnet", 32))
+    ]
+    assert [rates[Phase(one)].start_s for one in contenders] == [0, 0, 1, 2]
 
 
 def test_folds_that_train_as_one_stack_are_timed_as_one(config, monkeypatch):

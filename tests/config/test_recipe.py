@@ -69,7 +69,7 @@ def test_a_first_phase_is_a_recipe_of_its_own():
         ({"schedule": "cosin"}, r"schedule: found 'cosin'; .*\(known: constant, cosine, cosine_restarts, steps\)"),
         ({"learning_rates": [1e-3]}, "learning_rates: found .*at least 2"),
         ({"learning_rates": [1e-3, 1e-3]}, "learning_rates: found .*, expected every learning rate once"),
-        ({"sequences": "stretches", "drop_last": True}, "drop_last is true, but sequences stretches have no such last batch"),
+        ({"sequences": "stretches", "drop_last": True}, "drop_last is true, but sequences stretches"),
         ({"sequences": "stretched"}, "sequences: found 'stretched'"),
         ({"amsgrad": "yes"}, "amsgrad: found 'yes', expected true or false"),
         ({"learning_rate": 0}, "learning_rate: found 0, expected a number above 0"),

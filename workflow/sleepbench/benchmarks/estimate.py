@@ -231,20 +231,29 @@ def training_seconds(work: Work, rates: Mapping[Phase, "Rates"]) -> float:
 
 
 def time_phases(config: Config, trainings: Sequence[Work], at: Places) -> dict[Phase, "Rates"]:
-    """Time each phase of some trainings of a dataset, as many processes side by side as jobs will run."""
+    """Time each phase of some trainings of a dataset, as many processes side by side as jobs will run.
+
+    Phases of which a step is the same, such as those of a recipe and of the same one tuned, are timed once.
+    """
     from sleepbench.benchmarks.timed_steps import Timed, time_side_by_side  # PyTorch: a finished run does without
 
     found = list(dict.fromkeys(phase for work in trainings for phase in work.phases))
     n_folds = folds_in_job(config, trainings)
-    timed = []
-    for contender, is_first in found:
+    timed: dict[Phase, Timed] = {}
+    for phase in found:
+        contender, is_first = phase
         recipe = recipe_on(config, contender.recipe, trainings[0].key.dataset)
         model, settings = (recipe.pretrain.model, recipe.pretrain) if is_first else (contender.model, recipe)
-        timed.append(Timed(model, len(config.inputs[contender.input]), settings, n_folds))
+        alone = recipe.learning_rates or recipe.patience or recipe.pretrain  # no stack trains by such a recipe
+        timed[phase] = Timed(model, len(config.inputs[contender.input]), settings, 1 if alone else n_folds)
+    works = {work.alike: work for work in timed.values()}
     use = config.training
-    seconds = min(max(SECONDS / len(timed), LEAST_S), MOST_S)
-    rates = time_side_by_side(timed, at.trainings, min(use.threads, at.cores), use.engine, use.device, seconds)
-    return dict(zip(found, rates, strict=True))
+    seconds = min(max(SECONDS / len(works), LEAST_S), MOST_S)
+    rates = time_side_by_side(
+        list(works.values()), at.trainings, min(use.threads, at.cores), use.engine, use.device, seconds
+    )
+    of_work = dict(zip(works, rates, strict=True))
+    return {phase: of_work[work.alike] for phase, work in timed.items()}
 
 
 def folds_in_job(config: Config, trainings: Iterable[Work]) -> int:

@@ -45,10 +45,17 @@ class Timed:
     def recipe(self) -> Recipe:
         """One training epoch by these settings, and nothing before it.
 
-        Sequences are cut, so that the epochs to be trained are known; they take the time of any others.
+        Sequences are cut, so that the epochs to be trained are known; they take the time of any others. The batch is
+        as large as it is for the model.
         """
         own = {name: getattr(self.settings, name) for name in RecipeSettings.model_fields}
-        return Recipe(name="timed", **own | {"sequences": "cut"}).at_most(1)
+        batch = {"batch_size": self.settings.items_per_batch(describe(self.model)), "batch_unit": "sequences"}
+        return Recipe(name="timed", **own | batch | {"sequences": "cut"}).at_most(1)
+
+    @property
+    def alike(self) -> tuple[str, int, int, str]:
+        """What is equal for works whose steps are the same."""
+        return self.model, self.n_channels, self.n_folds, repr(self.recipe.settings())
 
 
 @dataclass(frozen=True)
