@@ -13,6 +13,11 @@ settings.load_profile("sleepbench")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that run whole workflows come first: at the end, one process would work on them alone."""
+    items.sort(key=lambda item: "workflow" not in item.path.relative_to(REPOSITORY / "tests").parts)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real reference files, no part of the repository; tests that need it are skipped without."""

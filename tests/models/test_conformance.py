@@ -72,6 +72,7 @@ def run(check: Callable[..., None], name: str) -> None:
 every_model = pytest.mark.parametrize("name", models.model_names())
 every_network = pytest.mark.parametrize("name", NETWORKS)
 every_network_on_channels = on_channels(NETWORKS)
+every_network_mostly_published = on_channels(NETWORKS, slow_but_published=True)
 every_sequence_network = pytest.mark.parametrize("name", SEQUENCE_NETWORKS)
 
 
@@ -301,7 +302,7 @@ def test_every_parameter_gets_a_gradient(name, n_channels):
     assert without == set(model.parameters_without_gradient)
 
 
-@every_network_on_channels
+@every_network_mostly_published
 def test_every_other_parameter_gets_a_gradient_in_training(name, n_channels):
     """Without one are those without any, and those named by their endings: what a batch norm takes away."""
     signals, stages = quarter_to_learn(name, n_channels)
@@ -318,7 +319,7 @@ def test_every_other_parameter_gets_a_gradient_in_training(name, n_channels):
     assert all(any(key.endswith(ending) for key in taken_away) for ending in endings), "an ending is of no parameter"
 
 
-@on_channels(NETWORKS, slow_but_published=True)
+@every_network_mostly_published
 def test_fits_64_epochs(name, n_channels):
     """All are classified right, in evaluation mode and without dropout, within 400 steps on a batch of them."""
     signals, stages = epochs_to_learn(name, n_channels)
@@ -377,7 +378,7 @@ def test_saves_and_loads(name, n_channels):
         assert torch.equal(loaded(signals), saved(signals))
 
 
-@every_network_on_channels
+@every_network_mostly_published
 def test_exports(name, n_channels):
     signals = microvolts(name, 2, length=3, n_channels=n_channels)
     model = settled(network(name, n_channels), signals)

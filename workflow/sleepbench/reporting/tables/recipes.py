@@ -113,8 +113,8 @@ ARTEFACT = Table(
         "Each setting of the published recipe of every model that was run, as its authors' program has it (theirs) and "
         "as the recipe of that name has it here (ours); a model without a published recipe has a row that says what is "
         "known. Same: in effect, where a value differs because something else does, such as a mean in place of a sum; "
-        "the notes say why it is not the same, and where theirs is from. Where the dataset caps the training epochs, the "
-        "main table says how many there were."
+        "the notes say why it is not the same, and where theirs is from. Where the dataset caps the training epochs, "
+        "the main table says how many there were."
     ),
     inputs=("published_recipes",),
     settings=("recipes", "recipes_of_models"),
