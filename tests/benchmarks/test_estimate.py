@@ -287,6 +287,7 @@ def test_folds_of_a_job_are_those_of_the_workflow(config, monkeypatch):
     assert estimate.folds_in_job(config.model_copy(update={"training": three}), trainings) == 3
 
 
+@pytest.mark.slow
 def test_processes_are_timed_side_by_side_and_one_that_fails_ends_all(config):
     work = Timed("eegnet", 1, config.recipes["common"])
     (rates,) = time_side_by_side([work], 2, 1, "fast", "cpu", 0.02)

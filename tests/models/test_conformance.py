@@ -47,15 +47,14 @@ def numbers_of_channels(name: str) -> list[int]:
     return sorted({min(supported), len(info.published_roles), max(supported)})
 
 
-def on_channels(names: Sequence[str], slow_but_published: bool = False) -> pytest.MarkDecorator:
-    """A test's arguments `name` and `n_channels`, as in `msa_cnn_small-1`.
-
-    slow_but_published : mark all but a paper's number of channels as slow
-    """
+def on_channels(
+    names: Sequence[str], is_slow: Callable[[ModelInfo, int], bool] = lambda info, n_channels: False
+) -> pytest.MarkDecorator:
+    """A test's arguments `name` and `n_channels`, as in `msa_cnn_small-1`; which of them are marked slow."""
 
     def case(name: str, n_channels: int):
-        is_slow = slow_but_published and n_channels != len(models.describe(name).published_roles)
-        return pytest.param(name, n_channels, marks=[pytest.mark.slow] if is_slow else [])
+        marks = [pytest.mark.slow] if is_slow(models.describe(name), n_channels) else []
+        return pytest.param(name, n_channels, marks=marks)
 
     cases = [case(name, n_channels) for name in names for n_channels in numbers_of_channels(name)]
     return pytest.mark.parametrize(("name", "n_channels"), cases)
@@ -72,7 +71,7 @@ def run(check: Callable[..., None], name: str) -> None:
 every_model = pytest.mark.parametrize("name", models.model_names())
 every_network = pytest.mark.parametrize("name", NETWORKS)
 every_network_on_channels = on_channels(NETWORKS)
-every_network_mostly_published = on_channels(NETWORKS, slow_but_published=True)
+every_network_mostly_published = on_channels(NETWORKS, lambda info, n: n != len(info.published_roles))
 every_sequence_network = pytest.mark.parametrize("name", SEQUENCE_NETWORKS)
 
 
@@ -319,7 +318,8 @@ def test_every_other_parameter_gets_a_gradient_in_training(name, n_channels):
     assert all(any(key.endswith(ending) for key in taken_away) for ending in endings), "an ending is of no parameter"
 
 
-@every_network_mostly_published
+# A network whose outputs and gradients are those of another program learns as that does.
+@on_channels(NETWORKS, lambda info, n: n != len(info.published_roles) or bool(reference_files(info.name)))
 def test_fits_64_epochs(name, n_channels):
     """All are classified right, in evaluation mode and without dropout, within 400 steps on a batch of them."""
     signals, stages = epochs_to_learn(name, n_channels)

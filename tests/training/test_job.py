@@ -493,7 +493,6 @@ def test_a_training_that_is_killed_is_resumed_and_ends_with_the_same_bytes(
 @pytest.mark.parametrize(
     ("kill_at", "lines"),
     [
-        pytest.param(("replace", 2), ["rate 0.001, 1 of 3", "resumes after training epoch 1"], id="in the first"),
         pytest.param(("replace", 6), ["rate 0.01, 2 of 3", "resumes after training epoch 1"], id="in the second"),
         pytest.param(("replace", 9), ["rate 1e-05, 3 of 3", "training epoch 1/3"], id="between two"),
     ],
