@@ -60,6 +60,7 @@ PROFILE = {
     "model": "ulw_sleepnet",
     "title": "ULW-SleepNet",
     "n_channels": 4,
+    "n_samples": 3000,
     "operations": {
         "parameters": 13_337,
         "length": 1,

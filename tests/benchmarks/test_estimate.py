@@ -1,6 +1,7 @@
 """The plan against numbers worked out by hand, the timed unit on a small network, and what is printed."""
 
 import json
+import math
 from pathlib import Path
 from threading import BrokenBarrierError
 from types import SimpleNamespace
@@ -234,7 +235,7 @@ def test_phases_of_the_same_steps_are_timed_once(config, monkeypatch):
 
 def test_folds_that_train_as_one_stack_are_timed_as_one(config, monkeypatch):
     monkeypatch.setattr("sleepbench.benchmarks.timed_steps.NIGHT", 48)
-    monkeypatch.setattr("sleepbench.training.stack.DEVICES", ("cpu",))
+    monkeypatch.setattr("sleepbench.training.stack.SMALL_BATCH", math.inf)
     monkeypatch.setattr("sleepbench.benchmarks.timed_steps.train", None)
     work = Timed("ulw_sleepnet", 1, config.recipes["common"], n_folds=3)
     rates = time_work(work, 1, "fast", "cpu", 0.02, 1.5)
@@ -262,7 +263,7 @@ def test_what_a_stack_does_once_is_not_taken_for_its_steps(config, monkeypatch):
         return [{"loss": 1.0, "accuracy": 0.5} for _ in stack.sets]
 
     monkeypatch.setattr("sleepbench.benchmarks.timed_steps.NIGHT", 48)
-    monkeypatch.setattr("sleepbench.training.stack.DEVICES", ("cpu",))
+    monkeypatch.setattr("sleepbench.training.stack.SMALL_BATCH", math.inf)
     pretended = SimpleNamespace(monotonic=lambda: clock.now, time=lambda: clock.now)
     monkeypatch.setattr("sleepbench.training.timing.time", pretended)
     monkeypatch.setattr(Stack, "is_captured", property(lambda stack: True, lambda stack, value: None), raising=False)

@@ -34,6 +34,7 @@ def write_night(
         "night": night or known_night,
         "roles": list(ROLES),
         "epochs_kept": n_epochs,
+        "samples_per_epoch": SAMPLES_PER_EPOCH,
         "trimmings": {"standard": {"epochs": n_epochs}, "authors": {"epochs": int(authors.sum())}},
     }
     write_json(path.with_suffix(".json"), summary)

@@ -1,5 +1,6 @@
 import itertools
 import json
+import math
 import os
 import shutil
 import signal
@@ -282,7 +283,7 @@ def test_what_was_not_as_the_recipe_says_is_recorded(nights, tmp_path, fake_mode
 @pytest.fixture
 def stacks(monkeypatch):
     """This machine stacks folds, as a GPU does."""
-    monkeypatch.setattr(stack, "DEVICES", ("cpu",))
+    monkeypatch.setattr(stack, "SMALL_BATCH", math.inf)
 
 
 def test_folds_of_a_stack_leave_the_same_files_as_alone(folds, nights, tmp_path, stacks, capsys):
@@ -378,7 +379,7 @@ def test_missing_gpu_is_an_error_that_says_what_to_set(monkeypatch):
 
 
 TRAININGS = """
-import itertools, json, os, signal, sys, traceback
+import itertools, json, math, os, signal, sys, traceback
 import pyarrow.parquet, torch._dynamo  # which are imported when they are first used
 from pathlib import Path
 from types import SimpleNamespace
@@ -397,7 +398,7 @@ def killing_at(n, function):
 def train(kill_at, stacks, environment, **job):
     os.environ.update(environment)
     if stacks:
-        stack.DEVICES = ("cpu",)
+        stack.SMALL_BATCH = math.inf
     if kill_at:
         what, n = kill_at
         of = {"lap": timing.Timing, "replace": Path}[what]

@@ -219,13 +219,14 @@ def test_the_same_seed_gives_the_same_bits_with_dropout(folds):
 
 def test_what_a_stack_cannot_do_is_trained_fold_by_fold():
     gpu, released = torch.device("cuda"), recipe_of(ULW_RECIPE)
-    assert is_stackable(ULW, released, "fast", gpu)
-    assert is_stackable(ULW, recipe_of(COMMON), "fast", gpu)
-    assert not is_stackable(ULW, released, "fast", torch.device("cpu"))
-    assert not is_stackable(ULW, released, "reference", gpu)
-    assert not is_stackable(describe("eegnet"), released, "fast", gpu)
+    assert is_stackable(ULW, released, "fast", gpu, 3000)
+    assert is_stackable(ULW, recipe_of(COMMON), "fast", gpu, 3000)
+    assert not is_stackable(ULW, released, "fast", torch.device("cpu"), 3000)
+    assert is_stackable(ULW, released, "fast", torch.device("cpu"), 500), "most of a small step is overhead"
+    assert not is_stackable(ULW, released, "reference", gpu, 3000)
+    assert not is_stackable(describe("eegnet"), released, "fast", gpu, 3000)
     for key, value in (("augmentation", ["roll_10"]), ("patience", 3), ("l2", 0.1), ("learning_rate_of", {"a": 1.0})):
-        assert not is_stackable(ULW, recipe_of(ULW_RECIPE | {key: value}), "fast", gpu)
+        assert not is_stackable(ULW, recipe_of(ULW_RECIPE | {key: value}), "fast", gpu, 3000)
 
 
 def test_a_loss_that_is_no_number_is_an_error(folds):

@@ -1,10 +1,10 @@
 rule profile:
     output:
-        profile=paths.profile("{model}", "{n_channels}"),
+        profile=paths.profile("{model}", "{shape}"),
     log:
-        paths.log(paths.profile("{model}", "{n_channels}")),
+        paths.log(paths.profile("{model}", "{shape}")),
     benchmark:
-        paths.benchmark(paths.profile("{model}", "{n_channels}"))
+        paths.benchmark(paths.profile("{model}", "{shape}"))
     conda:
         ENVIRONMENT
     threads: workflow.cores  # latency is measured with nothing beside it
@@ -14,7 +14,7 @@ rule profile:
     params:
         code=lambda w: code_sha256("profile", model=w.model),
     message:
-        "Profiling {wildcards.model} with {wildcards.n_channels} channel(s), alone on the machine"
+        "Profiling {wildcards.model} with {wildcards.shape} channel(s), alone on the machine"
     script:
         "../scripts/profile.py"
 

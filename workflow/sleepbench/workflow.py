@@ -16,7 +16,9 @@ from sleepbench.config.models import Config
 from sleepbench.config.plan import (
     DatasetPlan,
     dataset,
+    folds_per_job,
     folds_trained,
+    ladder_on,
     plan,
     recipe_on,
     recordings,
@@ -76,7 +78,7 @@ class Workflow:
             "seed": r"\d+",
             "fold": r"\d+",
             "stack": r"\d+-\d+",
-            "n_channels": r"\d+",
+            "shape": r"\d+(x\d+)?",
         }
 
     def of(self, dataset: str) -> DatasetPlan:
@@ -153,13 +155,9 @@ class Workflow:
     # ------------------------------------------------------------------------------------------------------- trainings
 
     def stacks(self, dataset: str, n_folds: int) -> list[tuple[int, ...]]:
-        """The folds that are trained, grouped by job.
-
-        With `folds_per_job` "auto" a job trains all folds on a GPU, else one.
-        """
-        trained, size = folds_trained(self.config, dataset, n_folds), self.config.training.folds_per_job
-        if size == "auto":
-            size = len(trained) if self.uses_gpu else 1
+        """The folds that are trained, grouped by job."""
+        trained = folds_trained(self.config, dataset, n_folds)
+        size = folds_per_job(self.config, dataset, len(trained), self.uses_gpu)
         return [tuple(trained[start : start + size]) for start in range(0, len(trained), size)]
 
     def stack_of(self, key: TrainingKey) -> tuple[int, ...]:
@@ -222,8 +220,10 @@ class Workflow:
 
     def profiles(self, dataset: str) -> list[str]:
         """Profiles of what is trained on a dataset; an estimator has no operations to count."""
+        n_samples = self.datasets[dataset].samples_per_epoch
         sizes = dict.fromkeys((c.model, len(self.config.inputs[c.input])) for c in self.of(dataset).contenders)
-        return [paths.profile(model, n) for model, n in sizes if describe(model).kind == "network"]
+        networks = [(model, n) for model, n in sizes if describe(model).kind == "network"]
+        return [paths.profile(model, paths.epoch_shape(n, n_samples)) for model, n in networks]
 
     def parity(self, dataset: str) -> list[str]:
         """How near each model that is trained on a dataset is to other programs of it."""
@@ -272,7 +272,7 @@ class Workflow:
         planned, config = self.of(dataset), self.config
         models = {contender.model: describe(contender.model) for contender in planned.contenders}
         said = {
-            "ladder": lambda: list(config.ladder),
+            "ladder": lambda: ladder_on(config, dataset),
             "protocols": lambda: self.protocols(dataset),
             "own_recipes": lambda: {m.title: m.published_recipe for m in models.values() if m.published_recipe},
             "recipes": lambda: {name: recipe.model_dump(mode="json") for name, recipe in config.recipes.items()},
@@ -343,4 +343,6 @@ class Workflow:
 
     def experiment(self, dataset: str) -> str:
         """The name of a dataset's experiment in MLflow."""
-        return f"{dataset} (SIMULATED, not Sleep-EDF)" if self.datasets[dataset].label.simulated else dataset
+        label = self.datasets[dataset].label
+        said = "SIMULATED, not Sleep-EDF" if label.simulated else label.warning
+        return f"{dataset} ({said})" if said else dataset

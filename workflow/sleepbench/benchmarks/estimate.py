@@ -24,12 +24,12 @@ from sleepbench.config import paths
 from sleepbench.config.code import code_sha256
 from sleepbench.config.keys import Contender, TrainingKey
 from sleepbench.config.models import Config
-from sleepbench.config.plan import DatasetPlan, Plan, dataset, recipe_on, recordings
+from sleepbench.config.plan import DatasetPlan, Plan, dataset, folds_per_job, recipe_on, recordings
 from sleepbench.config.recipe import Recipe, RecipeSettings
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
 from sleepbench.core.gpu import CPU_BUILD, is_gpu_idle, takes_gpu
-from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
+from sleepbench.core.stages import STAGES
 from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import Dataset, Recording
 from sleepbench.datasets.simulated import SimulatedCohort
@@ -239,13 +239,14 @@ def time_phases(config: Config, trainings: Sequence[Work], at: Places) -> dict[P
 
     found = list(dict.fromkeys(phase for work in trainings for phase in work.phases))
     n_folds = folds_in_job(config, trainings)
+    n_samples = dataset(config, trainings[0].key.dataset).samples_per_epoch
     timed: dict[Phase, Timed] = {}
     for phase in found:
         contender, is_first = phase
         recipe = recipe_on(config, contender.recipe, trainings[0].key.dataset)
         model, settings = (recipe.pretrain.model, recipe.pretrain) if is_first else (contender.model, recipe)
         alone = recipe.learning_rates or recipe.patience or recipe.pretrain  # no stack trains by such a recipe
-        timed[phase] = Timed(model, len(config.inputs[contender.input]), settings, 1 if alone else n_folds)
+        timed[phase] = Timed(model, len(config.inputs[contender.input]), settings, 1 if alone else n_folds, n_samples)
     works = {work.alike: work for work in timed.values()}
     use = config.training
     seconds = min(max(SECONDS / len(works), LEAST_S), MOST_S)
@@ -258,11 +259,9 @@ def time_phases(config: Config, trainings: Sequence[Work], at: Places) -> dict[P
 
 def folds_in_job(config: Config, trainings: Iterable[Work]) -> int:
     """How many folds one job trains, where there are as many: as the workflow stacks them."""
-    size = config.training.folds_per_job
-    if size != "auto":
-        return size
     folds = Counter(paths.training(work.key, fold=False) for work in trainings)
-    return max(folds.values()) if takes_gpu(config.training.device) else 1
+    name = next(iter(trainings)).key.dataset
+    return folds_per_job(config, name, max(folds.values()), takes_gpu(config.training.device))
 
 
 def time_preparation(one: Dataset, n: int) -> float:
@@ -405,7 +404,7 @@ def _estimate_dataset(config: Config, planned: DatasetPlan) -> None:
         night_s=time_preparation(one, at.cores) if unprepared else 0.0,
         at=at,
         recorded_gb=n_absent * RECORDED_GB_OF_24_H * hours / 24,
-        prepared_gb=kept * len(one.montage) * SAMPLES_PER_EPOCH * 4 / 1e9,
+        prepared_gb=kept * len(one.montage) * one.samples_per_epoch * 4 / 1e9,
     )
     print("\n".join(lines(estimate)))
     left_out = f"; {n - len(left)} finished trainings are left out" if n > len(left) else ""

@@ -33,13 +33,14 @@ MOST_STEPS = 500
 class Timed:
     """What is timed: a model with so many channels by the settings of a recipe or of its first phase.
 
-    `n_folds` is how many folds a job trains: at once, where a job would do so.
+    `n_folds` is how many folds a job trains: at once, where a job would do so; `n_samples` are those of an epoch.
     """
 
     model: str
     n_channels: int
     settings: RecipeSettings
     n_folds: int = 1
+    n_samples: int = SAMPLES_PER_EPOCH
 
     @property
     def recipe(self) -> Recipe:
@@ -53,9 +54,9 @@ class Timed:
         return Recipe(name="timed", **own | batch | {"sequences": "cut"}).at_most(1)
 
     @property
-    def alike(self) -> tuple[str, int, int, str]:
+    def alike(self) -> tuple[str, int, int, int, str]:
         """What is equal for works whose steps are the same."""
-        return self.model, self.n_channels, self.n_folds, repr(self.recipe.settings())
+        return self.model, self.n_channels, self.n_samples, self.n_folds, repr(self.recipe.settings())
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,11 @@ def time_work(work: Timed, threads: int, engine: str, device: str, seconds: floa
     on = use_device(device if is_network else "cpu", threads)
     length = info.sequence_length or 1
     batch = recipe.items_per_batch(info) * length
-    model = create_model(work.model, work.n_channels)
+    model = create_model(work.model, work.n_channels, n_samples=work.n_samples)
     if is_network:
         model.to(on)
-    n_folds = work.n_folds if is_stackable(info, recipe, engine, on) else 1
-    night = made_up_night(work.n_channels)
+    n_folds = work.n_folds if is_stackable(info, recipe, engine, on, work.n_channels * work.n_samples) else 1
+    night = made_up_night(work.n_channels, n_samples=work.n_samples)
     in_evaluation = INFERENCE_BATCH * (1 if info.inference == "night" else length)
 
     def run(steps: int, evaluated: int) -> Timing:
@@ -185,7 +186,9 @@ def silent(line: str) -> None:
     """The timed trainings report to nobody."""
 
 
-def made_up_night(n_channels: int, n_epochs: int | None = None) -> PreparedRecording:
+def made_up_night(
+    n_channels: int, n_epochs: int | None = None, n_samples: int = SAMPLES_PER_EPOCH
+) -> PreparedRecording:
     """An unbroken night of white noise, by default of NIGHT epochs, every epoch kept by every trimming."""
     random, n_epochs = np.random.default_rng(0), n_epochs or NIGHT
     index, kept = np.arange(n_epochs), np.ones(n_epochs, bool)
@@ -194,7 +197,7 @@ def made_up_night(n_channels: int, n_epochs: int | None = None) -> PreparedRecor
         subject="made up",
         night=1,
         roles=ROLES[:n_channels],
-        signals=20 * random.standard_normal((n_epochs, n_channels, SAMPLES_PER_EPOCH), np.float32),
+        signals=20 * random.standard_normal((n_epochs, n_channels, n_samples), np.float32),
         epoch=index,
         onset_s=EPOCH_SECONDS * index,
         stage=random.choice(len(STAGE_SHARES), n_epochs, p=STAGE_SHARES).astype(np.int8),

@@ -195,6 +195,8 @@ def _unknown_names(config: Config) -> Iterator[tuple[Place, str]]:
             yield from _not_among((*place, "models"), entry.models, model_names())
     yield from _not_among(("run", "experiment"), [config.run.experiment], {e.name for e in config.experiments})
     yield from _not_among(("ladder",), config.ladder, config.protocols)
+    for name, definition in config.datasets.items():
+        yield from _not_among(("datasets", name, "ladder"), definition.ladder or (), config.protocols)
     yield from _not_among(("postprocessing", "hmm"), config.postprocessing.hmm, model_names())
     yield from _not_among(("postprocessing", "protocols"), config.postprocessing.protocols, config.protocols)
     for name, protocol in config.protocols.items():

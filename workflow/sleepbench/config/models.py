@@ -71,6 +71,7 @@ class DatasetDefinition(Strict):
     n_folds : instead of the protocols' number
     training_epochs : instead of the recipes', where trainings only show that all works
     only_folds : the folds that are trained, where not all are
+    ladder : its own, where that of all datasets cannot be climbed
     Every other key is a setting of the reader.
     """
 
@@ -80,6 +81,7 @@ class DatasetDefinition(Strict):
     n_folds: Folds | None = None
     training_epochs: Count | None = None
     only_folds: FoldNumbers | None = None
+    ladder: Names | None = None
 
     @property
     def settings(self) -> dict[str, Any]:

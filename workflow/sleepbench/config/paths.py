@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sleepbench.config.keys import TrainingKey
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 
 RESULTS = "results"
 DATA = f"{RESULTS}/data"
@@ -127,9 +128,14 @@ def report(dataset: str) -> str:
     return f"{home(dataset)}/report.html"
 
 
-def profile(model: str, n_channels: int | str) -> str:
-    """Size, operations and latency of a network."""
-    return f"{PROFILES}/{model}-{n_channels}.json"
+def profile(model: str, shape: int | str) -> str:
+    """Size, operations and latency of a network, by the `epoch_shape` that it is given."""
+    return f"{PROFILES}/{model}-{shape}.json"
+
+
+def epoch_shape(n_channels: int, n_samples: int = SAMPLES_PER_EPOCH) -> str:
+    """An epoch's channels, "4", and its samples where these are fewer than a whole one's, "1x500"."""
+    return str(n_channels) if n_samples == SAMPLES_PER_EPOCH else f"{n_channels}x{n_samples}"
 
 
 def parity(model: str) -> str:

@@ -10,12 +10,15 @@ from sleepbench.config.keys import Contender, PlannedRun, TrainingKey
 from sleepbench.config.models import ALL, LADDER, OWN, Config, Experiment, Protocol
 from sleepbench.config.recipe import Recipe
 from sleepbench.core.errors import BenchmarkError, nearest
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import Dataset, Recording
 from sleepbench.models import describe, model_names, model_source
 
 OWN_AT_MOST = 500
 """Training epochs; a model's own recipe with more takes days a fold, and is run where it is named."""
+SHORT_FOLDS = 5
+"""Of a job on a CPU where epochs are short: two cores have work from ten folds on."""
 NO_RECIPE = "no recipe of the paper is known; there are common and tuned"
 
 
@@ -96,6 +99,7 @@ def plan(config: Config) -> Plan:
         for dataset in entry.datasets:
             protocols = _protocols(config, dataset, entry, skipped)
             there = _with_channels(config, dataset, contenders, skipped)
+            there = _of_length(config, dataset, there, skipped)
             there = _not_too_long(config, dataset, entry, there, skipped)
             asked.setdefault(dataset, []).extend(itertools.product(protocols, there, entry.seeds))
     planned = {dataset: _dataset_plan(config, dataset, rows) for dataset, rows in asked.items()}
@@ -135,6 +139,22 @@ def protocol_on(config: Config, protocol: str, dataset: str) -> Protocol:
     return config.protocols[protocol].model_copy(update={"n_folds": own}) if own else config.protocols[protocol]
 
 
+def ladder_on(config: Config, dataset: str) -> list[str]:
+    """The protocols of the ladder of a dataset, which may have one of its own."""
+    return list(config.datasets[dataset].ladder or config.ladder)
+
+
+def folds_per_job(config: Config, dataset: str, trained: int, on_gpu: bool) -> int:
+    """How many of the folds that are `trained` one job trains.
+
+    "auto" is all on a GPU, else one, or some where epochs are so short that most of a step of one fold is overhead.
+    """
+    if (size := config.training.folds_per_job) != "auto":
+        return size
+    is_short = _opened(_Definition(dataset, config)).samples_per_epoch < SAMPLES_PER_EPOCH
+    return trained if on_gpu else SHORT_FOLDS if is_short else 1
+
+
 def folds_trained(config: Config, dataset: str, n_folds: int) -> list[int]:
     """The numbers of the folds that are trained on a dataset."""
     return sorted(config.datasets[dataset].only_folds or range(n_folds))
@@ -156,7 +176,9 @@ class _Definition:
 
 @functools.cache
 def _opened(one: _Definition) -> Dataset:
-    return open_dataset(one.name, {"reader": one.definition.reader, **one.definition.settings}, one.sources)
+    opened = open_dataset(one.name, {"reader": one.definition.reader, **one.definition.settings}, one.sources)
+    opened.training_epochs, opened.only_folds = one.definition.training_epochs, one.definition.only_folds
+    return opened
 
 
 @functools.cache
@@ -180,7 +202,7 @@ def _protocols(config: Config, dataset: str, entry: Experiment, skipped: dict[Sk
 
     A dataset with a number of folds of its own has no rung that only changes this number.
     """
-    names = config.ladder if entry.protocols == LADDER else entry.protocols
+    names = ladder_on(config, dataset) if entry.protocols == LADDER else entry.protocols
     trimmings = _opened(_Definition(dataset, config)).trimmings
     kept: dict[Protocol, str] = {}
     for name in names:
@@ -235,6 +257,19 @@ def _with_channels(
             reason = f"its montage has no {' and no '.join(roles)}, only {', '.join(montage)}"
             skipped[Skipped(dataset, f"input {name}", reason)] = None
     return [contender for contender in contenders if not lacking[contender.input]]
+
+
+def _of_length(
+    config: Config, dataset: str, contenders: Sequence[Contender], skipped: dict[Skipped, None]
+) -> list[Contender]:
+    """The contenders that are defined for epochs as long as a dataset's."""
+    n_samples, kept = _opened(_Definition(dataset, config)).samples_per_epoch, []
+    for contender in contenders:
+        if why := describe(contender.model).lacks_length(n_samples):
+            skipped[Skipped(contender.model, f"epochs of {n_samples} samples", why, contender.model)] = None
+        else:
+            kept.append(contender)
+    return kept
 
 
 def _not_too_long(

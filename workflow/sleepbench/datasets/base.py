@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.core.strict import Strict
 from sleepbench.signals.trimming import TRIMMINGS
 
@@ -23,6 +24,7 @@ ROLES = ("eeg1", "eeg2", "eog", "emg")
 
 SIMULATED = "SIMULATED data – not a result on Sleep-EDF"
 TRIAL = "TRIAL on a few nights of Sleep-EDF – shows that the path works, not a benchmark result"
+EXCERPTS = "REAL EEG, first 5 s of each epoch: not comparable with results on 30-s epochs"
 """Warnings that stand behind every title."""
 
 
@@ -95,13 +97,18 @@ class DataLabel:
     dataset : its name in the configuration
     name : as printed, for a column "Data"
     warning : stands behind every title; empty for whole recordings of a database
-    simulated : whether signals are made up, so that no published claim gets a verdict
+    simulated : whether signals are made up
     """
 
     dataset: str
     name: str
     warning: str = ""
     simulated: bool = False
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the numbers are of whole recordings of a database, so that published ones may stand beside them."""
+        return not self.warning
 
     def title(self, text: str) -> str:
         """A title that says which data the numbers are of."""
@@ -160,6 +167,8 @@ class Dataset(ABC):
     printed : its name in prose
     montage : role -> label of the channel in the files; the roles that are prepared, in this order
     trimmings : the rules of `signals.trimming` that can be applied to its nights
+    samples_per_epoch : of an epoch as it is prepared, at 100 Hz; fewer than 3000 where the signals are only the
+        beginnings of epochs, one after the other
     licence, citation : of the data
     """
 
@@ -168,9 +177,13 @@ class Dataset(ABC):
     citation: ClassVar[str]
     montage: ClassVar[Mapping[str, str]]
     trimmings: ClassVar[Sequence[str]] = TRIMMINGS
+    samples_per_epoch: ClassVar[int] = SAMPLES_PER_EPOCH
     shared_source: ClassVar[str | None] = None
     known_files: Sequence[Path] = ()
     """The committed files that `known_totals` and `known_epochs` read."""
+    training_epochs: int | None = None
+    only_folds: Sequence[int] | None = None
+    """Where the configuration has trainings end early, or not of all folds: for the label."""
 
     def __init__(self, name: str, settings: Any, source_settings: SourceSettings | None = None):
         self.name, self.settings = name, settings

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from sleepbench.config.recipe import Recipe, recipe_from
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.core.strict import problems_in
 from sleepbench.evaluation import metrics
 
@@ -146,7 +147,7 @@ def evaluate_claims(
     Parameters
     ----------
     runs : the runs table, one row per finished run; its `recipe_settings` are JSON
-    profiles : one dict per profiled model: title, n_channels, operations
+    profiles : one dict per profiled model: title, n_channels, n_samples, operations; of whole epochs alone is claimed
     dataset, simulated : the dataset these runs are on, and whether its signals are simulated
 
     Returns
@@ -154,9 +155,10 @@ def evaluate_claims(
     columns id, claim, model, n_channels, printed, published, unit, mark, source, ours, ours_pooled (accuracy only),
     tolerance, justification, verdict, why, run_keys. `ours` is empty where there is no verdict.
     """
+    of_whole_epochs = [profile for profile in profiles if profile["n_samples"] == SAMPLES_PER_EPOCH]
     rows = []
     for claim in claims:
-        outcome = TESTS[claim.test["kind"]](claim, runs, profiles, dataset, simulated)
+        outcome = TESTS[claim.test["kind"]](claim, runs, of_whole_epochs, dataset, simulated)
         rows.append(
             {
                 "id": claim.id,
@@ -276,7 +278,7 @@ def count_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset:
     kind, n_channels = claim.test["kind"], claim.test["n_channels"]
     mine = [p for p in profiles if p["title"] == claim.model and p["n_channels"] == n_channels]
     if not mine:
-        return Outcome(NOT_TESTABLE, f"no profile of {claim.model} with {n_channels} channels")
+        return Outcome(NOT_TESTABLE, f"no profile of {claim.model} with {n_channels} channels of 30-s epochs")
     operations = mine[0]["operations"]
     if operations[kind] is None:
         return Outcome(NOT_TESTABLE, f"{claim.model} holds an operator whose {claim.unit} are not counted here")

@@ -12,22 +12,23 @@ KERAS_MOMENTUM = 0.01
 
 
 class SameConv1d(nn.Conv1d):
-    """(n, n_inputs, time) -> (n, n_outputs, time / stride), for a time that the stride divides.
+    """(n, n_inputs, time) -> (n, n_outputs, time / stride, rounded up).
 
     The padding is TensorFlow's "SAME", an odd zero on the right.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        padding = self.kernel_size[0] - self.stride[0]
+        time, stride = x.shape[-1], self.stride[0]
+        padding = max(0, (math.ceil(time / stride) - 1) * stride + self.kernel_size[0] - time)
         return super().forward(functional.pad(x, (padding // 2, padding - padding // 2)))
 
 
 def same_convolution(
     n_inputs: int, n_outputs: int, kernel_size: int, stride: int = 1, epsilon: float = 1e-5, momentum: float = 0.1
 ) -> nn.Sequential:
-    """Convolution without bias, batch norm, ReLU: (n, n_inputs, time) -> (n, n_outputs, time / stride).
+    """Convolution without bias, batch norm, ReLU: (n, n_inputs, time) -> (n, n_outputs, time / stride, rounded up).
 
-    The padding is TensorFlow's "SAME", an odd zero on the right, for a time that the stride divides.
+    The padding is TensorFlow's "SAME", an odd zero on the right.
     """
     padding = kernel_size - stride
     return nn.Sequential(

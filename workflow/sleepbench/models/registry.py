@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sleepbench.core.errors import BenchmarkError, nearest
-from sleepbench.core.stages import STAGES
+from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.models.transformation import NONE, InputTransformation, transformation_from
 
 if TYPE_CHECKING:
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 ENTRIES = Path(__file__).with_name("models.yaml")
 VERIFIED = ("outputs", "size")
+LENGTHS = {
+    "any": "",
+    "built": "",
+    "fixed": f"the architecture is made for epochs of {SAMPLES_PER_EPOCH:,} samples",
+    "unbroken": "the architecture reads a sequence as one unbroken signal",
+}
+"""How an architecture takes epochs of another length, and why some do not."""
 REFERENCES = Path(__file__).parents[2] / "resources" / "parity"
 
 
@@ -46,6 +53,8 @@ class ModelInfo:
         the state does; "windows": windows of `sequence_length`, half a length apart, probabilities averaged; "fused":
         one window from every epoch, logarithms of probabilities averaged
     input_transformation : what is done to the signals before; in models.yaml such as {robust: {clip: 20}}
+    input_length : "fixed" or "unbroken", a key of LENGTHS: takes whole epochs only; "any": takes epochs of any length;
+        "built": those of the length that it is built for, `n_samples` of its constructor
     """
 
     name: str
@@ -64,12 +73,17 @@ class ModelInfo:
     authors_batch: int | None = None
     inference: str | None = None
     input_transformation: InputTransformation = NONE
+    input_length: str = "fixed"
 
     def takes(self, n_channels: int) -> bool:
         """Whether it is defined for so many signals."""
         if self.supported_channels is None:
             return n_channels >= self.least_channels
         return n_channels in self.supported_channels
+
+    def lacks_length(self, n_samples: int) -> str:
+        """Why it is not defined for epochs of so many samples; empty where it is."""
+        return "" if n_samples == SAMPLES_PER_EPOCH else LENGTHS[self.input_length]
 
     @property
     def channels(self) -> str:
@@ -90,6 +104,8 @@ def read_entry(name: str, entry: Mapping[str, Any]) -> ModelInfo:
             f"{ENTRIES}: {name}: verified is {verified!r}, expected one of {', '.join(VERIFIED)}, or no such key for a "
             "model after the description"
         )
+    if (length := entry.get("input_length", "fixed")) not in LENGTHS:
+        raise BenchmarkError(f"{ENTRIES}: {name}: input_length is {length!r}, expected one of {', '.join(LENGTHS)}")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     values["module"] = f"sleepbench.models.{entry.get('module', name)}"
     transformation = transformation_from(entry.get("input_transformation", "none"), f"{ENTRIES}: {name}")
@@ -156,7 +172,9 @@ def architecture_of(info: ModelInfo) -> type:
     return getattr(importlib.import_module(info.module), info.architecture)
 
 
-def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "Network | Estimator":
+def create_model(
+    name: str, n_channels: int, n_classes: int = len(STAGES), n_samples: int = SAMPLES_PER_EPOCH
+) -> "Network | Estimator":
     """Build a model with fresh weights, drawn from PyTorch's global generator.
 
     Parameters
@@ -164,11 +182,12 @@ def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "N
     name : a name of `model_names()`
     n_channels : number of signals of an epoch, one that the model `takes`
     n_classes : number of stages, 2 or more
+    n_samples : of an epoch, at 100 Hz
 
     Returns
     -------
-    A network that maps (batch, n_channels, 3000) microvolts to logits (batch, n_classes), one of sequences (batch,
-    length, n_channels, 3000) to (batch, length, n_classes); or an estimator
+    A network that maps (batch, n_channels, n_samples) microvolts to logits (batch, n_classes), one of sequences (batch,
+    length, n_channels, n_samples) to (batch, length, n_classes); or an estimator
     """
     info = describe(name)
     for argument, found, least in (("n_channels", n_channels, 1), ("n_classes", n_classes, 2)):
@@ -178,4 +197,7 @@ def create_model(name: str, n_channels: int, n_classes: int = len(STAGES)) -> "N
         raise BenchmarkError(
             f"model {name}: n_channels is {n_channels}, but the architecture is defined for {info.channels}"
         )
-    return architecture_of(info)(n_channels, n_classes)
+    if why := info.lacks_length(n_samples):
+        raise BenchmarkError(f"model {name}: n_samples is {n_samples}, but {why}")
+    built_for = {"n_samples": n_samples} if info.input_length == "built" else {}
+    return architecture_of(info)(n_channels, n_classes, **built_for)

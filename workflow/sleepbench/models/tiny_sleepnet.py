@@ -37,7 +37,7 @@ import math
 
 from torch import Tensor, nn
 
-from sleepbench.core.stages import STAGES
+from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.models.base import Network
 from sleepbench.models.layers import (
     KERAS_EPSILON,
@@ -49,18 +49,18 @@ from sleepbench.models.layers import (
     truncated_normal,
 )
 
-N_FEATURES = 16 * 128
 N_HIDDEN = 128
 BATCH_NORM = {"epsilon": KERAS_EPSILON, "momentum": KERAS_MOMENTUM}
 
 
 class TinySleepNet(Network):
-    """(batch, length, n_channels, 3000) microvolts at 100 Hz -> logits (batch, length, n_classes)."""
+    """(batch, length, n_channels, n_samples) microvolts at 100 Hz -> logits (batch, length, n_classes)."""
 
-    def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
+    def __init__(self, n_channels: int, n_classes: int = len(STAGES), n_samples: int = SAMPLES_PER_EPOCH):
         super().__init__()
+        n_steps = math.ceil(((math.ceil(n_samples / 6) + 2 * 2) // 8) / 4)
         self.feature_extractor = nn.Sequential(
-            same_convolution(n_channels, 128, kernel_size=50, stride=6, **BATCH_NORM),  # length 500
+            same_convolution(n_channels, 128, kernel_size=50, stride=6, **BATCH_NORM),  # length 500 of 3000 samples
             nn.MaxPool1d(8, padding=2),  # 63
             nn.Dropout(0.5),
             same_convolution(128, 128, kernel_size=8, **BATCH_NORM),
@@ -70,7 +70,7 @@ class TinySleepNet(Network):
             nn.Flatten(),
             nn.Dropout(0.5),
         )
-        self.lstm = PeepholeLSTM(N_FEATURES, N_HIDDEN)
+        self.lstm = PeepholeLSTM(128 * n_steps, N_HIDDEN)
         self.dropout = nn.Dropout(0.5)
         self.classifier = nn.Linear(N_HIDDEN, n_classes)
         self.apply(initialize)

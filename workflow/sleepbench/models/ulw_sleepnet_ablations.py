@@ -17,18 +17,20 @@ A separable convolution has no activation between its halves: it is a dense one 
 variant with dense ones lifts this restriction alone. With one channel, nothing can be unshared.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sleepbench.core.stages import STAGES
+from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.models.base import Network
 from sleepbench.models.ulw_sleepnet import BIASES_BEFORE_NORM, DSSCBlock, _initialize_as_keras
 
 N_FEATURES = 32
 """Of a channel, at each of its steps."""
-N_STEPS = 47
-"""Left of 3000 after three blocks."""
+SHORTENED = 4**3
+"""By three blocks: of 3000 samples 47 steps are left."""
 
 
 class BlockWithoutSkip(DSSCBlock):
@@ -119,15 +121,15 @@ class ULWUnshared(Network):
 class ULWFlatten(Network):
     """All steps, not their mean, enter the dense layers.
 
-    (batch, n_channels, 3000) microvolts -> logits (batch, n_classes).
+    (batch, n_channels, n_samples) microvolts -> logits (batch, n_classes).
     """
 
     parameters_without_gradient_in_training = BIASES_BEFORE_NORM
 
-    def __init__(self, n_channels: int, n_classes: int = len(STAGES)):
+    def __init__(self, n_channels: int, n_classes: int = len(STAGES), n_samples: int = SAMPLES_PER_EPOCH):
         super().__init__()
         self.blocks = _blocks()
-        self.classifier = _classifier(n_channels * N_FEATURES * N_STEPS, n_classes)
+        self.classifier = _classifier(n_channels * N_FEATURES * math.ceil(n_samples / SHORTENED), n_classes)
         self.apply(_initialize_as_keras)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def smooth(job: SmoothingJob) -> None:
 
     place = use_device(job.device if info.kind == "network" else "cpu", job.threads)
     weights = torch.load(job.training / "weights.pt", map_location="cpu", weights_only=True)
-    model = trained_model(info, len(settings["channels"]), weights[run["training_epoch"]], place)
+    model = trained_model(info, test, weights[run["training_epoch"]], place)
     of_training = _filtered_stages(predict_probabilities(model, train, engine, info), segments(train))
     hmm = estimate(train.stage, of_training, segments(train))
     probabilities = plain[[f"p_{name}" for name in STAGES]].to_numpy()

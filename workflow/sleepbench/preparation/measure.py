@@ -25,12 +25,14 @@ SAMPLES_PER_BLOCK = 2**18
 """Samples that are measured at once: 2 MB."""
 
 
-def measure_channel(signal: Signal, n_epochs: int) -> dict[str, Any]:
+def measure_channel(signal: Signal, n_epochs: int, seconds: float = EPOCH_SECONDS) -> dict[str, Any]:
     """Describe a channel over the whole epochs of a night, without approximation.
+
+    `seconds` of each epoch are in the signal.
 
     Returns, besides unit and sampling rate,
 
-    - flat_share: share of the 30-s epochs all of whose samples are the same, at any rate: 3000 samples of a 100-Hz
+    - flat_share: share of the epochs all of whose samples are the same, at any rate: 3000 samples of a 100-Hz
       channel, 30 of a 1-Hz one;
     - clipped_share: share of samples at (or beyond) the lowest or highest number that the recorder stores, whatever the
       unit and polarity: there it could not follow the signal. An epoch that is flat at a limit is clipped too. None
@@ -38,7 +40,7 @@ def measure_channel(signal: Signal, n_epochs: int) -> dict[str, Any]:
     - quantiles_uv: per percentage p of QUANTILES the smallest amplitude in microvolts that at least p % of the samples
       do not exceed; always an amplitude that occurs.
     """
-    samples = round(signal.rate * EPOCH_SECONDS)
+    samples = round(signal.rate * seconds)
     epochs = signal.microvolts[: n_epochs * samples].reshape(n_epochs, samples)
     n_flat, n_clipped, amplitudes, counts = (_values if signal.storage is None else _stored_numbers)(
         epochs, signal.storage

@@ -15,7 +15,7 @@ from scipy.signal import resample
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import replacing, sha256_of_file, write_json
-from sleepbench.core.stages import EPOCH_SECONDS, MOVEMENT, SAMPLES_PER_EPOCH, SAMPLING_RATE, STAGES, UNKNOWN
+from sleepbench.core.stages import EPOCH_SECONDS, MOVEMENT, SAMPLING_RATE, STAGES, UNKNOWN
 from sleepbench.datasets.base import Dataset, Signal, with_checksums
 from sleepbench.preparation.measure import NIGHT_STAGES, measure_channel, poor_sentences
 from sleepbench.preparation.prepared import DESCRIPTION, EPOCH_COLUMNS, EPOCHS, QUALITY
@@ -35,8 +35,9 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
 
     `receipt` is what `dataset.fetch` returned of the recording. Kept are the epochs of all trimmings, so
     that a protocol chooses its own without reading the files again. Signals at 100 Hz are cut; at any other rate (a
-    1-Hz EMG) each epoch is resampled on its own by Fourier's method to 3000 samples, as ULW-SleepNet's released program
-    does. X.quality.json describes the whole night. Each file appears whole or not at all, X.json last.
+    1-Hz EMG) each epoch is resampled on its own by Fourier's method, as ULW-SleepNet's released program does, to the
+    dataset's samples an epoch. X.quality.json describes the whole night. Each file appears whole or not at all, X.json
+    last.
     BenchmarkError when a checksum differs, the files are not the recording's, a channel cannot be had, or the night has
     no sleep.
     """
@@ -54,7 +55,8 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
     kept = _kept_by_trimming(dataset, files, stages)
     epochs = np.unique(np.concatenate(list(kept.values())))
 
-    measured = {role: measure_channel(signals[role], n_epochs) for role in dataset.montage}
+    in_signals = _seconds_per_epoch(dataset)
+    measured = {role: measure_channel(signals[role], n_epochs, in_signals) for role in dataset.montage}
     start = dataset.start(files)
     night = {
         "recording": recording.id,
@@ -77,7 +79,8 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
         ],
     }
     with replacing(output) as temporary:
-        signals_sha256 = _write_signals(temporary, output, [signals[role] for role in dataset.montage], epochs)
+        in_order = [signals[role] for role in dataset.montage]
+        signals_sha256 = _write_signals(temporary, output, in_order, epochs, dataset.samples_per_epoch)
         # Without its JSON a prepared recording does not load: old and new files are never read together.
         for suffix in (DESCRIPTION, QUALITY):
             output.with_suffix(suffix).unlink(missing_ok=True)
@@ -89,6 +92,7 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
         "channels": list(dataset.montage.values()),
         "unit": "uV",
         "sampling_rate_hz": SAMPLING_RATE,
+        "samples_per_epoch": dataset.samples_per_epoch,
         "epochs_kept": len(epochs),
         "sources": {file.role: {"file": files[file.role].name, "sha256": file.sha256} for file in recording.files},
         "sha256": {
@@ -111,15 +115,20 @@ def _check_checksum(path: Path, expected: str, dataset: Dataset) -> None:
         )
 
 
+def _seconds_per_epoch(dataset: Dataset) -> float:
+    """How much of each epoch the signals hold."""
+    return dataset.samples_per_epoch / SAMPLING_RATE
+
+
 def _length(dataset: Dataset, files: Mapping[str, Path], signals: Signals) -> tuple[int, float]:
-    """Number of whole epochs that all signals last for, and seconds of the shortest signal.
+    """Number of whole epochs that all signals last for, and seconds that the shortest signal stands for.
 
     BenchmarkError when an epoch is not a whole number of samples at a signal's rate, a sample is not finite, or the
     montage has no channel.
     """
     lengths = []
     for role, signal in signals.items():
-        samples = signal.rate * EPOCH_SECONDS
+        samples = signal.rate * _seconds_per_epoch(dataset)
         if samples % 1 or samples < 1:
             raise BenchmarkError(
                 f"{_first(files)}, channel {dataset.montage[role]!r}: at {signal.rate} Hz an epoch has no whole number "
@@ -177,20 +186,21 @@ def _handled(dataset: Dataset, seconds: float, stages: np.ndarray, n_scored: int
             notes.append(f"{count} epochs within the signal are {name}")
     for role, label in dataset.montage.items():
         if (rate := signals[role].rate) != SAMPLING_RATE:
-            notes.append(f"{label} is recorded at {rate:g} Hz; each epoch is resampled to {SAMPLES_PER_EPOCH} samples")
+            n_samples = dataset.samples_per_epoch
+            notes.append(f"{label} is recorded at {rate:g} Hz; each epoch is resampled to {n_samples} samples")
     return notes
 
 
-def _write_signals(temporary: Path, output: Path, signals: list[Signal], epochs: np.ndarray) -> str:
+def _write_signals(temporary: Path, output: Path, signals: list[Signal], epochs: np.ndarray, n_samples: int) -> str:
     """Write the kept epochs as a standard .npy, block by block; return its SHA-256."""
-    shape = (len(epochs), len(signals), SAMPLES_PER_EPOCH)
+    shape = (len(epochs), len(signals), n_samples)
     try:
         with temporary.open("w+b") as file:
             # Plain writes, not a writable memory map, which a full disk would end with SIGBUS instead of an error.
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, len(epochs), EPOCHS_PER_BLOCK):
-                file.write(_block(signals, epochs[start : start + EPOCHS_PER_BLOCK]).data)
+                file.write(_block(signals, epochs[start : start + EPOCHS_PER_BLOCK], n_samples).data)
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -199,14 +209,14 @@ def _write_signals(temporary: Path, output: Path, signals: list[Signal], epochs:
         ) from error
 
 
-def _block(signals: list[Signal], epochs: np.ndarray) -> np.ndarray:
-    """Some epochs (indices in the night) of all channels, float32 (n_epochs, n_channels, 3000)."""
-    block = np.empty((len(epochs), len(signals), SAMPLES_PER_EPOCH), dtype="<f4")
+def _block(signals: list[Signal], epochs: np.ndarray, n_samples: int) -> np.ndarray:
+    """Some epochs (indices in the night) of all channels, float32 (n_epochs, n_channels, n_samples)."""
+    block = np.empty((len(epochs), len(signals), n_samples), dtype="<f4")
     for column, signal in enumerate(signals):
-        samples = round(signal.rate * EPOCH_SECONDS)
+        samples = round(signal.rate * n_samples / SAMPLING_RATE)
         n_whole = len(signal.microvolts) // samples
         cut = signal.microvolts[: n_whole * samples].reshape(n_whole, samples)[epochs]
-        block[:, column] = cut if samples == SAMPLES_PER_EPOCH else resample(cut, SAMPLES_PER_EPOCH, axis=-1)
+        block[:, column] = cut if samples == n_samples else resample(cut, n_samples, axis=-1)
     return block
 
 

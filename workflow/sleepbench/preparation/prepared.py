@@ -11,7 +11,6 @@ import numpy as np
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
-from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.signals.trimming import TRIMMINGS, check_trimming
 
 EPOCH_COLUMNS = ("epoch", "onset_s", "stage", *TRIMMINGS)
@@ -24,7 +23,8 @@ SIGNALS, EPOCHS, DESCRIPTION, QUALITY = ".npy", ".epochs.csv", ".json", ".qualit
 class PreparedRecording:
     """One night as training reads it: the epochs that either trimming keeps, in order.
 
-    signals (n_epochs, n_roles, 3000): float32 in microvolts at 100 Hz, memory-mapped. All others (n_epochs,): index in
+    signals (n_epochs, n_roles, n_samples): float32 in microvolts at 100 Hz, memory-mapped; n_samples is 3000 of whole
+    epochs. All others (n_epochs,): index in
     the night; seconds from the signals' beginning; stage, 0 to 4; whether the standard and the authors' trimming keep
     the epoch.
     """
@@ -59,13 +59,14 @@ def load_prepared(path: str | Path) -> PreparedRecording:
     try:
         summary = read_json(description)
         roles, n_epochs = tuple(summary["roles"]), int(summary["epochs_kept"])
+        n_samples = int(summary["samples_per_epoch"])
         identity = summary["recording"], str(summary["subject"]), int(summary["night"])
         kept = {trimming: int(summary["trimmings"][trimming]["epochs"]) for trimming in TRIMMINGS}
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(
             f"{description}: does not describe a prepared recording ({error}); prepare it again"
         ) from error
-    signals = _map_signals(path, (n_epochs, len(roles), SAMPLES_PER_EPOCH))
+    signals = _map_signals(path, (n_epochs, len(roles), n_samples))
     epochs = _read_epochs(table, n_epochs)
     for trimming, expected in kept.items():
         if (found := np.count_nonzero(epochs[trimming])) != expected:

@@ -30,7 +30,14 @@ SHARE_OF_WARM_UPS = 0.2
 """Of the seconds, at most, where more than the fewest warm-ups are asked for."""
 
 
-def measure_latency(model_name: str, n_channels: int, warm_ups: int = 50, runs: int = 400, seconds: float = 20) -> dict:
+def measure_latency(
+    model_name: str,
+    n_channels: int,
+    warm_ups: int = 50,
+    runs: int = 400,
+    seconds: float = 20,
+    n_samples: int = SAMPLES_PER_EPOCH,
+) -> dict:
     """Time single forward passes of a model with fresh weights in a clean process with one thread.
 
     PyTorch eager, evaluation mode, inference mode, batch 1: one epoch, or for a sequence model one sequence of the
@@ -41,6 +48,7 @@ def measure_latency(model_name: str, n_channels: int, warm_ups: int = 50, runs: 
     warm_ups, runs : passes before the clock counts, and timed ones, of a network that is quick enough
     seconds : what all of them may take; a slower network gets fewer passes, but 3 warm-ups and 50 timed ones if asked
         for that many
+    n_samples : of an epoch
 
     Returns
     -------
@@ -49,7 +57,7 @@ def measure_latency(model_name: str, n_channels: int, warm_ups: int = 50, runs: 
     """
     if describe(model_name).kind != "network":
         raise BenchmarkError(f"latency of {model_name}: it is no network, so there is no forward pass to time")
-    arguments = [model_name, str(n_channels), str(warm_ups), str(runs), str(seconds)]
+    arguments = [model_name, *map(str, (n_channels, n_samples, warm_ups, runs, seconds))]
     # Thread pools are sized when their libraries load, so one thread must be asked for before the process starts.
     finished = subprocess.run(
         [sys.executable, "-m", "sleepbench.profiling.latency", *arguments],
@@ -65,14 +73,16 @@ def measure_latency(model_name: str, n_channels: int, warm_ups: int = 50, runs: 
     return json.loads(finished.stdout)
 
 
-def _time_forward_passes(model_name: str, n_channels: int, warm_ups: int, runs: int, seconds: float) -> dict:
+def _time_forward_passes(
+    model_name: str, n_channels: int, n_samples: int, warm_ups: int, runs: int, seconds: float
+) -> dict:
     import torch
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = create_model(model_name, n_channels).eval()
+    model = create_model(model_name, n_channels, n_samples=n_samples).eval()
     length = describe(model_name).sequence_length
-    axes = (1, n_channels, SAMPLES_PER_EPOCH) if length is None else (1, length, n_channels, SAMPLES_PER_EPOCH)
+    axes = (1, n_channels, n_samples) if length is None else (1, length, n_channels, n_samples)
     signals = 30 * torch.randn(axes)  # 30 microvolts, about the amplitude of an EEG
     with torch.inference_mode():
         before = _passes(model, signals, warm_ups, min(warm_ups, FEWEST_WARM_UPS), SHARE_OF_WARM_UPS * seconds)

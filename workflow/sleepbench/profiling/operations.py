@@ -59,8 +59,10 @@ Element by element, pooling, norms, Fourier transforms, moving of data.
 """
 
 
-def count_operations(model: nn.Module, n_channels: int, length: int | None = None) -> dict:
-    """Count parameters and operations of `model` for epochs of `n_channels` signals, in evaluation mode.
+def count_operations(
+    model: nn.Module, n_channels: int, length: int | None = None, n_samples: int = SAMPLES_PER_EPOCH
+) -> dict:
+    """Count parameters and operations of `model` for epochs of `n_channels` signals of `n_samples`, in evaluation mode.
 
     A model of single epochs is given one epoch; a sequence model, whose `length` must be said, one sequence. All counts
     but macs_per_epoch are of the whole sequence.
@@ -77,7 +79,7 @@ def count_operations(model: nn.Module, n_channels: int, length: int | None = Non
     ------
     BenchmarkError for an operator that neither has a rule for its multiply-accumulates nor is known to have none
     """
-    axes = (1, n_channels, SAMPLES_PER_EPOCH) if length is None else (1, length, n_channels, SAMPLES_PER_EPOCH)
+    axes = (1, n_channels, n_samples) if length is None else (1, length, n_channels, n_samples)
     signals = next(model.parameters()).new_zeros(axes)
     with _as_evaluated(model):
         macs = _multiply_accumulates(model, signals)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import write_json
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.models import create_model, describe
 from sleepbench.profiling.latency import measure_latency
 from sleepbench.profiling.operations import count_operations
 
 
-def write_profile(model: str, n_channels: int, output: str | Path) -> None:
+def write_profile(model: str, n_channels: int, output: str | Path, n_samples: int = SAMPLES_PER_EPOCH) -> None:
     """Count a network's parameters and operations, time it, and write the result as JSON.
 
     A sequence model is counted and timed on one sequence of the length it is trained on; both say how much of it falls
@@ -22,8 +23,11 @@ def write_profile(model: str, n_channels: int, output: str | Path) -> None:
         "model": model,
         "title": info.title,
         "n_channels": n_channels,
-        "operations": count_operations(create_model(model, n_channels), n_channels, info.sequence_length),
-        "latency": measure_latency(model, n_channels),
+        "n_samples": n_samples,
+        "operations": count_operations(
+            create_model(model, n_channels, n_samples=n_samples), n_channels, info.sequence_length, n_samples
+        ),
+        "latency": measure_latency(model, n_channels, n_samples=n_samples),
     }
     write_json(output, profile)
     print(profile)

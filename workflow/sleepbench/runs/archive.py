@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 import sleepbench
-from sleepbench.config import paths
+from sleepbench.config import paths, plan
 from sleepbench.config.load import CONFIG
 from sleepbench.config.models import Config
 from sleepbench.core.errors import BenchmarkError
@@ -66,7 +66,7 @@ def export(config: Config, dataset: str, archive: Path | None = None) -> str:
     if archive.suffix != ".zip":
         raise BenchmarkError(f"{archive}: an archive's name ends in .zip; give such a name")
     results = read_results(Expected(config, dataset))
-    files = _members(results)
+    files = _members(results, plan.dataset(config, dataset).samples_per_epoch)
     manifest = {
         "format": FORMAT,
         "dataset": dataset,
@@ -83,13 +83,14 @@ def export(config: Config, dataset: str, archive: Path | None = None) -> str:
     return "\n".join([*_contents(archive, results, files), *_changes(config, results)])
 
 
-def _members(results: Results) -> list[Path]:
+def _members(results: Results, n_samples: int) -> list[Path]:
     dataset = results.label.dataset
     found = [CONFIG, Path(paths.runs(dataset))]
     for one in (paths.table(dataset, "any"), paths.folds(dataset, "any"), paths.totals(dataset, "any", "")):
         found += [path for path in Path(one).parent.glob("[!.]*") if path.is_file()]
     for model, n_channels in results.table[["model", "n_channels"]].drop_duplicates().itertuples(index=False):
-        of_model = (Path(paths.profile(model, n_channels)), Path(paths.parity(model)))
+        shape = paths.epoch_shape(n_channels, n_samples)
+        of_model = (Path(paths.profile(model, shape)), Path(paths.parity(model)))
         found += [path for path in of_model if path.exists()]
     for run in results.table.run:
         found += [run.directory / name for name in (RECORD, *run.record["files"]) if Path(name).suffix != WEIGHTS]

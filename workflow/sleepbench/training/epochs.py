@@ -44,13 +44,18 @@ class EpochSet:
     def __len__(self) -> int:
         return len(self.stage)
 
+    @property
+    def n_samples(self) -> int:
+        """Samples of an epoch."""
+        return self.recordings[0].signals.shape[2]
+
     def signals(self, indices: np.ndarray) -> np.ndarray:
         """Signals of the epochs at `indices`, float32 (*indices.shape, n_channels, 3000).
 
         They are in microvolts, with the transformation applied.
         """
         flat, channels = indices.reshape(-1), _as_slice(self.channels)
-        batch = np.empty((len(flat), len(self.channels), self.recordings[0].signals.shape[2]), np.float32)
+        batch = np.empty((len(flat), len(self.channels), self.n_samples), np.float32)
         places = zip(self.recording[flat].tolist(), self.row[flat].tolist(), strict=True)
         for i, (recording, row) in enumerate(places):
             batch[i] = self._arrays[recording][row, channels]

@@ -1,7 +1,7 @@
 """The training job: trains some folds of one training, each into a directory of its own.
 
-Folds are trained as one stack on a GPU where model and recipe allow it, otherwise one after the other. A fold's
-directory appears only when it is complete.
+Folds are trained as one stack where that is faster and model and recipe allow it, otherwise one after the other.
+A fold's directory appears only when it is complete.
 """
 
 import functools
@@ -87,7 +87,7 @@ class TrainingJob:
 def train(job: TrainingJob) -> None:
     """Train the folds of a job, each into its directory, and write the receipt if there is to be one.
 
-    On a GPU they train as one stack, where the model and its recipe have that form; else one after the other.
+    They train as one stack where `is_stackable` says so; else one after the other.
 
     A fold that is there already, made by the same settings and code and unchanged since, is kept: nothing that was
     finished is done again. It gets the runs of selection rules that it lacks.
@@ -191,7 +191,7 @@ def _complete(fold: FoldOutput, job: TrainingJob, use: _Use, test: Callable[[], 
     """Give a finished fold the runs of selection rules that it lacks."""
 
     def predict(state: Mapping[str, torch.Tensor]) -> np.ndarray:
-        model = trained_model(job.info, len(job.roles), state, use.device)
+        model = trained_model(job.info, test(), state, use.device)
         return predict_probabilities(model, test(), use.engine, job.info)
 
     add_runs(fold, test, predict, _say)
@@ -199,7 +199,8 @@ def _complete(fold: FoldOutput, job: TrainingJob, use: _Use, test: Callable[[], 
 
 def _train_waiting(work: Work, job: TrainingJob, use: _Use) -> None:
     started = psutil.Process().create_time()
-    if len(work) > 1 and is_stackable(job.info, job.recipe, use.engine, use.device):
+    n_values = len(job.roles) * work[0][1]["train"].n_samples if work else 0
+    if len(work) > 1 and is_stackable(job.info, job.recipe, use.engine, use.device, n_values):
         with _memory_explained(job.recipe, len(work), use.device_name):
             _train_stack(work, job, use, Timing(started))
         return
@@ -248,7 +249,7 @@ def _memory_explained(recipe: Recipe, n_folds: int, device: str) -> Iterator[Non
 def _train_alone(fold: FoldOutput, sets: dict[str, EpochSet], job: TrainingJob, use: _Use, timing: Timing) -> None:
     checkpoint = Checkpoint(fold.beside("checkpoint"), _identity([fold], use), _say)
     _say(f"fold {fold.number}: {_counts(sets)} epochs, on {use.device}")
-    model, info, seed = _fresh_model(job, use), job.info, job.key.seed
+    model, info, seed = _fresh_model(job, use, sets["train"]), job.info, job.key.seed
     if info.kind == "network":
 
         def train_by(recipe: Recipe, checkpoint: Checkpoint) -> loop.Training:
@@ -275,7 +276,7 @@ def _train_stack(work: Work, job: TrainingJob, use: _Use, timing: Timing) -> Non
         _say(f"fold {fold.number}: {_counts(sets)} epochs")
     _say(f"{len(work)} folds as one stack, on {use.device}")
     every = [sets for _, sets in work]
-    model = _fresh_model(job, use)
+    model = _fresh_model(job, use, every[0]["train"])
     trainings, stack = train_stack(model, job.recipe, every, job.key.seed, job.info, _say, checkpoint, timing)
     environment = use.environment() | {"stacked_folds": [fold.number for fold, _ in work]}
     # Each fold's share of the time, so that those of all trainings add up.
@@ -289,17 +290,17 @@ def _train_stack(work: Work, job: TrainingJob, use: _Use, timing: Timing) -> Non
     checkpoint.remove()
 
 
-def _fresh_model(job: TrainingJob, use: _Use) -> Network | Estimator:
+def _fresh_model(job: TrainingJob, use: _Use, epochs: EpochSet) -> Network | Estimator:
     torch.manual_seed(job.key.seed)
-    model = create_model(job.info.name, len(job.roles))
+    model = create_model(job.info.name, len(job.roles), n_samples=epochs.n_samples)
     return model.to(use.device) if job.info.kind == "network" else model
 
 
 def trained_model(
-    info: ModelInfo, n_channels: int, state: Mapping[str, torch.Tensor], device: torch.device
+    info: ModelInfo, epochs: EpochSet, state: Mapping[str, torch.Tensor], device: torch.device
 ) -> Network | Estimator:
-    """A model with weights that were kept."""
-    model = with_weights(create_model(info.name, n_channels), state)
+    """A model for such epochs, with weights that were kept."""
+    model = with_weights(create_model(info.name, len(epochs.channels), n_samples=epochs.n_samples), state)
     return model.to(device) if info.kind == "network" else model
 
 

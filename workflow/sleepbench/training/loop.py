@@ -242,7 +242,8 @@ def _pretrain(
     phase = recipe.pretrain
     asked_by = f"recipe {recipe.name}.pretrain: submodule"
     part = submodule_of(model, phase.submodule, asked_by)
-    first = create_model(phase.model, len(epochs.channels)).to(next(model.parameters()).device)
+    first = create_model(phase.model, len(epochs.channels), n_samples=epochs.n_samples)
+    first.to(next(model.parameters()).device)
     trained = submodule_of(first, phase.submodule, asked_by)
     course = _Course(first, phase, epochs, sampler_of(phase, epochs, describe(phase.model)), seed, engine, timing)
     history = []

@@ -1,6 +1,6 @@
-"""All folds of a training at once, as a stack of K networks of one architecture.
+"""Several folds of a training at once, as a stack of K networks of one architecture.
 
-For a device that one network alone would leave mostly idle.
+For a device that one network alone would leave mostly idle, and for steps so small that most of one is overhead.
 
 Every tensor of the stack has a first axis of folds, and nothing crosses it: batch norm, loss, gradient clipping, Adam's
 moments, learning rate and order of batches are each fold's own, so that a fold ends as it would alone, but for rounding
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from sleepbench.config.recipe import Recipe
-from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
+from sleepbench.core.stages import STAGES
 from sleepbench.models.base import Network
 from sleepbench.models.registry import ModelInfo, architecture_of
 from sleepbench.training.checkpoint import Checkpoint
@@ -35,21 +35,24 @@ from sleepbench.training.sequences import Batch
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
 GPU_INFERENCE_BATCH = 128  # of each fold
-DEVICES = ("cuda",)
+SMALL_BATCH = 2**15
+"""Values of a fold's batch up to which a stack saves time on a CPU: `benchmark stack` measures it."""
 WARM_UP_STEPS = 3  # before a CUDA graph is captured, as PyTorch's documentation asks
 
 
-def is_stackable(info: ModelInfo, recipe: Recipe, engine: str, device: torch.device) -> bool:
-    """Whether the folds of a training are to be one stack.
+def is_stackable(info: ModelInfo, recipe: Recipe, engine: str, device: torch.device, n_values: int) -> bool:
+    """Whether the folds of a training on epochs of `n_values`, of all channels, are to be one stack.
 
     The model must have that form, and the recipe ask for nothing that a stack does not do. A CPU, which memory holds
-    up, gains nothing from it.
+    up, gains nothing from it unless batches are small.
     """
     alone = (
         *(recipe.augmentation, recipe.l2, recipe.learning_rate_of, recipe.pretrain, recipe.patience),
         *(recipe.learning_rates, recipe.frozen_norms, recipe.loss_mean != "weights"),
     )
-    if info.kind != "network" or engine != "fast" or any(alone) or device.type not in DEVICES:
+    if info.kind != "network" or engine != "fast" or any(alone):
+        return False
+    if device.type == "cpu" and recipe.items_per_batch(info) * (info.sequence_length or 1) * n_values > SMALL_BATCH:
         return False
     return architecture_of(info).has_folds()
 
@@ -364,8 +367,8 @@ def _stacked(tensors: Mapping[str, Tensor], n_folds: int) -> tuple[Tensor, dict[
 def _load(sets: Iterable[dict[str, EpochSet]], like: Tensor) -> tuple[Tensor, Callable[[EpochSet], np.ndarray]]:
     """Load the signals of all epochs in some sets, each once.
 
-    Returns them (n, n_channels, 3000), of the type and on the device of `like`, and a function that gives the positions
-    (n_epochs,) of an `EpochSet` in them.
+    Returns them (n, n_channels, n_samples), of the type and on the device of `like`, and a function that gives the
+    positions (n_epochs,) of an `EpochSet` in them.
     """
     every = [epochs for fold in sets for epochs in fold.values() if len(epochs)]
     rows, stored = {}, {}
@@ -375,7 +378,7 @@ def _load(sets: Iterable[dict[str, EpochSet]], like: Tensor) -> tuple[Tensor, Ca
             stored[prepared.id] = functools.partial(epochs.stored, i)
     bounds = np.cumsum([0, *map(len, rows.values())])
     start = dict(zip(rows, bounds[:-1].tolist(), strict=True))
-    signals = like.new_empty(bounds[-1], len(every[0].channels), SAMPLES_PER_EPOCH)
+    signals = like.new_empty(bounds[-1], len(every[0].channels), every[0].n_samples)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # is only read
         for id, own in rows.items():

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from sleepbench.core.files import read_json
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.evaluation.claims import Claim, load_claims
 from sleepbench.models.registry import describe
 from sleepbench.profiling.conventions import counts_per_epoch
@@ -64,6 +65,8 @@ def profiled_here(profile: Mapping[str, Any]) -> str:
     """The source of counts and latency: how many passes were timed where, and of what."""
     latency, length = profile["latency"], profile["operations"]["length"]
     passes = f"{latency['runs']} passes" + (f" of sequences of {length} epochs" if length > 1 else "")
+    if (n_samples := profile["n_samples"]) != SAMPLES_PER_EPOCH:
+        passes += f", epochs of {n_samples} samples"
     size = SIZE_IS[describe(profile["model"]).verified]
     return f"counted and timed here ({passes}), on {latency['hardware']} with torch {latency['torch']}{size}"
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from sleepbench.core.files import read_json
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.evaluation.published import read_published_sizes
 from sleepbench.profiling.conventions import CONVENTIONS, NONE, agrees, counts_per_epoch, explain
 from sleepbench.reporting.artefacts import Inputs, Table
@@ -26,11 +27,13 @@ def published_sizes(profiles: Sequence[Mapping[str, Any]], published: pd.DataFra
 
     Parameters
     ----------
-    profiles : one dict per profiled network: model, title, n_channels, operations
+    profiles : one dict per profiled network: model, title, n_channels, n_samples, operations
     published : the table of published sizes, all columns as text, empty where nothing is printed
     """
     rows = []
     for profile in profiles:
+        if profile["n_samples"] != SAMPLES_PER_EPOCH:
+            continue  # sizes are published for whole epochs
         operations = profile["operations"]
         counts = counts_per_epoch(operations)
         mine = published[(published.model == profile["model"]) & (published.n_channels == str(profile["n_channels"]))]
