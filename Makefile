@@ -9,7 +9,7 @@ $(foreach name,PYTHON VENV GPU DATASET PYTEST,$(eval override $(name) := $$(valu
 export PYTHON VENV GPU DATASET PYTEST
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup demo paper try-real rivals test lint format lock
+.PHONY: help setup demo demo-real paper try-real rivals test lint format lock
 .DEFAULT_GOAL := help
 
 ##@ Start here
@@ -23,6 +23,9 @@ setup: ## make or update .venv (the other commands do it by themselves)
 
 demo: setup ## the whole benchmark on a small simulated cohort, a few minutes
 	@"$$VENV/bin/sleepbench" run --experiment demo
+
+demo-real: setup ## real EEG, 5 s an epoch, hours; DATASET=sleep-edf-20-5s-quick ten minutes
+	@"$$VENV/bin/sleepbench" run --experiment real-5s --datasets="$${DATASET:-sleep-edf-20-5s}"
 
 ##@ On Sleep-EDF
 try-real: setup ## fetch 200 MB, train one fold a little: does it work here?

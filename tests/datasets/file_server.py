@@ -1,4 +1,4 @@
-"""A web server on this machine that serves files under PhysioNet's paths, well or as badly as a test tells it to."""
+"""A web server on this machine that serves files under the real paths, well or as badly as a test tells it to."""
 
 import os
 import re
@@ -59,13 +59,14 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     state: Server
+    folder: str
 
     def handle(self) -> None:
         with suppress(ConnectionError):  # the other side was killed
             super().handle()
 
     def do_GET(self) -> None:
-        name = self.path.removeprefix(FOLDER)
+        name = self.path.removeprefix(self.folder)
         span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         self.state.requests.append(Request(name, int(span[1]) if span else None, dict(self.headers)))
         answer = self.state.answers.pop(0) if self.state.answers else Answer()
@@ -124,11 +125,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(files: dict[str, bytes]) -> Iterator[Server]:
-    """Serve files until the block ends."""
+def serving(files: dict[str, bytes], root: str = ROOT, folder: str = FOLDER) -> Iterator[Server]:
+    """Serve files of a folder below the root until the block ends."""
     state = Server(files=files)
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"state": state}))
-    state.base_url = f"http://127.0.0.1:{httpd.server_port}{ROOT}"
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"state": state, "folder": folder}))
+    state.base_url = f"http://127.0.0.1:{httpd.server_port}{root}"
     threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         yield state

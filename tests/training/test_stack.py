@@ -221,7 +221,7 @@ def test_what_a_stack_cannot_do_is_trained_fold_by_fold():
     gpu, released = torch.device("cuda"), recipe_of(ULW_RECIPE)
     assert is_stackable(ULW, released, "fast", gpu, 3000)
     assert is_stackable(ULW, recipe_of(COMMON), "fast", gpu, 3000)
-    assert not is_stackable(ULW, released, "fast", torch.device("cpu"), 3000)
+    assert not is_stackable(ULW, released, "fast", torch.device("cpu"), 12_000)
     assert is_stackable(ULW, released, "fast", torch.device("cpu"), 500), "most of a small step is overhead"
     assert not is_stackable(ULW, released, "reference", gpu, 3000)
     assert not is_stackable(describe("eegnet"), released, "fast", gpu, 3000)

@@ -108,10 +108,14 @@ def find_right(directory: Path, folder: str, file: SourceFile) -> Path | None:
         raise BenchmarkError(f"{path}: cannot be read ({error.strerror}); repair it or move it away") from error
     if file.sha256 not in (None, found):
         raise BenchmarkError(
-            f"{path}: its SHA-256 is {found} ({path.stat().st_size} bytes), expected {file.sha256}; "
+            f"{path}: its SHA-256 is {found} ({path.stat().st_size} bytes), expected {file.sha256}{_size(file)}; "
             "move it away and run again"
         )
     return path
+
+
+def _size(file: SourceFile) -> str:
+    return "" if file.n_bytes is None else f" ({file.n_bytes} bytes)"
 
 
 @dataclass
@@ -163,7 +167,8 @@ class Download:
             print(f"{self.url}: {size} bytes with SHA-256 {found} came, and were removed; {chance}", flush=True)
         raise BenchmarkError(
             f"{self.url}: what came is not {self.path.name}, twice, and was removed: its SHA-256 is {found} "
-            f"({size} bytes), expected {self.file.sha256}; check base_url and whether a proxy answers in its place"
+            f"({size} bytes), expected {self.file.sha256}{_size(self.file)}; check base_url and whether a "
+            "proxy answers in its place"
         )
 
     def _fetch_whole(self) -> None:

@@ -129,7 +129,8 @@ def _kind(path: Path, home: Path) -> str:
 
 
 def _named(label: DataLabel) -> str:
-    return f"{label.dataset}{' (SIMULATED data)' if label.simulated else ''}"
+    said = "SIMULATED data" if label.simulated else label.warning
+    return f"{label.dataset}{f' ({said})' if said else ''}"
 
 
 def _changes(config: Config, results: Results) -> list[str]:

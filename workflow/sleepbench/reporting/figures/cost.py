@@ -54,8 +54,9 @@ def cost_points(inputs: Inputs) -> pd.DataFrame:
     -------
     columns COLUMNS and number, that of the key; accuracy, low and high in 0..1
     """
-    # Published accuracies are on Sleep-EDF: beside simulated data they would invite a comparison that means nothing.
-    rows = measured(inputs) + ([] if inputs.label.simulated else published(inputs))
+    # Published accuracies are on whole nights of Sleep-EDF: beside other data they would invite a comparison that means
+    # nothing.
+    rows = measured(inputs) + (published(inputs) if inputs.label.comparable else [])
     points = pd.DataFrame(rows).reindex(columns=COLUMNS)
     source = points.source.where(points.mark != "measured")
     return points.assign(number=points.groupby([*CONTENDER, source], sort=False, dropna=False).ngroup() + 1)
@@ -118,8 +119,11 @@ def note(inputs: Inputs) -> str:
     """What is drawn of what is published, and what is not; and which models are left out."""
     missing = left_out(inputs)
     no_network = f" No network, so without such a cost: {'; '.join(missing)}." if missing else ""
-    if inputs.label.simulated:
-        said = "Published accuracies are on Sleep-EDF, cannot be compared with simulated data and are not drawn."
+    if not inputs.label.comparable:
+        data = "simulated data" if inputs.label.simulated else "these data"
+        said = (
+            f"Published accuracies are on whole nights of Sleep-EDF, cannot be compared with {data} and are not drawn."
+        )
         return said + no_network
     claims = load_claims(inputs.path("claims"))
     printed = [f"{c.statement} of {c.model} ({c.unit})" for c in claims if c.test["kind"].startswith("flops")]

@@ -96,11 +96,16 @@ def _what_was_run(label: DataLabel, runs: pd.DataFrame) -> Line:
     seeds = [str(seed) for seed in sorted(runs.seed.unique())]
     return Line(
         "Run",
-        f"{_counted(len(runs), 'run')} on {f'simulated signals ({label.warning})' if label.simulated else label.name}: "
+        f"{_counted(len(runs), 'run')} on {_data(label)}: "
         f"{_counted(len(protocols), 'protocol')} ({', '.join(protocols)}), "
         f"{_counted(runs.title.nunique(), 'model')} ({'; '.join(runs.title.unique())}), "
         f"{_counted(len(seeds), 'seed')} ({', '.join(seeds)}).",
     )
+
+
+def _data(label: DataLabel) -> str:
+    name = "simulated signals" if label.simulated else label.name
+    return name if label.comparable else f"{name} ({label.warning})"
 
 
 def _counted(number: int, noun: str) -> str:

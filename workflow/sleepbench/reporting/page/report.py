@@ -265,7 +265,7 @@ def write_page(
     page = environment.get_template("report.html.jinja").render(
         title=label.title("Sleep-staging benchmark"),
         dataset=label.dataset,
-        simulated=label.warning if label.simulated else "",
+        warning=label.warning,
         opening=opening,
         not_trained=" ".join(not_trained),
         tables=tables,
