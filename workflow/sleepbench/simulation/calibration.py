@@ -1,6 +1,6 @@
 """The statistics of real recordings that simulated nights are calibrated to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -9,14 +9,20 @@ import numpy as np
 from sleepbench.core.files import read_json
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
 
-STATISTICS = Path(__file__).parents[2] / "resources" / "sleep_stage_statistics.json"
+RESOURCES = Path(__file__).parents[2] / "resources"
+STATISTICS = RESOURCES / "sleep_stage_statistics.json"
+"""Of 153 whole nights: three channels, epochs of 30 s."""
+EXCERPTS = RESOURCES / "sleep_stage_excerpts.json"
+"""Of the first 5 s of each epoch of 39 of these nights: Fpz-Cz, in microvolts."""
 EPOCHS_PER_HOUR = 3600 // EPOCH_SECONDS
 EPOCHS_PER_DAY = 24 * EPOCHS_PER_HOUR
 WAKE_EPOCHS = 60
 """Wake kept either side of sleep in the recordings that the statistics are of (30 min)."""
 
 N_CHANNELS, N_BANDS = 3, 5
-DELTA, _, ALPHA, SIGMA, _ = range(N_BANDS)
+DELTA, _, ALPHA, SIGMA, BETA = range(N_BANDS)
+FRONTAL = 0
+"""The channel Fpz-Cz, which alone has a sixth band, 30 to 49 Hz."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +35,75 @@ class StagePowers:
     lag1_autocorrelation: np.ndarray
 
 
+@dataclass(frozen=True)
+class ExcerptPowers:
+    """Natural log powers of one stage in excerpts of 5 s, Fpz-Cz in microvolts: 6 bands.
+
+    share (3,), deviation (3, 6), covariance (3, 6, 6): the normal distributions that deviations within a recording are a
+    mixture of. log_density (n_frequencies,): mean at `excerpts()["frequencies_hz"]`.
+    """
+
+    mean: np.ndarray
+    between_recording: np.ndarray
+    within_recording: np.ndarray
+    log_density: np.ndarray
+    share: np.ndarray
+    deviation: np.ndarray
+    covariance: np.ndarray
+
+
 @cache
 def statistics() -> dict:
+    """What is in STATISTICS."""
     return read_json(STATISTICS)
 
 
 @cache
-def stage_powers() -> tuple[StagePowers, ...]:
+def excerpts() -> dict:
+    """What is in EXCERPTS."""
+    return read_json(EXCERPTS)
+
+
+@cache
+def excerpt_powers() -> tuple[ExcerptPowers, ...]:
+    """The excerpts' statistics of each stage."""
+    keys = ("mean", "between_recording_cov", "within_recording_cov", "mean_log_density")
+    mixed = ("share", "mean", "covariance")
+    return tuple(
+        ExcerptPowers(
+            *(np.array(own[key]) for key in keys),
+            *(np.array([part[key] for part in own["within_recording_mixture"]]) for key in mixed),
+        )
+        for own in map(excerpts()["stages"].get, STAGES)
+    )
+
+
+@cache
+def frontal_microvolts() -> float:
+    """Microvolts per unit of the z-scored Fpz-Cz: what sets the table's mean log powers level with the excerpts'."""
+    pairs = zip(excerpt_powers(), _table(), strict=True)
+    return float(np.exp(np.mean([own.mean[:N_BANDS] - table.mean[:N_BANDS] for own, table in pairs]) / 2))
+
+
+@cache
+def _table() -> tuple[StagePowers, ...]:
     keys = ("mean", "between_recording_cov", "within_recording_cov", "lag1_autocorrelation")
     stages = statistics()["stages"]
     return tuple(StagePowers(*(np.array(stages[stage][key]) for key in keys)) for stage in STAGES)
+
+
+@cache
+def stage_powers() -> tuple[StagePowers, ...]:
+    """The table's statistics of each stage, but that Fpz-Cz's means and spread between recordings are the excerpts'."""
+    level, found = 2 * np.log(frontal_microvolts()), []
+    for own, table in zip(excerpt_powers(), _table(), strict=True):
+        scale = np.ones(len(table.mean))
+        scale[:N_BANDS] = np.sqrt(np.diag(own.between_recording)[:N_BANDS] / np.diag(table.between_recording)[:N_BANDS])
+        found.append(
+            replace(
+                table,
+                mean=np.r_[own.mean[:N_BANDS] - level, table.mean[N_BANDS:]],
+                between_recording=table.between_recording * np.outer(scale, scale),
+            )
+        )
+    return tuple(found)

@@ -3,27 +3,37 @@
 Per stage the means, covariances and lag-1 autocorrelations are those of the real recordings.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import signal
 
 from sleepbench.core.stages import STAGES, W
-from sleepbench.simulation.calibration import N_BANDS, N_CHANNELS, WAKE_EPOCHS, StagePowers, stage_powers
+from sleepbench.simulation.calibration import (
+    FRONTAL,
+    N_BANDS,
+    N_CHANNELS,
+    WAKE_EPOCHS,
+    StagePowers,
+    excerpt_powers,
+    frontal_microvolts,
+    stage_powers,
+)
+from sleepbench.simulation.moments import matrix_square_root, moment_powers
 from sleepbench.simulation.randomness import Part, Randomness
 
 EOG_BETA_ATTENUATION = -2.45
 """The log gain of the low-pass at 15 Hz through which the table's EOG beta power was seen; raw signals lack it."""
 
-STAGES_IN_COMMON = 0.7
-"""Correlation over recordings of the deviations of different stages: a high alpha in wake is one in N2 too."""
+STAGES_IN_COMMON = 0.8
+"""Correlation over recordings of the deviations of different stages: a high alpha in wake is one in N2 too.
+
+In the excerpts it is 0.5 for delta and 0.8 to 0.9 for the other bands.
+"""
 
 ARTEFACT_LOG_GAIN = 2.0
 ARTEFACT_SHARE_OF_WAKE = 0.005
 """About the share of wake epochs whose extreme amplitude kept them out of the table (348 of 65,951)."""
-
-
-def _matrix_square_root(covariance: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
 
 
 def _autoregressive(powers: StagePowers, epochs: int, random: np.random.Generator) -> np.ndarray:
@@ -32,9 +42,9 @@ def _autoregressive(powers: StagePowers, epochs: int, random: np.random.Generato
     The processes are correlated over the 15 features (channel by band).
     """
     rho = powers.lag1_autocorrelation
-    innovation = _matrix_square_root(powers.within_recording * (1 - np.outer(rho, rho)))
+    innovation = matrix_square_root(powers.within_recording * (1 - np.outer(rho, rho)))
     noise = random.standard_normal((epochs, len(rho))) @ innovation
-    first = random.standard_normal(len(rho)) @ _matrix_square_root(powers.within_recording)
+    first = random.standard_normal(len(rho)) @ matrix_square_root(powers.within_recording)
     deviations = np.empty_like(noise)
     for feature, coefficient in enumerate(rho):
         start = [coefficient * first[feature]]
@@ -42,8 +52,8 @@ def _autoregressive(powers: StagePowers, epochs: int, random: np.random.Generato
     return deviations
 
 
-def simulate_powers(randomness: Randomness, stages: np.ndarray) -> np.ndarray:
-    """Log band powers (n_epochs, 3, 5) of channels of variance one.
+def simulate_powers(randomness: Randomness, stages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log band powers (n_epochs, 3, 5) of channels of variance one, and Fpz-Cz's from 30 to 49 Hz (n_epochs,).
 
     Stage mean + deviation of the recording + deviation of the epoch; successive epochs *of a stage* are autocorrelated,
     as in the table.
@@ -51,15 +61,27 @@ def simulate_powers(randomness: Randomness, stages: np.ndarray) -> np.ndarray:
     random = randomness.stream(Part.POWERS)
     powers = np.empty((len(stages), N_CHANNELS * N_BANDS))
     deviations = randomness.partly_shared(Part.POWERS, (1 + len(STAGES), N_CHANNELS * N_BANDS))
-    for stage, statistics in enumerate(stage_powers()):
+    gamma, gamma_of_recording = np.empty(len(stages)), randomness.partly_shared(Part.MOMENTS, 1)[0]
+    level = 2 * np.log(frontal_microvolts())
+    for stage, (statistics, excerpts, moments) in enumerate(
+        zip(stage_powers(), excerpt_powers(), moment_powers(), strict=True)
+    ):
+        scale = np.ones(N_CHANNELS * N_BANDS)
+        scale[:N_BANDS] = moments.scale
+        within = statistics.within_recording * np.outer(scale, scale)
+        within[:N_BANDS, :N_BANDS] += moments.added
+        statistics = replace(statistics, within_recording=within)
         standard = np.sqrt(STAGES_IN_COMMON) * deviations[0] + np.sqrt(1 - STAGES_IN_COMMON) * deviations[1 + stage]
-        recording = statistics.mean + standard @ _matrix_square_root(statistics.between_recording)
+        recording = standard @ matrix_square_root(statistics.between_recording)
         epochs = np.flatnonzero(stages == stage)
-        powers[epochs] = recording + _autoregressive(statistics, len(epochs), random)
+        deviation = _autoregressive(statistics, len(epochs), random)
+        powers[epochs] = statistics.mean + recording + deviation
+        gamma[epochs] = excerpts.mean[N_BANDS] - level + moments.gamma_residual * gamma_of_recording
+        gamma[epochs] += moments.gamma_of_recording @ recording[:N_BANDS] + deviation[:, :N_BANDS] @ moments.gamma
     powers = powers.reshape(-1, N_CHANNELS, N_BANDS)
-    _set_daytime_amplitude(powers, stages)
+    gamma += _set_daytime_amplitude(powers, stages)[:, FRONTAL]
     powers[:, 2, -1] -= EOG_BETA_ATTENUATION
-    return powers
+    return powers, gamma
 
 
 def is_day(stages: np.ndarray) -> np.ndarray:
@@ -70,16 +92,21 @@ def is_day(stages: np.ndarray) -> np.ndarray:
     return day
 
 
-def _set_daytime_amplitude(powers: np.ndarray, stages: np.ndarray) -> None:
+def _set_daytime_amplitude(powers: np.ndarray, stages: np.ndarray) -> np.ndarray:
     """Shift the day's log powers in place so that each channel's variance over the recording is one.
+
+    Returns the shifts (n_epochs, 3).
 
     The table's powers are of channels z-scored over whole recordings, but describe only the night and the 30 min of
     wake either side; the day's amplitude is what remains. Within a factor of two, lest an unusual night make an absurd
     day.
     """
     day = is_day(stages)
+    shifts = np.zeros(powers.shape[:2])
     if day.mean() < 0.25:
-        return
+        return shifts
     variance = np.exp(powers).sum(axis=2)
     gain = (len(stages) - variance[~day].sum(axis=0)) / variance[day].sum(axis=0)
-    powers[day] += np.log(np.clip(gain, 0.5, 2))[:, None]
+    shifts[day] = np.log(np.clip(gain, 0.5, 2))
+    powers += shifts[:, :, None]
+    return shifts

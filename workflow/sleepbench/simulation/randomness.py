@@ -17,7 +17,7 @@ class Part(IntEnum):
     Drawing more numbers for one part leaves the other parts unchanged.
     """
 
-    SUBJECT, STAGES, POWERS, SIGNALS, SLOW, HEADER = range(6)
+    SUBJECT, STAGES, POWERS, SIGNALS, SLOW, HEADER, MOMENTS = range(7)
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
@@ -38,8 +38,13 @@ class Randomness:
         return generator(self.seed, part, self.subject, self.night)
 
     def partly_shared(self, part: int, size: int | tuple[int, ...], shared: float = 0.6) -> np.ndarray:
-        """Standard normal deviates whose correlation between a subject's two nights is `shared`."""
-        subject = generator(self.seed, Part.SUBJECT, self.subject, part).standard_normal(size)
+        """Standard normal deviates whose correlation between a subject's two nights is `shared`.
+
+        Subjects come in pairs, 0 and 1, 2 and 3, whose own deviates are each other's opposite: so a small cohort's mean
+        is near that of many.
+        """
+        subject = generator(self.seed, Part.SUBJECT, self.subject // 2 * 2, part).standard_normal(size)
+        subject *= 1 if self.subject % 2 == 0 else -1
         night = generator(self.seed, Part.SUBJECT, self.subject, part, self.night).standard_normal(size)
         return np.sqrt(shared) * subject + np.sqrt(1 - shared) * night
 

@@ -19,23 +19,38 @@ from sleepbench.core.stages import (
     STAGES,
     W,
 )
-from sleepbench.simulation.calibration import ALPHA, DELTA, N_BANDS, N_CHANNELS, SIGMA, statistics
+from sleepbench.simulation.calibration import (
+    ALPHA,
+    DELTA,
+    FRONTAL,
+    N_BANDS,
+    N_CHANNELS,
+    SIGMA,
+    excerpt_powers,
+    excerpts,
+    frontal_microvolts,
+)
+from sleepbench.simulation.moments import MOMENTS_PER_EPOCH, simulate_moments
 from sleepbench.simulation.powers import ARTEFACT_LOG_GAIN, ARTEFACT_SHARE_OF_WAKE, is_day, simulate_powers
 from sleepbench.simulation.randomness import Part, Randomness
 from sleepbench.simulation.recorder import CHANNELS
 from sleepbench.simulation.stages import NightStages
 
-CROSSFADE_SAMPLES = 200
-SEGMENT_SAMPLES = SAMPLES_PER_EPOCH + CROSSFADE_SAMPLES
-EPOCHS_PER_BLOCK = 128
+CROSSFADE_SAMPLES = 100
+MOMENT_SAMPLES = SAMPLES_PER_EPOCH // MOMENTS_PER_EPOCH
+SEGMENT_SAMPLES = MOMENT_SAMPLES + CROSSFADE_SAMPLES
+MOMENTS_PER_BLOCK = 640
 
 COHERENCE = np.array([[1, 0.3, -0.4], [0.3, 1, -0.1], [-0.4, -0.1, 1]])
 """Correlation of the noise in Fpz-Cz, Pz-Oz and EOG: both EEG channels see some sources, the frontal one the eyes."""
 
-MICROVOLTS = np.array([29.0, 15.0, 58.0])
-"""Microvolts per unit of the z-scored channels, fitted to the table's epoch standard deviations asleep."""
-MICROVOLTS_LOG_DEVIATION = np.array([0.2, 0.2, 0.0])
-"""Standard deviation between recordings of its logarithm; that of EOG's z-scored power is wide enough by itself."""
+MICROVOLTS = np.array([frontal_microvolts(), 15.0, 58.0])
+"""Microvolts per unit of the z-scored channels.
+
+Fpz-Cz's is that of the excerpts, the others are fitted to the table's epoch standard deviations asleep.
+"""
+MICROVOLTS_LOG_DEVIATION = np.array([0.0, 0.2, 0.0])
+"""Standard deviation between recordings of its logarithm; that of z-scored power is wide enough by itself in two."""
 
 
 EYES_CLOSED = len(STAGES)
@@ -78,50 +93,87 @@ def _events() -> tuple[_Event, ...]:
     time = seconds(3.0)
     alpha_burst = np.sin(2 * np.pi * 10 * time) * np.hanning(len(time))
     return (
-        _Event(N2, SIGMA, (0, 1), 2.0, 4.0, True, spindle),
-        _Event(N2, DELTA, (0, 1), 0.5, 3.5, False, k_complex),
-        _Event(REM, DELTA, (2,), 4.0, 2.5, True, eye_movement),
+        _Event(N2, SIGMA, (0, 1), 3.0, 5.0, True, spindle),
+        _Event(N2, DELTA, (0, 1), 1.0, 4.0, False, k_complex),
+        _Event(REM, DELTA, (0, 2), 4.0, 2.5, True, eye_movement),
         _Event(W, DELTA, (2,), 3.0, 2.5, True, eye_movement),
-        _Event(W, DELTA, (0, 2), 5.0, 2.5, False, blink),
+        _Event(W, DELTA, (0, 2), 5.0, 3.5, False, blink),
         _Event(EYES_CLOSED, ALPHA, (1,), 8.0, 2.0, True, alpha_burst),
     )
 
 
+def _bands() -> np.ndarray:
+    """Edges (6, 2) of the bands in Hz; the first five are the table's."""
+    return np.array(list(excerpts()["bands_hz"].values()))
+
+
 @cache
-def _spectral_basis(n_frequencies: int, highest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frequencies and basis of the log power spectral density, which is linear in its parameters.
+def _weights(n_frequencies: int, highest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies (F,) and the weights (6, F) of the log density's values at the centres of the bands.
 
-    Returns the frequencies (F,), the fixed part of the log density (F,) and the weights (5, F) of the values at the
-    band centres.
-
-    Between band centres the log density is linear in log frequency on top of a fall with 1/f; below 0.5 Hz it follows
-    the recorder's high-pass, and above 30 Hz it falls with 1/f^3.
+    Between centres it is linear in log frequency, on top of a stage's shape.
     """
     frequencies = np.linspace(0, highest, n_frequencies)
-    edges = np.array(list(statistics()["bands_hz"].values()))
-    centres = np.log(np.sqrt(edges.prod(axis=1)))
+    centres = np.log(np.sqrt(_bands().prod(axis=1)))
     log_frequencies = np.log(np.maximum(frequencies, 1e-3))
-    weights = np.array([np.interp(log_frequencies, centres, unit) for unit in np.eye(N_BANDS)])
-    low, high = edges[0, 0], edges[-1, 1]
-    fixed = -np.log(np.maximum(frequencies, low / 2)) - np.log1p((0.6 * low / np.maximum(frequencies, 1e-3)) ** 4)
-    fixed -= 2 * np.log(np.maximum(frequencies / high, 1))
-    return frequencies, fixed, weights
+    return frequencies, np.array([np.interp(log_frequencies, centres, unit) for unit in np.eye(N_BANDS + 1)])
 
 
-def _log_density_at_centres(log_powers: np.ndarray) -> np.ndarray:
-    """Log densities (..., 5) at the band centres that give the log band powers (..., 5).
+@cache
+def _shapes(n_frequencies: int, highest: float) -> np.ndarray:
+    """Log densities (5 stages, 3 channels, F) that the weighted values are added to.
 
-    They are those of the smooth spectra of `_spectral_basis`.
+    Of Fpz-Cz they are the excerpts' means. The others fall with 1/f, and above 30 Hz with 1/f^3. Below 0.5 Hz all follow
+    the recorder's high-pass.
+    """
+    frequencies, _ = _weights(n_frequencies, highest)
+    low, high = _bands()[0, 0], _bands()[N_BANDS - 1, 1]
+    high_pass = -np.log1p((0.6 * low / np.maximum(frequencies, 1e-3)) ** 4)
+    fixed = high_pass - np.log(np.maximum(frequencies, low / 2)) - 2 * np.log(np.maximum(frequencies / high, 1))
+    shapes = np.tile(fixed, (len(STAGES), N_CHANNELS, 1))
+    known = np.array(excerpts()["frequencies_hz"])[1:]
+    below = frequencies < known[0]
+    for stage, own in enumerate(excerpt_powers()):
+        shapes[stage, FRONTAL] = np.interp(frequencies, known, own.log_density[1:])
+        shapes[stage, FRONTAL, below] += high_pass[below] - np.interp(known[0], frequencies, high_pass)
+    return shapes
+
+
+def _solved(log_powers: np.ndarray, shape: np.ndarray, weights: np.ndarray, in_band: np.ndarray) -> np.ndarray:
+    """Values (..., k) whose spectrum, shape + values @ weights, has these log powers (..., k) in its bands.
+
+    shape (F,); weights (k, F); in_band (F, k), the part of each frequency's density that is a band's.
+    """
+    values = log_powers - np.log(np.exp(shape) @ in_band)
+    for _ in range(6):
+        values += log_powers - np.log(np.exp(shape + values @ weights) @ in_band)
+    return values
+
+
+def _log_density_at_centres(log_powers: np.ndarray, gamma: np.ndarray, stages: np.ndarray) -> np.ndarray:
+    """Log densities (n_epochs, 3, 6) at the band centres that give the log band powers (n_epochs, 3, 5).
+
+    `gamma` (n_epochs,) is Fpz-Cz's sixth band; the other channels go on from their fifth.
     """
     step = 0.25
-    frequencies, fixed, weights = _spectral_basis(201, 200 * step)
-    edges = np.array(list(statistics()["bands_hz"].values()))
+    (frequencies, weights), shapes = _weights(201, 200 * step), _shapes(201, 200 * step)
+    edges = _bands()[:N_BANDS]
     # Trapezoids: half of the density at a band's edge belongs to either side.
     in_band = ((frequencies >= edges[:, :1]) & (frequencies <= edges[:, 1:])) * step
     in_band = np.where(np.isin(frequencies, edges) & (in_band > 0), step / 2, in_band).T
-    values = log_powers.copy()
-    for _ in range(6):
-        values += log_powers - np.log(np.exp(fixed + values @ weights) @ in_band)
+    joined = np.vstack([weights[: N_BANDS - 1], weights[N_BANDS - 1 :].sum(axis=0)])
+    others = _solved(log_powers[:, FRONTAL + 1 :], shapes[0, -1], joined, in_band)
+    values = np.empty((*log_powers.shape[:2], N_BANDS + 1))
+    values[:, FRONTAL + 1 :] = others[..., [*range(N_BANDS), N_BANDS - 1]]
+
+    # The excerpts' bands are sums of densities, borders included.
+    known = np.array(excerpts()["frequencies_hz"])
+    (frequencies, weights), shapes = _weights(len(known), known[-1]), _shapes(len(known), known[-1])
+    in_band = ((frequencies >= _bands()[:, :1] - 1e-6) & (frequencies <= _bands()[:, 1:] + 1e-6)).T * known[1]
+    for stage in np.unique(stages):
+        own = stages == stage
+        wanted = np.column_stack([log_powers[own, FRONTAL], gamma[own]])
+        values[own, FRONTAL] = _solved(wanted, shapes[stage, FRONTAL], weights, in_band)
     return values
 
 
@@ -152,37 +204,43 @@ def _without_event_power(log_powers: np.ndarray, states: np.ndarray) -> np.ndarr
     return log_powers - np.log1p(share)[states]
 
 
-def _noise(log_powers: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _noise(
+    log_powers: np.ndarray, gamma: np.ndarray, moments: np.ndarray, stages: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
     """Gaussian noise (3, n_epochs * 3000) with the given log band powers (n_epochs, 3, 5).
 
-    It is float32. Epochs are shaped in the frequency domain, a second longer at either end than they last, and faded
+    `gamma` (n_epochs,) is that of Fpz-Cz's sixth band; `moments` (n_epochs, 5, 3, 6) are added to the log density. It
+    is float32. Moments are shaped in the frequency domain, half a second longer at either end than they last, and faded
     into each other so that their borders cannot be heard.
     """
-    epochs = len(log_powers)
     n_frequencies = SEGMENT_SAMPLES // 2 + 1
-    _, fixed, weights = _spectral_basis(n_frequencies, SAMPLING_RATE / 2)
+    _, weights = _weights(n_frequencies, SAMPLING_RATE / 2)
     # Half of the log, as amplitudes are wanted; real and imaginary part have half of the power each.
-    constant = ((fixed + np.log(SAMPLING_RATE * SEGMENT_SAMPLES / 4)) / 2).astype(np.float32)
-    constant[0] = -np.inf
+    shapes = (_shapes(n_frequencies, SAMPLING_RATE / 2) + np.log(SAMPLING_RATE * SEGMENT_SAMPLES / 4)) / 2
+    shapes = shapes.astype(np.float32)
+    shapes[..., 0] = -np.inf
     weights = (weights / 2).astype(np.float32)
-    values = _log_density_at_centres(log_powers).astype(np.float32)
+    values = _log_density_at_centres(log_powers, gamma, stages)[:, None] + moments
+    values = values.reshape(-1, N_CHANNELS, N_BANDS + 1).astype(np.float32)
+    stages = np.repeat(stages, MOMENTS_PER_EPOCH)
     mixing = np.linalg.cholesky(COHERENCE).astype(np.float32)
 
+    n = len(values)
     fade = np.sin(np.linspace(0, np.pi / 2, CROSSFADE_SAMPLES, dtype=np.float32))
-    samples = np.zeros((N_CHANNELS, epochs + 1, SAMPLES_PER_EPOCH), dtype=np.float32)
-    for first in range(0, epochs, EPOCHS_PER_BLOCK):
-        block = slice(first, min(first + EPOCHS_PER_BLOCK, epochs))
+    samples = np.zeros((N_CHANNELS, n + 1, MOMENT_SAMPLES), dtype=np.float32)
+    for first in range(0, n, MOMENTS_PER_BLOCK):
+        block = slice(first, min(first + MOMENTS_PER_BLOCK, n))
         shape = (block.stop - first, N_CHANNELS, 2 * n_frequencies)
         spectrum = mixing @ random.standard_normal(shape, dtype=np.float32)
         spectrum = spectrum.view(np.complex64)
-        spectrum *= np.exp(constant + values[block] @ weights)
+        spectrum *= np.exp(shapes[stages[block]] + values[block] @ weights)
         segments = fft.irfft(spectrum, SEGMENT_SAMPLES, axis=2).transpose(1, 0, 2)
         segments[:, :, :CROSSFADE_SAMPLES] *= fade
         segments[:, :, -CROSSFADE_SAMPLES:] *= fade[::-1]
-        samples[:, block] += segments[:, :, :SAMPLES_PER_EPOCH]
-        samples[:, first + 1 : block.stop + 1, :CROSSFADE_SAMPLES] += segments[:, :, SAMPLES_PER_EPOCH:]
+        samples[:, block] += segments[:, :, :MOMENT_SAMPLES]
+        samples[:, first + 1 : block.stop + 1, :CROSSFADE_SAMPLES] += segments[:, :, MOMENT_SAMPLES:]
     margin = CROSSFADE_SAMPLES // 2
-    return samples.reshape(N_CHANNELS, -1)[:, margin : margin + epochs * SAMPLES_PER_EPOCH]
+    return samples.reshape(N_CHANNELS, -1)[:, margin : margin + n * MOMENT_SAMPLES]
 
 
 def _add_events(samples: np.ndarray, log_powers: np.ndarray, states: np.ndarray, random: np.random.Generator) -> None:
@@ -216,18 +274,22 @@ def _add_electrode_pops(samples: np.ndarray, random: np.random.Generator) -> Non
 def simulate_signals(randomness: Randomness, night: NightStages) -> np.ndarray:
     """The two EEG channels and the EOG in microvolts (3, n_epochs * 3000) float32."""
     random = randomness.stream(Part.SIGNALS)
-    log_powers = simulate_powers(randomness, night.true)
+    log_powers, gamma = simulate_powers(randomness, night.true)
     states = _states(log_powers, night.true)
     artefact = (night.scored == MOVEMENT) | (
         (night.true == W) & (random.random(len(night.true)) < ARTEFACT_SHARE_OF_WAKE)
     )
     log_powers[artefact] += ARTEFACT_LOG_GAIN
+    gamma[artefact] += ARTEFACT_LOG_GAIN
     microvolts = MICROVOLTS * np.exp(MICROVOLTS_LOG_DEVIATION * randomness.partly_shared(Part.SIGNALS, N_CHANNELS))
     # The loudest epochs would otherwise leave the recorder's range for much of the time.
     deviations = microvolts * np.sqrt(np.exp(log_powers).sum(axis=2))
     largest = np.array([channel.physical_range[1] / 3 for channel in CHANNELS[:N_CHANNELS]])
-    log_powers += 2 * np.log(np.minimum(1, largest / deviations))[:, :, None]
-    samples = _noise(_without_event_power(log_powers, states), random)
+    quieter = 2 * np.log(np.minimum(1, largest / deviations))
+    log_powers += quieter[:, :, None]
+    gamma += quieter[:, FRONTAL]
+    moments = simulate_moments(randomness, night.true)
+    samples = _noise(_without_event_power(log_powers, states), gamma, moments, night.true, random)
     _add_events(samples, log_powers, states, random)
     samples *= microvolts.astype(np.float32)[:, None]
     _add_electrode_pops(samples, random)

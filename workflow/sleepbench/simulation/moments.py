@@ -1,0 +1,115 @@
+"""How powers change from moment to moment within an epoch, so that five seconds look like five real ones.
+
+An epoch has five moments of 6 s. Over them the log band powers of Fpz-Cz deviate from the epoch's by as much as
+excerpts of 5 s vary within a recording more than whole epochs do.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from sleepbench.core.stages import N2
+from sleepbench.simulation.calibration import (
+    N_BANDS,
+    N_CHANNELS,
+    SIGMA,
+    excerpt_powers,
+    excerpts,
+    stage_powers,
+)
+from sleepbench.simulation.randomness import Part, Randomness
+
+MOMENTS_PER_EPOCH = 5
+EXCERPT_SECONDS = 5
+SHARED_BY_CHANNEL = np.array([1.0, 0.5, 0.0])
+"""How much of Fpz-Cz's deviation Pz-Oz and EOG show; by hand, as the excerpts have neither."""
+MOST_SIGMA_VARIANCE = 0.05
+"""Of a moment's log sigma power outside N2: what varies more would be spindles, so it varies from epoch to epoch."""
+N2_SIGMA_SHARE = 0.5
+"""Of the variance of a moment's log sigma power in N2; the rest is that of spindles."""
+
+
+@dataclass(frozen=True)
+class MomentPowers:
+    """Of one stage, Fpz-Cz: how moments deviate from their epoch, as a mixture of normal distributions.
+
+    share (3,), mean (3, 6), covariance (3, 6, 6) : of the distributions
+    scale (5,), added (5, 5) : what an epoch's deviations from the table are multiplied by, and the covariance that they
+        have in addition
+    gamma (5,) : the sixth band's deviation per deviation of each of the others, within a recording
+    gamma_of_recording (5,), gamma_residual : the same between recordings, and the standard deviation of the rest
+    """
+
+    share: np.ndarray
+    mean: np.ndarray
+    covariance: np.ndarray
+    scale: np.ndarray
+    added: np.ndarray
+    gamma: np.ndarray
+    gamma_of_recording: np.ndarray
+    gamma_residual: float
+
+
+def matrix_square_root(covariance: np.ndarray) -> np.ndarray:
+    """Symmetric square root; negative eigenvalues count as zero."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+
+
+def _regression(covariance: np.ndarray) -> tuple[np.ndarray, float]:
+    """Coefficients (5,) of the sixth feature on the other five, and the variance that they leave."""
+    coefficients = np.linalg.solve(covariance[:N_BANDS, :N_BANDS], covariance[:N_BANDS, N_BANDS])
+    return coefficients, float(max(covariance[N_BANDS, N_BANDS] - coefficients @ covariance[:N_BANDS, N_BANDS], 0))
+
+
+@cache
+def moment_powers() -> tuple[MomentPowers, ...]:
+    """What is left of the excerpts' variance within recordings when the table's and the estimates' are taken off."""
+    bands = np.array(list(excerpts()["bands_hz"].values()))
+    # A log power estimated in a band B Hz wide from T seconds has a variance of about 1 / BT.
+    estimate = np.diag(1 / (EXCERPT_SECONDS * (bands[:, 1] - bands[:, 0])))
+    found = []
+    for stage, (own, table) in enumerate(zip(excerpt_powers(), stage_powers(), strict=True)):
+        usual = own.covariance[0]
+        gamma, _ = _regression(usual)
+        gamma_of_recording, residual = _regression(own.between_recording)
+        extend = np.vstack([np.eye(N_BANDS), gamma])
+        slow = table.within_recording[:N_BANDS, :N_BANDS]
+        # Of an epoch's variance no more than the commonest moments have: the rest is in rare ones.
+        scale = np.sqrt(np.minimum(1, np.diag(usual - estimate)[:N_BANDS] / np.diag(slow)))
+        slow = extend @ (slow * np.outer(scale, scale)) @ extend.T
+        roots = [matrix_square_root(covariance - slow - estimate) for covariance in own.covariance]
+        fast = np.array([root @ root for root in roots])
+        in_all = np.average(fast, axis=0, weights=own.share) + (own.deviation.T * own.share) @ own.deviation
+        kept = np.ones(N_BANDS + 1)
+        sigma = in_all[SIGMA, SIGMA]
+        kept[SIGMA] = N2_SIGMA_SHARE if stage == N2 else min(1, MOST_SIGMA_VARIANCE / sigma)
+        rest = np.sqrt(1 - kept[:N_BANDS]) * (stage != N2)
+        found.append(
+            MomentPowers(
+                share=own.share / own.share.sum(),
+                mean=own.deviation * np.sqrt(kept),
+                covariance=fast * np.sqrt(np.outer(kept, kept)),
+                scale=scale,
+                added=in_all[:N_BANDS, :N_BANDS] * np.outer(rest, rest),
+                gamma=gamma,
+                gamma_of_recording=gamma_of_recording,
+                gamma_residual=float(np.sqrt(residual)),
+            )
+        )
+    return tuple(found)
+
+
+def simulate_moments(randomness: Randomness, stages: np.ndarray) -> np.ndarray:
+    """Deviations (n_epochs, 5 moments, 3 channels, 6 bands) of log band powers from those of their epoch."""
+    random = randomness.stream(Part.MOMENTS)
+    noise = random.standard_normal((len(stages), MOMENTS_PER_EPOCH, N_BANDS + 1))
+    chance = random.random((len(stages), MOMENTS_PER_EPOCH))
+    frontal = np.empty_like(noise)
+    for stage, powers in enumerate(moment_powers()):
+        kind = np.searchsorted(powers.share.cumsum()[:-1], chance, side="right")
+        for i, (mean, covariance) in enumerate(zip(powers.mean, powers.covariance, strict=True)):
+            own = (stages == stage)[:, None] & (kind == i)
+            frontal[own] = mean + noise[own] @ matrix_square_root(covariance)
+    return frontal[:, :, None] * SHARED_BY_CHANNEL[:N_CHANNELS, None]
