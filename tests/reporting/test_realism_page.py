@@ -29,15 +29,16 @@ def written(tmp_path_factory):
     columns = {"recording": night.recording, "epoch": night.epoch, "stage": night.stage, "predicted": night.stage}
     pd.DataFrame(columns).to_parquet(predictions)
     files = {kind: str(folder / f"realism.{kind}") for kind in ("md", "csv", "png", "pdf")}
+    files |= {f"excerpts_{kind}": str(folder / f"realism-excerpts.{kind}") for kind in ("png", "pdf")}
     realism.realism_report(
         dataset,
         index.path,
         [predictions],
-        markdown=files["md"],
-        csv=files["csv"],
-        png=files["png"],
-        pdf=files["pdf"],
+        markdown=files.pop("md"),
+        **files,
+        missing="The real excerpts are not in raw/: fetch them.",
     )
+    files["md"] = str(folder / "realism.md")
     return files
 
 
@@ -67,6 +68,16 @@ def test_the_figure_is_a_page_wide(written):
     with Image.open(written["png"]) as image:
         assert image.width == pytest.approx(200 * style.PAGE_WIDTH, abs=1) and np.asarray(image).std() > 10
     assert Path(written["pdf"]).read_bytes().startswith(b"%PDF")
+
+
+def test_without_real_excerpts_the_report_says_what_to_do(written):
+    text = Path(written["md"]).read_text(encoding="utf-8")
+    assert "## The first 5 s of each epoch" in text and "The real excerpts are not in raw/: fetch them." in text
+    table = pd.read_csv(written["csv"])
+    own = table[table.quantity == "excerpts of 5 s: mean log band power"]
+    assert len(own) == 30 and own.real.isna().all() and np.isfinite(own.simulated[own.stage == "W"]).all()
+    with Image.open(written["excerpts_png"]) as image:
+        assert np.asarray(image).std() > 10
 
 
 def synthetic(stages=5):

@@ -213,6 +213,7 @@ rule realism:
         trainings=lambda w: W.trainings(w.dataset),
     output:
         **{form: f"{paths.home('{dataset}')}/realism.{form}" for form in ("csv", "md", "pdf", "png")},
+        **{f"excerpts_{form}": f"{paths.home('{dataset}')}/realism-excerpts.{form}" for form in ("pdf", "png")},
     log:
         paths.log(f"{paths.home('{dataset}')}/realism.md"),
     conda:
@@ -220,7 +221,7 @@ rule realism:
     threads: 2
     resources:
         mem_mb=2 * MEMORY_MB,
-        runtime=4 * MINUTES,
+        runtime=8 * MINUTES,
     params:
         code=module_sha256("sleepbench.reporting.realism.page"),
     message:

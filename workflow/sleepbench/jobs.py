@@ -21,6 +21,8 @@ from sleepbench.preparation.index import read_index
 if TYPE_CHECKING:
     from sleepbench.reporting.artefacts import Inputs
 
+EXCERPTS = "sleep-edf-20-5s"
+"""The real excerpts that a simulated cohort is compared with."""
 Label = Mapping[str, Any]
 """A DataLabel as JSON."""
 
@@ -219,13 +221,22 @@ def summary(inputs: Any, parameters: Any, output: Path) -> None:
 
 def realism(content: Mapping[str, Any], name: str, recordings: Path, outputs: Mapping[str, str], threads: int) -> None:
     """Compare a simulated cohort with the statistics of the real recordings."""
+    from sleepbench.reporting.realism.excerpts import are_here, read_excerpts
     from sleepbench.reporting.realism.page import realism_report
 
     config = validate(content)
+    excerpts = dataset(config, EXCERPTS)
+    directory = excerpts.directory(paths.raw(excerpts.source))
+    real = read_excerpts(excerpts, directory) if are_here(excerpts, directory) else None
+    missing = (
+        f"The real excerpts are not in {directory}: `sleepbench data fetch --datasets {EXCERPTS}` downloads them, or "
+        f"set `data: {{{excerpts.source}: {{directory: ...}}}}`; delete this report and ask for it again."
+    )
     runs = plan(config).datasets[name].runs
     predictions = [Path(paths.training(run.training), run.selection, "predictions.parquet") for run in runs]
-    files = (outputs[form] for form in ("md", "csv", "png", "pdf"))
-    realism_report(dataset(config, name), recordings, list(dict.fromkeys(predictions)), *files, processes=threads)
+    files = (outputs[form] for form in ("md", "csv", "png", "pdf", "excerpts_png", "excerpts_pdf"))
+    networks = list(dict.fromkeys(predictions))
+    realism_report(dataset(config, name), recordings, networks, *files, threads, real, missing)
 
 
 def _provenance(config: Config, name: str) -> dict[str, Any]:

@@ -39,8 +39,8 @@ class StagePowers:
 class ExcerptPowers:
     """Natural log powers of one stage in excerpts of 5 s, Fpz-Cz in microvolts: 6 bands.
 
-    share (3,), deviation (3, 6), covariance (3, 6, 6): the normal distributions that deviations within a recording are a
-    mixture of. log_density (n_frequencies,): mean at `excerpts()["frequencies_hz"]`.
+    share (3,), deviation (3, 6), covariance (3, 6, 6): the normal distributions that deviations within a recording are
+    a mixture of. log_density (n_frequencies,): mean at `excerpts()["frequencies_hz"]`.
     """
 
     mean: np.ndarray
@@ -99,11 +99,8 @@ def stage_powers() -> tuple[StagePowers, ...]:
     for own, table in zip(excerpt_powers(), _table(), strict=True):
         scale = np.ones(len(table.mean))
         scale[:N_BANDS] = np.sqrt(np.diag(own.between_recording)[:N_BANDS] / np.diag(table.between_recording)[:N_BANDS])
-        found.append(
-            replace(
-                table,
-                mean=np.r_[own.mean[:N_BANDS] - level, table.mean[N_BANDS:]],
-                between_recording=table.between_recording * np.outer(scale, scale),
-            )
-        )
+        between = table.between_recording * np.outer(scale, scale)
+        between[:N_BANDS, :N_BANDS] = own.between_recording[:N_BANDS, :N_BANDS]
+        mean = np.r_[own.mean[:N_BANDS] - level, table.mean[N_BANDS:]]
+        found.append(replace(table, mean=mean, between_recording=between))
     return tuple(found)

@@ -25,7 +25,7 @@ from sleepbench.simulation.randomness import Part, Randomness
 EOG_BETA_ATTENUATION = -2.45
 """The log gain of the low-pass at 15 Hz through which the table's EOG beta power was seen; raw signals lack it."""
 
-STAGES_IN_COMMON = 0.8
+STAGES_IN_COMMON = 0.85
 """Correlation over recordings of the deviations of different stages: a high alpha in wake is one in N2 too.
 
 In the excerpts it is 0.5 for delta and 0.8 to 0.9 for the other bands.
@@ -76,7 +76,9 @@ def simulate_powers(randomness: Randomness, stages: np.ndarray) -> tuple[np.ndar
         epochs = np.flatnonzero(stages == stage)
         deviation = _autoregressive(statistics, len(epochs), random)
         powers[epochs] = statistics.mean + recording + deviation
-        gamma[epochs] = excerpts.mean[N_BANDS] - level + moments.gamma_residual * gamma_of_recording
+        powers[epochs, :N_BANDS] += moments.louder[:N_BANDS]
+        gamma[epochs] = excerpts.mean[N_BANDS] + moments.louder[N_BANDS] - level
+        gamma[epochs] += moments.gamma_residual * gamma_of_recording
         gamma[epochs] += moments.gamma_of_recording @ recording[:N_BANDS] + deviation[:, :N_BANDS] @ moments.gamma
     powers = powers.reshape(-1, N_CHANNELS, N_BANDS)
     gamma += _set_daytime_amplitude(powers, stages)[:, FRONTAL]

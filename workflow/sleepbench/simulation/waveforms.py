@@ -60,6 +60,9 @@ EYES_CLOSED_IN_BED, EYES_CLOSED_BY_DAY = 0.5, 0.15
 
 ELECTRODE_POPS_PER_HOUR = 1.0
 
+LOST_SLOW = np.array([0.45, 0.1])
+"""Log density at 0.4 and 0.8 Hz that the excerpts' estimate lacks, as its windows of 2.5 s are less their means."""
+
 
 @dataclass(frozen=True)
 class _Event:
@@ -93,11 +96,11 @@ def _events() -> tuple[_Event, ...]:
     time = seconds(3.0)
     alpha_burst = np.sin(2 * np.pi * 10 * time) * np.hanning(len(time))
     return (
-        _Event(N2, SIGMA, (0, 1), 3.0, 5.0, True, spindle),
-        _Event(N2, DELTA, (0, 1), 1.0, 4.0, False, k_complex),
-        _Event(REM, DELTA, (0, 2), 4.0, 2.5, True, eye_movement),
+        _Event(N2, SIGMA, (0, 1), 4.0, 5.0, True, spindle),
+        _Event(N2, DELTA, (0, 1), 1.0, 5.0, False, k_complex),
+        _Event(REM, DELTA, (0, 2), 4.0, 3.5, True, eye_movement),
         _Event(W, DELTA, (2,), 3.0, 2.5, True, eye_movement),
-        _Event(W, DELTA, (0, 2), 5.0, 3.5, False, blink),
+        _Event(W, DELTA, (0, 2), 5.0, 4.5, False, blink),
         _Event(EYES_CLOSED, ALPHA, (1,), 8.0, 2.0, True, alpha_burst),
     )
 
@@ -123,8 +126,8 @@ def _weights(n_frequencies: int, highest: float) -> tuple[np.ndarray, np.ndarray
 def _shapes(n_frequencies: int, highest: float) -> np.ndarray:
     """Log densities (5 stages, 3 channels, F) that the weighted values are added to.
 
-    Of Fpz-Cz they are the excerpts' means. The others fall with 1/f, and above 30 Hz with 1/f^3. Below 0.5 Hz all follow
-    the recorder's high-pass.
+    Of Fpz-Cz they are the excerpts' means. The others fall with 1/f, and above 30 Hz with 1/f^3. At the low end all
+    follow the recorder's high-pass.
     """
     frequencies, _ = _weights(n_frequencies, highest)
     low, high = _bands()[0, 0], _bands()[N_BANDS - 1, 1]
@@ -134,7 +137,9 @@ def _shapes(n_frequencies: int, highest: float) -> np.ndarray:
     known = np.array(excerpts()["frequencies_hz"])[1:]
     below = frequencies < known[0]
     for stage, own in enumerate(excerpt_powers()):
-        shapes[stage, FRONTAL] = np.interp(frequencies, known, own.log_density[1:])
+        density = own.log_density[1:].copy()
+        density[: len(LOST_SLOW)] += LOST_SLOW
+        shapes[stage, FRONTAL] = np.interp(frequencies, known, density)
         shapes[stage, FRONTAL, below] += high_pass[below] - np.interp(known[0], frequencies, high_pass)
     return shapes
 

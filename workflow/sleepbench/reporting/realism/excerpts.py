@@ -32,8 +32,8 @@ FEWEST_EXCERPTS = 10
 AMPLITUDE_QUANTILES = (50, 75, 90, 99, 99.9)
 ALPHA_PEAK = 2.0
 """Density at 8 to 12 Hz over that of its neighbours from which wake counts as quiet, with alpha."""
-SPINDLE_HZ, SPINDLE_SECONDS, SPINDLE_HEIGHT = (11, 16), 0.5, 2.0
-"""A spindle: the envelope of the sigma band above this multiple of the stage-wise median of the recording's N2, so long."""
+SPINDLE_HZ, SPINDLE_SECONDS, SPINDLE_UV = (11, 16), 0.5, 6.0
+"""A spindle: the envelope of the sigma band above so many microvolts for so long."""
 SLOW_WAVE_HZ, SLOW_WAVE_UV, SLOW_WAVE_SECONDS = (0.5, 4), 75, (0.25, 1.0)
 """A slow wave: a negative half-wave so long, from whose trough to the next peak it is so high (the AASM's 75 uV)."""
 
@@ -152,7 +152,9 @@ def _power_statistics(powers: Sequence[np.ndarray], places: Sequence[np.ndarray]
     means = np.array([own.mean(axis=0) for own, _ in chosen])
     deviations = [own - mean for (own, _), mean in zip(chosen, means, strict=True)]
     pooled = np.concatenate(deviations)
-    pairs = [(own[:-1][np.diff(at) == 1], own[1:][np.diff(at) == 1]) for own, (_, at) in zip(deviations, chosen)]
+    pairs = [
+        (own[:-1][np.diff(at) == 1], own[1:][np.diff(at) == 1]) for own, (_, at) in zip(deviations, chosen, strict=True)
+    ]
     before, after = (np.concatenate(side) for side in zip(*pairs, strict=True))
     return {
         "mean": np.average(means, axis=0, weights=[len(own) for own, _ in chosen]),
@@ -170,12 +172,8 @@ def mixtures(recordings: Sequence[Excerpts]) -> list[list[dict[str, Any]]]:
     found = []
     for stage in range(len(STAGES)):
         own = [recording.microvolts[recording.stage == stage].astype(np.float64) for recording in recordings]
-        powers = [
-            log_band_powers(signal.welch(x, SAMPLING_RATE, **WELCH, axis=1)[1])
-            for x in own
-            if len(x) >= FEWEST_EXCERPTS
-        ]
-        deviations = np.concatenate([power - power.mean(axis=0) for power in powers])
+        densities = [signal.welch(x, SAMPLING_RATE, **WELCH, axis=1)[1] for x in own if len(x) >= FEWEST_EXCERPTS]
+        deviations = np.concatenate([power - power.mean(axis=0) for power in map(log_band_powers, densities)])
         mixture = GaussianMixture(MIXED, reg_covar=1e-3, random_state=0).fit(deviations)
         order = np.argsort(-mixture.weights_)
         found.append(
@@ -206,11 +204,10 @@ def _band_passed(microvolts: np.ndarray, band: tuple[float, float]) -> np.ndarra
 
 
 def spindle_count(microvolts: np.ndarray) -> int:
-    """Spindles in excerpts (n, 500): the sigma band's envelope above twice the median of its excerpts for 0.5 s."""
+    """Spindles in excerpts (n, 500): the sigma band's envelope above 6 microvolts for 0.5 s."""
     sigma = _band_passed(microvolts, SPINDLE_HZ)
     envelope = np.abs(signal.hilbert(sigma, axis=1))
-    above = envelope > SPINDLE_HEIGHT * np.median(envelope)
-    return len(_runs(above, round(SPINDLE_SECONDS * SAMPLING_RATE), N_SAMPLES))
+    return len(_runs(envelope > SPINDLE_UV, round(SPINDLE_SECONDS * SAMPLING_RATE), N_SAMPLES))
 
 
 def _runs(above: np.ndarray, shortest: int, longest: int) -> np.ndarray:
@@ -239,9 +236,11 @@ def resource_of(recordings: Sequence[Excerpts]) -> dict[str, Any]:
     """What the simulation is calibrated to, as JSON values; see `simulation.calibration`."""
     statistics, mixed = measure_excerpts(recordings), mixtures(recordings)
     return {
+        "source": "Sleep-EDF Expanded 1.0.0, ODC-By 1.0, in the excerpts of github.com/swapnil5053/AttnSleep-EEG-5s at "
+        "cde8b3995c; made by tools/excerpt_statistics.py",
         "description": f"Statistics of the first 5 s of each 30-s epoch of {len(recordings)} recordings, {CHANNEL}, in "
         "microvolts: natural log band powers and densities by stage. No waveform can be had back from them.",
-        "welch": "Hann windows of 2.5 s, half overlapping, mean of three; bands are sums of densities, borders included",
+        "welch": "Hann windows of 2.5 s, half overlapping; bands are sums of densities, borders included",
         "bands_hz": {name: list(band) for name, band in BANDS.items()},
         "frequencies_hz": [round(float(frequency), 3) for frequency in FREQUENCIES_HZ],
         "stages": {

@@ -3,6 +3,7 @@
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -18,7 +19,17 @@ from sleepbench.core.files import replacing, write_text
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
 from sleepbench.datasets.base import DataLabel, Dataset
 from sleepbench.preparation.index import read_index
+from sleepbench.preparation.prepared import load_prepared
 from sleepbench.reporting.figures.style import BLACK, ORANGE, PAGE_WIDTH, STAGE_COLOURS, STYLE, new_figure, save
+from sleepbench.reporting.realism.excerpts import Excerpts
+from sleepbench.reporting.realism.excerpts_page import (
+    compare_excerpts,
+    draw_excerpts,
+    excerpt_checks,
+    excerpt_rows,
+    excerpt_sections,
+    stager_section,
+)
 from sleepbench.reporting.realism.measure import (
     BANDS,
     BOUTS,
@@ -29,11 +40,13 @@ from sleepbench.reporting.realism.measure import (
     SCORES,
     SHOWN,
     SPECTRUM_HZ,
+    Check,
     CohortStatistics,
     Night,
     Realism,
     measure_realism,
 )
+from sleepbench.reporting.realism.stager import is_installed, stage_nights
 from sleepbench.reporting.rendering import DASH, TEXT_WIDTH, pipe_table
 
 DECILES = tuple(f"tenth {i}" for i in range(1, 11))
@@ -48,18 +61,33 @@ def realism_report(
     csv: str | Path,
     png: str | Path,
     pdf: str | Path,
+    excerpts_png: str | Path,
+    excerpts_pdf: str | Path,
     processes: int = 2,
+    real: Sequence[Excerpts] | None = None,
+    missing: str = "",
 ) -> None:
-    """Compare a simulated cohort with the real statistics; write the report, the numbers and the figure.
+    """Compare a simulated cohort with the real statistics; write the report, the numbers and the figures.
 
-    index : of the dataset's prepared recordings; predictions : the predictions.parquet files of networks trained on
-    them, or none
+    index : of the dataset's prepared recordings
+    predictions : the predictions.parquet files of networks trained on them, or none
+    real : the real excerpts of 5 s; None where they are not at hand, and `missing` says what to do
     """
-    realism = measure_realism(dataset, read_index(index), networks_of(predictions), processes)
-    write_text(markdown, realism_markdown(realism, dataset.label))
+    prepared = read_index(index)
+    realism = measure_realism(dataset, prepared, networks_of(predictions), processes)
+    simulated = [Excerpts.of(load_prepared(path)) for path in prepared.signals.values()]
+    is_held = realism.recordings >= HELD_FROM
+    compared = compare_excerpts(simulated, real, missing, is_held)
+    checks = [Check(*check) for check in excerpt_checks(compared)]
+    realism = replace(realism, checks=[*realism.checks, *checks])
+    scores = stage_nights(dataset, prepared) if is_held and is_installed() else None
+    sections = [*excerpt_sections(compared), *(stager_section(scores) if is_held else [])]
+    write_text(markdown, "\n\n".join([realism_markdown(realism, dataset.label).rstrip("\n"), *sections]) + "\n")
+    table = realism_table(realism)
     with replacing(csv) as temporary:
-        realism_table(realism).to_csv(temporary, index=False)
+        pd.concat([table, excerpt_rows(compared, table.columns)], ignore_index=True).to_csv(temporary, index=False)
     save(draw_realism(realism, dataset.label), png, pdf)
+    save(draw_excerpts(compared, dataset.label), excerpts_png, excerpts_pdf)
 
 
 def networks_of(predictions: Iterable[str | Path]) -> dict[str, list[Path]]:

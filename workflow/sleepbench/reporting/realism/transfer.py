@@ -1,7 +1,7 @@
 """From simulated to real: a network trained on the one side's excerpts and tested on the other's.
 
-The honest measure of the simulation. ULW-SleepNet, one channel, the first 5 s of each epoch; where both are of one side,
-four subjects are held out.
+The honest measure of the simulation. ULW-SleepNet, one channel, the first 5 s of each epoch; where both are of one
+side, four subjects are held out.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,8 @@ LEAST_TO_REAL, SAME_SIDE_TOLERANCE = 0.68, 0.05
 class Transfer:
     """Scores of a network trained on one side and tested on the other, by seed.
 
-    trained, tested : "simulated" or "real". accuracy, macro_f1, cohen_kappa : one for each of SEEDS. recall (n_seeds, 5)
+    trained, tested : "simulated" or "real". accuracy, macro_f1, cohen_kappa : one for each of SEEDS. recall (n_seeds,
+    5)
     """
 
     trained: str
