@@ -11,6 +11,7 @@ import numpy as np
 
 from sleepbench.core.stages import N2
 from sleepbench.simulation.calibration import (
+    DELTA,
     N_BANDS,
     N_CHANNELS,
     SIGMA,
@@ -26,13 +27,13 @@ SHARED_BY_CHANNEL = np.array([1.0, 0.5, 0.0])
 """How much of Fpz-Cz's deviation Pz-Oz and EOG show; by hand, as the excerpts have neither."""
 MOST_SIGMA_VARIANCE = 0.05
 """Of a moment's log sigma power outside N2: what varies more would be spindles, so it varies from epoch to epoch."""
-WITHOUT_MISSCORING = 0.7
-"""Share of the excerpts' surplus variance that moments have.
+KEPT_VARIANCE = (0.5, 1.0, 0.4, 1.0, 0.7)
+"""Share of the excerpts' surplus variance that moments of each stage have, W to REM.
 
-The rest is taken to be that of real epochs scored as another stage than theirs, which simulated ones never are. By
-hand.
+The rest stands for real epochs scored as another stage than theirs, most of them as W or N2; simulated ones never are.
+By hand, so that a network trained on simulated excerpts does well on real ones.
 """
-N2_SIGMA_SHARE = 0.5
+N2_SIGMA_SHARE = 0.4
 """Of the variance of a moment's log sigma power in N2; the rest is that of spindles."""
 
 
@@ -43,7 +44,7 @@ class MomentPowers:
     share (3,), mean (3, 6), covariance (3, 6, 6) : of the distributions
     scale (5,), added (5, 5) : what an epoch's deviations from the table are multiplied by, and the covariance that they
         have in addition
-    louder (6,) : what the mean log powers gain, as the smaller variance would lower the mean powers
+    louder : what the mean log delta power gains, as the smaller variance would lower the mean power
     gamma (5,) : the sixth band's deviation per deviation of each of the others, within a recording
     gamma_of_recording (5,), gamma_residual : the same between recordings, and the standard deviation of the rest
     """
@@ -53,7 +54,7 @@ class MomentPowers:
     covariance: np.ndarray
     scale: np.ndarray
     added: np.ndarray
-    louder: np.ndarray
+    louder: float
     gamma: np.ndarray
     gamma_of_recording: np.ndarray
     gamma_residual: float
@@ -90,10 +91,10 @@ def moment_powers() -> tuple[MomentPowers, ...]:
         roots = [matrix_square_root(covariance - slow - estimate) for covariance in own.covariance]
         fast = np.array([root @ root for root in roots])
         in_all = np.average(fast, axis=0, weights=own.share) + (own.deviation.T * own.share) @ own.deviation
-        kept = np.full(N_BANDS + 1, WITHOUT_MISSCORING)
+        kept = np.full(N_BANDS + 1, KEPT_VARIANCE[stage])
         sigma = in_all[SIGMA, SIGMA]
         kept[SIGMA] = N2_SIGMA_SHARE if stage == N2 else min(kept[SIGMA], MOST_SIGMA_VARIANCE / sigma)
-        rest = np.sqrt(np.maximum(WITHOUT_MISSCORING - kept[:N_BANDS], 0)) * (stage != N2)
+        rest = np.sqrt(np.maximum(KEPT_VARIANCE[stage] - kept[:N_BANDS], 0)) * (stage != N2)
         found.append(
             MomentPowers(
                 share=own.share / own.share.sum(),
@@ -101,7 +102,7 @@ def moment_powers() -> tuple[MomentPowers, ...]:
                 covariance=fast * np.sqrt(np.outer(kept, kept)),
                 scale=scale,
                 added=in_all[:N_BANDS, :N_BANDS] * np.outer(rest, rest),
-                louder=(1 - WITHOUT_MISSCORING) * np.diag(in_all) / 2,
+                louder=float((1 - KEPT_VARIANCE[stage]) * in_all[DELTA, DELTA] / 2),
                 gamma=gamma,
                 gamma_of_recording=gamma_of_recording,
                 gamma_residual=float(np.sqrt(residual)),

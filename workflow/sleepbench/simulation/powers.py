@@ -10,6 +10,7 @@ from scipy import signal
 
 from sleepbench.core.stages import STAGES, W
 from sleepbench.simulation.calibration import (
+    DELTA,
     FRONTAL,
     N_BANDS,
     N_CHANNELS,
@@ -76,8 +77,8 @@ def simulate_powers(randomness: Randomness, stages: np.ndarray) -> tuple[np.ndar
         epochs = np.flatnonzero(stages == stage)
         deviation = _autoregressive(statistics, len(epochs), random)
         powers[epochs] = statistics.mean + recording + deviation
-        powers[epochs, :N_BANDS] += moments.louder[:N_BANDS]
-        gamma[epochs] = excerpts.mean[N_BANDS] + moments.louder[N_BANDS] - level
+        powers[epochs, DELTA] += moments.louder
+        gamma[epochs] = excerpts.mean[N_BANDS] - level
         gamma[epochs] += moments.gamma_residual * gamma_of_recording
         gamma[epochs] += moments.gamma_of_recording @ recording[:N_BANDS] + deviation[:, :N_BANDS] @ moments.gamma
     powers = powers.reshape(-1, N_CHANNELS, N_BANDS)

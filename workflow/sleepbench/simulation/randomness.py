@@ -40,13 +40,13 @@ class Randomness:
     def partly_shared(self, part: int, size: int | tuple[int, ...], shared: float = 0.6) -> np.ndarray:
         """Standard normal deviates whose correlation between a subject's two nights is `shared`.
 
-        Subjects come in pairs, 0 and 1, 2 and 3, whose own deviates are each other's opposite: so a small cohort's mean
-        is near that of many.
+        Subjects come in pairs, 0 and 1, 2 and 3, whose deviates are each other's opposite: so a small cohort's mean is
+        near that of many.
         """
-        subject = generator(self.seed, Part.SUBJECT, self.subject // 2 * 2, part).standard_normal(size)
-        subject *= 1 if self.subject % 2 == 0 else -1
-        night = generator(self.seed, Part.SUBJECT, self.subject, part, self.night).standard_normal(size)
-        return np.sqrt(shared) * subject + np.sqrt(1 - shared) * night
+        first, sign = self.subject // 2 * 2, 1 - 2 * (self.subject % 2)
+        subject = generator(self.seed, Part.SUBJECT, first, part).standard_normal(size)
+        night = generator(self.seed, Part.SUBJECT, first, part, self.night).standard_normal(size)
+        return sign * (np.sqrt(shared) * subject + np.sqrt(1 - shared) * night)
 
 
 def person(seed: int, subject: int) -> tuple[int, str]:

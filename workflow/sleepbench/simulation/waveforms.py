@@ -97,8 +97,8 @@ def _events() -> tuple[_Event, ...]:
     alpha_burst = np.sin(2 * np.pi * 10 * time) * np.hanning(len(time))
     return (
         _Event(N2, SIGMA, (0, 1), 4.0, 5.0, True, spindle),
-        _Event(N2, DELTA, (0, 1), 1.0, 5.0, False, k_complex),
-        _Event(REM, DELTA, (0, 2), 4.0, 3.5, True, eye_movement),
+        _Event(N2, DELTA, (0, 1), 1.0, 4.5, False, k_complex),
+        _Event(REM, DELTA, (0, 2), 4.0, 3.0, True, eye_movement),
         _Event(W, DELTA, (2,), 3.0, 2.5, True, eye_movement),
         _Event(W, DELTA, (0, 2), 5.0, 4.5, False, blink),
         _Event(EYES_CLOSED, ALPHA, (1,), 8.0, 2.0, True, alpha_burst),
