@@ -40,7 +40,8 @@ class ExcerptPowers:
     """Natural log powers of one stage in excerpts of 5 s, Fpz-Cz in microvolts: 6 bands.
 
     share (3,), deviation (3, 6), covariance (3, 6, 6): the normal distributions that deviations within a recording are
-    a mixture of. log_density (n_frequencies,): mean at `excerpts()["frequencies_hz"]`.
+    a mixture of. log_density (n_frequencies,): mean at `excerpts()["frequencies_hz"]`. tilt_between, tilt_within (6,):
+    standard deviations of the log ratio of a band's upper half to its lower.
     """
 
     mean: np.ndarray
@@ -50,6 +51,8 @@ class ExcerptPowers:
     share: np.ndarray
     deviation: np.ndarray
     covariance: np.ndarray
+    tilt_between: np.ndarray
+    tilt_within: np.ndarray
 
 
 @cache
@@ -73,6 +76,7 @@ def excerpt_powers() -> tuple[ExcerptPowers, ...]:
         ExcerptPowers(
             *(np.array(own[key]) for key in keys),
             *(np.array([part[key] for part in own["within_recording_mixture"]]) for key in mixed),
+            *(np.array(own[f"tilt_{where}_recording_sd"]) for where in ("between", "within")),
         )
         for own in map(excerpts()["stages"].get, STAGES)
     )

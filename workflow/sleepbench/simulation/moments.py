@@ -27,13 +27,13 @@ SHARED_BY_CHANNEL = np.array([1.0, 0.5, 0.0])
 """How much of Fpz-Cz's deviation Pz-Oz and EOG show; by hand, as the excerpts have neither."""
 MOST_SIGMA_VARIANCE = 0.05
 """Of a moment's log sigma power outside N2: what varies more would be spindles, so it varies from epoch to epoch."""
-KEPT_VARIANCE = (0.5, 1.0, 0.4, 1.0, 0.7)
+KEPT_VARIANCE = (0.7, 1.0, 0.6, 0.5, 0.6)
 """Share of the excerpts' surplus variance that moments of each stage have, W to REM.
 
 The rest stands for real epochs scored as another stage than theirs, most of them as W or N2; simulated ones never are.
 By hand, so that a network trained on simulated excerpts does well on real ones.
 """
-N2_SIGMA_SHARE = 0.4
+N2_SIGMA_SHARE = 0.5
 """Of the variance of a moment's log sigma power in N2; the rest is that of spindles."""
 
 
@@ -109,6 +109,22 @@ def moment_powers() -> tuple[MomentPowers, ...]:
             )
         )
     return tuple(found)
+
+
+def simulate_tilts(randomness: Randomness, stages: np.ndarray) -> np.ndarray:
+    """Tilts (n_epochs, 5 moments, 6 bands) of Fpz-Cz's log density within each band, lower edge to upper.
+
+    A recording has its own, in all stages alike; the rest is drawn for each moment.
+    """
+    random = randomness.stream(Part.TILTS)
+    noise = random.standard_normal((len(stages), MOMENTS_PER_EPOCH, N_BANDS + 1))
+    recording = randomness.partly_shared(Part.TILTS, N_BANDS + 1)
+    bands = np.array(list(excerpts()["bands_hz"].values()))
+    # Of two halves of a band, estimated from windows that overlap by half.
+    estimate = 1.45 * 2 / (EXCERPT_SECONDS * (bands[:, 1] - bands[:, 0]) / 2)
+    between = np.array([own.tilt_between for own in excerpt_powers()])
+    within = np.sqrt(np.maximum(np.array([own.tilt_within for own in excerpt_powers()]) ** 2 - estimate, 0))
+    return between[stages][:, None] * recording + within[stages][:, None] * noise
 
 
 def simulate_moments(randomness: Randomness, stages: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ class Part(IntEnum):
     Drawing more numbers for one part leaves the other parts unchanged.
     """
 
-    SUBJECT, STAGES, POWERS, SIGNALS, SLOW, HEADER, MOMENTS = range(7)
+    SUBJECT, STAGES, POWERS, SIGNALS, SLOW, HEADER, MOMENTS, TILTS = range(8)
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:

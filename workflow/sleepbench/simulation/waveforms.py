@@ -30,7 +30,7 @@ from sleepbench.simulation.calibration import (
     excerpts,
     frontal_microvolts,
 )
-from sleepbench.simulation.moments import MOMENTS_PER_EPOCH, simulate_moments
+from sleepbench.simulation.moments import MOMENTS_PER_EPOCH, simulate_moments, simulate_tilts
 from sleepbench.simulation.powers import ARTEFACT_LOG_GAIN, ARTEFACT_SHARE_OF_WAKE, is_day, simulate_powers
 from sleepbench.simulation.randomness import Part, Randomness
 from sleepbench.simulation.recorder import CHANNELS
@@ -85,7 +85,7 @@ def _events() -> tuple[_Event, ...]:
         return np.arange(round(duration * SAMPLING_RATE)) / SAMPLING_RATE
 
     time = seconds(0.9)
-    spindle = np.sin(2 * np.pi * 13.5 * time) * np.hanning(len(time))
+    spindles = [np.sin(2 * np.pi * frequency * time) * np.hanning(len(time)) for frequency in (12.5, 13.5, 14.5)]
     time = seconds(1.0)
     k_complex = -np.sin(2 * np.pi * time) * np.hanning(len(time)) * np.exp(-time)
     k_complex /= np.abs(k_complex).max()
@@ -96,7 +96,7 @@ def _events() -> tuple[_Event, ...]:
     time = seconds(3.0)
     alpha_burst = np.sin(2 * np.pi * 10 * time) * np.hanning(len(time))
     return (
-        _Event(N2, SIGMA, (0, 1), 4.0, 5.0, True, spindle),
+        *(_Event(N2, SIGMA, (0, 1), 1.0, 5.0, True, spindle) for spindle in spindles),
         _Event(N2, DELTA, (0, 1), 1.0, 4.5, False, k_complex),
         _Event(REM, DELTA, (0, 2), 4.0, 3.0, True, eye_movement),
         _Event(W, DELTA, (2,), 3.0, 2.5, True, eye_movement),
@@ -210,23 +210,36 @@ def _without_event_power(log_powers: np.ndarray, states: np.ndarray) -> np.ndarr
 
 
 def _noise(
-    log_powers: np.ndarray, gamma: np.ndarray, moments: np.ndarray, stages: np.ndarray, random: np.random.Generator
+    log_powers: np.ndarray,
+    gamma: np.ndarray,
+    moments: np.ndarray,
+    frontal_tilts: np.ndarray,
+    stages: np.ndarray,
+    random: np.random.Generator,
 ) -> np.ndarray:
     """Gaussian noise (3, n_epochs * 3000) with the given log band powers (n_epochs, 3, 5).
 
-    `gamma` (n_epochs,) is that of Fpz-Cz's sixth band; `moments` (n_epochs, 5, 3, 6) are added to the log density. It
-    is float32. Moments are shaped in the frequency domain, half a second longer at either end than they last, and faded
+    `gamma` (n_epochs,) is that of Fpz-Cz's sixth band; `moments` (n_epochs, 5, 3, 6) and Fpz-Cz's tilts within bands
+    (n_epochs, 5, 6) are added to the log density. It is float32. Moments are shaped in the frequency domain, half a second longer at either end than they last, and faded
     into each other so that their borders cannot be heard.
     """
     n_frequencies = SEGMENT_SAMPLES // 2 + 1
-    _, weights = _weights(n_frequencies, SAMPLING_RATE / 2)
+    frequencies, weights = _weights(n_frequencies, SAMPLING_RATE / 2)
+    low, high = _bands()[:, :1], _bands()[:, 1:]
+    inside = (frequencies >= low) & (frequencies < high)
+    weights = np.vstack([weights, inside * (2 * frequencies - low - high) / (high - low), inside])
     # Half of the log, as amplitudes are wanted; real and imaginary part have half of the power each.
     shapes = (_shapes(n_frequencies, SAMPLING_RATE / 2) + np.log(SAMPLING_RATE * SEGMENT_SAMPLES / 4)) / 2
     shapes = shapes.astype(np.float32)
     shapes[..., 0] = -np.inf
     weights = (weights / 2).astype(np.float32)
     values = _log_density_at_centres(log_powers, gamma, stages)[:, None] + moments
-    values = values.reshape(-1, N_CHANNELS, N_BANDS + 1).astype(np.float32)
+    values = values.reshape(-1, N_CHANNELS, N_BANDS + 1)
+    tilts = np.zeros_like(values)
+    tilts[:, FRONTAL] = frontal_tilts.reshape(-1, N_BANDS + 1)
+    # What a tilt adds to the power of its band is taken off the whole band.
+    added = np.log(np.sinh(np.maximum(np.abs(tilts), 1e-3)) / np.maximum(np.abs(tilts), 1e-3))
+    values = np.concatenate([values, tilts, -added], axis=2).astype(np.float32)
     stages = np.repeat(stages, MOMENTS_PER_EPOCH)
     mixing = np.linalg.cholesky(COHERENCE).astype(np.float32)
 
@@ -294,7 +307,8 @@ def simulate_signals(randomness: Randomness, night: NightStages) -> np.ndarray:
     log_powers += quieter[:, :, None]
     gamma += quieter[:, FRONTAL]
     moments = simulate_moments(randomness, night.true)
-    samples = _noise(_without_event_power(log_powers, states), gamma, moments, night.true, random)
+    tilts = simulate_tilts(randomness, night.true)
+    samples = _noise(_without_event_power(log_powers, states), gamma, moments, tilts, night.true, random)
     _add_events(samples, log_powers, states, random)
     samples *= microvolts.astype(np.float32)[:, None]
     _add_electrode_pops(samples, random)

@@ -189,6 +189,31 @@ def mixtures(recordings: Sequence[Excerpts]) -> list[list[dict[str, Any]]]:
     return found
 
 
+def tilts(recordings: Sequence[Excerpts]) -> tuple[np.ndarray, np.ndarray]:
+    """How the upper half of each band differs from the lower: the log ratio's standard deviation (5, 6 each).
+
+    Between and within recordings, from peaks that lie elsewhere in others and at other times: a spindle's frequency.
+    """
+    halves = [(low, (low + high) / 2, high) for low, high in BANDS.values()]
+    between, within = [], []
+    for stage in range(len(STAGES)):
+        own = [recording.microvolts[recording.stage == stage].astype(np.float64) for recording in recordings]
+        densities = [signal.welch(x, SAMPLING_RATE, **WELCH, axis=1)[1] for x in own if len(x) >= FEWEST_EXCERPTS]
+        ratios = []
+        for density in densities:
+            columns = []
+            for low, middle, high in halves:
+                lower = density[:, (low <= FREQUENCIES_HZ) & (middle > FREQUENCIES_HZ)].mean(axis=1)
+                upper = density[:, (middle < FREQUENCIES_HZ) & (high >= FREQUENCIES_HZ)].mean(axis=1)
+                columns.append(np.log(upper + POWER_FLOOR) - np.log(lower + POWER_FLOOR))
+            ratios.append(np.column_stack(columns))
+        means = np.array([ratio.mean(axis=0) for ratio in ratios])
+        between.append(means.std(axis=0, ddof=1))
+        pooled = np.concatenate([ratio - mean for ratio, mean in zip(ratios, means, strict=True)])
+        within.append(pooled.std(axis=0))
+    return np.array(between), np.array(within)
+
+
 def has_alpha_peak(density: np.ndarray) -> np.ndarray:
     """Whether the mean density (n, 126) of 8 to 12 Hz stands out from 5 to 7 and 13 to 15 Hz, on geometric average."""
 
@@ -235,6 +260,7 @@ def slow_wave_heights(microvolts: np.ndarray) -> np.ndarray:
 def resource_of(recordings: Sequence[Excerpts]) -> dict[str, Any]:
     """What the simulation is calibrated to, as JSON values; see `simulation.calibration`."""
     statistics, mixed = measure_excerpts(recordings), mixtures(recordings)
+    tilt_between, tilt_within = tilts(recordings)
     return {
         "source": "Sleep-EDF Expanded 1.0.0, ODC-By 1.0, in the excerpts of github.com/swapnil5053/AttnSleep-EEG-5s at "
         "cde8b3995c; made by tools/excerpt_statistics.py",
@@ -251,6 +277,8 @@ def resource_of(recordings: Sequence[Excerpts]) -> dict[str, Any]:
                 "within_recording_cov": _rounded(statistics.within_covariance[code]),
                 "lag1_autocorrelation": _rounded(statistics.lag1[code]),
                 "within_recording_mixture": mixed[code],
+                "tilt_between_recording_sd": _rounded(tilt_between[code]),
+                "tilt_within_recording_sd": _rounded(tilt_within[code]),
                 "mean_log_density": _rounded(statistics.log_density[code]),
             }
             for code, stage in enumerate(STAGES)
