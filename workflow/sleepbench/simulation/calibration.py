@@ -20,6 +20,7 @@ WAKE_EPOCHS = 60
 """Wake kept either side of sleep in the recordings that the statistics are of (30 min)."""
 
 N_CHANNELS, N_BANDS = 3, 5
+EXCERPT_SECONDS = 5
 DELTA, _, ALPHA, SIGMA, BETA = range(N_BANDS)
 FRONTAL = 0
 """The channel Fpz-Cz, which alone has a sixth band, 30 to 49 Hz."""
@@ -70,10 +71,14 @@ def excerpts() -> dict:
 @cache
 def excerpt_powers() -> tuple[ExcerptPowers, ...]:
     """The excerpts' statistics of each stage."""
-    keys = ("mean", "between_recording_cov", "within_recording_cov", "mean_log_density")
+    keys = ("between_recording_cov", "within_recording_cov", "mean_log_density")
     mixed = ("share", "mean", "covariance")
+    bands = np.array(list(excerpts()["bands_hz"].values()))
+    # A log power from T seconds of a band B Hz wide, in overlapping windows, is too low by about 1.45 / 2BT.
+    lost = 1.45 / (2 * EXCERPT_SECONDS * (bands[:, 1] - bands[:, 0]))
     return tuple(
         ExcerptPowers(
+            np.array(own["mean"]) + lost,
             *(np.array(own[key]) for key in keys),
             *(np.array([part[key] for part in own["within_recording_mixture"]]) for key in mixed),
             *(np.array(own[f"tilt_{where}_recording_sd"]) for where in ("between", "within")),

@@ -12,6 +12,7 @@ import numpy as np
 from sleepbench.core.stages import N2
 from sleepbench.simulation.calibration import (
     DELTA,
+    EXCERPT_SECONDS,
     N_BANDS,
     N_CHANNELS,
     SIGMA,
@@ -22,12 +23,11 @@ from sleepbench.simulation.calibration import (
 from sleepbench.simulation.randomness import Part, Randomness
 
 MOMENTS_PER_EPOCH = 5
-EXCERPT_SECONDS = 5
 SHARED_BY_CHANNEL = np.array([1.0, 0.5, 0.0])
 """How much of Fpz-Cz's deviation Pz-Oz and EOG show; by hand, as the excerpts have neither."""
 MOST_SIGMA_VARIANCE = 0.05
 """Of a moment's log sigma power outside N2: what varies more would be spindles, so it varies from epoch to epoch."""
-KEPT_VARIANCE = (0.7, 1.0, 0.6, 0.5, 0.6)
+KEPT_VARIANCE = (0.7, 1.0, 0.6, 0.4, 0.6)
 """Share of the excerpts' surplus variance that moments of each stage have, W to REM.
 
 The rest stands for real epochs scored as another stage than theirs, most of them as W or N2; simulated ones never are.

@@ -60,7 +60,7 @@ EYES_CLOSED_IN_BED, EYES_CLOSED_BY_DAY = 0.5, 0.15
 
 ELECTRODE_POPS_PER_HOUR = 1.0
 
-LOST_SLOW = np.array([0.45, 0.1])
+LOST_SLOW = np.array([0.6, 0.15])
 """Log density at 0.4 and 0.8 Hz that the excerpts' estimate lacks, as its windows of 2.5 s are less their means."""
 
 
@@ -220,8 +220,8 @@ def _noise(
     """Gaussian noise (3, n_epochs * 3000) with the given log band powers (n_epochs, 3, 5).
 
     `gamma` (n_epochs,) is that of Fpz-Cz's sixth band; `moments` (n_epochs, 5, 3, 6) and Fpz-Cz's tilts within bands
-    (n_epochs, 5, 6) are added to the log density. It is float32. Moments are shaped in the frequency domain, half a second longer at either end than they last, and faded
-    into each other so that their borders cannot be heard.
+    (n_epochs, 5, 6) are added to the log density. The noise is float32. Moments are shaped in the frequency domain,
+    half a second longer at either end than they last, and faded into each other so that their borders cannot be heard.
     """
     n_frequencies = SEGMENT_SAMPLES // 2 + 1
     frequencies, weights = _weights(n_frequencies, SAMPLING_RATE / 2)
