@@ -8,7 +8,7 @@ import numpy as np
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import MOVEMENT, N1, STAGES, UNKNOWN, W
-from sleepbench.simulation.calibration import EPOCHS_PER_DAY, EPOCHS_PER_HOUR, WAKE_EPOCHS, statistics
+from sleepbench.simulation.calibration import EPOCHS_PER_DAY, EPOCHS_PER_HOUR, WAKE_EPOCHS, excerpts, statistics
 from sleepbench.simulation.randomness import Part, Randomness
 
 MEAN_SLEEP_PERIOD = 930
@@ -17,8 +17,10 @@ MEAN_SLEEP_PERIOD = 930
 CANDIDATE_NIGHTS = 48
 SHARE_DEVIATION = np.array([0.25, 0.2, 0.1, 0.35, 0.2])
 """Standard deviation between recordings of the log of each stage's share."""
-SHARE_LEAN = np.array([-0.08, -0.12, 0.0, 0.3, 0.12])
+SHARE_LEAN = np.array([0, 0, 0, 0.1, 0.05])
 """By how much the log of each stage's share leans from the table's to that of Sleep-EDF-20, whose people are young."""
+TRANSITION_LEAN = 0.007
+"""At most how far transition probabilities between stages of sleep lean from the table's to those of Sleep-EDF-20."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,17 @@ def _fit_margins(table: np.ndarray, margins: Sequence[tuple[int, np.ndarray]], i
     return table
 
 
+def _transitions() -> np.ndarray:
+    """Transition probabilities (5, 5) near the table's: from and to wake they are its own."""
+    table = np.array(statistics()["hypnogram"]["transition_probability_30s"])
+    twenty = np.array(excerpts()["transition_probability_30s"])
+    asleep = table + np.clip(twenty - table, -TRANSITION_LEAN, TRANSITION_LEAN)
+    asleep = np.clip(asleep[N1:, N1:], 1e-5, None)
+    leant = table.copy()
+    leant[N1:, N1:] = asleep / asleep.sum(axis=1, keepdims=True) * (1 - table[N1:, :N1])
+    return leant / leant.sum(axis=1, keepdims=True)
+
+
 @cache
 def _sleep_periodstatistics() -> tuple[np.ndarray, np.ndarray]:
     """Stage shares (5,) in the sleep period and transition probabilities (10, 5, 5) in each decile of it.
@@ -51,7 +64,7 @@ def _sleep_periodstatistics() -> tuple[np.ndarray, np.ndarray]:
     those of the table.
     """
     hypnogram = statistics()["hypnogram"]
-    pooled = np.array(hypnogram["transition_probability_30s"])
+    pooled = _transitions()
     eigenvalues, vectors = np.linalg.eig(pooled.T)
     share = np.real(vectors[:, np.argmax(eigenvalues.real)])
     share /= share.sum()

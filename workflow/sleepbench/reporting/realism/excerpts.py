@@ -16,6 +16,7 @@ from sklearn.mixture import GaussianMixture
 from sleepbench.core.stages import SAMPLING_RATE, STAGES
 from sleepbench.datasets.base import Dataset
 from sleepbench.preparation.prepared import PreparedRecording
+from sleepbench.reporting.realism.measure import transition_probabilities
 
 CHANNEL, ROLE = "EEG Fpz-Cz", "eeg1"
 SECONDS = 5
@@ -268,6 +269,9 @@ def resource_of(recordings: Sequence[Excerpts]) -> dict[str, Any]:
         "microvolts: natural log band powers and densities by stage. No waveform can be had back from them.",
         "welch": "Hann windows of 2.5 s, half overlapping; bands are sums of densities, borders included",
         "bands_hz": {name: list(band) for name, band in BANDS.items()},
+        "transition_probability_30s": np.round(
+            transition_probabilities([recording.stage for recording in recordings]), 5
+        ).tolist(),
         "frequencies_hz": [round(float(frequency), 3) for frequency in FREQUENCIES_HZ],
         "stages": {
             stage: {
