@@ -26,7 +26,7 @@ from sleepbench.simulation.randomness import Part, Randomness
 EOG_BETA_ATTENUATION = -2.45
 """The log gain of the low-pass at 15 Hz through which the table's EOG beta power was seen; raw signals lack it."""
 
-STAGES_IN_COMMON = 0.92
+STAGES_IN_COMMON = 0.85
 """Correlation over recordings of the deviations of different stages: a high alpha in wake is one in N2 too.
 
 In the excerpts it is 0.5 for delta and 0.8 to 0.9 for the other bands, where a stage's own part is partly chance.

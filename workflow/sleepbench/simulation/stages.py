@@ -17,7 +17,7 @@ MEAN_SLEEP_PERIOD = 930
 CANDIDATE_NIGHTS = 48
 SHARE_DEVIATION = np.array([0.25, 0.2, 0.1, 0.35, 0.2])
 """Standard deviation between recordings of the log of each stage's share."""
-SHARE_LEAN = np.array([0, 0, 0, 0.1, 0.05])
+SHARE_LEAN = np.array([0.05, 0, 0, 0.1, 0.05])
 """By how much the log of each stage's share leans from the table's to that of Sleep-EDF-20, whose people are young."""
 TRANSITION_LEAN = 0.007
 """At most how far transition probabilities between stages of sleep lean from the table's to those of Sleep-EDF-20."""
