@@ -15,6 +15,7 @@ LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 PROFILES = f"{RESULTS}/profile"
 PARITY = f"{RESULTS}/parity"
+IMPORTED = f"{RESULTS}/imported"
 ARTIFACTS = f"{RESULTS}/mlflow-artifacts"
 KEPT = "README.md"
 """The one file under results/ that git keeps."""
@@ -135,6 +136,11 @@ def profile(model: str, n_channels: int | str) -> str:
 def parity(model: str) -> str:
     """How near a model is to other programs of it."""
     return f"{PARITY}/{model}.json"
+
+
+def imported(name: str) -> str:
+    """The directory of somebody else's predictions."""
+    return f"{IMPORTED}/{name}"
 
 
 def archive(dataset: str) -> str:
