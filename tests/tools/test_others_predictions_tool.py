@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from others_predictions import main, mt18, recordings_of_folds, write
+from others_predictions import attnsleep, main, mt18, recordings_of_folds, write
 
 from sleepbench.config.load import load
 from sleepbench.core.errors import BenchmarkError
@@ -74,6 +74,18 @@ def test_ten_folds_of_a_network_on_excerpts(shared: Path, tmp_path: Path, capsys
     assert [round(one(matrix), 3) for one in (accuracy, cohen_kappa, macro_f1)] == [0.735, 0.636, 0.663]
     said = (tmp_path / "t.yaml").read_text()
     assert "dataset: sleep-edf-20-5s" in said and "0: SC4141 SC4142 SC4051 SC4052;" in said
+
+
+def test_a_network_on_excerpts_is_checked_against_them_and_says_that_they_are(shared, tmp_path, monkeypatch):
+    config = load(ROOT / "config.yaml")
+    if "sleep-edf-20-5s" not in config.datasets:
+        pytest.skip("no dataset sleep-edf-20-5s is defined")
+    excerpts = shared / "sleep-edf" / "excerpts-5s"
+    monkeypatch.chdir(tmp_path)
+    write(*attnsleep(shared / "predictions" / "attnsleep_5s", excerpts), Path("t.parquet"))
+    text = import_predictions(config, Path("t.parquet"), None, excerpts)
+    assert "first 5 s of each epoch: not comparable with results on 30-s epochs" in text.splitlines()[0]
+    assert "all labels agree, no epoch is cut" in text and "73.50" in text and "0.6359" in text and "66.34" in text
 
 
 def test_recordings_of_folds_are_found_though_some_begin_alike():
