@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
 from sleepbench.cli import app
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import sha256_of_file
 from sleepbench.core.stages import STAGES
+from sleepbench.runs.others.description import Description
 from sleepbench.runs.others.importing import import_predictions
 from sleepbench.runs.others.store import read_scores
 
@@ -215,6 +217,13 @@ def test_a_file_that_is_not_whole(theirs, name):
 )
 def test_a_wrong_description_is_refused(theirs, said, problem):
     assert problem in refused(theirs, theirs.table(), **said)
+
+
+def test_the_description_on_the_page_is_one(theirs):
+    page = (Path(__file__).parents[3] / "docs" / "others-predictions.md").read_text(encoding="utf-8")
+    said = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    assert list(said) == list(Description.model_fields)
+    assert "Their Network" in theirs.read(theirs.table(), **{**said, "dataset": "simulated"})
 
 
 def test_the_command_line(theirs, capsys, monkeypatch):
