@@ -395,6 +395,7 @@ class FakeResults:
             "profiles": [self.path(paths.profile("ulw_sleepnet", 4))],
             "parity": [self.path(paths.parity("ulw_sleepnet"))],
             "smoothed": sorted(path.parent for path in self.root.glob("results/*/postprocessed/**/hmm.json")),
+            "imported": sorted(self.path(paths.IMPORTED).glob("*/description.json")),
             "published_results": RESOURCES / "published_results.csv",
             "published_sizes": RESOURCES / "published_sizes.csv",
             "published_recipes": RESOURCES / "published_recipes.csv",

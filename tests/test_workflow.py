@@ -11,8 +11,10 @@ import yaml
 from sleepbench.config import paths
 from sleepbench.config.keys import TrainingKey
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import write_json
 from sleepbench.models import registry
 from sleepbench.reporting.declared import Declared, declared
+from sleepbench.runs.others import store
 from sleepbench.workflow import Workflow
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +91,21 @@ def test_the_smoothed_runs_are_those_that_the_configuration_asks_for():
     directories = workflow().smoothed("simulated")
     assert len(directories) == 2 and all(d.endswith("/best_validation") and "/ulw_sleepnet/" in d for d in directories)
     assert workflow(postprocessing={"hmm": [], "protocols": ["clean"]}).smoothed("simulated") == []
+
+
+def test_predictions_of_others_are_those_that_were_imported_for_the_dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inputs = lambda dataset: workflow().artefact_inputs(declared("tables")["others_predictions"], dataset)  # noqa: E731
+    assert inputs("simulated") == {"imported": []}
+    for name, dataset in {"b": "simulated", "a": "simulated", "c": "sleep-edf-20", ".d.old": "simulated"}.items():
+        home = Path(paths.imported(name))
+        home.mkdir(parents=True)
+        write_json(home / "description.json", {"format": store.FORMAT, "dataset": dataset, "files": {}})
+    (Path(paths.IMPORTED) / "empty").mkdir()
+    assert inputs("simulated") == {"imported": [f"results/imported/{name}/description.json" for name in "ab"]}
+    (Path(paths.imported("c")) / "description.json").write_text('{"format": ')
+    with pytest.raises(BenchmarkError, match=r"c/description\.json: .*import the table again, or delete"):
+        inputs("simulated")
 
 
 def test_each_trained_model_is_held_against_other_programs_once(monkeypatch):

@@ -34,7 +34,7 @@ ARTEFACT = Table(
 TABLES = (
     *("main_results", "ladder", "claims", "audit", "complexity", "published_sizes", "parity", "recipes"),
     *("intervals", "classes"),
-    *("inputs", "comparisons", "groups", "sleep_measures", "postprocessing", "quality"),
+    *("inputs", "comparisons", "groups", "sleep_measures", "postprocessing", "others_predictions", "quality"),
 )
 
 

@@ -31,6 +31,7 @@ from sleepbench.models.registry import reference_files
 from sleepbench.protocols.folds import FoldSettings
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.reporting.declared import STATISTICS, Declared, declared
+from sleepbench.runs.others.store import imported
 from sleepbench.runs.store import store_state
 from sleepbench.signals.trimming import TRIMMINGS
 
@@ -253,6 +254,7 @@ class Workflow:
             "quality": lambda: self.prepared(dataset, "quality.json"),
             "recordings": lambda: paths.recordings(dataset),
             "smoothed": lambda: self.smoothed(dataset),
+            "imported": lambda: imported(dataset),
             "audit": lambda: paths.table(dataset, "audit", "json"),
         }
         if name not in files:
