@@ -78,8 +78,6 @@ def test_ten_folds_of_a_network_on_excerpts(shared: Path, tmp_path: Path, capsys
 
 def test_a_network_on_excerpts_is_checked_against_them_and_says_that_they_are(shared, tmp_path, monkeypatch):
     config = load(ROOT / "config.yaml")
-    if "sleep-edf-20-5s" not in config.datasets:
-        pytest.skip("no dataset sleep-edf-20-5s is defined")
     excerpts = shared / "sleep-edf" / "excerpts-5s"
     monkeypatch.chdir(tmp_path)
     write(*attnsleep(shared / "predictions" / "attnsleep_5s", excerpts), Path("t.parquet"))
