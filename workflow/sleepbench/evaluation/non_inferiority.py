@@ -1,8 +1,8 @@
 """Non-inferiority: how much worse a network can be than another, against margins that were set beforehand.
 
-A subject is the unit. Folds are not: any two of them share most of their training data, so that a fold is no independent
-sample, and a test that takes them for such finds differences that are none (Nadeau and Bengio 2003). Their corrected
-test stands beside that over subjects.
+A subject is the unit. Folds are not: any two of them share most of their training data, so that a fold is no
+independent sample, and a test that takes folds for such finds differences that are none (Nadeau and Bengio 2003). Their
+corrected test stands beside that over subjects.
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def paired_difference(differences: Sequence[float] | np.ndarray, unit: str = "su
 
 @lru_cache(maxsize=1024)
 def _detectable_effect(n: int) -> float:
-    """The distance from zero, in standard deviations, that a one-sided t test of n differences finds with 80 % power."""
+    """The mean, in standard deviations, that a one-sided t test of n differences finds with 80 % power."""
     return float(TTestPower().solve_power(nobs=n, alpha=ALPHA, power=POWER, alternative="larger"))
 
 

@@ -37,10 +37,11 @@ def draw(table: pd.DataFrame, inputs: Inputs) -> Figure:
     sizes = [rows.rival.nunique() for rows in panels]
     height = 0.9 + sum(0.45 + LINE * size for size in sizes)
     figure = style.new_figure(style.PAGE_WIDTH, height, style.heading(inputs, TITLE))
-    ratios = [size + 0.5 for size in sizes]
-    grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})
-    for axes, rows in zip(grid[:, 0], panels, strict=True):
-        _draw_panel(axes, rows)
+    # Verdicts have axes of their own: as texts beside those of the differences, each would be laid out.
+    ratios = {"height_ratios": [size + 0.5 for size in sizes], "width_ratios": [5, 0.85 * table.margin.nunique()]}
+    grid = figure.subplots(len(panels), 2, sharex="col", sharey="row", squeeze=False, gridspec_kw=ratios)
+    for (axes, beside), rows in zip(grid, panels, strict=True):
+        _draw_panel(axes, beside, rows)
     grid[-1, 0].set_xlabel("difference of accuracy (percentage points)")
     handles = [
         Line2D([], [], color="black", marker="o", markersize=3.5, label="mean over subjects, one-sided 95 % bounds"),
@@ -50,26 +51,26 @@ def draw(table: pd.DataFrame, inputs: Inputs) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, rows: pd.DataFrame) -> None:
+def _draw_panel(axes: Axes, beside: Axes, rows: pd.DataFrame) -> None:
     """Lines from the largest gain down to the largest loss; those without a difference come last."""
     first, margins = rows.drop_duplicates("rival"), sorted(rows.margin.unique())
     ordered = first.sort_values("difference", ascending=False, kind="stable", na_position="last")
     verdicts = rows.pivot(index="rival", columns="margin", values="verdict")
-    right = axes.get_yaxis_transform()
+    beside.set_axis_off()
+    beside.set_xlim(0, len(margins))
+    small = {"va": "center", "fontsize": 6.5, "in_layout": False}
     for place, pair in enumerate(ordered.itertuples()):
         said = [verdicts.loc[pair.rival, margin] for margin in margins]
         colour = COLOURS.get(said[-1], "black")
         axes.hlines(place, 100 * pair.low, 100 * pair.high, color=colour, linewidth=1, zorder=2)
         axes.plot(100 * pair.difference, place, marker="o", markersize=3.5, color=colour, zorder=3)
         for column, one in enumerate(said):
-            look = {"color": COLOURS.get(one, style.GREY), "va": "center", "fontsize": 6.5}
-            axes.text(1.01 + 0.15 * column, place, one, transform=right, **look)
+            beside.text(column, place, one, color=COLOURS.get(one, style.GREY), **small)
         if pd.isna(pair.difference):
-            axes.text(0.01, place, pair.reason, transform=right, color=style.GREY, va="center", fontsize=6.5)
+            axes.text(0.01, place, pair.reason, transform=axes.get_yaxis_transform(), color=style.GREY, **small)
     for column, margin in enumerate(margins):
         axes.axvline(-100 * margin, color=style.GREY, linestyle="--", linewidth=0.8, zorder=1)
-        heading = f"margin {percent(margin)}"
-        axes.text(1.01 + 0.15 * column, -0.9, heading, transform=right, va="center", fontsize=6.5, fontweight="bold")
+        beside.text(column, -0.9, f"margin {percent(margin)}", fontweight="bold", **small)
     axes.axvline(0, color="black", linewidth=0.6, zorder=1)
     axes.set_yticks(range(len(ordered)), ordered.rival)
     axes.set_ylim(len(ordered) - 0.5, -0.5)

@@ -61,7 +61,7 @@ def _draw_ranks(axes: Axes, rows: pd.DataFrame) -> None:
         label_fmt_right=" ({rank:.2f}) {label}",
         elbow_props={"color": "black", "linewidth": 0.5},
         label_props={"fontsize": 6.5},
-        marker_props={"color": style.BLUE, "s": 9},
+        marker_props={"color": style.BLUE, "s": 9, "clip_on": False},
         crossbar_props={"linewidth": 1.8},
     )
     # The library's own bar for it would lie on the numbers of the axis.

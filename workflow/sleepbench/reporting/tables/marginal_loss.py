@@ -25,7 +25,9 @@ def build(inputs: Inputs) -> pd.DataFrame:
     """
     claimed = {claim.model: claim for claim in load_claims(inputs.path("claims")) if claim.test["kind"] == "reduction"}
     wanted = ("title_recipe", "rival_recipe", "n_channels", "metric", "n_subjects", "seeds", "difference", "low")
-    found = read_statistics(inputs, "non_inferiority", (*PAIR, *wanted, "smallest_margin", "margin", "verdict", "reason"))
+    found = read_statistics(
+        inputs, "non_inferiority", (*PAIR, *wanted, "smallest_margin", "margin", "verdict", "reason")
+    )
     found = found[found.title.isin(claimed) & (found.metric == "accuracy")]
     profiles = [read_json(path) for path in inputs.paths("profiles")]
     sizes = {(one["title"], one["n_channels"]): one["operations"]["parameters"] for one in profiles}
@@ -40,7 +42,9 @@ def build(inputs: Inputs) -> pd.DataFrame:
             verdicts = {f"verdict_{percent(m)}": v for m, v in zip(margins.margin, margins.verdict, strict=True)}
             verdicts = dict.fromkeys(verdicts, NOT_TESTABLE) if inputs.label.warning else verdicts
             named = {name: pair[name] for name in COLUMNS if name in pair}
-            why = " and ".join(filter(None, (not_of_the_claim(inputs.label), "" if pd.isna(pair.reason) else pair.reason)))
+            why = " and ".join(
+                filter(None, (not_of_the_claim(inputs.label), "" if pd.isna(pair.reason) else pair.reason))
+            )
             claim = {"claim": claimed[pair.title].statement, "mark": claimed[pair.title].mark}
             claim["source"] = claimed[pair.title].source
             rows.append({**named, **numbers, **verdicts, **claim, "why": why, "run_keys": pair.run_keys})
@@ -76,7 +80,8 @@ def columns(table: pd.DataFrame) -> tuple[Column, ...]:
 def note(row: pd.Series) -> str:
     """The smaller network and what it was tested on, and why there is no verdict."""
     subjects = DASH if pd.isna(row["n_subjects"]) else counted(row["n_subjects"], "subject")
-    of = f"{row['title']}, {row['parameters']:,.0f} parameters{recipes_of(row)}, {subjects}, {counted(row['seeds'], 'seed')}"
+    on = f"{subjects}, {counted(row['seeds'], 'seed')}"
+    of = f"{row['title']}, {row['parameters']:,.0f} parameters{recipes_of(row)}, {on}"
     said = f"{of}; claimed: {row['claim']} ({row['mark']}: {row['source']})"
     return said if pd.isna(row["why"]) else f"{said}; {row['why']}"
 
@@ -84,11 +89,11 @@ def note(row: pd.Series) -> str:
 CAPTION = (
     "The paper claims fewer parameters (the notes say how many) with only marginal performance loss, and names no "
     "comparator and no margin: here is every network that was run on the same input by the same recipe and has more "
-    "parameters, under protocol clean. Fewer: parameters saved, both counted on that input. "
-    "Loss: of accuracy, in points, mean over subjects, and the most that it can be by a one-sided 95 % bound; below "
-    "zero is a gain. Verdicts at margins set beforehand (pt), and Can show, the smallest margin that so many subjects "
-    "can show, are those of the table of non-inferiority; from simulated signals, and from others than whole recordings, "
-    f"the claim gets none. {SOURCE_IS}"
+    "parameters, under protocol clean. Fewer: parameters saved, both counted on that input. Loss: of accuracy, in "
+    "points, mean over subjects, and the most that it can be by a one-sided 95 % bound; below zero is a gain. "
+    "Verdicts at margins set beforehand (pt), and Can show, the smallest margin that so many subjects can show, are "
+    "those of the table of non-inferiority; from simulated signals, and from others than whole recordings, the claim "
+    f"gets none. {SOURCE_IS}"
 )
 NO_COMPARATOR = (
     "Nothing to compare: under protocol clean, no network with more parameters was run on the same input by the same "

@@ -94,21 +94,20 @@ def note(row: pd.Series) -> str:
 
 
 CAPTION = (
-    "Networks that published claims are about, each less a rival of the same input and recipe, on the seeds that both "
-    "have, under protocol clean; recipe own: each by that of its own paper. Percentage points. Difference: mean over "
-    "subjects, each "
-    "subject's value over both nights and all seeds, with the one-sided 95 % bounds of a t test. At a margin set "
-    "beforehand (pt): not inferior, where the lower bound is above minus the margin; inferior, where the upper bound is "
-    "below it; else not decidable. Simulated signals get no verdict. Can show: the smallest margin that so many subjects "
-    f"with this spread can show with {100 * POWER:.0f} % power, were there no difference at all. P: Bayesian signed-rank "
-    "test, the probabilities of worse by more than the margin, practically equivalent, and better by more. By fold: "
-    "Nadeau and Bengio's corrected resampled t test with its one-sided 95 % bounds; no verdict rests on it, as folds "
-    "share training data and are no independent samples: subjects are the unit. The CSV has p of every test, of TOST "
-    f"(equivalence) too, and P at each margin. {SOURCE_IS}"
+    "Networks that published claims are about, each less a rival of the same input and recipe, on the seeds that "
+    "both have, under protocol clean; recipe own: each by that of its own paper. Percentage points. Difference: mean "
+    "over subjects, each subject's value over both nights and all seeds, with the one-sided 95 % bounds of a t test. "
+    "At a margin set beforehand (pt): not inferior, where the lower bound is above minus the margin; inferior, where "
+    "the upper bound is below it; else not decidable. Simulated signals get no verdict. Can show: the smallest "
+    f"margin that so many subjects with this spread can show with {100 * POWER:.0f} % power, were there no difference "
+    "at all. P: Bayesian signed-rank test, the probabilities of worse by more than the margin, practically "
+    "equivalent, and better by more. By fold: Nadeau and Bengio's corrected resampled t test with its one-sided 95 % "
+    "bounds; no verdict rests on it, as folds share training data and are no independent samples: subjects are the "
+    f"unit. The CSV has p of every test, of TOST (equivalence) too, and P at each margin. {SOURCE_IS}"
 )
 NO_PAIR = (
-    "Nothing to compare: under protocol clean, no network that a claim is about was run with a rival of the same input "
-    "and recipe."
+    "Nothing to compare: under protocol clean, no network that a claim is about was run with a rival of the same "
+    "input and recipe."
 )
 
 ARTEFACT = Table(

@@ -48,9 +48,9 @@ def p_of(p: float) -> str:
 
 CAPTION = (
     "Networks of one input and recipe, on the seeds that all of them have, ranked within each subject under protocol "
-    "clean, by the subject's accuracy (acc.) and macro-F1 (MF1): mean rank over subjects, 1 is the best. The notes have "
-    "Friedman's test of whether all are alike, and Nemenyi's critical difference: mean ranks that far apart differ at "
-    "5 %, corrected for all pairs. Networks that share a letter are not told apart. At least "
+    "clean, by the subject's accuracy (acc.) and macro-F1 (MF1): mean rank over subjects, 1 is the best. The notes "
+    "have Friedman's test of whether all are alike, and Nemenyi's critical difference: mean ranks that far apart "
+    "differ at 5 %, corrected for all pairs. Networks that share a letter are not told apart. At least "
     f"{FEWEST_NETWORKS} networks and {FEWEST_SUBJECTS} subjects are needed. {SOURCE_IS}"
 )
 NO_RANKS = "Nothing to rank: under protocol clean, no input and recipe has more than one network."
