@@ -130,6 +130,10 @@ def test_an_old_name_says_the_new_one(path, value, message):
         validate(changed(path, value))
 
 
+def test_margins_may_come_as_text_from_the_command_line():
+    assert validate(changed("comparisons.margins", ["1", "2.5"])).comparisons.margins == [1, 2.5]
+
+
 def test_of_what_may_be_several_things_one_problem_is_said():
     for path, value in (("run.models", ["eegnet", "eegnet"]), ("recipes.ulw.class_weights", [1, 1, 1, 1, 0])):
         with pytest.raises(BenchmarkError) as error:
