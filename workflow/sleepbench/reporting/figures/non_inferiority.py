@@ -19,7 +19,7 @@ COLUMNS = (
 COLOURS = {NOT_INFERIOR: style.BLUE, INFERIOR: style.VERMILION}
 """Of verdicts; others are grey."""
 TITLE = "Accuracy lost or gained against each rival, over subjects"
-LINE = 0.16
+LINE = 0.13
 """Height of a rival's line in inches."""
 
 

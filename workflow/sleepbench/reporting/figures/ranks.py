@@ -16,7 +16,7 @@ COLUMNS = (
     *("n_networks", "n_subjects", "reason"),
 )
 TITLE = "Networks ranked within each subject by accuracy"
-LINE = 0.17
+LINE = 0.14
 """Height of a label or a bar in inches."""
 
 
