@@ -384,6 +384,7 @@ class FakeResults:
     def files(self) -> dict[str, Path | list[Path]]:
         """All inputs of artefacts by name, whether they are written or not."""
         names = ("intervals", "subjects", "groups", "comparisons", "ladder", "inputs", "nights", "sleep_measures")
+        names += ("non_inferiority", "ranks")
         return {
             "runs": self.runs,
             "trainings": [Path(directory) for directory in self.read_runs().directory],
@@ -412,6 +413,7 @@ class FakeResults:
             "recipes": {name: recipe.model_dump(mode="json") for name, recipe in load().recipes.items()},
             "recipes_of_models": ["ulw", "chambon2018"],
             **{"undefined": [], "estimators": [], "smoothed_models": [], "smoothed_protocols": [], "not_trained": []},
+            "margins": [1.0, 2.0],
             "protocols": {protocol: self.settings(protocol) for protocol in self.protocols},
         }
 

@@ -32,9 +32,20 @@ ARTEFACT = Table(
 )
 '''
 TABLES = (
-    *("main_results", "ladder", "claims", "audit", "complexity", "published_sizes", "parity", "recipes"),
+    *(
+        "main_results",
+        "ladder",
+        "claims",
+        "marginal_loss",
+        "audit",
+        "complexity",
+        "published_sizes",
+        "parity",
+        "recipes",
+    ),
     *("intervals", "classes"),
-    *("inputs", "comparisons", "groups", "sleep_measures", "postprocessing", "others_predictions", "quality"),
+    *("inputs", "comparisons", "non_inferiority", "ranks", "groups", "sleep_measures", "postprocessing"),
+    *("others_predictions", "quality"),
 )
 
 

@@ -227,7 +227,8 @@ def test_every_row_leads_to_the_runs_or_folds_or_profile_it_is_computed_from(tmp
     protocols = list(made.results.protocols)
     for name, csv in csvs.items():
         records, rows = read_csv(csv), rows_of(page, name)
-        assert len(records) == len(rows) > 0
+        assert len(records) == len(rows)
+        assert len(rows) or name == "marginal_loss"  # no rival has a profile here
         for (_, record), row in zip(records.iterrows(), rows, strict=True):
             ids = row[-1][0].replace(" ,", ",").split(", ")
             if name == "audit":

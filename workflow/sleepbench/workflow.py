@@ -284,6 +284,7 @@ class Workflow:
             "estimators": lambda: [m.title for m in models.values() if m.kind == "estimator"],
             "smoothed_models": lambda: list(config.postprocessing.hmm),
             "smoothed_protocols": lambda: [p for p in planned.protocols if p in config.postprocessing.protocols],
+            "margins": lambda: list(config.comparisons.margins),
             "not_trained": self.plan.not_trained,
         }
         if unknown := [name for name in artefact.settings if name not in said]:
