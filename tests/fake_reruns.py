@@ -1,6 +1,6 @@
 """Made-up runs as if on Sleep-EDF-20, with the fold sizes of a re-run that is known, and as near to it as is asked for.
 
-    runs_like(rerun, seeds=3, apart={4: -10.0})   # fold 4 is ten points worse in every seed
+runs_like(rerun, seeds=3, apart={4: -10.0})   # fold 4 is ten points worse in every seed
 """
 
 import json
