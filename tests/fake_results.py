@@ -401,6 +401,7 @@ class FakeResults:
             "published_sizes": RESOURCES / "published_sizes.csv",
             "published_recipes": RESOURCES / "published_recipes.csv",
             "claims": RESOURCES / "claims.yaml",
+            "reruns": RESOURCES / "reruns.yaml",
             **{f"statistics/{name}": self.statistics(name) for name in (*names, "reliability")},
         }
 

@@ -37,6 +37,7 @@ TABLES = (
         "ladder",
         "claims",
         "marginal_loss",
+        "reproduction",
         "audit",
         "complexity",
         "published_sizes",

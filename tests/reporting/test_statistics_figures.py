@@ -158,7 +158,8 @@ def test_every_figure_has_a_heading_and_a_caption(name):
 
 def test_figures_stand_in_the_order_of_the_report():
     assert list(figures()) == [
-        *("ladder", "cost", "confusion", "subjects", "non_inferiority", "ranks", "reliability", "sleep_agreement"),
+        *("ladder", "cost", "reproduction", "confusion", "subjects", "non_inferiority", "ranks"),
+        *("reliability", "sleep_agreement"),
         *("night", "training_curves", "hypnograms"),
     ]
 

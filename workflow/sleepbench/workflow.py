@@ -41,6 +41,7 @@ RESOURCE_FILES = {
     "published_sizes": f"{RESOURCES}/published_sizes.csv",
     "published_recipes": f"{RESOURCES}/published_recipes.csv",
     "claims": f"{RESOURCES}/claims.yaml",
+    "reruns": f"{RESOURCES}/reruns.yaml",
 }
 """Inputs of artefacts that are committed files."""
 

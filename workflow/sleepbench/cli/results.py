@@ -43,8 +43,8 @@ def report(**asked: str) -> int:
 def verify() -> int:
     """Give verdicts on the published claims.
 
-    They are from whatever was run on real recordings; it fails when one is not reproduced. Networks are profiled first
-    where that was not done.
+    They are from whatever was run on real recordings, which are also set beside a re-run by others, fold by fold. It
+    fails when something is not reproduced. Networks are profiled first where that was not done.
     """
     from sleepbench.runs.verdicts import print_verdicts
 
