@@ -398,6 +398,7 @@ class FakeResults:
             "published_sizes": RESOURCES / "published_sizes.csv",
             "published_recipes": RESOURCES / "published_recipes.csv",
             "claims": RESOURCES / "claims.yaml",
+            "human_scorings": RESOURCES / "human_scorings" / "scorings.csv",
             **{f"statistics/{name}": self.statistics(name) for name in (*names, "reliability")},
         }
 

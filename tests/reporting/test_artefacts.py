@@ -32,7 +32,7 @@ ARTEFACT = Table(
 )
 '''
 TABLES = (
-    *("main_results", "ladder", "claims", "audit", "complexity", "published_sizes", "parity", "recipes"),
+    *("main_results", "ladder", "claims", "people", "audit", "complexity", "published_sizes", "parity", "recipes"),
     *("intervals", "classes"),
     *("inputs", "comparisons", "groups", "sleep_measures", "postprocessing", "quality"),
 )

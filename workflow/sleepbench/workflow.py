@@ -38,6 +38,7 @@ RESOURCE_FILES = {
     "published_sizes": f"{RESOURCES}/published_sizes.csv",
     "published_recipes": f"{RESOURCES}/published_recipes.csv",
     "claims": f"{RESOURCES}/claims.yaml",
+    "human_scorings": f"{RESOURCES}/human_scorings/scorings.csv",
 }
 """Inputs of artefacts that are committed files."""
 
