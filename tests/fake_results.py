@@ -402,6 +402,7 @@ class FakeResults:
             "published_recipes": RESOURCES / "published_recipes.csv",
             "claims": RESOURCES / "claims.yaml",
             "reruns": RESOURCES / "reruns.yaml",
+            "human_scorings": RESOURCES / "human_scorings" / "scorings.csv",
             **{f"statistics/{name}": self.statistics(name) for name in (*names, "reliability")},
         }
 

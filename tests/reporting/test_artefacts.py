@@ -38,6 +38,7 @@ TABLES = (
         "claims",
         "marginal_loss",
         "reproduction",
+        "people",
         "audit",
         "complexity",
         "published_sizes",

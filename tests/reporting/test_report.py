@@ -135,7 +135,8 @@ def test_simulated_is_said_in_title_banner_and_every_heading(page):
     assert WARNING in text_of(re.search(r"<h1>.*?</h1>", page, re.DOTALL).group())
     assert WARNING in text_of(re.search(r'<h2 id="provenance">.*?</h2>', page, re.DOTALL).group())
     said = re.findall(r'<p class="warning">(.*?)</p>', page)
-    assert said == ["SIMULATED: rows on Sleep-EDF-20 and Sleep-EDF-78 cannot be compared with those on simulated data."]
+    others = "DOD-H, DOD-O, Sleep-EDF-20, Sleep-EDF-78"
+    assert said == [f"SIMULATED: rows on {others} cannot be compared with those on simulated data."]
 
 
 def test_simulated_is_not_said_of_real_data(real, tmp_path):

@@ -26,7 +26,8 @@ def project(tmp_path, monkeypatch):
 
 
 def write_profile(parameters):
-    profile = {"title": "ULW-SleepNet", "n_channels": 4, "operations": {**OPERATIONS, "parameters": parameters}}
+    operations = {**OPERATIONS, "parameters": parameters}
+    profile = {"title": "ULW-SleepNet", "n_channels": 4, "n_samples": 3000, "operations": operations}
     Path("results/profile").mkdir(parents=True, exist_ok=True)
     Path("results/profile/ulw_sleepnet-4.json").write_text(json.dumps(profile))
 

@@ -42,6 +42,7 @@ RESOURCE_FILES = {
     "published_recipes": f"{RESOURCES}/published_recipes.csv",
     "claims": f"{RESOURCES}/claims.yaml",
     "reruns": f"{RESOURCES}/reruns.yaml",
+    "human_scorings": f"{RESOURCES}/human_scorings/scorings.csv",
 }
 """Inputs of artefacts that are committed files."""
 
