@@ -53,6 +53,15 @@ def test_on_a_cpu_a_job_trains_one_fold_and_owns_its_directory():
     assert w.keys(wildcards(**KEY, fold="3")) == [key]
 
 
+def test_of_short_epochs_a_job_trains_several_folds_and_a_network_is_profiled_on_them():
+    w = workflow(run={"experiment": "real-5s"})
+    assert w.stacks("sleep-edf-20-5s", 10) == [tuple(range(5)), tuple(range(5, 10))]
+    assert "results/profile/ulw_sleepnet-1x500.json" in w.profiles("sleep-edf-20-5s")
+    assert w.experiment("sleep-edf-20-5s").startswith("sleep-edf-20-5s (REAL EEG, first 5 s of each epoch")
+    whole = workflow(run={"experiment": "rivals"})
+    assert "results/profile/ulw_sleepnet-1.json" in whole.profiles("sleep-edf-20")
+
+
 def test_several_folds_a_job_make_a_receipt_and_stand_for_each_of_their_folds():
     training = CONFIG["training"] | {"folds_per_job": 8}
     w = workflow(run={"experiment": "paper", "datasets": ["sleep-edf-20"]}, training=training)
