@@ -57,7 +57,7 @@ def test_every_title_says_what_the_numbers_are_of() -> None:
     assert dataset.label.title("Ladder") == f"Ladder ({EXCERPTS})"
     assert not dataset.label.simulated and not dataset.label.comparable
     dataset.training_epochs, dataset.only_folds = 18, [0]
-    assert dataset.label.warning == f"{EXCERPTS}; trainings here have 18 training epochs; not all folds are trained"
+    assert dataset.label.warning == f"{EXCERPTS}; 18 training epochs; not all folds"
 
 
 def test_files_come_from_the_repository_at_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,8 +48,8 @@ class SleepEdfExcerpts(Dataset):
     @property
     def label(self) -> DataLabel:
         """A kind of its own; trainings that end early, or not of all folds, are said as well."""
-        cut = [f"trainings here have {self.training_epochs} training epochs"] if self.training_epochs else []
-        cut += ["not all folds are trained"] if self.only_folds else []
+        cut = [f"{self.training_epochs} training epochs"] if self.training_epochs else []
+        cut += ["not all folds"] if self.only_folds else []
         return DataLabel(self.name, self.printed, "; ".join([EXCERPTS, *cut]))
 
     def recordings(self) -> list[Recording]:
