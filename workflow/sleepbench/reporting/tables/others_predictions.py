@@ -114,9 +114,10 @@ def note(row: pd.Series) -> str:
 
 CAPTION = (
     "Predictions that others published, checked against the hypnograms and scored here by the functions that score our "
-    "runs; no network was trained for them here, and what the title says of training epochs is of our runs. Each row was made by the protocol that its authors state, see the "
-    "notes: rows are comparable neither with each other nor with our runs where the protocols differ, so nothing is "
-    "ranked. Accuracy, macro-F1 (MF1), F1 by stage and calibration error (ECE) in percent, pooled over epochs. "
+    "runs. No network was trained for them here: training epochs in the title are those of our runs. Each row was "
+    "made by the protocol that its authors state, see the notes: rows are comparable neither with each other nor with "
+    "our runs where the protocols differ, so nothing is ranked. Accuracy, macro-F1 (MF1), F1 by stage and calibration "
+    "error (ECE) in percent, pooled over epochs. "
     f"{MACRO_F1_IS} {INTERVALS_ARE} TST: bias of the total sleep time in minutes, predicted - scored, with limits of "
     f"agreement of a night. Labels: whether the table's stages are those of the hypnograms. {UNDEFINED_IS}"
 )
