@@ -384,6 +384,7 @@ class FakeResults:
     def files(self) -> dict[str, Path | list[Path]]:
         """All inputs of artefacts by name, whether they are written or not."""
         names = ("intervals", "subjects", "groups", "comparisons", "ladder", "inputs", "nights", "sleep_measures")
+        names += ("non_inferiority", "ranks")
         return {
             "runs": self.runs,
             "trainings": [Path(directory) for directory in self.read_runs().directory],
@@ -395,10 +396,13 @@ class FakeResults:
             "profiles": [self.path(paths.profile("ulw_sleepnet", 4))],
             "parity": [self.path(paths.parity("ulw_sleepnet"))],
             "smoothed": sorted(path.parent for path in self.root.glob("results/*/postprocessed/**/hmm.json")),
+            "imported": sorted(self.path(paths.IMPORTED).glob("*/description.json")),
             "published_results": RESOURCES / "published_results.csv",
             "published_sizes": RESOURCES / "published_sizes.csv",
             "published_recipes": RESOURCES / "published_recipes.csv",
             "claims": RESOURCES / "claims.yaml",
+            "reruns": RESOURCES / "reruns.yaml",
+            "human_scorings": RESOURCES / "human_scorings" / "scorings.csv",
             **{f"statistics/{name}": self.statistics(name) for name in (*names, "reliability")},
         }
 
@@ -411,6 +415,7 @@ class FakeResults:
             "recipes": {name: recipe.model_dump(mode="json") for name, recipe in load().recipes.items()},
             "recipes_of_models": ["ulw", "chambon2018"],
             **{"undefined": [], "estimators": [], "smoothed_models": [], "smoothed_protocols": [], "not_trained": []},
+            "margins": [1.0, 2.0],
             "protocols": {protocol: self.settings(protocol) for protocol in self.protocols},
         }
 

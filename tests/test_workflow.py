@@ -11,8 +11,10 @@ import yaml
 from sleepbench.config import paths
 from sleepbench.config.keys import TrainingKey
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import write_json
 from sleepbench.models import registry
 from sleepbench.reporting.declared import Declared, declared
+from sleepbench.runs.others import store
 from sleepbench.workflow import Workflow
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +51,15 @@ def test_on_a_cpu_a_job_trains_one_fold_and_owns_its_directory():
     key = TrainingKey.named(wildcards(**KEY, fold="3"))
     assert w.made_by(key) == paths.training(key)
     assert w.keys(wildcards(**KEY, fold="3")) == [key]
+
+
+def test_of_short_epochs_a_job_trains_several_folds_and_a_network_is_profiled_on_them():
+    w = workflow(run={"experiment": "real-5s"})
+    assert w.stacks("sleep-edf-20-5s", 10) == [tuple(range(5)), tuple(range(5, 10))]
+    assert "results/profile/ulw_sleepnet-1x500.json" in w.profiles("sleep-edf-20-5s")
+    assert w.experiment("sleep-edf-20-5s").startswith("sleep-edf-20-5s (REAL EEG, first 5 s of each epoch")
+    whole = workflow(run={"experiment": "rivals"})
+    assert "results/profile/ulw_sleepnet-1.json" in whole.profiles("sleep-edf-20")
 
 
 def test_several_folds_a_job_make_a_receipt_and_stand_for_each_of_their_folds():
@@ -89,6 +100,21 @@ def test_the_smoothed_runs_are_those_that_the_configuration_asks_for():
     directories = workflow().smoothed("simulated")
     assert len(directories) == 2 and all(d.endswith("/best_validation") and "/ulw_sleepnet/" in d for d in directories)
     assert workflow(postprocessing={"hmm": [], "protocols": ["clean"]}).smoothed("simulated") == []
+
+
+def test_predictions_of_others_are_those_that_were_imported_for_the_dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inputs = lambda dataset: workflow().artefact_inputs(declared("tables")["others_predictions"], dataset)  # noqa: E731
+    assert inputs("simulated") == {"imported": []}
+    for name, dataset in {"b": "simulated", "a": "simulated", "c": "sleep-edf-20", ".d.old": "simulated"}.items():
+        home = Path(paths.imported(name))
+        home.mkdir(parents=True)
+        write_json(home / "description.json", {"format": store.FORMAT, "dataset": dataset, "files": {}})
+    (Path(paths.IMPORTED) / "empty").mkdir()
+    assert inputs("simulated") == {"imported": [f"results/imported/{name}/description.json" for name in "ab"]}
+    (Path(paths.imported("c")) / "description.json").write_text('{"format": ')
+    with pytest.raises(BenchmarkError, match=r"c/description\.json: .*import the table again, or delete"):
+        inputs("simulated")
 
 
 def test_each_trained_model_is_held_against_other_programs_once(monkeypatch):

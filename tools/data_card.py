@@ -14,10 +14,12 @@ from sleepbench.datasets.base import KnownTotal, Recording
 from sleepbench.datasets.known_epochs import read_known_epochs, read_known_totals
 from sleepbench.datasets.recordings_table import first_subjects, read_recordings
 from sleepbench.datasets.sleep_edf_cassette import KNOWN_EPOCHS, KNOWN_TOTALS, OFFICIAL_TABLE
+from sleepbench.evaluation.human_agreement import CONVENTIONS, SLEEPERS, SOURCE, agreement, read_scorings
 from sleepbench.signals.trimming import TRIMMINGS
 from sleepbench.simulation.recorder import CHANNELS
 
 CARD = Path(__file__).parents[1] / "docs" / "data-card.md"
+SCORINGS = Path(__file__).parents[1] / "workflow" / "resources" / "human_scorings" / "scorings.csv"
 WIDTH = 118
 DATASETS = {"Sleep-EDF-20": 20, "Sleep-EDF-78": None}
 """Name and number of subjects, in ascending order; None for all."""
@@ -154,6 +156,32 @@ def counted_here() -> str:
     )
 
 
+def other_database() -> list[str]:
+    """The scorings of the Dreem Open Datasets, and how far their scorers agree."""
+    found = agreement(read_scorings(SCORINGS))
+    rows = []
+    for row in found.to_dict("records"):
+        sd = f" ± {row['accuracy_sd']:.1f}" if row["accuracy_sd"] > 0 else ""
+        numbers = (
+            f"{row['n_nights']}",
+            f"{row['n_epochs']:,}",
+            f"{row['accuracy']:.1f}{sd}",
+            f"{row['cohen_kappa']:.3f}",
+        )
+        rows.append((f"{row['database']}, {SLEEPERS[row['database']]}", row["convention"], *numbers))
+    n_nights = found.drop_duplicates("database").n_nights.sum()
+    return [
+        paragraph(
+            "`workflow/resources/human_scorings/` is the one resource of another database: the stages that five "
+            f"scorers gave to {n_nights} nights of the Dreem Open Datasets, without any signal. Source: {SOURCE}; "
+            "licence MIT, beside it. Each row has the SHA-256 of the file that it was made from; `python "
+            "tools/human_scorings.py CHECKOUT` makes it again. Accuracy in percent and Cohen's kappa:"
+        ),
+        table(("database", "convention", "nights", "epochs", "accuracy", "kappa"), rows, left=2),
+        points([f"**{name}**: {said}." for name, said in CONVENTIONS.items()]),
+    ]
+
+
 def card() -> str:
     """The text of the data card."""
     recordings = read_recordings(OFFICIAL_TABLE)
@@ -266,11 +294,14 @@ def card() -> str:
                 "No ground for diagnosis: what a network reaches on these nights says nothing about its use on "
                 "patients.",
                 "Not AASM scoring: stages were scored by Rechtschaffen and Kales and are renamed here.",
-                "Not one scorer's work, and no night is scored twice: how far scorers agree cannot be told from it.",
+                "Not one scorer's work, and no night is scored twice: how far scorers agree cannot be told from it, "
+                "only from the other database below.",
                 "Not independent nights: most subjects have two, and folds that part these test on subjects they "
                 "trained on.",
             ]
         ),
+        "## Another database: what people reach",
+        *other_database(),
         "## What was not checked",
         points(
             [

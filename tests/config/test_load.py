@@ -40,7 +40,7 @@ def test_own_configuration_is_valid_and_unchanged_by_validation():
 
 def test_configuration_is_short_and_explains_every_key():
     lines = (ROOT / "config.yaml").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 100
+    assert len(lines) <= 105
     first = lines[
         lines.index(
             "experiments: # every combination of an entry's lists is trained once; entries of one name belong together"
@@ -95,6 +95,14 @@ def test_configuration_is_short_and_explains_every_key():
         ("postprocessing.hm", [], r"postprocessing: unknown key 'hm'; .* 'hmm'"),
         ("postprocessing.hmm", True, r"postprocessing\.hmm \(line \d+\): found True, expected a list"),
         ("postprocessing.hmm", ["ulw_sleepnett"], r"postprocessing\.hmm .*unknown name .* 'ulw_sleepnet'"),
+        ("comparisons.margins", [], r"comparisons\.margins \(line \d+\): found an empty list"),
+        ("comparisons.margins", [0, 1], r"comparisons\.margins\.0.*: found 0, expected a number above 0"),
+        ("comparisons.margins", [1, 100], r"comparisons\.margins\.1.*: found 100, expected a number below 100"),
+        ("comparisons.margins", [1, 1.0], r"comparisons\.margins .*1\.0 is there more than once"),
+        ("comparisons.margins", [2, 1], r"comparisons\.margins .*found \[2\.0, 1\.0\], expected the smallest first"),
+        ("comparisons.margins", 1, r"comparisons\.margins .*found 1, expected a list"),
+        ("comparisons.margin", [1], r"comparisons: unknown key 'margin'; .* 'margins'"),
+        ("comparisons.margins", ["one"], r"comparisons\.margins.*found 'one', expected a number"),
         ("datasets.try-real.only_folds", [0, 0], r"only_folds: 0 is there more than once"),
         ("datasets", [], r"datasets: found \[\], expected a mapping"),
     ],
@@ -120,6 +128,10 @@ def test_what_is_wrong_is_named_with_the_nearest_known_name(path, value, message
 def test_an_old_name_says_the_new_one(path, value, message):
     with pytest.raises(BenchmarkError, match=message):
         validate(changed(path, value))
+
+
+def test_margins_may_come_as_text_from_the_command_line():
+    assert validate(changed("comparisons.margins", ["1", "2.5"])).comparisons.margins == [1, 2.5]
 
 
 def test_of_what_may_be_several_things_one_problem_is_said():

@@ -1,6 +1,7 @@
 """The plan of a configuration: every training once, and the runs that read it."""
 
 import copy
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,28 @@ def test_what_a_dataset_lacks_is_skipped_with_the_reason(monkeypatch):
     assert "simulated, protocol released: its nights can be trimmed by standard, not by authors" in reasons
     with pytest.raises(BenchmarkError, match=r"nothing is trained on simulated: .*no eeg2 and no emg"):
         plan(running(inputs=["four"], models=["ulw_sleepnet"]))
+
+
+def test_excerpts_have_a_ladder_of_their_own_each_rung_of_which_changes_one_key():
+    planned = plan(running(experiment="real-5s"))
+    (rungs,) = [one.protocols for one in planned.datasets.values()]
+    *ladder, ten = rungs
+    assert ladder[0] == "window_released" and ladder[-1] == "clean" and ten == "clean_ten"
+    settings = [rungs[name].model_dump() for name in ladder]
+    assert [sum(a[key] != b[key] for key in a) for a, b in pairwise(settings)] == [1] * 5
+    assert {protocol.trimming for protocol in rungs.values()} == {"standard"}
+    assert {one.what for one in planned.skipped} == {"epochs of 500 samples"}
+
+
+def test_who_is_made_for_whole_epochs_is_not_trained_on_excerpts():
+    planned = plan(running(experiment="real-5s-full"))
+    trained = {key.model for key in planned.trainings}
+    assert {"ulw_sleepnet", "ulw_flatten", "tiny_sleepnet", "band_power"} <= trained
+    lacking = {one.model: one.reason for one in planned.skipped if one.what == "epochs of 500 samples"}
+    assert set(lacking) == {name for name in model_names() if describe(name).takes(1)} - trained
+    assert lacking["u_sleep"] == "the architecture reads a sequence as one unbroken signal"
+    assert lacking["attn_sleep"] == "the architecture is made for epochs of 3,000 samples"
+    assert any(text.startswith("Epochs of 500 samples: the architecture is made") for text in planned.not_trained())
 
 
 def test_protocols_that_share_trainings_share_their_seeds_and_models():

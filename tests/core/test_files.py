@@ -9,6 +9,7 @@ from sleepbench.core.files import (
     read_json,
     read_unchanged,
     replacing,
+    replacing_directory,
     sha256_of_file,
     sha256_of_json,
     write_json,
@@ -32,6 +33,27 @@ def test_failure_keeps_the_old_file_and_removes_the_new(tmp_path):
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert target.read_text() == "old"
+
+
+def test_a_directory_is_replaced_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "below" / "a"
+    for content in ("first", "second"):
+        with replacing_directory(target) as temporary:
+            (temporary / f"{content}.txt").write_text(content)
+            assert content == "first" or (target / "first.txt").exists()
+    with pytest.raises(RuntimeError), replacing_directory(target) as temporary:
+        (temporary / "third.txt").write_text("half")
+        raise RuntimeError
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*.txt"))] == ["below/a/second.txt"]
+    assert [path.name for path in target.parent.iterdir()] == ["a"]
+
+
+def test_a_directory_that_a_killed_process_had_moved_away_is_put_back(tmp_path):
+    (tmp_path / ".a.old").mkdir()
+    (tmp_path / ".a.old" / "first.txt").write_text("first")
+    with pytest.raises(RuntimeError), replacing_directory(tmp_path / "a"):
+        raise RuntimeError
+    assert (tmp_path / "a" / "first.txt").read_text() == "first"
 
 
 def test_what_a_killed_process_left_is_replaced(tmp_path):

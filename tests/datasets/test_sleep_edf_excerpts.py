@@ -150,3 +150,23 @@ def test_a_real_file_is_prepared(shared: Path, tmp_path: Path) -> None:
     prepared = load_prepared(tmp_path / "SC4001.npy")
     assert prepared.signals.shape == (841, 1, 500)
     assert tuple(np.bincount(prepared.stage)) == dataset.known_epochs()["SC4001", "standard"]
+
+
+def test_real_excerpts_lie_on_a_recorders_grid_and_stages_have_the_power_they_should(shared: Path) -> None:
+    """Slow waves are highest in N3, spindles in N2; samples are whole steps of an analogue-to-digital converter."""
+    powers = []
+    for recording in opened().recordings()[:4]:
+        with np.load(shared / "sleep-edf" / "excerpts-5s" / recording.files[0].name) as members:
+            excerpts, stage = members["x"][..., 0].astype(np.float64), members["y"]
+        values = np.unique(excerpts) - excerpts.min()
+        steps = values / (values[-1] / round(values[-1] / np.diff(values).min()))
+        assert len(values) <= 4096 and np.abs(steps - steps.round()).max() < 0.01
+        spectrum = np.abs(np.fft.rfft(excerpts - excerpts.mean(axis=1, keepdims=True))) ** 2
+        hertz = np.fft.rfftfreq(500, 0.01)
+        slow, all_, sigma = (
+            spectrum[:, (hertz >= low) & (hertz < high)].sum(axis=1) for low, high in ((0.5, 4), (0.5, 30), (12, 15))
+        )
+        of_stage = [stage == code for code in range(1, 5)]
+        powers.append([[slow[one].mean() for one in of_stage], [(sigma / all_)[one].mean() for one in of_stage]])
+    slow, sigma = np.mean(powers, axis=0)
+    assert slow.argmax() + 1 == 3 and sigma.argmax() + 1 == 2

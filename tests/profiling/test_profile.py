@@ -7,7 +7,7 @@ from sleepbench.profiling import profile
 
 @pytest.fixture(autouse=True)
 def no_timing(monkeypatch):
-    monkeypatch.setattr(profile, "measure_latency", lambda model, n_channels: {"median_us": 1.0})
+    monkeypatch.setattr(profile, "measure_latency", lambda model, n_channels, n_samples: {"median_us": 1.0})
 
 
 @pytest.mark.parametrize(("model", "length"), [("ulw_sleepnet", 1), ("nano_sleepnet_tcn", 10)])

@@ -32,9 +32,22 @@ ARTEFACT = Table(
 )
 '''
 TABLES = (
-    *("main_results", "ladder", "claims", "audit", "complexity", "published_sizes", "parity", "recipes"),
+    *(
+        "main_results",
+        "ladder",
+        "claims",
+        "marginal_loss",
+        "reproduction",
+        "people",
+        "audit",
+        "complexity",
+        "published_sizes",
+        "parity",
+        "recipes",
+    ),
     *("intervals", "classes"),
-    *("inputs", "comparisons", "groups", "sleep_measures", "postprocessing", "quality"),
+    *("inputs", "comparisons", "non_inferiority", "ranks", "groups", "sleep_measures", "postprocessing"),
+    *("others_predictions", "quality"),
 )
 
 

@@ -115,7 +115,24 @@ def test_real_data_stands_beside_every_published_row_of_its_dataset(real):
     published = table[table.mark.isin(["published", "secondary"])]
     assert list(published.model) == list(expected.model)
     assert published.accuracy.to_numpy() == pytest.approx(expected.accuracy.to_numpy(), nan_ok=True)
-    assert set(table.data) == {"Sleep-EDF-20"}
+    assert set(table.data[table.mark != "people"]) == {"Sleep-EDF-20"}
+
+
+@pytest.mark.parametrize("name", ["simulated", "real"])
+def test_people_stand_last_as_themselves_and_the_note_says_by_which_convention(name, request, tmp_path):
+    results = request.getfixturevalue(name)
+    _, table = main(results)
+    last = table[-2:]
+    assert list(last.data) == ["DOD-H", "DOD-O"] and (table.mark == "people").sum() == 2
+    assert list(last.accuracy.round(1)) == [83.4, 80.7] and list(last.n_epochs) == [24_665, 53_236]
+    assert last[["accuracy_mean_of_folds", "folds", "input", "recipe", "run_keys"]].isna().all(axis=None)
+    _, markdown, _ = write(results, tmp_path)
+    rows = [line for line in markdown.splitlines() if re.search(r"^\| DOD-[HO] +\| people, another database +\|", line)]
+    assert len(rows) == 2 and all("| people [" in row for row in rows)
+    said = " ".join(markdown.split())
+    assert said.count("to be compared with no other row: five scorers of ") == 2
+    assert said.count("majority, pooled: each scorer against the majority of the other four, pooled over epochs") == 2
+    assert "they are no bar for the rows above." in said
 
 
 def test_simulated_data_stands_beside_published_rows_of_its_models_only(simulated):

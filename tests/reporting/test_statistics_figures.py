@@ -1,6 +1,7 @@
 """Figures of the statistics: ladder, cost, subjects, reliability and the agreement of sleep measures."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -13,6 +14,7 @@ from PIL import Image
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, write_json
+from sleepbench.datasets.base import SIMULATED, TRIAL
 from sleepbench.evaluation.published import read_published_results
 from sleepbench.evaluation.sleep_measures import MEASURES
 from sleepbench.reporting.artefacts import Inputs, figures
@@ -26,6 +28,7 @@ NAMES = ("ladder", "cost", "subjects", "reliability", "sleep_agreement")
 
 def inputs_of(name: str, files: dict, dataset: str = "simulated", estimators: tuple[str, ...] = ()) -> Inputs:
     published = {"published_results": RESOURCES / "published_results.csv", "claims": RESOURCES / "claims.yaml"}
+    published |= {"human_scorings": RESOURCES / "human_scorings" / "scorings.csv"}
     known = published | files
     settings = {"estimators": list(estimators)}
     artefact = figures()[name]
@@ -158,7 +161,8 @@ def test_every_figure_has_a_heading_and_a_caption(name):
 
 def test_figures_stand_in_the_order_of_the_report():
     assert list(figures()) == [
-        *("ladder", "cost", "confusion", "subjects", "reliability", "sleep_agreement"),
+        *("ladder", "cost", "reproduction", "confusion", "subjects", "non_inferiority", "ranks"),
+        *("reliability", "sleep_agreement"),
         *("night", "training_curves", "hypnograms"),
     ]
 
@@ -265,7 +269,7 @@ def test_numbers_of_contenders_lie_on_nothing(one):
         {
             **{"quantity": quantity, "count": 10_000 + i, "title": f"N{i}", "input": "four", "recipe": "common"},
             **{"protocol": "clean", "accuracy": 0.8 + 0.001 * i, "low": 0.79, "high": 0.82, "mark": "measured"},
-            "number": i + 1,
+            **{"number": i + 1, "people_low": None, "people_high": None},
         }
         for quantity in cost.QUANTITIES
         for i in range(12)
@@ -276,6 +280,51 @@ def test_numbers_of_contenders_lie_on_nothing(one):
         boxes = [matplotlib.text.Text.get_window_extent(text) for text in axes.texts]
         assert len(boxes) == 12
         assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.shrunk(0.9, 0.9).overlaps(b)]
+
+
+# -------------------------------------------------------------------------------------------------------------- people
+
+
+@pytest.mark.parametrize("name", ["cost", "ladder"])
+def test_people_are_a_band_between_two_databases_by_a_named_convention(name, one):
+    table = numbers(name, one, "sleep-edf-20")
+    (low, high) = table[["people_low", "people_high"]].drop_duplicates().to_numpy()[0]
+    assert (round(low, 3), round(high, 3)) == (0.807, 0.834)
+    figure = drawn(name, one, "sleep-edf-20", table)
+    bands = [(axes, band) for axes in figure.axes for band in axes.patches]
+    panels = {"cost": figure.axes[:2], "ladder": figure.axes[::2]}[name]
+    assert {axes for axes, _ in bands} == set(panels)
+    side = "intervaly" if name == "cost" else "intervalx"
+    for axes, band in bands:
+        box = band.get_corners()[:, 1 if name == "cost" else 0]
+        assert (box.min(), box.max()) == pytest.approx((100 * low, 100 * high))
+        shown = getattr(axes.viewLim, side)
+        assert shown[0] < box.min() and box.max() < shown[1]
+    keys = [axes.get_legend() for axes in figure.axes if axes.get_legend()] + figure.legends
+    said = [text.get_text() for key in keys for text in key.get_texts()]
+    assert "people on other databases:\n80.7 to 83.4 % (majority, pooled)" in said
+    assert "the band marks people's accuracy on other databases (DOD-H and DOD-O" in figures()[name].caption
+
+
+def test_the_ladders_band_lies_behind_accuracies_only(several):
+    for axes in drawn("ladder", several, "sleep-edf-20").axes[::2]:
+        heights = [sorted(band.get_corners()[:, 1])[::3] for band in axes.patches]
+        lines = {marker: [y for _, y in positions(axes, marker)] for marker in "os"}
+        assert len(heights) == len(RUNGS) == len(lines["s"])
+        assert all(any(low < y < high for low, high in heights) for y in lines["o"])
+        assert not any(low < y < high for low, high in heights for y in lines["s"])
+
+
+@pytest.mark.parametrize("name", ["cost", "ladder"])
+@pytest.mark.parametrize("warning", [SIMULATED, TRIAL])
+def test_no_band_beside_data_that_carries_a_warning(name, warning, one):
+    inputs = inputs_of(name, one, "sleep-edf-20")
+    inputs = replace(inputs, label=replace(inputs.label, warning=warning, simulated=warning == SIMULATED))
+    table = figures()[name].build(inputs)
+    assert table[["people_low", "people_high"]].isna().all(axis=None)
+    figure = style.drawn(figures()[name], table, inputs)
+    assert not [band for axes in figure.axes for band in axes.patches]
+    assert not any("people" in text.get_text() for text in figure.findobj(matplotlib.text.Text))
 
 
 def test_a_network_without_a_profile_is_named(one):

@@ -96,7 +96,7 @@ def rewrite(archive, change, sign=False):
 # -------------------------------------------------------------------------------------------------------------- export
 
 
-def test_archive_holds_everything_but_weights_and_every_hash(here):
+def test_archive_holds_everything_of_its_runs_but_weights_and_every_hash(here):
     results = here()
     write_json("results/simulated/totals/a.json", {})
     write_json("results/profile/ulw_sleepnet-4.json", {})
@@ -113,11 +113,11 @@ def test_archive_holds_everything_but_weights_and_every_hash(here):
         "results/parity/ulw_sleepnet.json",
         *(results.folds_file(key).relative_to(results.root).as_posix() for key in (RELEASED, CLEAN)),
         *(f"{directory}/{name}" for name in ("training.json", "history.csv")),
-        *(f"{directory}/{s}/predictions.parquet" for s in ("best_test", "best_validation", "last")),
-        *(f"{directory}/{s}/metrics.json" for s in ("best_test", "best_validation", "last")),
+        *(f"{directory}/best_validation/{name}" for name in ("predictions.parquet", "metrics.json")),
     }
     assert expected <= set(names)
     assert not [name for name in names if name.endswith((".pt", ".npy")) or "prepared" in name]
+    assert not [name for name in names if "/last/" in name], "no run is selected so"
     assert set(manifest["files"]) == set(names) - {"manifest.json"}
     for name, sha256 in manifest["files"].items():
         assert sha256_of_file(name) == sha256 and members[name] == Path(name).read_bytes()

@@ -31,6 +31,7 @@ from sleepbench.models.registry import reference_files
 from sleepbench.protocols.folds import FoldSettings
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.reporting.declared import STATISTICS, Declared, declared
+from sleepbench.runs.others.store import imported
 from sleepbench.runs.store import store_state
 from sleepbench.signals.trimming import TRIMMINGS
 
@@ -40,6 +41,8 @@ RESOURCE_FILES = {
     "published_sizes": f"{RESOURCES}/published_sizes.csv",
     "published_recipes": f"{RESOURCES}/published_recipes.csv",
     "claims": f"{RESOURCES}/claims.yaml",
+    "reruns": f"{RESOURCES}/reruns.yaml",
+    "human_scorings": f"{RESOURCES}/human_scorings/scorings.csv",
 }
 """Inputs of artefacts that are committed files."""
 
@@ -253,6 +256,7 @@ class Workflow:
             "quality": lambda: self.prepared(dataset, "quality.json"),
             "recordings": lambda: paths.recordings(dataset),
             "smoothed": lambda: self.smoothed(dataset),
+            "imported": lambda: imported(dataset),
             "audit": lambda: paths.table(dataset, "audit", "json"),
         }
         if name not in files:
@@ -282,6 +286,7 @@ class Workflow:
             "estimators": lambda: [m.title for m in models.values() if m.kind == "estimator"],
             "smoothed_models": lambda: list(config.postprocessing.hmm),
             "smoothed_protocols": lambda: [p for p in planned.protocols if p in config.postprocessing.protocols],
+            "margins": lambda: list(config.comparisons.margins),
             "not_trained": self.plan.not_trained,
         }
         if unknown := [name for name in artefact.settings if name not in said]:

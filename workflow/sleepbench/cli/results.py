@@ -43,8 +43,8 @@ def report(**asked: str) -> int:
 def verify() -> int:
     """Give verdicts on the published claims.
 
-    They are from whatever was run on real recordings; it fails when one is not reproduced. Networks are profiled first
-    where that was not done.
+    They are from whatever was run on real recordings, which are also set beside a re-run by others, fold by fold. It
+    fails when something is not reproduced. Networks are profiled first where that was not done.
     """
     from sleepbench.runs.verdicts import print_verdicts
 
@@ -99,6 +99,38 @@ def compare(dataset: str, archive: Path, csv: Path | None) -> None:
     from sleepbench.runs.archive import compare
 
     print(compare(load(), dataset, archive, csv))
+
+
+@results.command("import", epilog="Example: sleepbench results import theirs.parquet")
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("--description", type=click.Path(path_type=Path), help="What the table is of; default: TABLE as .yaml.")
+@click.option("--hypnograms", type=click.Path(path_type=Path), help="The dataset's hypnograms, if not prepared.")
+def import_(table: Path, description: Path | None, hypnograms: Path | None) -> None:
+    """Score predictions of others, apart from our runs.
+
+    TABLE (.parquet or .csv) has the columns recording, epoch, stage, predicted and, if there are probabilities, p_W,
+    p_N1, p_N2, p_N3, p_REM. Labels are checked against the hypnograms.
+    """
+    from sleepbench.config.load import load
+    from sleepbench.runs.others.importing import import_predictions
+
+    print(import_predictions(load(), table, description, hypnograms))
+
+
+@results.command(epilog="Example: sleepbench results imported sleep-edf-20")
+@click.argument("dataset")
+def imported(dataset: str) -> int:
+    """Print the table of others' predictions."""
+    from sleepbench.config import paths
+    from sleepbench.config.load import load
+    from sleepbench.runs.text import experiment_with
+
+    settings = {"experiment": experiment_with(load(), dataset), "datasets": [dataset]}
+    table = paths.table(dataset, "others_predictions", "md")
+    if status := make(settings, [table]):
+        return status
+    print(Path(table).read_text(encoding="utf-8"))
+    return 0
 
 
 @results.command(epilog="Example: sleepbench results clean --yes")

@@ -3,6 +3,7 @@
 The definitions lie beside the package.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
@@ -141,6 +142,29 @@ class Postprocessing(Strict):
     protocols: Names
 
 
+def _numbers(values: Any) -> Any:
+    """Numbers that come as text from `--config`."""
+    if isinstance(values, list):
+        return [float(v) if isinstance(v, str) and re.fullmatch(r"\d+(\.\d+)?", v) else v for v in values]
+    return values
+
+
+def _ascending(values: list) -> list:
+    if values != sorted(values):
+        raise ValueError(f"found {values}, expected the smallest first: {sorted(values)}")
+    return values
+
+
+Margin = Annotated[float, Field(gt=0, lt=100)]
+Margins = Annotated[list[Margin], BeforeValidator(_numbers), AfterValidator(_each_once), AfterValidator(_ascending)]
+
+
+class Comparisons(Strict):
+    """By which margins networks are compared, in percentage points."""
+
+    margins: Margins
+
+
 class Tracking(Strict):
     """Where runs are logged: any MLflow tracking URI."""
 
@@ -158,6 +182,7 @@ class Config(Strict):
     data: dict[str, SourceSettings]
     training: TrainingSettings
     postprocessing: Postprocessing
+    comparisons: Comparisons
     tracking: Tracking
     inputs: dict[str, InputRoles]
     datasets: dict[str, DatasetDefinition]

@@ -16,6 +16,7 @@ LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 PROFILES = f"{RESULTS}/profile"
 PARITY = f"{RESULTS}/parity"
+IMPORTED = f"{RESULTS}/imported"
 ARTIFACTS = f"{RESULTS}/mlflow-artifacts"
 KEPT = "README.md"
 """The one file under results/ that git keeps."""
@@ -141,6 +142,11 @@ def epoch_shape(n_channels: int, n_samples: int = SAMPLES_PER_EPOCH) -> str:
 def parity(model: str) -> str:
     """How near a model is to other programs of it."""
     return f"{PARITY}/{model}.json"
+
+
+def imported(name: str) -> str:
+    """The directory of somebody else's predictions."""
+    return f"{IMPORTED}/{name}"
 
 
 def archive(dataset: str) -> str:

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,31 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_directory(path: str | Path) -> Iterator[Path]:
+    """Yield a new, empty directory beside `path`; it takes the place of `path` on success, and is removed on failure.
+
+    As with `replacing`, two processes write one after the other.
+    """
+    path = Path(path)
+    partial, old = (path.with_name(f".{path.name}.{part}") for part in ("partial", "old"))
+    waits = functools.partial(print, f"waiting for another process to write {path}", file=sys.stderr, flush=True)
+    with alone(path.with_name(f".{path.name}.lock"), waits):
+        if old.exists() and not path.exists():  # of a process that was killed between the two moves
+            old.rename(path)
+        for left in (partial, old):
+            shutil.rmtree(left, ignore_errors=True)
+        partial.mkdir()
+        try:
+            yield partial
+            if path.exists():
+                path.rename(old)
+            partial.rename(path)
+        finally:
+            for left in (partial, old):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

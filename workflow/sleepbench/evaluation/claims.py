@@ -197,42 +197,10 @@ def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], datas
     The pooled accuracy is reported beside it.
     """
     test = claim.test
-    if simulated:
-        return Outcome(NOT_TESTABLE, f"these runs are on simulated signals; the claim is about {test['dataset']}")
-    if dataset != test["dataset"]:
-        return Outcome(NOT_TESTABLE, f"these runs are on {dataset}; the claim is about {test['dataset']}")
-    mine = runs[
-        (runs.dataset == dataset)
-        & ~runs.simulated.astype(bool)
-        & (runs.title == claim.model)
-        & (runs.protocol == test["protocol"])
-        & (runs.recipe == test["recipe"]["name"])
-        & (runs.n_channels == test["n_channels"])
-    ]
-    wanted = f"protocol {test['protocol']}, recipe {test['recipe']['name']}, {test['n_channels']} channels"
-    if mine.empty:
-        return Outcome(NOT_TESTABLE, f"no run of {claim.model} with {wanted}")
-    inputs = sorted(map(str, mine.input.unique()))
-    if len(inputs) > 1:
-        return Outcome(NOT_TESTABLE, f"several inputs have {test['n_channels']} channels: {', '.join(inputs)}")
-    if differing := list(recipe_differences(mine, published_recipe(test["recipe"]))):
-        name = test["recipe"]["name"]
-        return Outcome(NOT_TESTABLE, f"the recipe '{name}' differs from the published one in {'; '.join(differing)}")
-    n_folds = sorted(int(value) for value in mine.n_folds.unique())
-    if n_folds != [test["n_folds"]]:
-        found = ", ".join(map(str, n_folds))
-        return Outcome(NOT_TESTABLE, f"run with {found} folds; the claim needs {test['n_folds']}")
-    for setting in ("selection", "trimming"):
-        found = sorted(mine[setting].unique())
-        if found != [test[setting]]:
-            return Outcome(NOT_TESTABLE, f"run with the {setting} {', '.join(found)}; the claim needs {test[setting]}")
+    mine, reason = testable_runs("claim", claim.model, test, runs, dataset, simulated)
+    if reason:
+        return Outcome(NOT_TESTABLE, reason)
     seeds = sorted(mine.seed.unique())
-    expected = list(product(seeds, range(test["n_folds"])))
-    if sorted(zip(mine.seed, mine.fold, strict=True)) != expected:
-        return Outcome(
-            NOT_TESTABLE, f"{len(mine)} runs, not each of {test['n_folds']} folds once for {len(seeds)} seed(s)"
-        )
-
     epochs = int(mine.n_test.sum()) // len(seeds)
     if epochs != test["test_epochs"]:
         return Outcome(
@@ -257,6 +225,58 @@ def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], datas
         tolerance=tolerance,
         run_keys=" ".join(mine.run_key),
     )
+
+
+def testable_runs(
+    what: str, model: str, test: Mapping[str, Any], runs: pd.DataFrame, dataset: str, simulated: bool
+) -> tuple[pd.DataFrame, str]:
+    """The runs that meet all conditions of a published result, or why there are none.
+
+    Parameters
+    ----------
+    what : what the result is called in the reason: "claim" or "re-run"
+    model : the model's title
+    test : the conditions: dataset, protocol, selection, n_folds, recipe, n_channels, and trimming where it is known
+
+    Returns
+    -------
+    each fold of each seed once, and ""; or no rows, and the reason
+    """
+
+    def none(reason: str) -> tuple[pd.DataFrame, str]:
+        return runs[:0], reason
+
+    if simulated:
+        return none(f"these runs are on simulated signals; the {what} is about {test['dataset']}")
+    if dataset != test["dataset"]:
+        return none(f"these runs are on {dataset}; the {what} is about {test['dataset']}")
+    mine = runs[
+        (runs.dataset == dataset)
+        & ~runs.simulated.astype(bool)
+        & (runs.title == model)
+        & (runs.protocol == test["protocol"])
+        & (runs.recipe == test["recipe"]["name"])
+        & (runs.n_channels == test["n_channels"])
+    ]
+    if mine.empty:
+        wanted = f"protocol {test['protocol']}, recipe {test['recipe']['name']}, {test['n_channels']} channels"
+        return none(f"no run of {model} with {wanted}")
+    inputs = sorted(map(str, mine.input.unique()))
+    if len(inputs) > 1:
+        return none(f"several inputs have {test['n_channels']} channels: {', '.join(inputs)}")
+    if differing := list(recipe_differences(mine, published_recipe(test["recipe"]))):
+        return none(f"the recipe '{test['recipe']['name']}' differs from the published one in {'; '.join(differing)}")
+    n_folds = sorted(int(value) for value in mine.n_folds.unique())
+    if n_folds != [test["n_folds"]]:
+        return none(f"run with {', '.join(map(str, n_folds))} folds; the {what} needs {test['n_folds']}")
+    for setting in ("selection", "trimming"):
+        found = sorted(mine[setting].unique())
+        if test.get(setting) and found != [test[setting]]:
+            return none(f"run with the {setting} {', '.join(found)}; the {what} needs {test[setting]}")
+    seeds = sorted(mine.seed.unique())
+    if sorted(zip(mine.seed, mine.fold, strict=True)) != list(product(seeds, range(test["n_folds"]))):
+        return none(f"{len(mine)} runs, not each of {test['n_folds']} folds once for {len(seeds)} seed(s)")
+    return mine, ""
 
 
 def recipe_differences(runs: pd.DataFrame, published: Recipe) -> Iterator[str]:

@@ -25,9 +25,9 @@ from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.metrics import accuracy
 from sleepbench.evaluation.scores import confusions
 from sleepbench.runs.results import Results, read_results, row_scores
-from sleepbench.runs.run import WEIGHTS, RowKey, Run
+from sleepbench.runs.run import RowKey, Run
 from sleepbench.runs.text import DASH, SHORT, TEXT_WIDTH, aligned
-from sleepbench.runs.verify import Expected, differing, row_settings, stale
+from sleepbench.runs.verify import Expected, differing, is_archived, row_settings, stale
 from sleepbench.training.keys import RECORD
 
 FORMAT = "sleepbench results, 2"
@@ -93,7 +93,7 @@ def _members(results: Results, n_samples: int) -> list[Path]:
         of_model = (Path(paths.profile(model, shape)), Path(paths.parity(model)))
         found += [path for path in of_model if path.exists()]
     for run in results.table.run:
-        found += [run.directory / name for name in (RECORD, *run.record["files"]) if Path(name).suffix != WEIGHTS]
+        found += [run.directory / name for name in (RECORD, *run.record["files"]) if is_archived(run, name)]
     return sorted(set(found))
 
 
@@ -118,7 +118,8 @@ def _contents(archive: Path, results: Results, files: Sequence[Path]) -> list[st
         f"{archive}: {archive.stat().st_size / 1e6:.2f} MB, {len(results.rows())} rows of {len(results.table)} runs on "
         f"{_named(results.label)}",
         *aligned(("  content", "files", "MB unpacked"), rows, left=1),
-        f"Weights and signals are not in it. To compare: sleepbench results compare {dataset} {archive}",
+        "Not in it: signals, weights, predictions by selection rules that no run has.",
+        f"To compare: sleepbench results compare {dataset} {archive}",
     ]
 
 

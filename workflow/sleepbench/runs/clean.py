@@ -45,6 +45,8 @@ def size_gb(path: Path) -> float:
 
 def cost(path: Path, config: Config) -> str:
     """What it takes to make a directory under results/ again, from the records in it."""
+    if path == Path(paths.IMPORTED):
+        return "the tables of others that were imported, and seconds"
     durations = [
         json.loads(record.read_text(encoding="utf-8"))["duration_s"] for record in path.rglob("fold-*/training.json")
     ]

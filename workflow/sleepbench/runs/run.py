@@ -66,6 +66,10 @@ class Run:
         """Its model as printed."""
         return self.record["provenance"]["title"]
 
+    def is_of_selection(self, name: str) -> bool:
+        """Whether a file of the training is of this run, not of another selection rule's."""
+        return "/" not in name or name.partition("/")[0] == self.selection
+
     @property
     def n_folds(self) -> int:
         """How many folds its fold is one of."""

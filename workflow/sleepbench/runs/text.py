@@ -32,13 +32,12 @@ def shortened(value: object) -> str:
     return text[:SHORT] if len(text) == 64 else text
 
 
-def command_that_trains(config: Config, dataset: str) -> str:
-    """The command that resumes the trainings of a dataset.
-
-    It names the experiment that is run now if that has the dataset, or else the first one that has it.
-    """
+def experiment_with(config: Config, dataset: str) -> str:
+    """The experiment that is run now if it has the dataset, or else the first one that has it."""
     having = [entry.name for entry in config.experiments if dataset in entry.datasets]
-    experiment = next(iter(having), config.run.experiment)
-    if config.run.experiment in having:
-        experiment = config.run.experiment
-    return f"sleepbench run --experiment {experiment} --datasets {dataset}"
+    return config.run.experiment if config.run.experiment in having or not having else having[0]
+
+
+def command_that_trains(config: Config, dataset: str) -> str:
+    """The command that resumes the trainings of a dataset."""
+    return f"sleepbench run --experiment {experiment_with(config, dataset)} --datasets {dataset}"

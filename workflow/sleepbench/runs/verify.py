@@ -74,10 +74,10 @@ class Expected:
     def states(self, run: Run) -> dict[str, str]:
         """Whether each file of a run's training is as written, CHANGED or MISSING.
 
-        Weights are left out for an archive, which has none.
+        Left out for an archive is what it has not: weights, and predictions by selection rules that no run asks for.
         """
         states = self._once(("states", run.directory), lambda: _states(run))
-        return {n: s for n, s in states.items() if not (self.archived and Path(n).suffix == WEIGHTS)}
+        return {n: s for n, s in states.items() if not self.archived or is_archived(run, n)}
 
     def code(self, model: str) -> str:
         """The code that a training of a model is made by now."""
@@ -230,6 +230,11 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _changed(run: Run, expected: Expected) -> list[str]:
     return [f"{run.directory / name} is {state}" for name, state in expected.states(run).items() if state != SAME]
+
+
+def is_archived(run: Run, name: str) -> bool:
+    """Whether an archive holds this file of a run's training."""
+    return Path(name).suffix != WEIGHTS and run.is_of_selection(name)
 
 
 def _states(run: Run) -> dict[str, str]:

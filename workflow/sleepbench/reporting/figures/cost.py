@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import Bbox
 
@@ -18,6 +19,7 @@ from sleepbench.evaluation.published import read_published_results
 from sleepbench.profiling.conventions import counts_per_epoch
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import INTERVAL, contender_name, read_statistics, spoken
+from sleepbench.reporting.figures.people_band import CAPTION, HIGH, LOOK, LOW, key_of_people, people_band, with_people
 from sleepbench.reporting.figures.style import (
     BLUE,
     GREY,
@@ -52,14 +54,15 @@ def cost_points(inputs: Inputs) -> pd.DataFrame:
 
     Returns
     -------
-    columns COLUMNS and number, that of the key; accuracy, low and high in 0..1
+    columns COLUMNS and number, that of the key; accuracy, low and high in 0..1; and the band of `with_people`
     """
     # Published accuracies are on whole nights of Sleep-EDF: beside other data they would invite a comparison that means
     # nothing.
     rows = measured(inputs) + (published(inputs) if inputs.label.comparable else [])
     points = pd.DataFrame(rows).reindex(columns=COLUMNS)
     source = points.source.where(points.mark != "measured")
-    return points.assign(number=points.groupby([*CONTENDER, source], sort=False, dropna=False).ngroup() + 1)
+    points = points.assign(number=points.groupby([*CONTENDER, source], sort=False, dropna=False).ngroup() + 1)
+    return with_people(points, inputs)
 
 
 def measured(inputs: Inputs) -> list[dict]:
@@ -146,8 +149,8 @@ def draw(points: pd.DataFrame, inputs: Inputs) -> Figure:
         return figure_of_nothing(heading(inputs, TITLE), "no network was run")
     key = points.drop_duplicates("number")
     many = len(key) > MOST_NAMED_AT_EASE
-    said = textwrap.fill(note(inputs), 40)
-    lines = "\n".join([*_key_names(key), said]).count("\n") + len(protocols) + 5
+    said, band = textwrap.fill(note(inputs), 40), people_band(points)
+    lines = "\n".join([*_key_names(key), said]).count("\n") + len(protocols) + (7 if band else 5)
     figure = new_figure(PAGE_WIDTH, max(3, 0.7 + (0.12 if many else 0.14) * lines), heading(inputs, TITLE))
     grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 1.25 if many else 1))
     macs = figure.add_subplot(grid[0])
@@ -155,12 +158,14 @@ def draw(points: pd.DataFrame, inputs: Inputs) -> Figure:
     for axes, (quantity, label) in zip(panels, QUANTITIES.items(), strict=True):
         _draw_costs(axes, points[points.quantity == quantity], protocols)
         axes.set_xlabel(f"{label} (log scale)")
+        if band:
+            axes.axhspan(*band, zorder=0, **LOOK)
     panels[0].set_ylabel("accuracy (%)")
     panels[1].tick_params(labelleft=False)
-    drawn = 100 * points[["accuracy", "low", "high"]].to_numpy(float)
+    drawn = 100 * points[["accuracy", "low", "high", LOW, HIGH]].to_numpy(float)
     margin = max(1.0, 0.08 * (np.nanmax(drawn) - np.nanmin(drawn)))
     macs.set_ylim(np.nanmin(drawn) - margin, np.nanmax(drawn) + margin)
-    _draw_key(figure.add_subplot(grid[2]), key, protocols, said)
+    _draw_key(figure.add_subplot(grid[2]), key, protocols, said, key_of_people(band))
     figure.draw_without_rendering()
     for axes, quantity in zip(panels, QUANTITIES, strict=True):
         _place_numbers(axes, points[points.quantity == quantity], protocols)
@@ -217,7 +222,7 @@ def _key_names(key: pd.DataFrame) -> list[str]:
     return [textwrap.fill(name, 50 if len(key) > MOST_NAMED_AT_EASE else 32) for name in names]
 
 
-def _draw_key(axes: Axes, key: pd.DataFrame, protocols: list[str], said: str) -> None:
+def _draw_key(axes: Axes, key: pd.DataFrame, protocols: list[str], said: str, people: list[Patch]) -> None:
     axes.axis("off")
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=4, label=f"measured, protocol {spoken(protocol)}")
@@ -225,6 +230,7 @@ def _draw_key(axes: Axes, key: pd.DataFrame, protocols: list[str], said: str) ->
     ]
     if (key.mark != "measured").any():
         handles.append(Line2D([], [], label="published", **PUBLISHED_LOOK))
+    handles += people
     lines = [INTERVAL]
     if len(protocols) > 1:
         lines.append("protocols of a contender lie side by\nside: their cost is the same")
@@ -302,9 +308,9 @@ ARTEFACT = FigureArtefact(
         "the first protocol and under the clean one, drawn side by side at the same cost; bars are 95 % bootstrap "
         "intervals over subjects. Open: published, where the source prints the accuracy and the count of the axis. "
         "Operations in another convention are no MACs and are not drawn, and on simulated data nothing published is. "
-        "Models that are no networks have no such cost and are left out."
+        f"Models that are no networks have no such cost and are left out. {CAPTION}"
     ),
-    inputs=("statistics/intervals", "runs", "profiles", "published_results", "claims"),
+    inputs=("statistics/intervals", "runs", "profiles", "published_results", "claims", "human_scorings"),
     settings=("estimators",),
     build=cost_points,
     draw=draw,

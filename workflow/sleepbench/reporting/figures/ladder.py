@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import INTERVAL, by_contender, paired_panels, read_statistics
+from sleepbench.reporting.figures.people_band import CAPTION, LOOK, key_of_people, people_band, with_people
 from sleepbench.reporting.figures.style import BLUE, GREY, VERMILION, figure_of_nothing, heading, key_below
 from sleepbench.reporting.reading import CONTENDER
 
@@ -26,9 +27,10 @@ TITLE = "The ladder: each protocol, and its change from the one before"
 
 
 def rungs(inputs: Inputs) -> pd.DataFrame:
-    """The rows of statistics/ladder.csv that are drawn: those of METRICS, rungs in ascending order."""
+    """The rows of statistics/ladder.csv that are drawn: those of METRICS, rungs in ascending order; with the band."""
     ladder = read_statistics(inputs, "ladder", COLUMNS, may_be_empty=True)
-    return ladder[ladder.metric.isin(METRICS)].sort_values("rung", kind="stable").reset_index(drop=True)
+    drawn = ladder[ladder.metric.isin(METRICS)].sort_values("rung", kind="stable").reset_index(drop=True)
+    return with_people(drawn, inputs)
 
 
 def draw(rungs: pd.DataFrame, inputs: Inputs) -> Figure:
@@ -57,7 +59,13 @@ def draw(rungs: pd.DataFrame, inputs: Inputs) -> Figure:
         for metric, (label, colour, marker, _, filled) in METRICS.items()
         if (rungs.metric == metric).any()
     ]
-    key_below(figure, [*handles, Line2D([], [], color=GREY, label=INTERVAL)])
+    if band := people_band(rungs):
+        # Behind the accuracies alone, where it cannot be read as one of the macro-F1.
+        for axes, _, lines in pairs.values():
+            places = [line + METRICS["accuracy"][3] for line in lines.values()]
+            axes.barh(places, band[1] - band[0], height=0.3, left=band[0], zorder=0, **LOOK)
+    handles += [Line2D([], [], color=GREY, label=INTERVAL), *key_of_people(band)]
+    key_below(figure, handles, 3 if band else None)
     return figure
 
 
@@ -86,9 +94,9 @@ ARTEFACT = FigureArtefact(
         "pooled accuracy and macro-F1 under each protocol, and the accuracy as the released program takes it, the mean "
         "of the fold accuracies. Right: their change from the protocol above, paired by subject, on the seeds that "
         "both have. Bars are 95 % bootstrap intervals over subjects; a single subject has none, and neither has the "
-        "mean of the fold accuracies. They say nothing of how a number would vary over other trainings."
+        f"mean of the fold accuracies. They say nothing of how a number would vary over other trainings. {CAPTION}"
     ),
-    inputs=("statistics/ladder",),
+    inputs=("statistics/ladder", "human_scorings"),
     build=rungs,
     draw=draw,
 )

@@ -151,11 +151,9 @@ def _shown_cell(column: Column, text: str, record: pd.Series) -> ShownCell:
 
 
 def _warning(records: pd.DataFrame, label: DataLabel) -> str:
-    """What is said above a table in which rows on simulated data stand beside rows on real data."""
+    """What is said above a table that has rows on real data and belongs to simulated data."""
     others = sorted({*records["data"]} - {label.name}) if label.simulated and "data" in records else []
-    return (
-        f"SIMULATED: rows on {' and '.join(others)} cannot be compared with those on simulated data." if others else ""
-    )
+    return f"SIMULATED: rows on {', '.join(others)} cannot be compared with those on simulated data." if others else ""
 
 
 def short(value: str) -> str:

@@ -87,7 +87,7 @@ def _changes(
         metric: dict(zip(VALUES[1:4], pooled.loc[metric], strict=True)) for metric in metrics if metric in pooled.index
     }
     if MEAN_OF_FOLDS in metrics:
-        values[MEAN_OF_FOLDS] = {"value": result.mean_of_folds.mean()}
+        values[MEAN_OF_FOLDS] = {"value": result.mean_of_folds_by(result.seeds)}
     if shared:
         pair = (before.confusions_by(shared), result.confusions_by(shared))
         changes = bootstrap_differences(*pair, metrics=[metric for metric in metrics if metric != MEAN_OF_FOLDS])

@@ -34,7 +34,7 @@ class ContenderStatistics:
     n_channels : of its input
     confusions : (n_seeds, n_subjects, 5, 5), in the order of `seeds` and `subjects`
     tested : one row per seed and recording, in the order of the folds: whose it is, and which run tests it
-    mean_of_folds : (n_seeds,), the mean over folds of the fold accuracies
+    folds : one row per seed and fold: its accuracy and macro-F1, and the epochs that it trains and tests on
     """
 
     key: tuple[str, str, str, str]
@@ -43,7 +43,7 @@ class ContenderStatistics:
     seeds: list[int]
     tested: pd.DataFrame
     confusions: np.ndarray
-    mean_of_folds: np.ndarray
+    folds: pd.DataFrame
     intervals: pd.DataFrame
     per_subject: pd.DataFrame
     groups: pd.DataFrame
@@ -76,8 +76,8 @@ class ContenderStatistics:
         return self.subjects, self.confusions[[self.seeds.index(seed) for seed in seeds]]
 
     def mean_of_folds_by(self, seeds: Sequence[int]) -> float:
-        """The mean of the fold accuracies over some seeds."""
-        return float(np.mean([self.mean_of_folds[self.seeds.index(seed)] for seed in seeds]))
+        """The mean over folds of the fold accuracies, and over some seeds."""
+        return float(self.folds.groupby("seed").accuracy.mean()[list(seeds)].mean())
 
 
 def contender_statistics(
@@ -95,7 +95,10 @@ def contender_statistics(
     nights = measures_per_night(tables[0], check=False)
     nights.insert(0, "seed", first_seed)
     run_of = tested[tested.seed == first_seed].set_index("recording").run_key
-    accuracies = pd.Series(metrics.accuracy(confusions(runs)), index=runs.seed.to_numpy()).groupby(level=0).mean()
+    of_folds = confusions(runs)
+    folds = runs[["seed", "fold", "n_train", "n_test"]].assign(
+        accuracy=metrics.accuracy(of_folds), macro_f1=metrics.macro_f1(of_folds)
+    )
     return ContenderStatistics(
         key,
         int(runs.n_channels.iloc[0]),
@@ -103,7 +106,7 @@ def contender_statistics(
         list(by_seed),
         tested,
         matrices,
-        mean_of_folds=accuracies.to_numpy(),
+        folds=folds,
         intervals=_intervals(matrices, reliability),
         per_subject=per_subject_metrics((subjects, matrices)).assign(n_recordings=nights.groupby("subject").size()),
         groups=group_intervals((subjects, matrices), people),

@@ -8,6 +8,8 @@ every metric is in 0..1 (kappa in -1..1). Subjects are text: read them with dtyp
     subjects.csv        the metrics of each subject
     groups.csv          pooled metrics by age group and sex
     comparisons.csv     models compared pairwise over subjects
+    non_inferiority.csv networks that claims are about against each rival, by margin
+    ranks.csv           all networks of an input and recipe ranked within each subject
     ladder.csv          the change from one rung of the ladder of protocols to the next
     inputs.csv          models on several inputs under the final protocol, and what an input changes
     nights.csv          sleep measures of each night, scored and predicted, by the first seed
@@ -28,17 +30,21 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from sleepbench.evaluation.claims import load_claims
 from sleepbench.reporting.artefacts import Inputs, StatisticsArtefact
 from sleepbench.reporting.reading import KEY, OVERALL, read_predictions, read_recordings, read_runs
 from sleepbench.reporting.statistics.changes import inputs_table, ladder_table
 from sleepbench.reporting.statistics.comparisons import comparisons_table
 from sleepbench.reporting.statistics.contender import ContenderStatistics, contender_statistics
 from sleepbench.reporting.statistics.groups import people
+from sleepbench.reporting.statistics.non_inferiority import non_inferiority_table
+from sleepbench.reporting.statistics.ranks import ranks_table
 
 
 def compute(inputs: Inputs) -> dict[str, pd.DataFrame]:
     """The content of every file, by its name."""
     described, said = people(read_recordings(inputs)), inputs.settings
+    claimed = list(dict.fromkeys(claim.model for claim in load_claims(inputs.path("claims"))))
     # One contender at a time: the predictions of all of them together would not fit in memory.
     results = [
         contender_statistics(key, runs, read_predictions(runs), described)
@@ -48,6 +54,10 @@ def compute(inputs: Inputs) -> dict[str, pd.DataFrame]:
         **{name: _joined(results, name) for name in ("intervals", "groups", "nights", "sleep_measures", "reliability")},
         "subjects": subjects_table(results, described),
         "comparisons": comparisons_table(results, said["own_recipes"]),
+        "non_inferiority": non_inferiority_table(
+            results, said["own_recipes"], claimed, said["margins"], inputs.label.simulated
+        ),
+        "ranks": ranks_table(results, said["own_recipes"]),
         "ladder": ladder_table(results, said["ladder"]),
         "inputs": inputs_table(results, said["alone"], said["undefined"]),
     }
@@ -91,13 +101,15 @@ ARTEFACT = StatisticsArtefact(
         "subjects",
         "groups",
         "comparisons",
+        "non_inferiority",
+        "ranks",
         "ladder",
         "inputs",
         "nights",
         "sleep_measures",
         "reliability",
     ),
-    inputs=("runs", "trainings", "recordings"),
-    settings=("ladder", "own_recipes", "alone", "undefined"),
+    inputs=("runs", "trainings", "recordings", "claims"),
+    settings=("ladder", "own_recipes", "alone", "undefined", "margins"),
     build=compute,
 )

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import DataLabel
+from sleepbench.evaluation.human_agreement import CONVENTIONS, POOLED, SLEEPERS, SOURCE, agreement, read_scorings
 from sleepbench.evaluation.published import read_published_results
 from sleepbench.evaluation.scores import confusions, scores
 from sleepbench.models.registry import describe, model_names
@@ -21,6 +23,8 @@ FITTED_IN_ONE_GO = frozenset(name for name in model_names() if describe(name).ki
 COUNTS = (*TRAINED, "seeds", "macro_f1_stages", "n_epochs")
 OURS = ("measured", "reference")
 """Marks of rows whose numbers are computed here."""
+PEOPLE = "people"
+"""Mark of rows that are of no model: what people reach on another database."""
 BESIDE_SIMULATED = ("sleep-edf-20", "sleep-edf-78")
 """Datasets whose published rows stand beside simulated data: those that it simulates."""
 NOT_COMPARABLE = "published rows are on Sleep-EDF and cannot be compared with simulated data"
@@ -121,9 +125,24 @@ def _published(published: pd.DataFrame, label: DataLabel, titles: set[str]) -> l
     return chosen.reindex(columns=[*names, *(f"f1_{stage}" for stage in STAGES), "mark", "source"]).to_dict("records")
 
 
+def people(scorings: Path) -> pd.DataFrame:
+    """What people reach on other databases, by the convention that is pooled as the table's own numbers are."""
+    found = agreement(read_scorings(scorings), [POOLED])
+    said = [
+        f"five scorers of {row.n_nights} nights of {SLEEPERS[row.database]}; {POOLED}: {CONVENTIONS[POOLED]}; {SOURCE}"
+        for row in found.itertuples()
+    ]
+    row = {"model": "people, another database", "protocol": POOLED, "mark": PEOPLE, "source": said}
+    metrics = ["accuracy", "macro_f1", "cohen_kappa", *(f"f1_{stage}" for stage in STAGES), "n_epochs"]
+    return found.rename(columns={"database": "data"}).reindex(columns=["data", *metrics]).assign(**row)
+
+
 def build(inputs: Inputs) -> pd.DataFrame:
-    """The main table, from the runs table and the table of published results."""
-    return main_results(read_runs(inputs), read_published_results(inputs.path("published_results")), inputs.label)
+    """The main table, from the runs table, the table of published results and people's scorings."""
+    published = read_published_results(inputs.path("published_results"))
+    table = main_results(read_runs(inputs), published, inputs.label)
+    last = people(inputs.path("human_scorings")).reindex(columns=table.columns)
+    return pd.concat([table, last.astype(table.dtypes)], ignore_index=True)
 
 
 # --------------------------------------------------------------------------------------------------------------- cells
@@ -184,6 +203,8 @@ def note(row: pd.Series) -> str:
         )
     if row["mark"] == "reference":
         return row["source"]
+    if row["mark"] == PEOPLE:
+        return f"{row['model']} ({row['data']}), to be compared with no other row: {row['source']}"
     tested = "number of test epochs not known" if pd.isna(row["n_epochs"]) else f"{row['n_epochs']:,.0f} test epochs"
     conditions = f"on {row['data']}, {tested}; input: {row['input']}; protocol: {row['protocol']}"
     return f"{row['model']}, {row['mark']}: {row['source']}; {conditions}"
@@ -195,7 +216,7 @@ def caption(table: pd.DataFrame) -> str:
     Beside simulated data, it first says that the published rows cannot be compared with it.
     """
     ours = table.mark.isin(OURS)
-    elsewhere = {*table.data[~ours]} - {*table.data[ours]}
+    elsewhere = {*table.data[~ours & (table.mark != PEOPLE)]} - {*table.data[ours]}
     return f"{NOT_COMPARABLE[0].upper()}{NOT_COMPARABLE[1:]}. {CAPTION}" if elsewhere else CAPTION
 
 
@@ -206,7 +227,10 @@ CAPTION = (
     f"mean over seeds. {MACRO_F1_IS} A recipe says how a network is trained; which training epoch is reported is the "
     "protocol's choice for all, also where the recipe's paper reports another. Source: measured here; published by the "
     "model's authors; or secondary, reported by others. The last two join folds and average stages as their source "
-    "does; their notes say on how many test epochs and under which protocol, which differ between them."
+    "does; their notes say on how many test epochs and under which protocol, which differ between them. The last rows "
+    f"are of people: how far five scorers of other databases agree, by the convention '{POOLED}' (the table of people "
+    "has the other ones). Their nights are others, and each is held against four others, not against one scoring: they "
+    "are no bar for the rows above."
 )
 
 ARTEFACT = Table(
@@ -214,7 +238,7 @@ ARTEFACT = Table(
     place=10,
     heading="Sleep staging by protocol",
     caption=caption,
-    inputs=("runs", "published_results"),
+    inputs=("runs", "published_results", "human_scorings"),
     build=build,
     columns=(
         Column("Data", text("data"), "left"),
