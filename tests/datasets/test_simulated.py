@@ -10,10 +10,10 @@ from sleepbench.datasets import open_dataset, simulated
 from sleepbench.datasets.base import SIMULATED, Dataset
 
 DEMO_FILES = {
-    "SC4001E0-PSG.edf": "9be45e439284f3756f076274bf00b070a15de484480077743c70f0292e68ff15",
-    "SC4001EJ-Hypnogram.edf": "3266fb43f733311f2b6c650d6335e1f86402c3e54685f34e471480bbb7c029b1",
-    "SC4002E0-PSG.edf": "8442932c721d4fc6acca830b1788d37785637d3491fed93198878a113f12d8dd",
-    "SC4002EP-Hypnogram.edf": "03dcdf121b2763bc8d53d5e16122ff28c265bf9388dc7b07448222350ce5508f",
+    "SC4001E0-PSG.edf": "1e18059bc463db8932914b182bf503317f7117b584290d868263e0fd4b0cfb53",
+    "SC4001EJ-Hypnogram.edf": "9b933286be56dfe4ead27fc0049c0bfb58bcd4bc4543aa0b25f247fb3662d724",
+    "SC4002E0-PSG.edf": "ce56cc2f3ea77d97b9f2789943e27949514ddb8555f0c6268fdde1c4b45e75c9",
+    "SC4002EP-Hypnogram.edf": "c8c4511e49053ff598d10826b54197bde5192275f0de0ac8ee508cc6435b90bb",
 }
 """The first nights of the demo, as they always were."""
 

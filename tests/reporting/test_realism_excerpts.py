@@ -64,7 +64,7 @@ def test_events_are_counted():
 
 def test_a_network_learns_what_both_sides_share():
     sides = [[noise(subject, 10 * i + j) for j, subject in enumerate(("00", "01", "02"))] for i in range(2)]
-    recipe = transfer.RECIPE.model_copy(update={"training_epochs": 2, "batch_size": 8})
+    recipe = transfer.RECIPE.model_copy(update={"training_epochs": 1, "batch_size": 32})
     found = transfer.measure_transfer(*sides, recipe=recipe, seeds=[1], report=lambda line: None)
     assert [(one.trained, one.tested) for one in found] == [
         ("simulated", "simulated"),
@@ -87,7 +87,7 @@ def test_bounds_on_the_networks():
         return [transfer.Transfer(*k, (v, v), (0.6, 0.6), (0.6, 0.6), np.zeros((2, 5))) for k, v in accuracy.items()]
 
     assert [kept for *_, kept in transfer.held_to(found(0.69, 0.71))] == [True, True]
-    assert [kept for *_, kept in transfer.held_to(found(0.67, 0.69))] == [False, False]
+    assert [kept for *_, kept in transfer.held_to(found(0.64, 0.69))] == [False, False]
 
 
 @pytest.mark.parametrize("with_real", [True, False])

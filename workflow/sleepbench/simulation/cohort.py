@@ -11,12 +11,19 @@ workflow/resources/sleep_stage_statistics.json:
 - the signals of the two EEG channels and the EOG: per stage the mean log power of five bands, its covariance between
   and within recordings and its lag-1 autocorrelation; amplitudes in microvolts.
 
-Chosen by hand to be plausible, not calibrated: everything about the four 1-Hz channels; waveforms (spindles,
-K-complexes, alpha with eyes closed, eye movements, blinks), coherence between channels and phase; how much of the
-deviation between recordings a subject's nights share; artefacts (movement, electrode pops), movement time, the day
-but for its amplitude, when a night begins. Nights differ less in their stage shares than real ones do, and their bouts
-are geometric given the time of night, where real bouts of wake have a longer tail. Age and sex are in the header only:
-nothing depends on them.
+Calibrated to the first 5 s of each epoch of Sleep-EDF-20, Fpz-Cz alone, which are in
+workflow/resources/sleep_stage_excerpts.json:
+
+- per stage the mean spectrum to 50 Hz in microvolts, the mean log power of six bands and its spread between recordings;
+- how log powers vary from moment to moment, and where within a band the power lies (`moments`);
+- stage shares and the transitions between stages of sleep, which lean from the table's to these.
+
+Chosen by hand to be plausible, not calibrated: how much of the excerpts' variance is of scoring, not of sleep;
+everything about the four 1-Hz channels; waveforms (spindles, K-complexes, alpha with eyes closed, eye movements,
+blinks), coherence between channels and phase; how much of the deviation between recordings a subject's nights share;
+artefacts (movement, electrode pops), movement time, the day but for its amplitude, when a night begins. Nights differ
+less in their stage shares than real ones do, and their bouts are geometric given the time of night, where real bouts of
+wake have a longer tail. Age and sex are in the header only: nothing depends on them.
 
 The same (seed, subject, night, name, psg_hours) gives the same bytes, whatever else is simulated; what the nights of a
 subject share is drawn from (seed, subject).
