@@ -10,9 +10,9 @@ from sleepbench.datasets import open_dataset, simulated
 from sleepbench.datasets.base import SIMULATED, Dataset
 
 DEMO_FILES = {
-    "SC4001E0-PSG.edf": "13e5d2dedc036a99ed87c723615a5654a03071033e7ec4698ac37704eed5f060",
+    "SC4001E0-PSG.edf": "1e18059bc463db8932914b182bf503317f7117b584290d868263e0fd4b0cfb53",
     "SC4001EJ-Hypnogram.edf": "9b933286be56dfe4ead27fc0049c0bfb58bcd4bc4543aa0b25f247fb3662d724",
-    "SC4002E0-PSG.edf": "52d6bb7c041364c18930c5873ef3e8d3271c42856dc44741ba9fc38bdc5ee7e4",
+    "SC4002E0-PSG.edf": "ce56cc2f3ea77d97b9f2789943e27949514ddb8555f0c6268fdde1c4b45e75c9",
     "SC4002EP-Hypnogram.edf": "c8c4511e49053ff598d10826b54197bde5192275f0de0ac8ee508cc6435b90bb",
 }
 """The first nights of the demo, as they always were."""

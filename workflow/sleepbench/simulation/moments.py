@@ -27,7 +27,7 @@ SHARED_BY_CHANNEL = np.array([1.0, 0.5, 0.0])
 """How much of Fpz-Cz's deviation Pz-Oz and EOG show; by hand, as the excerpts have neither."""
 MOST_SIGMA_VARIANCE = 0.05
 """Of a moment's log sigma power outside N2: what varies more would be spindles, so it varies from epoch to epoch."""
-KEPT_VARIANCE = (0.4, 0.7, 0.4, 0.4, 0.3)
+KEPT_VARIANCE = (0.5, 0.8, 0.5, 0.4, 0.4)
 """Share of the excerpts' surplus variance that moments of each stage have, W to REM.
 
 The rest stands for real epochs scored as another stage than theirs, most of them as W or N2; simulated ones never are.

@@ -24,7 +24,7 @@ RECIPE = Recipe(name="transfer", learning_rate=2e-3, schedule="cosine", batch_si
 SEEDS = (1, 2)
 HELD_OUT = ("00", "05", "10", "15")
 """Subjects tested where the same side is trained on."""
-LEAST_TO_REAL, SAME_SIDE_TOLERANCE = 0.65, 0.05
+LEAST_TO_REAL, SAME_SIDE_TOLERANCE = 0.68, 0.05
 """Least mean accuracy from simulated to real; most that simulated to simulated may lie from real to real."""
 
 
