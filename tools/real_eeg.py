@@ -4,6 +4,7 @@ python tools/real_eeg.py writes the archive of the run and the picture of its la
 the ladder into README.md, between its two marks.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -21,8 +22,9 @@ FIRST, LAST = "<!-- real-5s: by tools/real_eeg.py -->", "<!-- real-5s ends -->"
 
 def block(table: str) -> str:
     """The rows of a table in Markdown, under its title, without caption and notes."""
-    title, _, rest = table.partition("\n\n")
-    return f"**{title.removeprefix('## ')}**\n\n{rest.partition(chr(10) * 2)[0]}"
+    title, rows, *_ = table.split("\n\n")
+    without_notes = re.sub(r" \[\d+\] \|$", "     |", rows, flags=re.MULTILINE)
+    return f"**{title.removeprefix('## ')}**\n\n{without_notes}"
 
 
 def with_block(readme: str, table: str) -> str:
