@@ -33,7 +33,7 @@ from sleepbench.reporting.figures.style import (
 from sleepbench.reporting.reading import CONTENDER, KEY, final_protocol, read_runs
 
 INTERVALS = (*KEY, "metric", "estimate", "low", "high")
-QUANTITIES = {"macs": "MACs per 30-s epoch", "parameters": "trainable parameters"}
+QUANTITIES = {"macs": "MACs per epoch", "parameters": "trainable parameters"}
 """What the accuracy is drawn against: names in a profile's operations, and labels of the axes."""
 
 COLUMNS = ["quantity", "count", *CONTENDER, "protocol", "accuracy", "low", "high", "mark", "source"]
