@@ -24,7 +24,7 @@ setup: ## make or update .venv (the other commands do it by themselves)
 demo: setup ## the whole benchmark on a small simulated cohort, a few minutes
 	@"$$VENV/bin/sleepbench" run --experiment demo
 
-demo-real: setup ## real EEG, 5 s an epoch, hours; DATASET=sleep-edf-20-5s-quick ten minutes
+demo-real: setup ## real EEG, 5 s an epoch: hours; README has a short form
 	@"$$VENV/bin/sleepbench" run --experiment real-5s --datasets="$${DATASET:-sleep-edf-20-5s}"
 
 ##@ On Sleep-EDF

@@ -40,7 +40,19 @@ def make(project, *arguments, **environment):
 def test_help_lists_all_targets_in_80_columns(project):
     result, _ = make(project)
     targets = re.findall(r"^  make (\S+)", result.stdout, re.MULTILINE)
-    assert targets == ["help", "setup", "demo", "try-real", "paper", "rivals", "test", "lint", "format", "lock"]
+    assert targets == [
+        "help",
+        "setup",
+        "demo",
+        "demo-real",
+        "try-real",
+        "paper",
+        "rivals",
+        "test",
+        "lint",
+        "format",
+        "lock",
+    ]
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
@@ -48,6 +60,9 @@ def test_each_is_a_call_of_the_command(project):
     set_up = ["envs/setup.sh", "python3", ".venv", ""]
     command = ".venv/bin/sleepbench"
     assert make(project, "demo")[1] == [set_up, [command, "run", "--experiment", "demo"]]
+    real = [command, "run", "--experiment", "real-5s"]
+    assert make(project, "demo-real")[1] == [set_up, [*real, "--datasets=sleep-edf-20-5s"]]
+    assert make(project, "demo-real", "DATASET=quick")[1] == [set_up, [*real, "--datasets=quick"]]
     assert make(project, "try-real")[1] == [set_up, [command, "run", "--experiment", "try-real"]]
     paper = ["--experiment", "paper", "--datasets=sleep-edf-20"]
     calls = make(project, "paper", "DATASET=sleep-edf-20")[1]

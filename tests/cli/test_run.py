@@ -11,7 +11,7 @@ import pytest
 
 from sleepbench.cli import app, launch
 from sleepbench.cli.run import with_config
-from sleepbench.cli.selection import settings_of
+from sleepbench.cli.selection import planned, settings_of, settings_of_data
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "$(touch made) `touch made` \"'; touch made"
@@ -123,10 +123,26 @@ def test_data_and_report_ask_for_their_targets(passed, capsys):
     assert run("data", "fetch", "--datasets", "simulated") == 0
     assert run("data", "prepare", "--datasets", "simulated") == 0
     assert run("report", "--experiment", "paper", "--datasets", "sleep-edf-20") == 0
-    config = ["--config", 'run={"datasets": ["simulated"]}']
+    config = ["--config", 'run={"experiment": "demo", "datasets": ["simulated"]}']
     assert passed[:2] == [["--forcerun", "fetch", *config, "--", "data"], [*config, "--", "prepared"]]
     assert passed[2][-2:] == ["--", "results/sleep-edf-20/report.html"]
     assert capsys.readouterr().out == "results/sleep-edf-20/report.html\n"
+
+
+@pytest.mark.parametrize(
+    ("datasets", "settings"),
+    [
+        ("sleep-edf-20-5s", {"experiment": "real-5s"}),
+        ("sleep-edf-20-5s-quick", {"inputs": ["one"]}),  # in no experiment, and of one channel
+        ("sleep-edf-20,sleep-edf-78", {"experiment": "paper"}),
+        (None, {}),
+    ],
+)
+def test_commands_on_recordings_plan_what_the_datasets_have_the_channels_for(monkeypatch, datasets, settings):
+    monkeypatch.chdir(ROOT)
+    found = settings_of_data(datasets)
+    assert found == settings | ({"datasets": datasets.split(",")} if datasets else {})
+    assert planned(found)
 
 
 def test_realism_is_of_a_simulated_cohort(passed, capsys):

@@ -1,9 +1,11 @@
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from fake_results import sign_again
+from mlflow import MlflowClient
 from planned_results import CLEAN, DATASET, PlannedResults
 
 from sleepbench.config.load import validate
@@ -20,8 +22,16 @@ from sleepbench.training.keys import RECORD
 LISTED = Path("logged.json")
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A store without runs: to make its tables takes MLflow seconds, to copy it none."""
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def store(whole):
+def store(whole, empty):
     """Whole results, and functions that log and collect two of their folds, by the name of a store."""
 
     class Store:
@@ -30,7 +40,11 @@ def store(whole):
 
         @staticmethod
         def log(name="store"):
-            uri = f"sqlite:///{whole.root / name / 'mlflow.db'}"
+            path = whole.root / name / "mlflow.db"
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                shutil.copyfile(empty, path)
+            uri = f"sqlite:///{path}"
             log_runs(Store.planned, uri, store_state(uri), "experiment", LISTED)
 
         @staticmethod

@@ -139,14 +139,15 @@ def test_the_table_of_runs_must_have_the_metrics_of_the_files(whole):
         ("history.csv", b"changed", "fold-2/history.csv is CHANGED"),
         ("weights.pt", b"changed", "fold-2/weights.pt is CHANGED"),
         ("last/predictions.parquet", None, "fold-2/last/predictions.parquet is MISSING"),
+        ("best_validation/metrics.json", None, "fold-2/best_validation/metrics.json is MISSING"),
     ],
 )
 def test_files_count_as_they_were_written(whole, name, content, said):
     path = whole.directory(CLEAN, 2) / name
     path.unlink() if content is None else path.write_bytes(content)
     assert said in problems(whole)[0]
-    # An archive has no weights.
-    assert (problems(whole, archived=True) == []) == (name == "weights.pt")
+    # An archive has no weights, and no predictions by a selection rule that no run has.
+    assert (problems(whole, archived=True) == []) == name.startswith(("weights", "last/"))
 
 
 def test_a_file_that_changes_after_the_check_is_not_read(whole):

@@ -18,6 +18,7 @@ HASHES = {
     "sleep-edf-20/recording_block-10-dropped-no_validation.json": "d07fe05799e1326c",
     "sleep-edf-20/recording_block-10-kept-no_validation.json": "2ee481d65edc1d18",
     "sleep-edf-20/subject-10-kept-no_validation.json": "b97e18a69a0cdb33",
+    "sleep-edf-20/subject-10-kept-validation0.json": "1c6bffd23faebe62",
     "sleep-edf-20/subject-20-kept-no_validation.json": "88632fbc2869705c",
     "sleep-edf-20/subject-20-kept-validation0.json": "593c1b5bd79d8310",
     "sleep-edf-78/recording_block-10-dropped-no_validation.json": "3db476d15605eab0",
@@ -50,7 +51,7 @@ def test_folds_of_subjects_have_nobody_in_training_and_test() -> None:
             )
             assert not (tested & fitted or tested & held_out or fitted & held_out)
             checked += 1
-    assert checked == (10 + 20 + 20) + (10 + 10)
+    assert checked == (10 + 10 + 20 + 20) + (10 + 10)
 
 
 def test_people_in_the_committed_folds_are_those_of_the_official_table() -> None:

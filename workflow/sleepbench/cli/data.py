@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sleepbench.cli.run import make
-from sleepbench.cli.selection import datasets_option, planned, settings_of
+from sleepbench.cli.selection import datasets_option, planned, settings_of_data
 
 ONE_TRAINING = {
     "protocols": ["clean"],
@@ -28,7 +28,7 @@ def fetch(datasets: str | None) -> int:
 
     What is there and right is not fetched again.
     """
-    return make(settings_of(datasets=datasets), ["data"], ["--forcerun", "fetch"])
+    return make(settings_of_data(datasets), ["data"], ["--forcerun", "fetch"])
 
 
 @data.command(epilog="Example: sleepbench data verify --datasets sleep-edf-20")
@@ -38,7 +38,7 @@ def verify(datasets: str | None, threads: int | None) -> int:
     """Hash the files on disk again; nothing is changed."""
     from sleepbench.preparation.verify import verify_dataset
 
-    config, plan = planned(settings_of(datasets=datasets))
+    config, plan = planned(settings_of_data(datasets))
     right = [verify_dataset(config, name, threads) for name in plan.datasets]
     return 0 if all(right) else 1
 
@@ -47,7 +47,7 @@ def verify(datasets: str | None, threads: int | None) -> int:
 @datasets_option
 def prepare(datasets: str | None) -> int:
     """Prepare recordings, and check the known totals."""
-    return make(settings_of(datasets=datasets), ["prepared"])
+    return make(settings_of_data(datasets), ["prepared"])
 
 
 @data.command(epilog="Example: sleepbench data realism --dataset simulated-20")

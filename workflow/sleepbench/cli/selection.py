@@ -49,6 +49,25 @@ def _listed(name: str, text: str) -> str | list[str] | list[int | str]:
     return [int(part) if part.isdecimal() else part for part in names] if name == "seeds" else names
 
 
+def settings_of_data(datasets: str | None) -> dict[str, Any]:
+    """The `run` settings of a command on recordings: of an experiment that is run on these datasets, if there is one.
+
+    Else it is the experiment of the configuration, with an input that the datasets have the channels of.
+    """
+    from sleepbench.config.load import load
+    from sleepbench.config.plan import dataset
+
+    settings = settings_of(datasets=datasets)
+    if not (asked := settings.get("datasets")):
+        return settings
+    config = load(run=settings)  # the names are checked
+    if found := next((one.name for one in config.experiments if {*asked} <= {*one.datasets}), None):
+        return {"experiment": found, **settings}
+    montages = [dataset(config, name).montage for name in asked]
+    inputs = [name for name, roles in config.inputs.items() if all({*roles} <= {*one} for one in montages)]
+    return {"inputs": inputs[:1], **settings} if inputs else settings
+
+
 def planned(settings: dict[str, Any]) -> tuple[Config, Plan]:
     """The configuration with these `run` settings, and the plan of what it asks for.
 

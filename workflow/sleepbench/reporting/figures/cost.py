@@ -33,7 +33,7 @@ from sleepbench.reporting.figures.style import (
 from sleepbench.reporting.reading import CONTENDER, KEY, final_protocol, read_runs
 
 INTERVALS = (*KEY, "metric", "estimate", "low", "high")
-QUANTITIES = {"macs": "MACs per 30-s epoch", "parameters": "trainable parameters"}
+QUANTITIES = {"macs": "MACs per epoch", "parameters": "trainable parameters"}
 """What the accuracy is drawn against: names in a profile's operations, and labels of the axes."""
 
 COLUMNS = ["quantity", "count", *CONTENDER, "protocol", "accuracy", "low", "high", "mark", "source"]
@@ -303,7 +303,7 @@ ARTEFACT = FigureArtefact(
     place=20,
     heading="Accuracy against operations and size",
     caption=(
-        "Pooled accuracy against the multiply-accumulates (MACs) for one 30-s epoch, of a sequence model those of a "
+        "Pooled accuracy against the multiply-accumulates (MACs) for one epoch, of a sequence model those of a "
         "training sequence divided by its length, and against the trainable parameters. Filled: measured here, under "
         "the first protocol and under the clean one, drawn side by side at the same cost; bars are 95 % bootstrap "
         "intervals over subjects. Open: published, where the source prints the accuracy and the count of the axis. "

@@ -99,9 +99,10 @@ ARTEFACT = Table(
     place=50,
     heading="Size and cost of the networks",
     caption=(
-        "Trainable parameters, and operations of one 30-s epoch by convention: MACs are multiply-accumulates of "
-        "convolutions, linear layers, recurrent gates and attention products. TF FLOPs: the TensorFlow profiler's "
-        "float operations without AddV2. TF, graph: the same as read off the Keras graph, which holds the part applied "
+        "Trainable parameters, and operations of one epoch, of 30 s unless a note says otherwise, by convention: MACs "
+        "are multiply-accumulates of convolutions, linear layers, recurrent gates and attention products. TF FLOPs: "
+        "the TensorFlow profiler's float operations without AddV2. TF, graph: the same as read off the Keras graph, "
+        "which holds the part applied "
         "to each channel twice: each kind of operator in it is halved, and the biases of the dense layers with it. "
         "fvcore counts 1 per MAC and 2 per batch-norm element. Latency, per epoch: PyTorch eager, one thread, batch of "
         "one epoch; median, width of the interquartile range (IQR), 99th percentile (p99) over 400 passes, or over as "
