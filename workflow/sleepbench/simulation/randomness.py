@@ -17,7 +17,7 @@ class Part(IntEnum):
     Drawing more numbers for one part leaves the other parts unchanged.
     """
 
-    SUBJECT, STAGES, POWERS, SIGNALS, SLOW, HEADER, MOMENTS, TILTS = range(8)
+    SUBJECT, STAGES, POWERS, SIGNALS, SLOW, HEADER, MOMENTS, TILTS, BURSTS, MAINS, DRIFT, SPINDLES = range(12)
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:

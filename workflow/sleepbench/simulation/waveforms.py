@@ -13,12 +13,14 @@ from sleepbench.core.stages import (
     EPOCH_SECONDS,
     MOVEMENT,
     N2,
+    N3,
     REM,
     SAMPLES_PER_EPOCH,
     SAMPLING_RATE,
     STAGES,
     W,
 )
+from sleepbench.simulation.bursts import wax_and_wane
 from sleepbench.simulation.calibration import (
     ALPHA,
     DELTA,
@@ -31,7 +33,7 @@ from sleepbench.simulation.calibration import (
     frontal_microvolts,
 )
 from sleepbench.simulation.moments import MOMENTS_PER_EPOCH, simulate_moments, simulate_tilts
-from sleepbench.simulation.powers import ARTEFACT_LOG_GAIN, ARTEFACT_SHARE_OF_WAKE, is_day, simulate_powers
+from sleepbench.simulation.powers import ARTEFACT_LOG_GAIN, ARTEFACT_SHARE_OF_WAKE, is_day, simulate_powers, slow_drift
 from sleepbench.simulation.randomness import Part, Randomness
 from sleepbench.simulation.recorder import CHANNELS
 from sleepbench.simulation.stages import NightStages
@@ -59,6 +61,13 @@ EYES_CLOSED_IN_BED, EYES_CLOSED_BY_DAY = 0.5, 0.15
 """Share of wake with eyes closed: near sleep, and more than 30 min from it."""
 
 ELECTRODE_POPS_PER_HOUR = 1.0
+MAINS_LAG1 = 0.95
+"""Correlation of the log power of mains hum from epoch to epoch; by hand."""
+MAINS_WANDER_HZ = 0.05
+"""Standard deviation of its frequency as the recorder's tape was played; by hand."""
+
+SPINDLE_HZ, SPINDLE_DEVIATION_HZ, SPINDLE_SPREAD_HZ = 13.5, 0.6, np.array([-1.0, 0.0, 1.0])
+"""Mean frequency of spindles, its standard deviation between people, and how far those of one lie from their own."""
 
 LOST_SLOW = np.array([0.6, 0.15])
 """Log density at 0.4 and 0.8 Hz that the excerpts' estimate lacks, as its windows of 2.5 s are less their means."""
@@ -80,12 +89,16 @@ class _Event:
     waveform: np.ndarray
 
 
-def _events() -> tuple[_Event, ...]:
+def _events(spindle_hz: float = SPINDLE_HZ) -> tuple[_Event, ...]:
+    """The events of all states; spindles are about `spindle_hz`, which people differ in."""
+
     def seconds(duration: float) -> np.ndarray:
         return np.arange(round(duration * SAMPLING_RATE)) / SAMPLING_RATE
 
     time = seconds(0.9)
-    spindles = [np.sin(2 * np.pi * frequency * time) * np.hanning(len(time)) for frequency in (12.5, 13.5, 14.5)]
+    spindles = [
+        np.sin(2 * np.pi * frequency * time) * np.hanning(len(time)) for frequency in spindle_hz + SPINDLE_SPREAD_HZ
+    ]
     time = seconds(1.0)
     k_complex = -np.sin(2 * np.pi * time) * np.hanning(len(time)) * np.exp(-time)
     k_complex /= np.abs(k_complex).max()
@@ -96,11 +109,12 @@ def _events() -> tuple[_Event, ...]:
     time = seconds(3.0)
     alpha_burst = np.sin(2 * np.pi * 10 * time) * np.hanning(len(time))
     return (
-        *(_Event(N2, SIGMA, (0, 1), 1.0, 5.0, True, spindle) for spindle in spindles),
+        *(_Event(N2, SIGMA, (0, 1), 1.2, 5.0, True, spindle) for spindle in spindles),
+        *(_Event(N3, SIGMA, (0, 1), 0.5, 4.5, True, spindle) for spindle in spindles),
         _Event(N2, DELTA, (0, 1), 1.0, 4.5, False, k_complex),
         _Event(REM, DELTA, (0, 2), 4.0, 3.0, True, eye_movement),
-        _Event(W, DELTA, (2,), 3.0, 2.5, True, eye_movement),
-        _Event(W, DELTA, (0, 2), 5.0, 4.5, False, blink),
+        _Event(W, DELTA, (0, 2), 3.0, 3.0, True, eye_movement),
+        _Event(W, DELTA, (0, 2), 3.0, 4.5, False, blink),
         _Event(EYES_CLOSED, ALPHA, (1,), 8.0, 2.0, True, alpha_burst),
     )
 
@@ -261,9 +275,15 @@ def _noise(
     return samples.reshape(N_CHANNELS, -1)[:, margin : margin + n * MOMENT_SAMPLES]
 
 
-def _add_events(samples: np.ndarray, log_powers: np.ndarray, states: np.ndarray, random: np.random.Generator) -> None:
+def _add_events(
+    samples: np.ndarray,
+    log_powers: np.ndarray,
+    states: np.ndarray,
+    spindle_hz: float,
+    random: np.random.Generator,
+) -> None:
     """Add the events of each state in place, as high as their band's signal is in that epoch."""
-    for event in _events():
+    for event in _events(spindle_hz):
         epochs = np.repeat(np.arange(len(states)), random.poisson(event.rate, len(states)) * (states == event.state))
         # An event lies within its epoch, so that it does not run into another stage.
         latest = SAMPLES_PER_EPOCH - len(event.waveform)
@@ -289,6 +309,24 @@ def _add_electrode_pops(samples: np.ndarray, random: np.random.Generator) -> Non
         samples[channel, start : start + len(decay)] += np.float32(height) * decay
 
 
+def _add_mains(samples: np.ndarray, randomness: Randomness) -> None:
+    """Add the hum of the mains in place, to Fpz-Cz: as loud as the recording's electrodes let it in.
+
+    It drifts as they dry and are touched. Most recordings have next to none, a few have more of it than of EEG.
+    """
+    mains, random = excerpts()["mains"], randomness.stream(Part.MAINS)
+    n_epochs = len(samples) // SAMPLES_PER_EPOCH
+    drift = slow_drift(n_epochs, MAINS_LAG1, random)
+    log_power = mains["log_power_mean"] + mains["log_power_between_sd"] * randomness.partly_shared(Part.MAINS, 1)[0]
+    amplitude = np.sqrt(2 * np.exp(log_power + mains["log_power_within_sd"] * drift))
+    at = (np.arange(n_epochs) + 0.5) * SAMPLES_PER_EPOCH
+    time = np.arange(len(samples))
+    # A tape does not run quite evenly: else epochs, of whole cycles, would all begin at the same phase.
+    frequency = mains["frequency_hz"] + MAINS_WANDER_HZ * slow_drift(n_epochs, MAINS_LAG1, random)
+    phase = random.uniform(0, 2 * np.pi) + 2 * np.pi / SAMPLING_RATE * np.cumsum(np.interp(time, at, frequency))
+    samples += (np.interp(time, at, amplitude) * np.sin(phase)).astype(np.float32)
+
+
 def simulate_signals(randomness: Randomness, night: NightStages) -> np.ndarray:
     """The two EEG channels and the EOG in microvolts (3, n_epochs * 3000) float32."""
     random = randomness.stream(Part.SIGNALS)
@@ -309,9 +347,12 @@ def simulate_signals(randomness: Randomness, night: NightStages) -> np.ndarray:
     moments = simulate_moments(randomness, night.true)
     tilts = simulate_tilts(randomness, night.true)
     samples = _noise(_without_event_power(log_powers, states), gamma, moments, tilts, night.true, random)
-    _add_events(samples, log_powers, states, random)
+    samples[FRONTAL] = wax_and_wane(samples[FRONTAL], night.true, randomness.stream(Part.BURSTS))
+    spindle_hz = SPINDLE_HZ + SPINDLE_DEVIATION_HZ * randomness.partly_shared(Part.SPINDLES, 1, shared=0.9)[0]
+    _add_events(samples, log_powers, states, spindle_hz, random)
     samples *= microvolts.astype(np.float32)[:, None]
     _add_electrode_pops(samples, random)
+    _add_mains(samples[FRONTAL], randomness)
     return samples
 
 

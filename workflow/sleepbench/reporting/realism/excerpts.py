@@ -11,12 +11,10 @@ from typing import Any, Self
 
 import numpy as np
 from scipy import signal
-from sklearn.mixture import GaussianMixture
 
 from sleepbench.core.stages import SAMPLING_RATE, STAGES
 from sleepbench.datasets.base import Dataset
 from sleepbench.preparation.prepared import PreparedRecording
-from sleepbench.reporting.realism.measure import transition_probabilities
 
 CHANNEL, ROLE = "EEG Fpz-Cz", "eeg1"
 SECONDS = 5
@@ -26,7 +24,6 @@ FREQUENCIES_HZ = np.fft.rfftfreq(WELCH["nperseg"], 1 / SAMPLING_RATE)
 BANDS = {"delta": (0.5, 4), "theta": (4, 8), "alpha": (8, 12), "sigma": (12, 16), "beta": (16, 30), "gamma": (30, 49)}
 POWER_FLOOR = 1e-6
 """Microvolts squared, below the recorder's resolution: a flat excerpt has no logarithm."""
-MIXED = 3
 FEWEST_EXCERPTS = 10
 """Excerpts of a stage below which a recording's mean says nothing about differences between recordings."""
 
@@ -64,8 +61,8 @@ class ShortWindowStatistics:
     90 % over excerpts; amplitude_uv (5, 5), quantiles AMPLITUDE_QUANTILES of the absolute samples; kurtosis (5,), mean
     excess kurtosis of an excerpt; mean (5, 6), natural log band powers; between_covariance, within_covariance (5, 6,
     6), between and within recordings; lag1 (5, 6), correlation with the excerpt 30 s later; log_density (5, 126), mean
-    at FREQUENCIES_HZ; alpha (5,), share of excerpts with an alpha peak; spindles, slow_waves (5,), per minute;
-    slow_wave_uv (5,), median height.
+    at FREQUENCIES_HZ; alpha (5,), share of excerpts with an alpha peak; fluctuation (5, 6), of a band's power from
+    second to second; spindles, slow_waves (5,), per minute; slow_wave_uv (5,), median height.
     """
 
     n_excerpts: np.ndarray
@@ -79,6 +76,7 @@ class ShortWindowStatistics:
     lag1: np.ndarray
     log_density: np.ndarray
     alpha: np.ndarray
+    fluctuation: np.ndarray
     spindles: np.ndarray
     slow_waves: np.ndarray
     slow_wave_uv: np.ndarray
@@ -114,7 +112,7 @@ def _of_stage(recordings: Sequence[Excerpts], stage: int) -> dict[str, Any]:
     nothing = {
         **dict.fromkeys(("deviation_uv", "kurtosis", "alpha", "spindles", "slow_waves", "slow_wave_uv"), np.nan),
         **dict.fromkeys(("deviation_quantiles_uv", "amplitude_uv"), np.full(5, np.nan)),
-        **dict.fromkeys(("mean", "lag1"), np.full(n_bands, np.nan)),
+        **dict.fromkeys(("mean", "lag1", "fluctuation"), np.full(n_bands, np.nan)),
         **dict.fromkeys(("between_covariance", "within_covariance"), np.full((n_bands, n_bands), np.nan)),
         "log_density": np.full(n_frequencies, np.nan),
     }
@@ -138,6 +136,7 @@ def _of_stage(recordings: Sequence[Excerpts], stage: int) -> dict[str, Any]:
         "kurtosis": np.mean((centred**4).mean(axis=1) / variance**2) - 3,
         "log_density": np.log(density + POWER_FLOOR).mean(axis=0),
         "alpha": np.mean(has_alpha_peak(density)),
+        "fluctuation": fluctuation(microvolts),
         "spindles": spindle_count(microvolts) / minutes,
         "slow_waves": len(heights) / minutes,
         "slow_wave_uv": np.median(heights) if len(heights) else np.nan,
@@ -165,54 +164,17 @@ def _power_statistics(powers: Sequence[np.ndarray], places: Sequence[np.ndarray]
     }
 
 
-def mixtures(recordings: Sequence[Excerpts]) -> list[list[dict[str, Any]]]:
-    """Per stage, how log band powers deviate from the recording's mean, as a mixture of MIXED normal distributions.
-
-    Each has its share, mean (6,) and covariance (6, 6); rare ones are bursts of muscle, of movement, of slow waves.
-    """
-    found = []
-    for stage in range(len(STAGES)):
-        own = [recording.microvolts[recording.stage == stage].astype(np.float64) for recording in recordings]
-        densities = [signal.welch(x, SAMPLING_RATE, **WELCH, axis=1)[1] for x in own if len(x) >= FEWEST_EXCERPTS]
-        deviations = np.concatenate([power - power.mean(axis=0) for power in map(log_band_powers, densities)])
-        mixture = GaussianMixture(MIXED, reg_covar=1e-3, random_state=0).fit(deviations)
-        order = np.argsort(-mixture.weights_)
-        found.append(
-            [
-                {
-                    "share": round(float(mixture.weights_[i]), 4),
-                    "mean": _rounded(mixture.means_[i]),
-                    "covariance": _rounded(mixture.covariances_[i]),
-                }
-                for i in order
-            ]
-        )
-    return found
+def powers_by_second(microvolts: np.ndarray) -> np.ndarray:
+    """Power (n, 6 bands, 5 seconds) within excerpts (n, 500), in microvolts squared."""
+    centred = microvolts - microvolts.mean(axis=1, keepdims=True)
+    squares = [_band_passed(centred, band) ** 2 for band in BANDS.values()]
+    return np.stack([one.reshape(len(one), SECONDS, SAMPLING_RATE).mean(axis=2) for one in squares], axis=1)
 
 
-def tilts(recordings: Sequence[Excerpts]) -> tuple[np.ndarray, np.ndarray]:
-    """How the upper half of each band differs from the lower: the log ratio's standard deviation (5, 6 each).
-
-    Between and within recordings, from peaks that lie elsewhere in others and at other times: a spindle's frequency.
-    """
-    halves = [(low, (low + high) / 2, high) for low, high in BANDS.values()]
-    between, within = [], []
-    for stage in range(len(STAGES)):
-        own = [recording.microvolts[recording.stage == stage].astype(np.float64) for recording in recordings]
-        densities = [signal.welch(x, SAMPLING_RATE, **WELCH, axis=1)[1] for x in own if len(x) >= FEWEST_EXCERPTS]
-        ratios = []
-        for density in densities:
-            columns = []
-            for low, middle, high in halves:
-                lower = density[:, (low <= FREQUENCIES_HZ) & (middle > FREQUENCIES_HZ)].mean(axis=1)
-                upper = density[:, (middle < FREQUENCIES_HZ) & (high >= FREQUENCIES_HZ)].mean(axis=1)
-                columns.append(np.log(upper + POWER_FLOOR) - np.log(lower + POWER_FLOOR))
-            ratios.append(np.column_stack(columns))
-        means = np.array([ratio.mean(axis=0) for ratio in ratios])
-        between.append(means.std(axis=0, ddof=1))
-        pooled = np.concatenate([ratio - mean for ratio, mean in zip(ratios, means, strict=True)])
-        within.append(pooled.std(axis=0))
-    return np.array(between), np.array(within)
+def fluctuation(microvolts: np.ndarray) -> np.ndarray:
+    """Mean coefficient of variation (6,) of each band's power over the seconds of an excerpt (n, 500)."""
+    power = powers_by_second(microvolts)
+    return np.mean(power.std(axis=2) / (power.mean(axis=2) + POWER_FLOOR), axis=0)
 
 
 def has_alpha_peak(density: np.ndarray) -> np.ndarray:
@@ -256,42 +218,6 @@ def slow_wave_heights(microvolts: np.ndarray) -> np.ndarray:
             heights.append(slow[row, end : end + longest].max() - slow[row, start:end].min())
     found = np.array(heights)
     return found[found >= SLOW_WAVE_UV]
-
-
-def resource_of(recordings: Sequence[Excerpts]) -> dict[str, Any]:
-    """What the simulation is calibrated to, as JSON values; see `simulation.calibration`."""
-    statistics, mixed = measure_excerpts(recordings), mixtures(recordings)
-    tilt_between, tilt_within = tilts(recordings)
-    return {
-        "source": "Sleep-EDF Expanded 1.0.0, ODC-By 1.0, in the excerpts of github.com/swapnil5053/AttnSleep-EEG-5s at "
-        "cde8b3995c; made by tools/excerpt_statistics.py",
-        "description": f"Statistics of the first 5 s of each 30-s epoch of {len(recordings)} recordings, {CHANNEL}, in "
-        "microvolts: natural log band powers and densities by stage. No waveform can be had back from them.",
-        "welch": "Hann windows of 2.5 s, half overlapping; bands are sums of densities, borders included",
-        "bands_hz": {name: list(band) for name, band in BANDS.items()},
-        "transition_probability_30s": np.round(
-            transition_probabilities([recording.stage for recording in recordings]), 5
-        ).tolist(),
-        "frequencies_hz": [round(float(frequency), 3) for frequency in FREQUENCIES_HZ],
-        "stages": {
-            stage: {
-                "n_excerpts": int(statistics.n_excerpts[code]),
-                "mean": _rounded(statistics.mean[code]),
-                "between_recording_cov": _rounded(statistics.between_covariance[code]),
-                "within_recording_cov": _rounded(statistics.within_covariance[code]),
-                "lag1_autocorrelation": _rounded(statistics.lag1[code]),
-                "within_recording_mixture": mixed[code],
-                "tilt_between_recording_sd": _rounded(tilt_between[code]),
-                "tilt_within_recording_sd": _rounded(tilt_within[code]),
-                "mean_log_density": _rounded(statistics.log_density[code]),
-            }
-            for code, stage in enumerate(STAGES)
-        },
-    }
-
-
-def _rounded(values: np.ndarray) -> list:
-    return np.round(values, 4).tolist()
 
 
 def are_here(dataset: Dataset, directory: Path) -> bool:

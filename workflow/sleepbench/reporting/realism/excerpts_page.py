@@ -35,6 +35,7 @@ QUANTITIES = {
     "between_sd": ("log band power: SD between recordings", list(BANDS)),
     "within_sd": ("log band power: SD within recordings", list(BANDS)),
     "lag1": ("log band power: correlation with the next epoch", list(BANDS)),
+    "fluctuation": ("band power: variation from second to second", list(BANDS)),
     "alpha": ("share of excerpts with an alpha peak", [""]),
     "spindles": ("sigma-band events per minute", [""]),
     "slow_waves": ("slow waves of 75 uV or more per minute", [""]),
