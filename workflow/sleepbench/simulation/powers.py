@@ -28,10 +28,11 @@ from sleepbench.simulation.randomness import Part, Randomness
 EOG_BETA_ATTENUATION = -2.45
 """The log gain of the low-pass at 15 Hz through which the table's EOG beta power was seen; raw signals lack it."""
 
-STAGES_IN_COMMON = 0.85
-"""Correlation over recordings of the deviations of different stages: a high alpha in wake is one in N2 too.
+IN_COMMON_AWAKE, IN_COMMON_ASLEEP = np.array([[0.15, 0.7, 0.7, 0.65, 0.75], [0.75, 0.9, 0.9, 0.9, 0.93]])
+"""Share by band of a recording's deviation that all stages have: a high alpha in N1 is one in N2 too.
 
-In the excerpts it is 0.5 for delta and 0.8 to 0.9 for the other bands, where a stage's own part is partly chance.
+By them the correlations between stages are those of the excerpts: of sleep 0.75 to 0.93; of wake with sleep 0.8, but
+0.3 for delta, which awake is of the eyes.
 """
 
 GAMMA_LAG1 = 0.95
@@ -83,7 +84,8 @@ def simulate_powers(randomness: Randomness, stages: np.ndarray) -> tuple[np.ndar
         scale[:N_BANDS] = moments.scale
         within = statistics.within_recording * np.outer(scale, scale)
         statistics = replace(statistics, within_recording=within)
-        standard = np.sqrt(STAGES_IN_COMMON) * deviations[0] + np.sqrt(1 - STAGES_IN_COMMON) * deviations[1 + stage]
+        common = np.tile(IN_COMMON_AWAKE if stage == W else IN_COMMON_ASLEEP, N_CHANNELS)
+        standard = np.sqrt(common) * deviations[0] + np.sqrt(1 - common) * deviations[1 + stage]
         recording = standard @ matrix_square_root(statistics.between_recording)
         epochs = np.flatnonzero(stages == stage)
         deviation = _autoregressive(statistics, len(epochs), random)
