@@ -10,9 +10,9 @@ from sleepbench.datasets import open_dataset, simulated
 from sleepbench.datasets.base import SIMULATED, Dataset
 
 DEMO_FILES = {
-    "SC4001E0-PSG.edf": "1e18059bc463db8932914b182bf503317f7117b584290d868263e0fd4b0cfb53",
+    "SC4001E0-PSG.edf": "fe068c88f717e6acbf2f50b9ceb16c051015dc3f169855ca1fbccba20ae53a74",
     "SC4001EJ-Hypnogram.edf": "9b933286be56dfe4ead27fc0049c0bfb58bcd4bc4543aa0b25f247fb3662d724",
-    "SC4002E0-PSG.edf": "ce56cc2f3ea77d97b9f2789943e27949514ddb8555f0c6268fdde1c4b45e75c9",
+    "SC4002E0-PSG.edf": "47a126f288c0a5956017fb584ff9d44994d49c526a6dd375d35409094b7680ae",
     "SC4002EP-Hypnogram.edf": "c8c4511e49053ff598d10826b54197bde5192275f0de0ac8ee508cc6435b90bb",
 }
 """The first nights of the demo, as they always were."""

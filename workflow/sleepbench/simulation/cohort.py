@@ -15,7 +15,7 @@ Calibrated to the first 5 s of each epoch of Sleep-EDF-20, Fpz-Cz alone, which a
 workflow/resources/sleep_stage_excerpts.json:
 
 - per stage the mean spectrum to 50 Hz in microvolts, the mean log power of six bands and its spread between recordings;
-- how log powers vary from moment to moment, and where within a band the power lies (`moments`);
+- how log powers vary beyond the table of whole epochs, and where within a band the power lies (`moments`);
 - how they vary from second to second, in bursts (`bursts`);
 - how loud the mains hum is, in most recordings not at all and in a few louder than the EEG; its drift, and that of the
   power above 30 Hz, from epoch to epoch;

@@ -1,7 +1,7 @@
-"""How powers change from moment to moment within an epoch, so that five seconds look like five real ones.
+"""What powers vary by beside the table of whole epochs, so that five seconds look like five real ones.
 
-An epoch has five moments of 6 s. Over them the log band powers of Fpz-Cz deviate from the epoch's by as much as
-excerpts of 5 s vary within a recording more than whole epochs do.
+The log band powers of Fpz-Cz deviate from the table's by as much as excerpts of 5 s vary within a recording more than
+whole epochs do. An epoch has five moments of 6 s, each with its own slope within the bands.
 """
 
 from dataclasses import dataclass
@@ -27,20 +27,20 @@ MOMENTS_PER_EPOCH = 5
 SHARED_BY_CHANNEL = np.array([1.0, 0.5, 0.0])
 """How much of Fpz-Cz's deviation Pz-Oz and EOG show; by hand, as the excerpts have neither."""
 KEPT_VARIANCE = (0.15, 0.25, 0.25, 0.1, 0.1)
-"""Share of the excerpts' surplus variance that moments of each stage have, W to REM.
+"""Share of the excerpts' surplus variance that epochs of each stage have, W to REM.
 
 The rest stands for real epochs scored as another stage than theirs, most of them as W or N2; simulated ones never are.
 By hand, so that a network trained on simulated excerpts does well on real ones.
 """
 OWN_TILT = 0.7
 """Share of the variance of tilts between recordings that is drawn; the rest comes of the slopes from band to band."""
-N2_SIGMA_SHARE = 0.5
-"""Of the variance of a moment's log sigma power in N2; the rest is that of spindles."""
+N2_SIGMA_SHARE = 0.3
+"""Of the surplus variance of the log sigma power in N2; the rest is that of spindles."""
 
 
 @dataclass(frozen=True)
-class MomentPowers:
-    """Of one stage, Fpz-Cz: how moments deviate from their epoch, as a mixture of normal distributions.
+class SurplusPowers:
+    """Of one stage, Fpz-Cz: how epochs deviate from the table, as a mixture of normal distributions.
 
     share (3,), mean (3, 6), covariance (3, 6, 6) : of the distributions
     scale (5,) : what an epoch's deviations from the table are multiplied by
@@ -68,7 +68,7 @@ def _regression(covariance: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 @cache
-def moment_powers() -> tuple[MomentPowers, ...]:
+def surplus_powers() -> tuple[SurplusPowers, ...]:
     """What is left of the excerpts' variance within recordings when the table's and the estimates' are taken off."""
     bands = np.array(list(excerpts()["bands_hz"].values()))
     estimate = estimate_variance(bands[:, 1] - bands[:, 0])
@@ -80,12 +80,10 @@ def moment_powers() -> tuple[MomentPowers, ...]:
         gamma_of_recording, residual = _regression(own.between_recording)
         extend = np.vstack([np.eye(N_BANDS), gamma])
         slow = table.within_recording[:N_BANDS, :N_BANDS]
-        # Of an epoch's variance no more than the commonest moments have, as the rest is in rare ones, or than lasts.
+        # Of an epoch's variance no more than the commonest excerpts have, as the rest is in rare ones, or than lasts.
         lasting = own.lag1_autocorrelation * np.diag(own.within_recording)
         variance = np.maximum(np.diag(usual - uncertain), lasting)[:N_BANDS]
         scale = np.sqrt(np.minimum(1, variance / np.diag(slow)))
-        scale = np.maximum(scale, float(__import__('os').environ.get('SC','0')))
-        scale[SIGMA] = max(scale[SIGMA], float(__import__('os').environ.get('SG','0')))
         slow = extend @ (slow * np.outer(scale, scale)) @ extend.T
         drift = min(gamma_rest, max(0, lasting[N_BANDS] - slow[N_BANDS, N_BANDS]))
         roots = [matrix_square_root(covariance - slow - uncertain) for covariance in own.covariance]
@@ -95,7 +93,7 @@ def moment_powers() -> tuple[MomentPowers, ...]:
         if stage == N2:
             kept[SIGMA] = N2_SIGMA_SHARE
         found.append(
-            MomentPowers(
+            SurplusPowers(
                 share=own.share / own.share.sum(),
                 mean=own.deviation * np.sqrt(kept),
                 covariance=fast * np.sqrt(np.outer(kept, kept)),
@@ -126,15 +124,18 @@ def simulate_tilts(randomness: Randomness, stages: np.ndarray) -> np.ndarray:
     return between[stages][:, None] * recording + within[stages][:, None] * noise
 
 
-def simulate_moments(randomness: Randomness, stages: np.ndarray) -> np.ndarray:
-    """Deviations (n_epochs, 5 moments, 3 channels, 6 bands) of log band powers from those of their epoch."""
+def simulate_surplus(randomness: Randomness, stages: np.ndarray) -> np.ndarray:
+    """Deviations (n_epochs, 3 channels, 6 bands) of log band powers that the table of whole epochs lacks.
+
+    They last the epoch: excerpts, which are its first five seconds, do not tell whether they last shorter.
+    """
     random = randomness.stream(Part.MOMENTS)
-    noise = random.standard_normal((len(stages), MOMENTS_PER_EPOCH, N_BANDS + 1))
-    chance = random.random((len(stages), MOMENTS_PER_EPOCH))
+    noise = random.standard_normal((len(stages), N_BANDS + 1))
+    chance = random.random(len(stages))
     frontal = np.empty_like(noise)
-    for stage, powers in enumerate(moment_powers()):
+    for stage, powers in enumerate(surplus_powers()):
         kind = np.searchsorted(powers.share.cumsum()[:-1], chance, side="right")
         for i, (mean, covariance) in enumerate(zip(powers.mean, powers.covariance, strict=True)):
-            own = (stages == stage)[:, None] & (kind == i)
+            own = (stages == stage) & (kind == i)
             frontal[own] = mean + noise[own] @ matrix_square_root(covariance)
-    return frontal[:, :, None] * SHARED_BY_CHANNEL[:N_CHANNELS, None]
+    return frontal[:, None] * SHARED_BY_CHANNEL[:N_CHANNELS, None]

@@ -22,17 +22,22 @@ from sleepbench.simulation.calibration import (
     matrix_square_root,
     stage_powers,
 )
-from sleepbench.simulation.moments import moment_powers
+from sleepbench.simulation.moments import surplus_powers
 from sleepbench.simulation.randomness import Part, Randomness
 
 EOG_BETA_ATTENUATION = -2.45
 """The log gain of the low-pass at 15 Hz through which the table's EOG beta power was seen; raw signals lack it."""
 
 IN_COMMON_AWAKE, IN_COMMON_ASLEEP = np.array([[0.15, 0.7, 0.7, 0.65, 0.75], [0.75, 0.9, 0.9, 0.9, 0.93]])
-"""Share by band of a recording's deviation that all stages have: a high alpha in N1 is one in N2 too.
+"""Share by band of a recording's deviation at Fpz-Cz that all stages have: a high alpha in N1 is one in N2 too.
 
 By them the correlations between stages are those of the excerpts: of sleep 0.75 to 0.93; of wake with sleep 0.8, but
 0.3 for delta, which awake is of the eyes.
+"""
+IN_COMMON_ELSEWHERE = 0.1
+"""The same share for Pz-Oz and EOG, of which there are no excerpts.
+
+By hand, low enough that a logistic regression across subjects does no better than it may.
 """
 
 GAMMA_LAG1 = 0.95
@@ -77,26 +82,27 @@ def simulate_powers(randomness: Randomness, stages: np.ndarray) -> tuple[np.ndar
     gamma, gamma_of_recording = np.empty(len(stages)), randomness.partly_shared(Part.MOMENTS, 1)[0]
     level = 2 * np.log(frontal_microvolts())
     drift = slow_drift(len(stages), GAMMA_LAG1, randomness.stream(Part.DRIFT))
-    for stage, (statistics, excerpts, moments) in enumerate(
-        zip(stage_powers(), excerpt_powers(), moment_powers(), strict=True)
+    for stage, (statistics, excerpts, surplus) in enumerate(
+        zip(stage_powers(), excerpt_powers(), surplus_powers(), strict=True)
     ):
         scale = np.ones(N_CHANNELS * N_BANDS)
-        scale[:N_BANDS] = moments.scale
+        scale[:N_BANDS] = surplus.scale
         within = statistics.within_recording * np.outer(scale, scale)
         statistics = replace(statistics, within_recording=within)
-        common = np.tile(IN_COMMON_AWAKE if stage == W else IN_COMMON_ASLEEP, N_CHANNELS)
+        common = np.full(N_CHANNELS * N_BANDS, IN_COMMON_ELSEWHERE)
+        common[:N_BANDS] = IN_COMMON_AWAKE if stage == W else IN_COMMON_ASLEEP
         standard = np.sqrt(common) * deviations[0] + np.sqrt(1 - common) * deviations[1 + stage]
         recording = standard @ matrix_square_root(statistics.between_recording)
         epochs = np.flatnonzero(stages == stage)
         deviation = _autoregressive(statistics, len(epochs), random)
         powers[epochs] = statistics.mean + recording + deviation
-        powers[epochs, DELTA] += moments.louder
+        powers[epochs, DELTA] += surplus.louder
         # Bursts keep the mean power, so they lower the mean of its logarithm.
         lost = np.diag(burst_covariance()[stage]) / 2
         powers[epochs, :N_BANDS] += lost[:N_BANDS]
         gamma[epochs] = excerpts.mean[N_BANDS] - level + lost[N_BANDS]
-        gamma[epochs] += moments.gamma_residual * gamma_of_recording + moments.gamma_drift * drift[epochs]
-        gamma[epochs] += moments.gamma_of_recording @ recording[:N_BANDS] + deviation[:, :N_BANDS] @ moments.gamma
+        gamma[epochs] += surplus.gamma_residual * gamma_of_recording + surplus.gamma_drift * drift[epochs]
+        gamma[epochs] += surplus.gamma_of_recording @ recording[:N_BANDS] + deviation[:, :N_BANDS] @ surplus.gamma
     powers = powers.reshape(-1, N_CHANNELS, N_BANDS)
     gamma += _set_daytime_amplitude(powers, stages)[:, FRONTAL]
     powers[:, 2, -1] -= EOG_BETA_ATTENUATION

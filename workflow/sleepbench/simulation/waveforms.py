@@ -32,7 +32,7 @@ from sleepbench.simulation.calibration import (
     excerpts,
     frontal_microvolts,
 )
-from sleepbench.simulation.moments import MOMENTS_PER_EPOCH, simulate_moments, simulate_tilts
+from sleepbench.simulation.moments import MOMENTS_PER_EPOCH, simulate_surplus, simulate_tilts
 from sleepbench.simulation.powers import ARTEFACT_LOG_GAIN, ARTEFACT_SHARE_OF_WAKE, is_day, simulate_powers, slow_drift
 from sleepbench.simulation.randomness import Part, Randomness
 from sleepbench.simulation.recorder import CHANNELS
@@ -226,14 +226,14 @@ def _without_event_power(log_powers: np.ndarray, states: np.ndarray) -> np.ndarr
 def _noise(
     log_powers: np.ndarray,
     gamma: np.ndarray,
-    moments: np.ndarray,
+    surplus: np.ndarray,
     frontal_tilts: np.ndarray,
     stages: np.ndarray,
     random: np.random.Generator,
 ) -> np.ndarray:
     """Gaussian noise (3, n_epochs * 3000) with the given log band powers (n_epochs, 3, 5).
 
-    `gamma` (n_epochs,) is that of Fpz-Cz's sixth band; `moments` (n_epochs, 5, 3, 6) and Fpz-Cz's tilts within bands
+    `gamma` (n_epochs,) is that of Fpz-Cz's sixth band; `surplus` (n_epochs, 3, 6) and Fpz-Cz's tilts within bands
     (n_epochs, 5, 6) are added to the log density. The noise is float32. Moments are shaped in the frequency domain,
     half a second longer at either end than they last, and faded into each other so that their borders cannot be heard.
     """
@@ -247,8 +247,8 @@ def _noise(
     shapes = shapes.astype(np.float32)
     shapes[..., 0] = -np.inf
     weights = (weights / 2).astype(np.float32)
-    values = _log_density_at_centres(log_powers, gamma, stages)[:, None] + moments
-    values = values.reshape(-1, N_CHANNELS, N_BANDS + 1)
+    values = _log_density_at_centres(log_powers, gamma, stages) + surplus
+    values = np.repeat(values, MOMENTS_PER_EPOCH, axis=0)
     tilts = np.zeros_like(values)
     tilts[:, FRONTAL] = frontal_tilts.reshape(-1, N_BANDS + 1)
     # What a tilt adds to the power of its band is taken off the whole band.
@@ -344,9 +344,9 @@ def simulate_signals(randomness: Randomness, night: NightStages) -> np.ndarray:
     quieter = 2 * np.log(np.minimum(1, largest / deviations))
     log_powers += quieter[:, :, None]
     gamma += quieter[:, FRONTAL]
-    moments = simulate_moments(randomness, night.true)
+    surplus = simulate_surplus(randomness, night.true)
     tilts = simulate_tilts(randomness, night.true)
-    samples = _noise(_without_event_power(log_powers, states), gamma, moments, tilts, night.true, random)
+    samples = _noise(_without_event_power(log_powers, states), gamma, surplus, tilts, night.true, random)
     samples[FRONTAL] = wax_and_wane(samples[FRONTAL], night.true, randomness.stream(Part.BURSTS))
     spindle_hz = SPINDLE_HZ + SPINDLE_DEVIATION_HZ * randomness.partly_shared(Part.SPINDLES, 1, shared=0.9)[0]
     _add_events(samples, log_powers, states, spindle_hz, random)
