@@ -1,7 +1,7 @@
 """What README shows of real EEG, from the finished run of `make demo-real`.
 
-python tools/real_eeg.py writes the archive of the run and the picture of its ladder into docs/real-5s, and rows of two of
-its tables into README.md, between marks: the whole ladder of one network, and its accuracy against each rival.
+python tools/real_eeg.py writes the archive of the run and the picture of its ladder into docs/real-5s, and rows of two
+of its tables into README.md, between marks: the whole ladder of one network, and its accuracy against each rival.
 """
 
 import re
