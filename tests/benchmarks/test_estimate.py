@@ -116,7 +116,7 @@ def test_a_cohort_has_the_epochs_that_it_will_be_written_with(config):
     """As many as the finished demo found in its prepared recordings."""
     counts = counted(config, "simulated")
     assert len(counts) == 2 * 11
-    assert counts["SC4001", "standard"].tolist() == [116, 17, 74, 7, 25]
+    assert counts["SC4001", "standard"].tolist() == [107, 19, 69, 19, 25]
 
 
 def test_of_a_rehearsal_what_is_prepared_tells_the_rest(tmp_path, monkeypatch, capsys):
