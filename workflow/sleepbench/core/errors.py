@@ -1,7 +1,7 @@
 """The exception that users are meant to read, and the hint it gives on a misspelt name."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 
 class BenchmarkError(Exception):
@@ -14,14 +14,19 @@ class BenchmarkError(Exception):
 def most_alike(name: object, known: Iterable[str], least: float = 0.0) -> str | None:
     """The known name that is most like `name`, or None.
 
-    Its likeness is at least `least` (0 to 1); None where no known name reaches it.
+    The first that begins with `name` is: "ulw" stands for the model, not for the shortest name of its variants. Else
+    its likeness is at least `least` (0 to 1); None where no known name reaches it.
     """
-    found = difflib.get_close_matches(str(name), list(known), n=1, cutoff=least)
+    text, known = str(name), sorted(known) if isinstance(known, Set) else list(known)
+    if text and (begun := next((one for one in known if one.startswith(text)), None)):
+        return begun
+    found = difflib.get_close_matches(text, known, n=1, cutoff=least)
     return found[0] if found else None
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """A hint that names the known name most like `name`, and all known ones."""
-    known = sorted(known)
+    known = list(known)
     best = most_alike(name, known)
-    return "none is known" if best is None else f"the nearest known name is '{best}' (known: {', '.join(known)})"
+    listed = ", ".join(sorted(known))
+    return "none is known" if best is None else f"the nearest known name is '{best}' (known: {listed})"
