@@ -229,4 +229,7 @@ def realism(content: Mapping[str, Any], name: str, recordings: Path, outputs: Ma
 
 
 def _provenance(config: Config, name: str) -> dict[str, Any]:
-    return {"simulated": dataset(config, name).label.simulated, "git_commit": git_commit(Path(__file__).parent)}
+    return {
+        "simulated": dataset(config, name).label.simulated,
+        "git_commit": git_commit(Path(__file__).resolve().parents[2]),
+    }
