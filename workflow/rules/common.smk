@@ -13,10 +13,13 @@ from sleepbench.config import paths
 from sleepbench.config.code import code_sha256, module_sha256
 from sleepbench.config.keys import TrainingKey
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.surroundings import settle
 from sleepbench.reporting.declared import declared
 from sleepbench.workflow import Workflow
 
-ENVIRONMENT = "../../envs/environment.yaml"
+# Snakemake formats this path: braces in it are those of a directory's name.
+ENVIRONMENT = str(Path(workflow.basedir, "envs", "environment.yaml")).replace("{", "{{").replace("}", "}}")
+settle()
 try:
     # envs/environment.yaml has PyTorch's CPU build.
     W = Workflow(config, Path(workflow.basedir), may_use_gpu=not workflow.deployment_settings.deployment_method)
