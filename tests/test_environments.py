@@ -1,4 +1,5 @@
 import re
+import subprocess
 from pathlib import Path
 
 ENVS = Path(__file__).parents[1] / "envs"
@@ -19,6 +20,24 @@ def test_lock_pins_everything_asked_for_and_no_build_of_torch():
     assert not [line for line in lock if line.startswith(("nvidia", "cuda", "triton"))]
     pinned = {line.partition("==")[0].lower() for line in lock}
     assert {line.partition("==")[0].lower() for line in lines_of("requirements.in")} <= pinned
+
+
+def test_every_checkout_has_the_same_bytes(tmp_path):
+    """Hashes of committed files are recorded: no setting of git's may turn their line ends."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    (first / ".gitattributes").write_bytes((ENVS.parent / ".gitattributes").read_bytes())
+    (first / "folds.json").write_bytes(b"{}\n")
+
+    def git(*arguments):
+        options = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false", "-c", "core.autocrlf=true"]
+        subprocess.run(["git", *options, *map(str, arguments)], check=True, cwd=first, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    git("clone", "-q", first, second)
+    assert (second / "folds.json").read_bytes() == b"{}\n"
 
 
 def test_conda_environment_has_the_same_pins():
