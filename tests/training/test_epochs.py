@@ -69,7 +69,7 @@ def test_no_recordings_make_an_empty_set():
 
 
 def test_a_role_that_was_not_prepared_is_named(nights):
-    with pytest.raises(BenchmarkError, match=r"SC4001 was prepared with .*wanted: \['eeg2'\]"):
+    with pytest.raises(BenchmarkError, match=r"SC4001 was prepared without eeg2, it has .*montage, then delete"):
         epoch_set([load_prepared(nights["SC4001"])], ["eeg2"], "standard")
 
 

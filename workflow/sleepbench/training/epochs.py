@@ -117,11 +117,16 @@ def epoch_set(
     BenchmarkError where a recording was not prepared with these channels, or with others than the first recording.
     """
     for prepared in recordings:
-        missing = [name for name in roles if name not in prepared.roles]
-        if missing or prepared.roles != recordings[0].roles:
+        again = f"delete {prepared.id}.json among the prepared files and run again"
+        if missing := [name for name in roles if name not in prepared.roles]:
             raise BenchmarkError(
-                f"recording {prepared.id} was prepared with channels for {list(prepared.roles)}, wanted: "
-                f"{list(roles)}; prepare it again with these in its dataset's montage"
+                f"recording {prepared.id} was prepared without {', '.join(missing)}, it has "
+                f"{', '.join(prepared.roles)}; add what is missing to its dataset's montage, then {again}"
+            )
+        if prepared.roles != recordings[0].roles:
+            raise BenchmarkError(
+                f"recording {prepared.id} was prepared with {', '.join(prepared.roles)}, but {recordings[0].id} with "
+                f"{', '.join(recordings[0].roles)}: the same channels in the same order are expected; {again}"
             )
     rows = [prepared.trimmed(trimming) for prepared in recordings]
     return EpochSet(
