@@ -33,14 +33,14 @@ try-real: setup ## fetch 200 MB, train one fold a little: does it work here?
 
 paper: setup ## the ladder of protocols: DATASET=sleep-edf-20 or sleep-edf-78
 	@[ -n "$$DATASET" ] || { echo "Name the dataset: make paper DATASET=sleep-edf-20 (or sleep-edf-78)" >&2; exit 2; }
-	@"$$VENV/bin/sleepbench" estimate --experiment paper --datasets="$$DATASET" || \
-	  echo "Warning: no estimate could be made; the run starts without one." >&2
+	@"$$VENV/bin/sleepbench" estimate --experiment paper --datasets="$$DATASET" || { \
+	  [ $$? -ne 2 ] || exit 2; echo "Warning: no estimate could be made; the run starts without one." >&2; }
 	@"$$VENV/bin/sleepbench" run --experiment paper --datasets="$$DATASET"
 
 rivals: setup ## every model, one protocol; DATASET=sleep-edf-20 by default
 	@[ "$$DATASET" = simulated-tiny ] || \
-	  "$$VENV/bin/sleepbench" estimate --experiment rivals --datasets="$${DATASET:-sleep-edf-20}" || \
-	  echo "Warning: no estimate could be made; the run starts without one." >&2
+	  "$$VENV/bin/sleepbench" estimate --experiment rivals --datasets="$${DATASET:-sleep-edf-20}" || { \
+	  [ $$? -ne 2 ] || exit 2; echo "Warning: no estimate could be made; the run starts without one." >&2; }
 	@"$$VENV/bin/sleepbench" run --experiment rivals --datasets="$${DATASET:-sleep-edf-20}"
 
 ##@ For developers

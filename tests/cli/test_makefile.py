@@ -89,6 +89,15 @@ def test_without_an_estimate_the_run_starts(project):
     assert [call[1] for call in calls[1:]] == ["estimate", "run"]
 
 
+def test_a_wrong_configuration_is_said_once(project):
+    path = project / ".venv/bin/sleepbench"
+    path.write_text(RECORDER + 'echo "Error: unknown name" >&2\nexit 2\n')
+    for target in ("paper", "rivals"):
+        result, calls = make(project, target, "DATASET=sleep-edf-2O")
+        assert result.returncode == 2 and result.stderr.count("unknown name") == 1
+        assert "no estimate" not in result.stderr and len(calls) == 2
+
+
 @pytest.mark.parametrize("how", ["as an argument", "by the environment"])
 def test_what_is_hostile_reaches_the_command_as_text(project, how):
     for target in ("paper", "rivals"):

@@ -73,6 +73,21 @@ def test_targets_and_options_of_snakemake_are_passed(passed):
     assert run("run") == 0 and passed[1] == []
 
 
+def test_a_store_that_is_not_there_is_said_before_snakemake_starts(passed, capsys):
+    (Path.cwd() / "results").mkdir()
+    Path("results/mlflow.db").write_text("not a database" * 100)
+    assert run("run") == 1 and not passed
+    assert "results/mlflow.db: the MLflow store cannot be opened" in capsys.readouterr().err
+    assert run("run", "-n") == 0 and run("run", "data") == 0 and len(passed) == 2
+
+
+def test_a_wrong_configuration_has_a_status_of_its_own(passed, capsys):
+    assert run("run", "--datasets", "sleep-edf-2O") == 2 and not passed
+    assert capsys.readouterr().err.count("sleep-edf-2O") == 1
+    assert run("run", "--models", "ulw") == 2
+    assert "unknown name 'ulw'; the nearest known name is 'ulw_sleepnet'" in capsys.readouterr().err
+
+
 def test_a_config_of_the_user_is_kept_beside_the_lists():
     settings = {"datasets": ["simulated"]}
     run = 'run={"datasets": ["simulated"]}'
@@ -95,7 +110,7 @@ def test_a_config_of_the_user_is_kept_beside_the_lists():
     ],
 )
 def test_what_is_wrong_is_said_before_snakemake_starts(passed, capsys, option, said):
-    assert run("run", option) == 1
+    assert run("run", option) == 2
     assert said in capsys.readouterr().err
     assert passed == [] and not Path("made").exists()
 

@@ -15,7 +15,7 @@ from sleepbench.core.files import read_json, write_json
 from sleepbench.evaluation.metrics import METRICS
 from sleepbench.runs.mlflow import collect_runs, log_runs
 from sleepbench.runs.run import read_run
-from sleepbench.runs.store import store_state
+from sleepbench.runs.store import require_store, store_state
 from sleepbench.runs.verify import Expected
 from sleepbench.training.keys import RECORD
 
@@ -155,6 +155,40 @@ def test_the_folds_that_are_asked_for_are_in_every_row(store):
     collect_runs(planned, Expected(config, DATASET), uri, "experiment", Path("runs.csv"))
     runs = pd.read_csv("runs.csv")
     assert set(runs.only_folds) == {"0 2"} and runs.fold.tolist() == [0, 2, 0, 2]
+
+
+@pytest.mark.parametrize("how", ["copied", "moved"])
+def test_results_in_another_place_log_into_that_place(store, tmp_path_factory, monkeypatch, capsys, how):
+    store.log()
+    here = store.results.root
+    other = tmp_path_factory.mktemp("other") / "results {of} 100% ü 'q' \"d\""
+    shutil.copytree(here, other)
+    if how == "moved":
+        shutil.rmtree(here / "results/mlflow-artifacts")
+    before = {path: path.stat().st_mtime_ns for path in here.rglob("mlflow-artifacts/**/*")}
+    monkeypatch.chdir(other)
+    shutil.rmtree(other / "results/mlflow-artifacts")
+    uri = f"sqlite:///{other / 'store' / 'mlflow.db'}"
+    for logged in (4, 0):
+        capsys.readouterr()
+        log_runs(store.planned, uri, store_state(uri), "experiment", LISTED)
+        assert f"{logged} logged now" in capsys.readouterr().out
+    assert len([*(other / "results/mlflow-artifacts/simulated").rglob("predictions.parquet")]) == 4
+    assert {path: path.stat().st_mtime_ns for path in here.rglob("mlflow-artifacts/**/*")} == before
+    client = MlflowClient(uri)
+    names = {one.name: one.artifact_location for one in client.search_experiments()}
+    assert names["experiment"] == (other / "results/mlflow-artifacts/simulated").as_uri()
+    kept = next(name for name in names if name.startswith("experiment, in file:"))
+    assert str(here / "results") in kept
+    collect_runs(store.planned, Expected(store.results.config, DATASET), uri, "experiment", Path("runs.csv"))
+
+
+def test_a_server_that_is_not_there_is_said_at_once(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(
+        BenchmarkError, match=r"tracking\.uri 'http://127\.0\.0\.1:9': .* cannot be opened .*; start the s"
+    ):
+        require_store("http://127.0.0.1:9")
 
 
 def test_store_that_cannot_be_opened_is_named(store):

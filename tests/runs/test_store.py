@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sleepbench.config import paths
-from sleepbench.runs.store import number_store, store_state
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.runs.store import number_store, require_store, store_state
 
 
 @pytest.fixture
@@ -64,6 +65,18 @@ def test_a_store_that_was_replaced_is_noticed(uri, tmp_path):
         connection.execute("CREATE TABLE runs (key TEXT)")
     connection.close()
     assert store_state(uri) != given
+
+
+def test_a_store_that_cannot_be_written_to_is_said_before_any_training(uri, tmp_path):
+    require_store(uri)  # none yet
+    assert list(tmp_path.iterdir()) == []
+    log(uri)
+    require_store(uri)
+    (tmp_path / "mlflow.db").write_text("not a database, long enough to be read as one" * 100)
+    with pytest.raises(BenchmarkError, match=r"mlflow\.db: .* \(file is not a database\); .*move it away"):
+        require_store(uri)
+    (tmp_path / "mlflow.db").rename(tmp_path / "away")  # as it says
+    require_store(uri)
 
 
 def test_of_a_server_nothing_is_noticed(uri):

@@ -12,6 +12,7 @@ import click
 
 from sleepbench.cli import benchmark, data, results, run
 from sleepbench.core import surroundings
+from sleepbench.core.errors import ConfigurationError
 from sleepbench.core.logs import explained
 
 SECTIONS = {
@@ -59,8 +60,8 @@ def commands() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its status.
 
-    The status is 0 on success, 1 with an error message where the command failed, 2 for a wrong command line, and 130
-    after Ctrl-C.
+    The status is 0 on success, 1 with an error message where the command failed, 2 for a wrong command line or
+    configuration, and 130 after Ctrl-C.
     """
     surroundings.without_optimization()
     surroundings.settle()
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if message is None:
             raise
         click.echo(f"Error: {message}", err=True)
-        status = 1
+        status = 2 if isinstance(error, ConfigurationError) else 1
     sys.exit(status or 0)
 
 

@@ -9,6 +9,9 @@ import click
 
 from sleepbench.cli.selection import planned, selection, settings_of
 
+WITHOUT_RUNS = {"data", "prepared", "profiles"}
+"""Targets for which no run is logged."""
+
 
 class Passing(click.Command):
     """A command that passes what stands behind "--" to another program, as `passed`."""
@@ -44,8 +47,11 @@ def make(settings: dict[str, Any], targets: Sequence[str] = (), options: Sequenc
     is wrong.
     """
     from sleepbench.cli.launch import DRY_RUN, snakemake
+    from sleepbench.runs.store import require_store
 
-    _, plan = planned(settings)
+    config, plan = planned(settings)
+    if not DRY_RUN & set(options) and any(target not in WITHOUT_RUNS for target in targets or ["all"]):
+        require_store(config.tracking.uri)
     status = snakemake([*with_config(options, settings), *(["--", *targets] if targets else [])])
     if status == 0 and not targets and not DRY_RUN & set(options):
         print_summaries(plan.datasets)

@@ -11,6 +11,10 @@ class BenchmarkError(Exception):
     """
 
 
+class ConfigurationError(BenchmarkError):
+    """What is asked for, in a file or on the command line, is wrong: nothing can start."""
+
+
 def most_alike(name: object, known: Iterable[str], least: float = 0.0) -> str | None:
     """The known name that is most like `name`, or None.
 

@@ -24,6 +24,7 @@ from sleepbench.training.keys import RECORD, changed_files
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine unasked
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is not there is said within a minute
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
@@ -104,22 +105,41 @@ def _client(uri: str) -> MlflowClient:
     try:
         if file := store_file(uri):
             file.parent.mkdir(parents=True, exist_ok=True)
+            # As a URI: MLflow puts its default, a path, into SQL as it is, and a path may have quotes.
+            os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = Path(paths.ARTIFACTS).resolve().as_uri()
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise BenchmarkError(f"tracking.uri {uri!r}: the MLflow store cannot be opened ({error})") from error
+        raise BenchmarkError(
+            f"tracking.uri {uri!r}: the MLflow store cannot be opened ({error}); start the server or correct the "
+            "file, or set tracking.uri to sqlite:///results/mlflow.db: the runs are logged from their files"
+        ) from error
     return client
 
 
+def require_store(uri: str) -> None:
+    """BenchmarkError where the store cannot be opened: asked before all training, not after it."""
+    _client(uri)
+
+
 def _experiment_id(client: MlflowClient, uri: str, name: str, artifacts: Path) -> str:
+    # a remote server has a place of its own for artefacts
+    location = artifacts.resolve().as_uri() if store_file(uri) else None
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        # a remote server has a place of its own for artefacts
-        location = artifacts.resolve().as_uri() if store_file(uri) else None
         return client.create_experiment(name, artifact_location=location)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
-    return experiment.experiment_id
+    if location in (None, experiment.artifact_location):
+        return experiment.experiment_id
+    # The results were moved or copied: the other place is not this project's to write to. It is not deleted either,
+    # `mlflow gc` would then delete the artefacts there.
+    old = f"{name}, in {experiment.artifact_location} ({experiment.experiment_id})"
+    client.rename_experiment(experiment.experiment_id, old)
+    print(
+        f"the runs were logged in another place; that experiment is now called '{old}', and they are logged again here"
+    )
+    return client.create_experiment(name, artifact_location=location)
 
 
 def _runs_by_key(client: MlflowClient, experiment_id: str) -> dict[tuple[str, str], list[LoggedRun]]:

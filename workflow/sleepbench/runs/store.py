@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sleepbench.config import paths
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import sha256_of_json
 
 SQLITE = "sqlite:///"
@@ -30,6 +31,25 @@ def store_state(uri: str) -> str:
     """
     file = store_file(uri)
     return "elsewhere" if file is None else str(_number(file) or _next_number())
+
+
+def require_store(uri: str) -> None:
+    """BenchmarkError where the store cannot be opened; without importing MLflow where it is a local file."""
+    file = store_file(uri)
+    if file is None:
+        from sleepbench.runs import mlflow
+
+        mlflow.require_store(uri)
+    elif file.exists():
+        try:
+            with closing(sqlite3.connect(file, timeout=60)) as connection:
+                connection.execute("BEGIN IMMEDIATE")  # it can be written to
+                connection.rollback()
+        except sqlite3.Error as error:
+            raise BenchmarkError(
+                f"{file}: the MLflow store cannot be opened or written to ({error}); correct its permissions or move "
+                "it away: the runs are logged from their files"
+            ) from error
 
 
 def number_store(uri: str, state: str) -> None:
