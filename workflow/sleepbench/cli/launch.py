@@ -19,6 +19,8 @@ from pathlib import Path
 import psutil
 from filelock import Timeout
 
+from sleepbench.cli.clock import bring_back
+from sleepbench.config import paths
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.locks import NO_LOCKS, OWNER, owner_lock, owner_of
 
@@ -42,6 +44,7 @@ def snakemake(arguments: Sequence[str]) -> int:
             pid = running_there(here)
         if pid is not None:
             raise BenchmarkError(in_use(here, pid, host))
+        bring_back(here / paths.RESULTS)
         if locked:
             print("Removing the lock of a run that was killed.", file=sys.stderr)
             unlock = [sys.executable, "-m", "snakemake", *options, "--unlock"]
