@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,16 @@ def test_what_a_user_can_mend_is_one_message_without_traceback(tmp_path, capsys,
     for text in (capsys.readouterr().err, (tmp_path / "job.log").read_text()):
         assert message in text
         assert "Traceback" not in text
+
+
+def test_a_log_that_cannot_be_written_is_said_too(tmp_path, capsys, monkeypatch):
+    def refused(path, *_arguments, **_options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(SystemExit), logged(tmp_path / "job.log"):
+        pytest.fail("begins")
+    assert "job.log is on a file system that is read-only" in capsys.readouterr().err
 
 
 def test_any_other_exception_keeps_its_traceback(tmp_path):

@@ -29,6 +29,7 @@ from sleepbench.config.recipe import Recipe, RecipeSettings
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
 from sleepbench.core.gpu import CPU_BUILD, is_gpu_idle, takes_gpu
+from sleepbench.core.processes import require_shared_memory
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import Dataset, Recording
@@ -269,6 +270,7 @@ def time_preparation(one: Dataset, n: int) -> float:
 
     It is the dataset's first night that was fetched, or else a simulated one.
     """
+    require_shared_memory()
     with tempfile.TemporaryDirectory(prefix="sleepbench-") as temporary:
         receipts = [Path(paths.receipt(one.source, r.id)) for r in one.recordings() if is_there(one, r)]
         if found := next((path for path in receipts if path.exists()), None):

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from sleepbench.core.errors import BenchmarkError
 
@@ -20,10 +21,8 @@ def logged(log: str) -> Iterator[None]:
     terminal; any other exception leaves its traceback in the log as well. The last line of a job that succeeds is its
     peak memory: Snakemake's benchmark samples it too rarely for jobs of seconds.
     """
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr
-    # line by line, so that the log of a running job can be followed
-    with Path(log).open("w", encoding="utf-8", buffering=1) as file:
+    with _opened(Path(log)) as file:
         try:
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
                 yield
@@ -37,6 +36,18 @@ def logged(log: str) -> Iterator[None]:
             with contextlib.suppress(OSError):  # the log may lie on the same disk
                 print(f"Error: {message}", file=file)
             raise SystemExit(1) from None
+
+
+def _opened(log: Path) -> TextIO:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        # line by line, so that the log of a running job can be followed
+        return log.open("w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        if (message := explained(error)) is None:
+            raise
+        print(f"\nError: {message}\n", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def peak_memory_mb() -> float:
@@ -79,5 +90,5 @@ def explained(error: BaseException) -> str | None:
     if READ_ONLY.search(str(error)):
         number = errno.EROFS
     if number in REFUSALS:
-        return f"{place} {REFUSALS[number]}; nothing half-written was kept: then run again"
+        return f"{place} {REFUSALS[number]}, then run again; nothing half-written was kept"
     return None
