@@ -72,8 +72,9 @@ def test_a_store_that_cannot_be_written_to_is_said_before_any_training(uri, tmp_
     assert list(tmp_path.iterdir()) == []
     log(uri)
     require_store(uri)
-    (tmp_path / "mlflow.db").write_text("not a database, long enough to be read as one" * 100)
-    with pytest.raises(BenchmarkError, match=r"mlflow\.db: .* \(file is not a database\); .*move it away"):
+    (tmp_path / "mlflow.db").unlink()
+    (tmp_path / "mlflow.db").mkdir()
+    with pytest.raises(BenchmarkError, match=r"mlflow\.db: .* \(unable to open database file\); .*move it away"):
         require_store(uri)
     (tmp_path / "mlflow.db").rename(tmp_path / "away")  # as it says
     require_store(uri)

@@ -34,7 +34,10 @@ def store_state(uri: str) -> str:
 
 
 def require_store(uri: str) -> None:
-    """BenchmarkError where the store cannot be opened; without importing MLflow where it is a local file."""
+    """BenchmarkError where the store cannot be opened; without importing MLflow where it is a local file.
+
+    A local file may be damaged: the job that logs runs sees to that.
+    """
     file = store_file(uri)
     if file is None:
         from sleepbench.runs import mlflow
@@ -42,14 +45,16 @@ def require_store(uri: str) -> None:
         mlflow.require_store(uri)
     elif file.exists():
         try:
-            with closing(sqlite3.connect(file, timeout=60)) as connection:
+            with closing(sqlite3.connect(file, timeout=20)) as connection:
                 connection.execute("BEGIN IMMEDIATE")  # it can be written to
                 connection.rollback()
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             raise BenchmarkError(
                 f"{file}: the MLflow store cannot be opened or written to ({error}); correct its permissions or move "
                 "it away: the runs are logged from their files"
             ) from error
+        except sqlite3.DatabaseError:
+            pass
 
 
 def number_store(uri: str, state: str) -> None:
