@@ -20,4 +20,6 @@ def test_the_known_names_are_listed_in_alphabetical_order():
 
 
 def test_of_a_set_the_suggestion_is_the_same_whatever_its_order():
-    assert nearest("a", {"ac", "ab", "ad"}).startswith("the nearest known name is 'ab'")
+    assert nearest("a", {f"a{letter}" for letter in "zyxwvutsrqponmlkjihgfedcb"}).startswith(
+        "the nearest known name is 'ab'"
+    )

@@ -21,7 +21,7 @@ def most_alike(name: object, known: Iterable[str], least: float = 0.0) -> str | 
     The first that begins with `name` is: "ulw" stands for the model, not for the shortest name of its variants. Else
     its likeness is at least `least` (0 to 1); None where no known name reaches it.
     """
-    text, known = str(name), sorted(known) if isinstance(known, Set) else list(known)
+    text, known = str(name), list(known)
     if text and (begun := next((one for one in known if one.startswith(text)), None)):
         return begun
     found = difflib.get_close_matches(text, known, n=1, cutoff=least)
@@ -30,7 +30,7 @@ def most_alike(name: object, known: Iterable[str], least: float = 0.0) -> str | 
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """A hint that names the known name most like `name`, and all known ones."""
-    known = list(known)
+    known = sorted(known) if isinstance(known, Set) else list(known)
     best = most_alike(name, known)
     listed = ", ".join(sorted(known))
     return "none is known" if best is None else f"the nearest known name is '{best}' (known: {listed})"
