@@ -53,7 +53,9 @@ def simulate_under_real_names(real: Sequence[Recording], directory: Path, table:
 def _simulate(directory: Path, real: Recording) -> Recording:
     psg, scoring = (directory / real.file(role).name for role in ("psg", "scoring"))
     simulate_night(psg, scoring, real.id, int(real.subject), real.night, PSG_HOURS, SEED, STAGE_TEXTS)
-    return replace(real, files=tuple(replace(f, sha256=sha256_of_file(directory / f.name)) for f in real.files))
+    paths = [directory / file.name for file in real.files]
+    known = [{"sha256": sha256_of_file(path), "n_bytes": path.stat().st_size} for path in paths]
+    return replace(real, files=tuple(replace(file, **one) for file, one in zip(real.files, known, strict=True)))
 
 
 def make_project(project: Path, table: Path, base_url: str) -> None:

@@ -1,7 +1,16 @@
 """The exception that users are meant to read, and the hint it gives on a misspelt name."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a cursor, colours or hides text, turns its direction, or is no character; tabs and new lines may stay."""
+
+
+def printable(text: object) -> str:
+    """Text for a terminal: what a file or a server says cannot do anything there but be read."""
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), str(text))
 
 
 class BenchmarkError(Exception):
@@ -9,6 +18,9 @@ class BenchmarkError(Exception):
 
     The message names the file or key, what was found and expected, and what to do.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 def most_alike(name: object, known: Iterable[str], least: float = 0.0) -> str | None:

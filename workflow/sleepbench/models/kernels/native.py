@@ -57,7 +57,7 @@ def _library(source: Path) -> bytes:
         return _compiled(Path(scratch), source.name, code, compiler)
 
 
-# ---------------------------------------------------------------------------------------------------------- what is kept
+# --------------------------------------------------------------------------------------------------------- what is kept
 
 
 def _private_directories() -> Iterator[Path]:
@@ -136,7 +136,7 @@ def _made_and_kept(path: Path, name: str, code: bytes, compiler: list[str]) -> b
     return content
 
 
-# ------------------------------------------------------------------------------------------------- compiling and loading
+# ------------------------------------------------------------------------------------------------ compiling and loading
 
 
 def _compiler() -> list[str]:
@@ -192,7 +192,7 @@ def _loaded(content: bytes) -> ctypes.CDLL:
     if hasattr(os, "memfd_create"):
         # It stays open: a library that is loaded later must not have the same name.
         file = os.memfd_create("sleepbench", os.MFD_CLOEXEC)
-        with open(file, "wb", closefd=False) as memory:  # noqa: PTH123
+        with open(file, "wb", closefd=False) as memory:
             memory.write(content)
         try:
             return ctypes.CDLL(f"/proc/self/fd/{file}")
