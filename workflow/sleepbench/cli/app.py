@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from sleepbench.cli import benchmark, data, results, run
-from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError, printable
 
 SECTIONS = {
     "Run": [run.run, run.estimate],
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         status = error.exit_code
     except (BenchmarkError, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {printable(error)}", err=True)
         status = 1
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
