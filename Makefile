@@ -1,11 +1,12 @@
 # The few commands a reader starts with; `.venv/bin/sleepbench --help` lists all. Values reach the commands by the
-# environment, never as part of what a shell reads: a DATASET with quotes in it is a name that is not known.
+# environment, never as part of what make or a shell reads: a DATASET with quotes in it is a name that is not known.
 PYTHON ?= python3
 VENV ?= .venv
 GPU ?=
 DATASET ?=
 PYTEST ?=
-$(foreach name,PYTHON VENV GPU DATASET PYTEST,$(eval override $(name) := $$(value $(name))))
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(sort PYTHON VENV GPU DATASET PYTEST $(given)),$(eval override $(name) := $$(value $(name))))
 export PYTHON VENV GPU DATASET PYTEST
 export PYTHONUNBUFFERED = 1
 

@@ -11,6 +11,9 @@ fail() {
     exit 1
 }
 
+[ -n "$venv" ] || fail "VENV is empty; name the directory of the virtual environment, or leave VENV away"
+case "$venv" in -*) venv=./$venv ;; esac # else it would be read as an option
+case "$python" in -* | "") fail "PYTHON is '$python', expected a Python, such as python3" ;; esac
 command -v "$python" >/dev/null || fail "there is no '$python'. Install it:  sudo apt-get install python3 python3-venv"
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
@@ -42,13 +45,26 @@ fi
     echo "This machine has a GPU; the CPU build does not use it: make setup GPU=1 installs the CUDA build."
 rm -f "$venv/set-up"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-pip="$venv/bin/python -m pip --disable-pip-version-check --quiet"
+pip() {
+    "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"
+}
+
+# Every file that pip takes has a hash in the lock, but one: PyTorch's CPU build is of PyTorch's own index, not of PyPI
+# that the lock is made from. Its version is pinned, its index says its hash, which pip checks, and both are over https.
+lock=envs/requirements.lock
 if [ "$flavour" = cpu ] && [ "$(uname -s)" = Linux ]; then
     # PyPI's wheel for Linux brings gigabytes of CUDA; PyTorch's own index has the CPU build of the same release.
-    torch=$(grep '^torch==' envs/requirements.lock)
-    $pip install --no-deps --retries 1 --index-url https://download.pytorch.org/whl/cpu "$torch" ||
+    torch=$(sed -n 's/^\(torch==[^ ;]*\).*/\1/p' "$lock")
+    if pip install --no-deps --retries 1 --index-url https://download.pytorch.org/whl/cpu "$torch"; then
+        # Without what only the CUDA build needs.
+        awk '/^[^ #]/ {left_out = /^(torch==|nvidia-|cuda-|triton==)/} !left_out' "$lock" >"$venv/cpu.lock"
+        lock=$venv/cpu.lock
+    else
         echo "PyTorch's CPU index cannot be reached; taking $torch from PyPI" >&2
+    fi
 fi
-$pip install --requirement envs/requirements.lock
-$pip install --no-deps --editable .
+pip install --require-hashes --requirement "$lock"
+pip install --no-deps --editable .
+"$venv/bin/python" envs/installed.py "$lock" "$(grep '^torch==' envs/requirements.lock)" ||
+    fail "'$venv' does not hold what envs/requirements.lock says: remove it, and make setup again"
 echo "$wanted" >"$venv/set-up"

@@ -192,6 +192,8 @@ WRITTEN |= {
     "symbolic_link": with_member(info("results/link", stat.S_IFLNK | 0o777), b"/etc/passwd"),
     "device": with_member(info("results/device", stat.S_IFCHR | 0o666)),
     "pipe": with_member(info("results/pipe", stat.S_IFIFO | 0o666)),
+    "weights": with_member("results/simulated/weights.pt"),
+    "pickle": with_member("results/simulated/model.pickle"),
     "file_below_a_file": with_member(f"{RUNS}/x"),
 }
 

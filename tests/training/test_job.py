@@ -248,7 +248,7 @@ def test_an_estimator_has_one_training_epoch_and_its_bytes_are_kept(folds, night
     assert record["environment"]["arrangement"] == "PyTorch"
     assert record["remarks"] == ["centroids is fitted in one go: the recipe r sets nothing of it"]
     (state,) = torch.load(fold / "weights.pt", weights_only=True).values()
-    estimator = from_state(state)
+    estimator = from_state(state, Centroids(len(ROLES)))
     assert estimator.seed == 7
     predictions = pd.read_parquet(fold / "last" / "predictions.parquet")
     signals = np.concatenate([np.load(nights[id]) for id in predictions["recording"].unique()])

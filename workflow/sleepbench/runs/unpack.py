@@ -27,6 +27,8 @@ MOST_FILE_BYTES = 256 * 2**20
 MOST_BYTES = 4 * 2**30
 FREE_BYTES, MOST_RATIO = 64 * 2**20, 50
 """Unpacked: so much in any case; beyond it, so many times the archive. Results unpack to twice their size."""
+NEVER = (".pt", ".pth", ".pickle", ".pkl", ".joblib", ".npy", ".npz")
+"""Files that no archive has: reading some of them can run what they like."""
 LISTED = 5
 """Files that a message names; it counts the others."""
 READ_BYTES = 2**20
@@ -145,6 +147,8 @@ def _refused(member: zipfile.ZipInfo) -> str:
         return "is no file below the directory that it is unpacked to"
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return "is no file: a link, a device or a directory"
+    if Path(parts[-1]).suffix in NEVER:
+        return "holds weights or an object: results of others are read without"
     if member.flag_bits & 0x1:
         return "is encrypted"
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

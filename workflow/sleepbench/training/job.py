@@ -307,7 +307,7 @@ def trained_model(
 def with_weights(model: Network | Estimator, state: Mapping[str, torch.Tensor]) -> Network | Estimator:
     """The model as it was when `state` was kept."""
     if not isinstance(model, Network):
-        return estimators.from_state(state)
+        return estimators.from_state(state, model)
     model.load_state_dict(state)
     return model
 
