@@ -70,7 +70,7 @@ def index(added) -> Index:
 def test_nights_are_read_as_the_file_says(added: tuple[Dataset, dict], index: Index) -> None:
     dataset, _ = added
     assert [recording.id for recording in index.recordings] == ["1b4e28ba", "N7", "anna-2024-01-05"]
-    night = load_prepared(index.signals["N7"])
+    night = load_prepared(index.prepared["N7"])
     assert (night.id, night.subject, night.night, night.roles) == ("N7", "bo", 1, ("eeg1", "eog"))
     with np.load("my-nights/N7.npz") as file:
         eeg = file["C3-M2"].reshape(-1, 30 * 128)[night.epoch]

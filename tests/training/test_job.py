@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from edf_files import files_of
 from fake_models import Centroids, recipe_of
 from synthetic_night import PEOPLE, ROLES, write_night
 
 from sleepbench.config.keys import TrainingKey
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_json
+from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_document
 from sleepbench.evaluation.metrics import confusion_matrix, summary
 from sleepbench.models import create_model
 from sleepbench.models.kernels.fused import arrangement
@@ -48,7 +49,7 @@ def write_folds(path, assignment):
     names = ("train", "validation", "test")
     folds = [dict(zip(names, map(list, fold), strict=True)) for fold in assignment]
     document = {"dataset": "d", "name": "f", "data_sha256": "0" * 64, "folds_sha256": sha256_of_json(folds)}
-    write_json(path, document | {"folds": folds})
+    write_document(path, document | {"folds": folds})
     return path
 
 
@@ -77,7 +78,7 @@ def made(trimming, model, roles, seed, recipe, directory, numbers, folds, nights
     return TrainingJob(
         directories={key: Path(directory) / f"fold-{key.fold}" for key in keys},
         folds=Path(folds),
-        prepared={id: Path(path) for id, path in nights.items()},
+        prepared={id: files_of(Path(path)) for id, path in nights.items()},
         recipe=recipe_of(recipe),
         roles=tuple(roles),
         provenance={"simulated": True},
@@ -668,7 +669,7 @@ def test_weights_that_do_not_repeat_a_training_give_no_run(folds, nights, tmp_pa
     rule("mine", lambda history, ends: len(history))
     pd.read_csv(fold / "history.csv").assign(test_accuracy=0.123).to_csv(fold / "history.csv", index=False)
     files = record["files"] | {"history.csv": sha256_of_file(fold / "history.csv")}
-    write_json(fold / "training.json", record | {"files": files})
+    write_document(fold / "training.json", record | {"files": files})
     no_training()
     train(folds, nights, tmp_path / "out")
     assert "do not repeat its predictions" in capsys.readouterr().out

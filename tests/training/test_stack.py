@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from edf_files import load_night
 from fake_models import recipe_of
 from synthetic_night import ROLES, write_night
 from torch import nn
@@ -19,7 +20,6 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe
 from sleepbench.models.kernels import fused, fused_kernel
 from sleepbench.models.transformation import Standard
-from sleepbench.preparation.prepared import load_prepared
 from sleepbench.training import job, loop
 from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.memory import is_out_of_memory
@@ -57,7 +57,7 @@ def folds(uneven_nights):
     torch.set_num_threads(1)
     return [
         {
-            name: epoch_set([load_prepared(uneven_nights[id]) for id in ids], ROLES, "standard")
+            name: epoch_set([load_night(uneven_nights[id]) for id in ids], ROLES, "standard")
             for name, ids in fold.items()
         }
         for fold in FOLDS

@@ -12,11 +12,12 @@ from sleepbench.config.keys import TrainingKey
 from sleepbench.config.load import validate
 from sleepbench.config.models import Config
 from sleepbench.config.plan import dataset, plan, recipe_on
-from sleepbench.core.files import read_json, sha256_of_json, write_json
+from sleepbench.core.files import read_json, sha256_of_json
 from sleepbench.core.provenance import git_commit
-from sleepbench.datasets.base import DataLabel
+from sleepbench.datasets.base import DataLabel, read_receipt, write_receipt
 from sleepbench.models import describe
 from sleepbench.preparation.index import read_index
+from sleepbench.protocols.folds import read_folds
 
 if TYPE_CHECKING:
     from sleepbench.reporting.artefacts import Inputs
@@ -28,14 +29,14 @@ Label = Mapping[str, Any]
 def fetch(content: Mapping[str, Any], name: str, recording: str, receipt: Path) -> None:
     """Make a recording's files present and right, and keep what was found."""
     of = dataset(validate(content), name)
-    write_json(receipt, of.fetch(of.recording(recording), of.directory(paths.raw(of.source))))
+    write_receipt(receipt, of.fetch(of.recording(recording), of.directory(paths.raw(of.source))))
 
 
 def prepare(content: Mapping[str, Any], name: str, receipt: Path, signals: Path) -> None:
     """Cut a night into epochs."""
     from sleepbench.preparation.prepare import prepare_recording
 
-    prepare_recording(dataset(validate(content), name), read_json(receipt), signals)
+    prepare_recording(dataset(validate(content), name), read_receipt(receipt), signals)
 
 
 def index(
@@ -80,7 +81,7 @@ def train(
         TrainingJob(
             directories={key: Path(paths.training(key)) for key in keys},
             folds=folds,
-            prepared=read_index(recordings).signals,
+            prepared=read_index(recordings).prepared,
             recipe=recipe_on(config, key.recipe, key.dataset),
             roles=tuple(config.inputs[key.input]),
             engine=config.training.engine,
@@ -89,7 +90,7 @@ def train(
             code_sha256=code_sha256,
             provenance={
                 "title": describe(key.model).title,
-                "n_folds": len(read_json(folds)["folds"]),
+                "n_folds": len(read_folds(folds)["folds"]),
                 **_provenance(config, key.dataset),
                 "config_sha256": sha256_of_json(content),
             },
@@ -118,7 +119,7 @@ def smooth(
             training=Path(paths.training(key)),
             selection=selection,
             folds=folds,
-            prepared=read_index(recordings).signals,
+            prepared=read_index(recordings).prepared,
             output=output,
             device=config.training.device,
             threads=threads,

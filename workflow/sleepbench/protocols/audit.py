@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import Recording
 from sleepbench.protocols.folds import Fold, FoldSettings, folds_document, folds_of
@@ -156,7 +156,7 @@ def write_fold_file(
         _require_each_tested_once(audit)
     document["audit"] = summary(audit)
     print(audit_sentence(document["audit"], settings.name))
-    write_json(output, document)
+    write_document(output, document)
     return document
 
 

@@ -7,13 +7,12 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.models.transformation import NONE, InputTransformation
-from sleepbench.preparation.prepared import PreparedRecording, load_prepared
+from sleepbench.preparation.prepared import PreparedFiles, PreparedRecording, load_prepared
 from sleepbench.protocols.folds import Fold
 
 
@@ -139,14 +138,15 @@ def epoch_set(
 
 def fold_sets(
     folds: Iterable[Fold],
-    prepared: Mapping[str, Path],
+    prepared: Mapping[str, PreparedFiles],
     roles: Sequence[str],
     trimming: str,
     transformation: InputTransformation,
 ) -> list[dict[str, EpochSet]]:
     """The sets "train", "validation" and "test" of each fold, transformed as a model sees them.
 
-    `prepared` has the path of each recording's signals. A recording is opened, and measured, once.
+    `prepared` has the files of each recording. A recording is opened, its files held against their hashes, and
+    measured, once.
     """
     opened = functools.cache(lambda id: load_prepared(prepared[id]))
     measured: dict[str, np.ndarray] = {}

@@ -196,8 +196,7 @@ def read_night(dataset: Dataset, index: Index, recording: str) -> Night:
 
     Channels are filtered and z-scored over the whole PSG, the day included, as the table's were.
     """
-    path = index.signals[recording]
-    night = load_prepared(path)
+    night, path = load_prepared(index.prepared[recording]), index.prepared[recording].signals
     if missing := [role for role in ROLES if role not in night.roles]:
         raise BenchmarkError(
             f"{path}: holds channels for {', '.join(night.roles)}, the comparison also needs {', '.join(missing)}; "
