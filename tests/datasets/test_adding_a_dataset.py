@@ -11,7 +11,7 @@ import scipy.signal
 import yaml
 
 import sleepbench.datasets
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document
 from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import Dataset, SourceSettings
 from sleepbench.preparation.index import Index, write_index
@@ -61,7 +61,7 @@ def index(added) -> Index:
     for recording in dataset.recordings():
         receipt = dataset.fetch(recording, dataset.directory("results/data/my-nights/raw"))
         receipts.append(Path(f"results/data/my-nights/verified/{recording.id}.json"))
-        write_json(receipts[-1], receipt)
+        write_document(receipts[-1], receipt)
         prepared.append(Path(f"results/data/my-nights/prepared/{recording.id}.json"))
         prepare_recording(dataset, receipt, prepared[-1].with_suffix(".npy"))
     return write_index(dataset, prepared, receipts, "results/my-nights/recordings.json")

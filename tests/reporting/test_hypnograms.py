@@ -12,7 +12,7 @@ from fake_results import LABELS, FakeRecording, quality
 from PIL import Image
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document
 from sleepbench.core.stages import STAGES
 from sleepbench.reporting.artefacts import Inputs
 from sleepbench.reporting.figures import hypnograms, style
@@ -29,7 +29,7 @@ def nights(folder: Path, number: int, start: str = START, simulated: bool = True
     for i in range(number):
         recording = FakeRecording(f"n{i:04d}", f"p{i // 2}", i % 2 + 1, None, None, NIGHT)
         files.append(folder / f"{recording.id}.quality.json")
-        write_json(files[-1], {**quality(recording, simulated), "start": start})
+        write_document(files[-1], {**quality(recording, simulated), "start": start})
     return Inputs({"quality": files}, {}, LABELS["simulated"])
 
 
@@ -113,7 +113,7 @@ def test_nights_lie_by_their_clock_time(tmp_path):
 
 def without_clock(inputs: Inputs, number: int) -> Inputs:
     for path in inputs.paths("quality")[:number]:
-        write_json(path, {**read_json(path), "start": None})
+        write_document(path, {**read_json(path), "start": None})
     return inputs
 
 

@@ -13,7 +13,7 @@ from planned_results import CLEAN, DATASET, FOLDS, RELEASED, PlannedResults
 
 from sleepbench.config.load import load
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, write_json
+from sleepbench.core.files import read_json, sha256_of_file, write_document, write_json
 from sleepbench.runs import archive as exchange
 
 ARCHIVE = Path("results") / f"{DATASET}-results.zip"
@@ -278,7 +278,7 @@ def test_other_folds_and_other_data_are_not_paired(export, here):
     def other_cohort(results):
         for key in (RELEASED, CLEAN):
             document = read_json(results.folds_file(key))
-            write_json(results.folds_file(key), document | {"data_sha256": "d" * 64})
+            write_document(results.folds_file(key), document | {"data_sha256": "d" * 64})
 
     archive = export(change=other_cohort)
     here()

@@ -8,7 +8,7 @@ from fake_results import sign_again
 from planned_results import CLEAN, DATASET, FOLDS, LABEL, NOTHING_PUBLISHED, RELEASED, PlannedResults
 
 from sleepbench.config import paths
-from sleepbench.core.files import read_json, sha256_of_file, write_json
+from sleepbench.core.files import read_json, sha256_of_file, write_document
 from sleepbench.reporting.tables.main_results import main_results
 from sleepbench.runs.progress import report
 
@@ -99,14 +99,14 @@ def damage(directory: Path, kind: str) -> None:
     elif kind == "too few epochs":
         content = read_json(record)
         content["n_epochs"]["test"] += 1
-        write_json(record, content)
+        write_document(record, content)
     elif kind == "no parquet":
         (directory / "best_validation" / "predictions.parquet").write_bytes(b"PAR1")
         sign_again(directory)
     elif kind == "no such selection":
         content = read_json(record)
         del content["runs"]["best_validation"]
-        write_json(record, content)
+        write_document(record, content)
 
 
 @pytest.mark.parametrize(

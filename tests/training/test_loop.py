@@ -416,3 +416,12 @@ def test_both_metrics_must_not_be_worse_where_patience_asks_for_both():
         "accuracy": None,
         "macro_f1": None,
     }
+
+
+def test_weights_that_are_not_finite_end_the_training_epoch_that_made_them(sets):
+    """A loss tells of the weights before its step, and these have no part in any prediction."""
+    torch.manual_seed(3)
+    model = create_model("of_epochs", len(ROLES))
+    model.register_buffer("unused", torch.tensor([1.0, torch.inf]))
+    with pytest.raises(loop.DivergedError, match="not all weights of 'unused' are finite after training epoch 1"):
+        train(model, recipe_of(PLAIN), sets, 3, "reference", describe("of_epochs"), lambda line: None)

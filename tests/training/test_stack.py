@@ -230,7 +230,7 @@ def test_what_a_stack_cannot_do_is_trained_fold_by_fold():
 
 
 def test_a_loss_that_is_no_number_is_an_error(folds):
-    with pytest.raises(BenchmarkError, match="the training loss is nan in training epoch 1"):
+    with pytest.raises(BenchmarkError, match=r"the training loss is nan in step 1 of \d of training epoch 1"):
         model = fresh()
         model.output.bias.data.fill_(torch.nan)
         train_stack(model, recipe_of(ULW_RECIPE), folds, 5, ULW, lambda line: None)

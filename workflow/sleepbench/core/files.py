@@ -79,9 +79,9 @@ def read_json(path: str | Path) -> dict:
 def write_document(path: str | Path, content: Mapping[str, object]) -> None:
     """Write a JSON mapping with its own SHA-256 in it, by which `read_document` tells whether it is as it was written.
 
-    For what a later step reads and no other document lists.
+    For what a later step reads and no other document lists. A hash that is in the content already is replaced.
     """
-    as_read = json.loads(json.dumps(content, allow_nan=False))
+    as_read = json.loads(json.dumps({k: v for k, v in content.items() if k != OWN_SHA256}, allow_nan=False))
     write_json(path, {**as_read, OWN_SHA256: sha256_of_json(as_read)})
 
 
