@@ -113,8 +113,8 @@ def damage(directory: Path, kind: str) -> None:
     ("kind", "reason"),
     [
         ("half-written record", "is not whole"),
-        ("no record", "is missing; train this fold again"),
-        ("other JSON", "lacks settings"),
+        ("no record", "is missing; delete .*fold-1 and run again: this fold is trained again"),
+        ("other JSON", "is no document that holds its own hash"),
         ("missing predictions", "predictions.parquet is MISSING"),
         ("changed metrics", "metrics.json is CHANGED"),
         ("too few epochs", r"do not cover the fold: \d+ epochs of \d+"),
@@ -170,7 +170,7 @@ def test_a_missing_fold_file_counts_nothing(whole):
     whole.folds_file(CLEAN).unlink()
     output = printed(whole)
     assert row_of(output, "clean")[0] == "0 of 4 folds"
-    assert "make the folds again" in output
+    assert "the folds are made again" in output
 
 
 def test_only_some_folds_are_asked_for_and_all_of_them_are_the_row(whole):

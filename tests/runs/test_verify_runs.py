@@ -167,7 +167,7 @@ def test_other_folds_data_and_edited_records_are_said(whole):
     write_document(whole.folds_file(CLEAN), document | {"folds": folds})
     assert "do not match their own hash" in problems(whole)[0]
     whole.folds_file(CLEAN).unlink()
-    assert "is missing; make the folds again" in problems(whole)[0]
+    assert "is missing; run again: the folds are made again" in problems(whole)[0]
 
 
 def test_a_record_of_another_training_is_said(whole):

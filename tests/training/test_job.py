@@ -673,14 +673,14 @@ TRY = r"; nothing of it is written. What to try: a lower recipes\.r\.learning_ra
             (0,),
             rf"fold 0, recipe r: {PROBABILITIES.replace('1', '5', 1)} after training epoch 1",
         ),
-        ("centroids", (0,), rf"fold 0, recipe r: {PROBABILITIES}"),
+        ("centroids", (0,), rf"fold 0, recipe r: {PROBABILITIES}.*centroids has no learning rate to lower"),
     ],
 )
 def test_what_is_not_finite_ends_a_training_with_fold_and_recipe(
     folds, with_a_nan, tmp_path, stacks, fake_models, model, numbers, message
 ):
     recipe = RECIPE if model == "ulw_sleepnet" else COMMON
-    with pytest.raises(BenchmarkError, match=message + TRY):
+    with pytest.raises(BenchmarkError, match=message + (TRY if model != "centroids" else "")):
         train(folds, with_a_nan, tmp_path / "out", model=model, numbers=numbers, recipe=recipe)
     assert not [path for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")]
 

@@ -198,7 +198,7 @@ def _complete(fold: FoldOutput, job: TrainingJob, use: _Use, test: Callable[[], 
         model = trained_model(job.info, test(), state, use.device)
         return predict_probabilities(model, test(), use.engine, job.info)
 
-    with _divergence_explained([fold], job.recipe):
+    with _divergence_explained([fold], job):
         add_runs(fold, test, predict, _say)
 
 
@@ -206,14 +206,14 @@ def _train_waiting(work: Work, job: TrainingJob, use: _Use) -> None:
     started = psutil.Process().create_time()
     n_values = len(job.roles) * work[0][1]["train"].n_samples if work else 0
     if len(work) > 1 and is_stackable(job.info, job.recipe, use.engine, use.device, n_values):
-        explained = _divergence_explained([fold for fold, _ in work], job.recipe)
+        explained = _divergence_explained([fold for fold, _ in work], job)
         with explained, _memory_explained(job.recipe, len(work), use.device_name):
             _train_stack(work, job, use, Timing(started))
         return
     if len(job.directories) > 1:
         job.beside("checkpoint").unlink(missing_ok=True)  # of a process killed when its folds were in place
     for fold, sets in work:
-        with _divergence_explained([fold], job.recipe), _memory_explained(job.recipe, 1, use.device_name):
+        with _divergence_explained([fold], job), _memory_explained(job.recipe, 1, use.device_name):
             _train_alone(fold, sets, job, use, Timing(started))
         started = time.time()  # of the next fold of this process
 
@@ -230,14 +230,17 @@ def _entry(fold: FoldOutput) -> dict[str, Any]:
 
 
 @contextmanager
-def _divergence_explained(folds: list[FoldOutput], recipe: Recipe) -> Iterator[None]:
+def _divergence_explained(folds: list[FoldOutput], job: TrainingJob) -> Iterator[None]:
     """Say of which fold and recipe a number is not finite, and what to try."""
     try:
         yield
     except DivergedError as error:
+        recipe = f"recipes.{job.recipe.name}"
+        fitted = f"look at the signals in the table of quality: {job.info.title} has no learning rate to lower"
+        remedy = f"a lower {recipe}.learning_rate, or {recipe}.clip_norm: 1.0 or lower"
         raise BenchmarkError(
-            f"fold {folds[error.position].number}, recipe {recipe.name}: {error}; nothing of it is written. What to "
-            f"try: a lower recipes.{recipe.name}.learning_rate, or recipes.{recipe.name}.clip_norm: 1.0 or lower"
+            f"fold {folds[error.position].number}, recipe {job.recipe.name}: {error}; nothing of it is written. What "
+            f"to try: {remedy if job.info.kind == 'network' else fitted}"
         ) from error
 
 
