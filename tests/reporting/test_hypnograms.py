@@ -102,7 +102,7 @@ def test_pixels_have_the_colour_of_their_stage_and_trimming(tmp_path):
 def test_nights_lie_by_their_clock_time(tmp_path):
     inputs = nights(tmp_path, 2)
     late = inputs.paths("quality")[1]
-    late.write_text(late.read_text().replace(START, "2000-01-02T00:30:10"))
+    write_document(late, read_json(late) | {"start": "2000-01-02T00:30:10"})
     axes = drawn(inputs).axes[0]
     image = axes.images[0].get_array()
     second = image[hypnograms.ROWS_PER_NIGHT]

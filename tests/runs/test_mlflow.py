@@ -11,7 +11,7 @@ from planned_results import CLEAN, DATASET, PlannedResults
 from sleepbench.config.load import validate
 from sleepbench.config.plan import plan
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_document
+from sleepbench.core.files import read_json, write_json
 from sleepbench.evaluation.metrics import METRICS
 from sleepbench.runs.mlflow import collect_runs, log_runs
 from sleepbench.runs.run import read_run
@@ -81,7 +81,7 @@ def test_runs_are_logged_once_and_come_back_by_key(store, capsys):
 
 def test_what_is_undefined_comes_back_empty(store):
     path = store.results.directory(CLEAN, 0) / "best_validation" / "metrics.json"
-    write_document(path, read_json(path) | {"f1_N1": None})
+    write_json(path, read_json(path) | {"f1_N1": None})
     sign_again(store.results.directory(CLEAN, 0))
     store.log()
     assert store.collect().f1_N1.tolist()[2] == ""
