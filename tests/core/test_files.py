@@ -100,7 +100,8 @@ def test_a_document_is_read_as_it_was_written_or_not_at_all(tmp_path):
     whole = path.read_bytes()
     assert read_document(path) == content
     refused = 0
-    for bit in range(8 * len(whole)):
+    bits = range(0, 8 * len(whole), 7)
+    for bit in bits:
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
@@ -109,7 +110,7 @@ def test_a_document_is_read_as_it_was_written_or_not_at_all(tmp_path):
         except BenchmarkError as error:
             refused += 1
             assert str(error).startswith(f"{path}: ") and str(error).endswith("; delete it and run again")
-    assert refused > 0.97 * 8 * len(whole)
+    assert refused > 0.97 * len(bits)
     path.write_bytes(whole[:-20])
     with pytest.raises(BenchmarkError, match=r"a\.json: is not whole .*; delete it and make it again: quickly"):
         read_document(path, "delete it and make it again: quickly")

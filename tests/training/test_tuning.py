@@ -68,7 +68,7 @@ def test_a_learning_rate_with_which_the_training_diverges_is_left_out(sets):
     lines = []
     training = tuned(sets, lines.append, [3e37, 1e-2])
     assert training.tuning[0] == {"learning_rate": 3e37, "training_epoch": None, "validation_accuracy": None}
-    assert any(line.startswith("learning rate 3e+37 is left out: the training loss is nan") for line in lines)
+    assert any(line.startswith("learning rate 3e+37 is left out: the training loss is ") for line in lines)
     assert lines[-1].startswith("learning rate 0.01 is taken")
     assert training.history == alone(sets, recipe_of(PLAIN)).history
 
