@@ -89,7 +89,7 @@ def test_what_is_known_of_the_nights_is_listed(index: Index) -> None:
 
 
 def test_the_quality_table_has_its_channels(index: Index) -> None:
-    paths = [path.with_suffix(".quality.json") for path in index.signals.values()]
+    paths = [files.signals.with_suffix(".quality.json") for files in index.prepared.values()]
     table = gather_qualities(paths, index.recordings, simulated=False)
     assert table.start.tolist() == ["2024-01-05T22:30:00"] * 3 and table.sex.tolist() == ["F", "M", "F"]
     assert table["flat C3-M2"].tolist() == [0] * 3 and table["clipped E1-M2"].isna().all()
