@@ -12,6 +12,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join([PACKAGE, *filter(None, [os.environ
 from sleepbench.config import paths
 from sleepbench.config.code import code_sha256, module_sha256
 from sleepbench.config.keys import TrainingKey
+from sleepbench.config.made import name_memory
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.reporting.declared import declared
 from sleepbench.workflow import Workflow
@@ -34,6 +35,14 @@ wildcard_constraints:
     **W.wildcard_patterns(),
 
 
+# What is not as it was made, or not as Snakemake remembers, is made again: by itself it looks at time stamps alone.
+if workflow.is_main_process and (asked := workflow.dag_settings):
+    again, said = W.again(asked.targets)
+    asked.forcerun = {*asked.forcerun, *again}
+    print(*said, sep="\n", end="\n" if said else "", file=sys.stderr)
+
+
 onstart:
+    name_memory()
     for skipped in W.plan.skipped:
         print(f"Not trained: {skipped}", file=sys.stderr)

@@ -1,9 +1,8 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import index
+from sleepbench.jobs import index, job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     index(
         snakemake.config,
         snakemake.wildcards.dataset,

@@ -1,7 +1,6 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import prepare
+from sleepbench.jobs import job, prepare
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     prepare(snakemake.config, snakemake.params.dataset, Path(snakemake.input.receipt), Path(snakemake.output.signals))

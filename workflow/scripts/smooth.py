@@ -1,10 +1,9 @@
 from pathlib import Path
 
 from sleepbench.config.keys import TrainingKey
-from sleepbench.core.logs import logged
-from sleepbench.jobs import smooth
+from sleepbench.jobs import job, smooth
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     smooth(
         snakemake.config,
         TrainingKey.named(snakemake.wildcards),

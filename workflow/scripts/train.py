@@ -1,9 +1,10 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import train
+from sleepbench.config import paths
+from sleepbench.jobs import job, train
 
-with logged(snakemake.log[0]):
+stack = map(paths.training, snakemake.params.trainings) if hasattr(snakemake.output, "receipt") else ()
+with job(snakemake, also=stack):
     train(
         snakemake.config,
         snakemake.params.trainings,

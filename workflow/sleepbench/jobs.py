@@ -3,16 +3,19 @@
 A job is given the configuration as Snakemake read it, what its path names, and the files that its rule declares.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sleepbench.config import paths
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.load import validate
+from sleepbench.config.made import recorded
 from sleepbench.config.models import Config
 from sleepbench.config.plan import dataset, plan, recipe_on
 from sleepbench.core.files import read_json, sha256_of_json, write_json
+from sleepbench.core.logs import logged
 from sleepbench.core.provenance import git_commit
 from sleepbench.datasets.base import DataLabel
 from sleepbench.models import describe
@@ -23,6 +26,16 @@ if TYPE_CHECKING:
 
 Label = Mapping[str, Any]
 """A DataLabel as JSON."""
+
+
+@contextmanager
+def job(snakemake: Any, also: Iterable[str] = ()) -> Iterator[None]:
+    """What every script does around its one call: its log, and the hashes of what it reads and makes.
+
+    `also` is what it writes besides the outputs of its rule.
+    """
+    with logged(snakemake.log[0]), recorded(snakemake.input, snakemake.output, also):
+        yield
 
 
 def fetch(content: Mapping[str, Any], name: str, recording: str, receipt: Path) -> None:

@@ -4,7 +4,7 @@ Nothing here writes, and nothing imports PyTorch, SciPy or pandas: it is run whe
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from sleepbench.config import paths
 from sleepbench.config.code import code_sha256, module_sha256
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.load import validate
+from sleepbench.config.made import CHANGED, FORGOTTEN, MISSING, UNKNOWN, fault, memory, was_made
 from sleepbench.config.models import Config
 from sleepbench.config.plan import (
     DatasetPlan,
@@ -32,7 +33,7 @@ from sleepbench.protocols.folds import FoldSettings
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.reporting.declared import STATISTICS, Declared, declared
 from sleepbench.runs.others.store import imported
-from sleepbench.runs.store import store_state
+from sleepbench.runs.store import store_file, store_state
 from sleepbench.signals.trimming import TRIMMINGS
 
 RESOURCES = "workflow/resources"
@@ -155,6 +156,68 @@ class Workflow:
         pairs = dict.fromkeys((p.folds.name, p.trimming) for p in self.of(dataset).protocols.values())
         return [paths.totals(dataset, *pair) for pair in pairs]
 
+    # ------------------------------------------------------------------------------------------------ what is not right
+
+    def again(self, targets: Collection[str] = ()) -> tuple[list[str], list[str]]:
+        """The outputs that are to be made again for some targets (none: all), and sentences on them.
+
+        These are outputs that are not as their jobs made them, and those that Snakemake does not remember, or of whose
+        making it remembers another time: it cannot tell whether they were made as is asked for now.
+        """
+        current, found = memory(), {}
+        for output, parts in self._looked_at(targets):
+            faults = [fault(part, current if remembered else None) for part, remembered in parts]
+            known = [why for why in faults if why and (why != MISSING or not targets or was_made(output))]
+            if known:
+                found[output] = known[0] if known[0] != MISSING or was_made(output) else ""
+        return list(found), _said({path: why for path, why in found.items() if why})
+
+    def _looked_at(self, targets: Collection[str]) -> Iterator[tuple[str, list[tuple[str, bool]]]]:
+        """The outputs on which targets may depend, in order.
+
+        Each with its parts, and whether Snakemake remembers a part.
+        """
+        for name in self.plan.datasets:
+            stages = self._stages(name)
+            every = [[output for output, _ in stage] for stage in stages]
+            last = len(stages)
+            if targets:
+                last = max((_stage(target, name, every) for target in targets), default=0)
+            for stage in stages[:last]:
+                yield from stage
+            for stage in stages[last:]:
+                yield from (one for one in stage if one[0] in targets)
+
+    def _stages(self, dataset: str) -> list[list[tuple[str, list[tuple[str, bool]]]]]:
+        """All files made of a dataset, those that are made of others after these."""
+
+        def own(*files: str) -> list[tuple[str, list[tuple[str, bool]]]]:
+            return [(file, [(file, True)]) for file in files]
+
+        trainings: dict[str, list[tuple[str, bool]]] = {}
+        for key in self.of(dataset).trainings:
+            output, fold = self.made_by(key), paths.training(key)
+            parts = trainings.setdefault(output, [(output, True)])
+            parts += [(fold, False)] if fold != output else []
+        logged = paths.logged(dataset)
+        store = [(self.store_file, False)] if self.store_file else []
+        return [
+            own(*self.receipts(dataset)),
+            own(*self.prepared(dataset, "npy", "epochs.csv", "json", "quality.json")),
+            own(paths.recordings(dataset), paths.recordings(dataset, "csv")),
+            own(*self.fold_files(dataset), *self.totals(dataset)),
+            list(trainings.items()),
+            [*own(*self.smoothed(dataset)), (logged, [(logged, True), *store])],
+            own(paths.runs(dataset), *self.profiles(dataset), *self.parity(dataset)),
+            own(*(paths.statistics(dataset, name) for one in declared("statistics").values() for name in one.names)),
+            own(
+                paths.table(dataset, "audit", "json"),
+                *(paths.table(dataset, name, form) for name in declared("tables") for form in paths.TABLE_FORMS),
+                *(paths.figure(dataset, name, form) for name in declared("figures") for form in paths.FIGURE_FORMS),
+            ),
+            own(paths.summary(dataset), paths.report(dataset)),
+        ]
+
     # ------------------------------------------------------------------------------------------------------- trainings
 
     def stacks(self, dataset: str, n_folds: int) -> list[tuple[int, ...]]:
@@ -210,6 +273,11 @@ class Workflow:
         return {"recipe": recipe.settings(), "roles": list(self.config.inputs[wildcards.input])}
 
     # ------------------------------------------------------------------------------------------------------- reporting
+
+    @property
+    def store_file(self) -> str:
+        """The file of the MLflow store; empty where it is none of this machine."""
+        return str(store_file(self.config.tracking.uri) or "")
 
     def store_state(self) -> str:
         """Changes when the MLflow store is lost or replaced."""
@@ -351,3 +419,40 @@ class Workflow:
         label = self.datasets[dataset].label
         said = "SIMULATED, not Sleep-EDF" if label.simulated else label.warning
         return f"{dataset} ({said})" if said else dataset
+
+
+TARGETS = {"data": 1, "prepared": 4}
+"""Of the targets that have a name and are not all, how many stages they end."""
+TRAINED = 5
+"""How many stages there are up to the trainings."""
+NAMED = 4
+"""Files that a message names; it counts the others."""
+
+
+def _stage(target: str, dataset: str, stages: Sequence[Sequence[str]]) -> int:
+    """How many stages of a dataset stand before a target."""
+    if target == "all":
+        return len(stages)
+    if target in TARGETS:
+        return TARGETS[target]
+    own = (number for number, stage in enumerate(stages) if target in stage)
+    return next(own, TRAINED if target.startswith(f"{paths.home(dataset)}/") else 0)
+
+
+def _said(found: Mapping[str, str]) -> list[str]:
+    """What is made again, and why, in a line for each reason."""
+    why = {
+        MISSING: "missing",
+        CHANGED: "not as it was made",
+        UNKNOWN: "without a record of its making",
+        FORGOTTEN: "made otherwise, or when Snakemake's memory (.snakemake) was another",
+    }
+    lines = []
+    for reason, text in why.items():
+        files = [path for path, one in found.items() if one == reason]
+        more = f" and {len(files) - NAMED:,} more" if len(files) > NAMED else ""
+        if files:
+            lines.append(f"Made again, as {text}: {', '.join(files[:NAMED])}{more}.")
+    if {UNKNOWN, FORGOTTEN} & {*found.values()}:
+        lines.append("Finished trainings of the same settings and code are kept.")
+    return lines

@@ -3,6 +3,7 @@
 Its files count only as training.json lists them.
 """
 
+import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +103,12 @@ class Run:
     def metrics(self) -> dict[str, float | None]:
         """Its metrics and the cells of its confusion matrix, from metrics.json."""
         return read_document(self.directory / self.selection / "metrics.json", "train this fold again")
+
+    def history(self) -> list[dict[str, float | None]]:
+        """The rows of its training's history.csv by training epoch; None where a column is empty."""
+        with (self.directory / "history.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [{name: float(text) if text else None for name, text in row.items()} for row in rows]
 
     def __str__(self) -> str:
         seed_and_fold = f"seed {self.training.seed}, fold {self.training.fold}"
