@@ -1,10 +1,12 @@
 """Bad input, failures and interruptions, as a user of the commands meets them."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from functools import partial
 
 import psutil
@@ -51,6 +53,23 @@ def test_paper_plans_every_recording_and_fold_of_the_real_datasets(project):
     # Ten folds of released and of clean, with three seeds each.
     assert jobs == {"fetch": "153", "prepare": "153", "train": "60"}
     assert not (project.directory / "results").exists()
+
+
+def edges(project, n_subjects: int, n_seeds: int) -> int:
+    """How many inputs Snakemake goes through, of the jobs behind each input of a job."""
+    project.configure(
+        run={"protocols": ["clean"], "seeds": list(range(n_seeds))},
+        datasets={"simulated": {"subjects": n_subjects, "single_night_subjects": []}},
+    )
+    result = project.run("--", "--dag")
+    assert result.returncode == 0, result.stdout
+    pairs = re.findall(r"(\d+) -> (\d+)", result.stdout)
+    inputs = Counter(after for _, after in pairs)
+    return sum(inputs[before] for before, _ in pairs)
+
+
+def test_a_plan_grows_with_the_sum_of_recordings_and_trainings(project):
+    assert edges(project, 100, 40) < 2.2 * edges(project, 50, 20)
 
 
 def test_fewer_subjects_than_folds_is_said(project):

@@ -17,7 +17,8 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.reporting.declared import declared
 from sleepbench.workflow import Workflow
 
-ENVIRONMENT = "../../envs/environment.yaml"
+# Looked at for every job, so it is named only where it is used.
+ENVIRONMENT = "../../envs/environment.yaml" if workflow.deployment_settings.deployment_method else None
 try:
     # envs/environment.yaml has PyTorch's CPU build.
     W = Workflow(config, Path(workflow.basedir), may_use_gpu=not workflow.deployment_settings.deployment_method)

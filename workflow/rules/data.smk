@@ -51,9 +51,7 @@ rule prepare:
 rule index:
     # One file stands between a dataset's recordings and its trainings, so that a plan grows with their sum.
     input:
-        prepared=lambda w: W.prepared(w.dataset, "json"),
-        quality=lambda w: W.prepared(w.dataset, "quality.json"),
-        signals=lambda w: W.prepared(w.dataset, "npy", "epochs.csv"),
+        prepared=lambda w: W.prepared(w.dataset, "json"),  # with which the signals come
         receipts=lambda w: W.receipts(w.dataset),
     output:
         index=paths.recordings("{dataset}"),

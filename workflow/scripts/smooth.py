@@ -3,13 +3,13 @@ from pathlib import Path
 from sleepbench.config.keys import TrainingKey
 from sleepbench.jobs import job, smooth
 
-with job(snakemake):
+with job(snakemake, reads=[snakemake.params.recordings]):
     smooth(
         snakemake.config,
         TrainingKey.named(snakemake.wildcards),
         snakemake.wildcards.selection,
         Path(snakemake.input.folds),
-        Path(snakemake.input.recordings),
+        Path(snakemake.params.recordings),
         Path(snakemake.output.smoothed),
         snakemake.threads,
         snakemake.params.code,

@@ -29,12 +29,12 @@ Label = Mapping[str, Any]
 
 
 @contextmanager
-def job(snakemake: Any, also: Iterable[str] = ()) -> Iterator[None]:
+def job(snakemake: Any, reads: Iterable[str] = (), also: Iterable[str] = ()) -> Iterator[None]:
     """What every script does around its one call: its log, and the hashes of what it reads and makes.
 
-    `also` is what it writes besides the outputs of its rule.
+    `reads` is what it reads besides the inputs of its rule, `also` what it writes besides the outputs.
     """
-    with logged(snakemake.log[0]), recorded(snakemake.input, snakemake.output, also):
+    with logged(snakemake.log[0]), recorded([*snakemake.input, *reads], snakemake.output, also):
         yield
 
 

@@ -99,8 +99,9 @@ class Workflow:
         raise BenchmarkError(f"{source}: no dataset of this run has a recording '{recording}'")
 
     @functools.cache  # noqa: B019 (there is one of these for as long as the rules are read)
-    def _ids(self, dataset: str) -> tuple[str, ...]:
-        return tuple(recording.id for recording in recordings(self.config, dataset))
+    def _ids(self, dataset: str) -> dict[str, None]:
+        """The recordings of a dataset in order, as keys, which are found at once."""
+        return dict.fromkeys(recording.id for recording in recordings(self.config, dataset))
 
     def receipts(self, dataset: str) -> list[str]:
         """The receipts of a dataset's files."""
@@ -164,29 +165,31 @@ class Workflow:
         These are outputs that are not as their jobs made them, and those that Snakemake does not remember, or of whose
         making it remembers another time: it cannot tell whether they were made as is asked for now.
         """
-        current, found = memory(), {}
-        for output, parts in self._looked_at(targets):
-            faults = [fault(part, current if remembered else None) for part, remembered in parts]
-            known = [why for why in faults if why and (why != MISSING or not targets or was_made(output))]
-            if known:
-                found[output] = known[0] if known[0] != MISSING or was_made(output) else ""
-        return list(found), _said({path: why for path, why in found.items() if why})
+        current, found, said = memory(), [], {}
+        for output, parts, is_last in self._looked_at(targets):
+            faults = {part: fault(part, current if remembered else None) for part, remembered in parts}
+            part = next(filter(faults.get, faults), "")
+            if part and (faults[part] != MISSING or was_made(output)):
+                found.append(output)
+                said[part] = faults[part]
+            elif part and not is_last:  # Snakemake does not look for it where all that is made of it is there
+                found.append(output)
+        return found, _said(said)
 
-    def _looked_at(self, targets: Collection[str]) -> Iterator[tuple[str, list[tuple[str, bool]]]]:
+    def _looked_at(self, targets: Collection[str]) -> Iterator[tuple[str, list[tuple[str, bool]], bool]]:
         """The outputs on which targets may depend, in order.
 
-        Each with its parts, and whether Snakemake remembers a part.
+        Each with its parts, whether Snakemake remembers a part, and whether nothing that may be made of it is there, or
+        is asked for.
         """
         for name in self.plan.datasets:
             stages = self._stages(name)
             every = [[output for output, _ in stage] for stage in stages]
-            last = len(stages)
-            if targets:
-                last = max((_stage(target, name, every) for target in targets), default=0)
-            for stage in stages[:last]:
-                yield from stage
-            for stage in stages[last:]:
-                yield from (one for one in stage if one[0] in targets)
+            end = max((_stage(target, name, every) for target in targets), default=len(stages))
+            there = max((n for n, stage in enumerate(every) if any(Path(path).exists() for path in stage)), default=0)
+            for n, stage in enumerate(stages):
+                asked = stage if n < end else [one for one in stage if one[0] in targets]
+                yield from ((output, parts, bool(targets) or n >= there) for output, parts in asked)
 
     def _stages(self, dataset: str) -> list[list[tuple[str, list[tuple[str, bool]]]]]:
         """All files made of a dataset, those that are made of others after these."""
