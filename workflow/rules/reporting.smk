@@ -33,7 +33,6 @@ rule collect_runs:
         trainings=lambda w: W.trainings(w.dataset),
         recordings=paths.recordings("{dataset}"),
         folds=lambda w: W.fold_files(w.dataset),
-        quality=lambda w: W.prepared(w.dataset, "quality.json"),
     output:
         table=paths.runs("{dataset}"),
     log:

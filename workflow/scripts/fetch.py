@@ -3,4 +3,9 @@ from pathlib import Path
 from sleepbench.jobs import fetch, job
 
 with job(snakemake):
-    fetch(snakemake.config, snakemake.params.dataset, snakemake.wildcards.recording, Path(snakemake.output.receipt))
+    fetch(
+        snakemake.config,
+        snakemake.params.reading["dataset"],
+        snakemake.wildcards.recording,
+        Path(snakemake.output.receipt),
+    )

@@ -200,6 +200,7 @@ def _inputs(declared: Any, parameters: Any) -> "Inputs":
     for rule_name, found in declared.items():
         name = rule_name.replace(STATISTICS.replace("/", "_"), STATISTICS, 1)
         files[name] = Path(found) if isinstance(found, str) else [Path(path) for path in found]
+    files |= {name: [Path(path) for path in found] for name, found in parameters.files.items()}
     files |= {name: Path(path) for name, path in parameters.resources.items()}
     return Inputs(files, parameters.settings, DataLabel(**parameters.label))
 

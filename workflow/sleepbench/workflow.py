@@ -46,6 +46,8 @@ RESOURCE_FILES = {
     "human_scorings": f"{RESOURCES}/human_scorings/scorings.csv",
 }
 """Inputs of artefacts that are committed files."""
+OF_RECORDINGS = {"quality": "quality.json"}
+"""Inputs of artefacts that are a file of each prepared recording, by its suffix."""
 
 
 class Workflow:
@@ -112,15 +114,17 @@ class Workflow:
         source = self.datasets[dataset].source
         return [paths.prepared(source, id, suffix) for suffix in suffixes for id in self._ids(dataset)]
 
-    def directory(self, source: str) -> str:
-        """Where the files of a source are, or are put."""
-        one = next(one for one in self.datasets.values() if one.source == source)
-        return str(one.directory(paths.raw(source)))
+    def reading(self, kind: str, source: str, recording: str) -> dict[str, Any]:
+        """What decides how a recording is fetched or prepared, and by which dataset: one parameter of its rule."""
+        name = self.dataset_reading(source, recording)
+        return {"dataset": name, **self._deciding(kind, name)}
 
-    def code_reading(self, kind: str, source: str) -> str:
-        """The hash of the code of a kind, with what reads a source."""
-        readers = (self.config.datasets[name].reader for name, one in self.datasets.items() if one.source == source)
-        return code_sha256(kind, next(readers))
+    @functools.cache  # noqa: B019
+    def _deciding(self, kind: str, dataset: str) -> dict[str, Any]:
+        one, code = self.datasets[dataset], code_sha256(kind, self.config.datasets[dataset].reader)
+        if kind == "fetch":
+            return {"directory": str(one.directory(paths.raw(one.source))), "code": code}
+        return {"definition": self.definition(dataset), "code": code}
 
     def code_training(self, kind: str, wildcards: Any) -> str:
         """The hash of the code that decides a training, or what is made of one."""
@@ -311,7 +315,9 @@ class Workflow:
 
     def artefact_inputs(self, artefact: Declared, dataset: str) -> dict[str, Any]:
         """The files that an artefact is built from, by the names it gives them."""
-        names = [name for name in artefact.inputs if name not in RESOURCE_FILES]
+        # Snakemake follows the one file that stands for all recordings.
+        names = dict.fromkeys("recordings" if name in OF_RECORDINGS else name for name in artefact.inputs)
+        names = [name for name in names if name not in RESOURCE_FILES]
         return {name.replace("/", "_"): self._input(name, dataset) for name in names}
 
     def _input(self, name: str, dataset: str) -> Any:
@@ -324,15 +330,20 @@ class Workflow:
             "parity": lambda: self.parity(dataset),
             "folds": lambda: self.fold_files(dataset),
             "totals": lambda: self.totals(dataset),
-            "quality": lambda: self.prepared(dataset, "quality.json"),
             "recordings": lambda: paths.recordings(dataset),
             "smoothed": lambda: self.smoothed(dataset),
             "imported": lambda: imported(dataset),
             "audit": lambda: paths.table(dataset, "audit", "json"),
         }
         if name not in files:
-            raise BenchmarkError(f"artefact input '{name}': expected one of {', '.join([*files, *RESOURCE_FILES])}")
+            raise BenchmarkError(
+                f"artefact input '{name}': expected one of {', '.join([*files, *OF_RECORDINGS, *RESOURCE_FILES])}"
+            )
         return files[name]()
+
+    def artefact_files(self, artefact: Declared, dataset: str) -> dict[str, list[str]]:
+        """The files of single recordings that an artefact is built from."""
+        return {name: self.prepared(dataset, form) for name, form in OF_RECORDINGS.items() if name in artefact.inputs}
 
     def artefact_resources(self, artefact: Declared) -> dict[str, str]:
         """The committed files that an artefact is built from; their time stamps say nothing, their hashes do."""
@@ -374,6 +385,7 @@ class Workflow:
             return declared(room)[name(wildcards)]
 
         return {
+            "files": lambda wildcards: self.artefact_files(of(wildcards), wildcards.dataset),
             "resources": lambda wildcards: self.artefact_resources(of(wildcards)),
             "resources_sha256": lambda w: self.resources_sha256([*self.artefact_resources(of(w)).values()]),
             "settings": lambda wildcards: self.artefact_settings(of(wildcards), wildcards.dataset),

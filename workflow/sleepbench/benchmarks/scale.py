@@ -47,7 +47,7 @@ def plan(recordings: int, trainings: int) -> tuple[float, float]:
     cohort = {"subjects": -(-recordings // 2), "single_night_subjects": [], "n_folds": FOLDS}
     config["run"] = {"experiment": "demo", "protocols": ["clean"], "models": ["ulw_sleepnet"], "seeds": seeds}
     config["datasets"] = {"simulated": cohort}
-    config["postprocessing"] = {"hmm": []}
+    config["postprocessing"]["hmm"] = []
     with tempfile.TemporaryDirectory(prefix="sleepbench-") as directory:
         for name in ("Snakefile", "workflow", "envs"):
             Path(directory, name).symlink_to(Path(name).resolve())

@@ -5,6 +5,7 @@ A lock that a killed run left in the directory is removed.
 
 import datetime
 import fcntl
+import gc
 import os
 import signal
 import subprocess
@@ -49,6 +50,7 @@ def snakemake(arguments: Sequence[str]) -> int:
 def _run(arguments: list[str]) -> int:
     from snakemake.cli import main  # takes a second, which a refusal does without
 
+    gc.set_threshold(100_000, 50, 1000)  # a plan is millions of objects that all stay: looking for others takes seconds
     interruptions = []
 
     def interrupt(number: int, frame: object) -> None:
