@@ -23,7 +23,7 @@ def passed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "config.yaml", tmp_path)
     calls = []
-    monkeypatch.setattr(launch, "snakemake", lambda arguments: calls.append(list(arguments)) or 0)
+    monkeypatch.setattr(launch, "snakemake", lambda arguments, again: calls.append(list(arguments)) or 0)
     return calls
 
 
@@ -73,6 +73,20 @@ def test_targets_and_options_of_snakemake_are_passed(passed):
     assert run("run") == 0 and passed[1] == []
 
 
+@pytest.mark.parametrize(
+    ("options", "passed_on"),
+    [
+        ([], ["--forcerun", "a", "b"]),
+        (["--profile", "p", "x.csv"], ["--forcerun", "a", "b", "--profile", "p", "x.csv"]),
+        (["--forcerun", "fetch", "--", "data"], ["--forcerun", "a", "b", "fetch", "--", "data"]),
+        (["-n", "--", "-R"], ["--forcerun", "a", "b", "-n", "--", "-R"]),
+    ],
+)
+def test_files_to_be_made_again_join_those_that_are_forced(options, passed_on):
+    assert launch.with_forced(["a", "b"], options) == passed_on
+    assert launch.with_forced([], options) == options
+
+
 def test_a_config_of_the_user_is_kept_beside_the_lists():
     settings = {"datasets": ["simulated"]}
     run = 'run={"datasets": ["simulated"]}'
@@ -114,7 +128,7 @@ def test_summaries_are_printed_at_the_end(passed, capsys, monkeypatch):
     assert capsys.readouterr().out == "# Results on simulated\n# Results on simulated-tiny\n"
     for without in (["-n"], ["results/simulated/runs.csv"], ["--", "--dry-run"]):
         assert run("run", "--datasets", "simulated", *without) == 0
-    monkeypatch.setattr(launch, "snakemake", lambda arguments: 1)
+    monkeypatch.setattr(launch, "snakemake", lambda arguments, again: 1)
     assert run("run", "--datasets", "simulated") == 1
     assert capsys.readouterr().out == ""
 

@@ -36,13 +36,6 @@ wildcard_constraints:
     **W.wildcard_patterns(),
 
 
-# What is not as it was made, or not as Snakemake remembers, is made again: by itself it looks at time stamps alone.
-if workflow.is_main_process and (asked := workflow.dag_settings):
-    again, said = W.again(asked.targets)
-    asked.forcerun = {*asked.forcerun, *again}
-    print(*said, sep="\n", end="\n" if said else "", file=sys.stderr)
-
-
 onstart:
     name_memory()
     for skipped in W.plan.skipped:

@@ -53,12 +53,12 @@ OF_RECORDINGS = {"quality": "quality.json"}
 class Workflow:
     """A configuration as the rules see it.
 
-    content : the mapping that Snakemake read, checked here
+    content : the mapping that Snakemake read, checked here; or a configuration that was checked
     root : the directory of the Snakefile, below which committed files are hashed
     """
 
-    def __init__(self, content: Mapping[str, Any], root: Path, may_use_gpu: bool = True):
-        self.config: Config = validate(content)
+    def __init__(self, content: Mapping[str, Any] | Config, root: Path, may_use_gpu: bool = True):
+        self.config: Config = content if isinstance(content, Config) else validate(content)
         self.plan = plan(self.config)
         self.root = root
         self.uses_gpu = may_use_gpu and takes_gpu(self.config.training.device)

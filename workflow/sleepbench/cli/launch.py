@@ -5,31 +5,33 @@ A lock that a killed run left in the directory is removed.
 
 import datetime
 import fcntl
-import gc
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.garbage import expect_many_objects
 from sleepbench.core.locks import NO_LOCKS
 
 PROFILE = "workflow/profiles/default"
 HELD = Path(".snakemake/sleepbench.lock")
 """Locked by the kernel for as long as the process that runs Snakemake lives, however it ends; holds its id."""
 DRY_RUN = {"-n", "--dry-run", "--dryrun"}
+FORCERUN = ("--forcerun", "-R")
 NAMES = {"snakemake", "sleepbench"}
 PACKAGE = Path(__file__).parents[1]
 
 
-def snakemake(arguments: Sequence[str]) -> int:
+def snakemake(arguments: Sequence[str], again: Callable[[], Sequence[str]] = tuple) -> int:
     """Run Snakemake within this process, so that signals reach it; its exit status.
 
-    BenchmarkError where another process works in the directory. A dry run changes nothing, so it need not wait.
+    `again` gives files to be made again, and is asked when nobody else works in the directory. BenchmarkError where
+    another process works there. A dry run changes nothing, so it need not wait.
     """
     options, here = ["--profile", PROFILE], Path.cwd()
     require_own_workflow(here)
@@ -44,13 +46,25 @@ def snakemake(arguments: Sequence[str]) -> int:
             print("Removing the lock of a run that was killed.", file=sys.stderr)
             unlock = [sys.executable, "-m", "snakemake", *options, "--unlock"]
             subprocess.run(unlock, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return _run([*options, *arguments])
+    return _run(with_forced(again(), [*options, *arguments]))
+
+
+def with_forced(files: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Options of Snakemake by which files are made again.
+
+    Snakemake takes the last --forcerun alone: one among the options gets them as well.
+    """
+    if not files:
+        return list(options)
+    own = options[: options.index("--")] if "--" in options else options
+    place = next((n + 1 for n, option in enumerate(own) if option in FORCERUN), 0)
+    return [*options[:place], *([] if place else FORCERUN[:1]), *files, *options[place:]]
 
 
 def _run(arguments: list[str]) -> int:
     from snakemake.cli import main  # takes a second, which a refusal does without
 
-    gc.set_threshold(100_000, 50, 1000)  # a plan is millions of objects that all stay: looking for others takes seconds
+    expect_many_objects()
     interruptions = []
 
     def interrupt(number: int, frame: object) -> None:

@@ -17,6 +17,7 @@ from sleepbench.config import paths
 from sleepbench.config.keys import PlannedRun
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import write_json
+from sleepbench.core.garbage import expect_many_objects
 from sleepbench.evaluation.metrics import METRICS
 from sleepbench.runs.run import Run, read_runs_of
 from sleepbench.runs.runs_table import row_of, tuned_learning_rate, write_runs
@@ -173,6 +174,7 @@ def _experiment_id(client: MlflowClient, uri: str, name: str, artifacts: Path) -
 
 def _runs_by_key(client: MlflowClient, experiment_id: str) -> dict[tuple[str, str], list[LoggedRun]]:
     """Runs that are not deleted, by run key and protocol."""
+    expect_many_objects()
     by_key: dict[tuple[str, str], list[LoggedRun]] = {}
     token = None
     while True:
