@@ -201,9 +201,7 @@ def test_what_is_damaged_is_made_again_alone_and_the_tables_are_the_same(finishe
     result = finished.run()
     assert result.returncode == 0, result.stdout
     assert re.search(r"Made again, as missing: \S*SC4012\.npy\.", result.stdout)
-    assert re.search(
-        r"Made again, as not as it was made: \S*/fold-1, \S*logged_runs\.json, \S*runs\.csv", result.stdout
-    )
+    assert re.search(r"Made again, as not as it was made: \S*/fold-1, \S*mlflow\.db, \S*runs\.csv", result.stdout)
     assert [*map(finished.read_bytes, kinds)] == before
     assert (training / "fold-0" / "training.json").stat().st_mtime_ns == kept
     assert NOTHING in finished.run().stdout

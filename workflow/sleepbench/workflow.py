@@ -12,7 +12,7 @@ from sleepbench.config import paths
 from sleepbench.config.code import code_sha256, module_sha256
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.load import validate
-from sleepbench.config.made import CHANGED, FORGOTTEN, MISSING, UNKNOWN, fault, memory, was_made
+from sleepbench.config.made import CHANGED, FORGOTTEN, MISSING, UNKNOWN, fault, is_there, memory, was_made
 from sleepbench.config.models import Config
 from sleepbench.config.plan import (
     DatasetPlan,
@@ -190,7 +190,7 @@ class Workflow:
             stages = self._stages(name)
             every = [[output for output, _ in stage] for stage in stages]
             end = max((_stage(target, name, every) for target in targets), default=len(stages))
-            there = max((n for n, stage in enumerate(every) if any(Path(path).exists() for path in stage)), default=0)
+            there = max((n for n, stage in enumerate(every) if any(map(is_there, stage))), default=0)
             for n, stage in enumerate(stages):
                 asked = stage if n < end else [one for one in stage if one[0] in targets]
                 yield from ((output, parts, bool(targets) or n >= there) for output, parts in asked)

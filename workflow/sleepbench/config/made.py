@@ -8,6 +8,7 @@ results than those that are here.
 
 import contextlib
 import json
+import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ def fault(path: str, current: str | None) -> str:
     `current` is the name of Snakemake's memory now, which must be of this output; None: it need not. MISSING also where
     it was never made.
     """
-    if not Path(path).exists():
+    if not is_there(path):
         return MISSING
     if not (known := _read(path)):
         return UNKNOWN
@@ -85,7 +86,12 @@ def fault(path: str, current: str | None) -> str:
 
 def was_made(path: str) -> bool:
     """Whether a job has made this, though it may be gone."""
-    return Path(paths.made(path)).exists()
+    return is_there(paths.made(path))
+
+
+def is_there(path: str) -> bool:
+    """Whether a file or directory exists; of thousands of them in a moment."""
+    return os.path.exists(path)  # noqa: PTH110 (a fifth of the time of a Path)
 
 
 def memory() -> str:

@@ -170,10 +170,9 @@ def benchmark(path: str) -> str:
 
 def made(path: str) -> str:
     """The record of a file or directory that a job made: its hashes."""
-    below = Path(path)
-    if below.is_relative_to(RESULTS):
-        return f"{MADE}/{below.relative_to(RESULTS)}.json"
-    return f"{MADE}/elsewhere/{below.as_posix().lstrip('/').replace('../', '')}.json"
+    if path.startswith(f"{RESULTS}/"):
+        return f"{MADE}{path.removeprefix(RESULTS)}.json"
+    return f"{MADE}/elsewhere/{path.lstrip('/').replace('../', '')}.json"
 
 
 def _stem(path: str) -> str:
