@@ -251,7 +251,7 @@ def test_a_missing_file_is_named_with_its_run_and_a_remedy(name, file, tmp_path)
     missing.unlink()
     with pytest.raises(BenchmarkError) as error:
         write(name, results, tmp_path / "x")
-    assert str(error.value).startswith(f"{missing}: is missing, but run {run.run_key} is of it; delete the runs table")
+    assert str(error.value).startswith(f"{missing}: is missing, but run {run.run_key} is of it; run again")
     assert not (tmp_path / "x.png").exists()
 
 

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sleepbench.config import paths
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import sha256_of_json
 
 SQLITE = "sqlite:///"
@@ -49,14 +50,22 @@ def number_store(uri: str, state: str) -> None:
 
 
 def damage(file: Path) -> str:
-    """What is wrong with a store as a file; empty if nothing is, or there is no store."""
+    """What is wrong with a store as a file; empty if nothing is, or there is no store.
+
+    BenchmarkError where it cannot be opened for another reason, which MLflow would try to for minutes.
+    """
     if not file.exists() or not file.stat().st_size:
         return ""
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
-        return str(error) if is_of_damage(error) else ""
+        if is_of_damage(error):
+            return str(error)
+        raise BenchmarkError(
+            f"{file}: the MLflow store cannot be used ({error}); see that it can be read and written, that no other "
+            "program holds it, and run again"
+        ) from error
     return "" if found == "ok" else " ".join(found.split())
 
 
