@@ -144,10 +144,11 @@ def _read_only(workshop: Workshop, source: random.Random) -> Result:
             if len(tries) > 1:
                 subprocess.run(["mount", "-o", "remount,rw", str(results)], check=True)
                 return project.sleepbench("run", *targets)
+            log = (results / "logs" / TRAINING.removeprefix("results/")).with_suffix(".log")
+            log.unlink()  # of the finished run
             pid = forked.start(project.directory, ["run", *targets], project.directory / "printed.txt")
-            log = results / "logs" / TRAINING.removeprefix("results/")
             end = time.monotonic() + 120
-            while time.monotonic() < end and "epochs" not in _text(log.with_suffix(".log")):
+            while time.monotonic() < end and "epochs" not in _text(log):
                 time.sleep(0.02)
             while subprocess.run(["mount", "-o", "remount,ro", str(results)], capture_output=True).returncode:
                 time.sleep(0.01)

@@ -308,6 +308,8 @@ def crash_of(ended: Ended) -> Result | None:
         return Result(TRACEBACK, f"ended by the signal {-ended.status}: {ended.printed[-1500:]}")
     if found := re.findall(r"Traceback \(most recent call last\):\n(?: .*\n)+.*", ended.printed):
         return Result(TRACEBACK, "\n  ".join(found[-1].splitlines()[-7:]))
+    if "Traceback (most recent call last)" in ended.printed:  # in Snakemake's way, with empty lines
+        return Result(TRACEBACK, "\n  ".join(line for line in ended.printed.splitlines()[-20:] if line.strip()))
     if found := re.search(r"Fatal Python error.*|died with <Signals\.(?!SIGKILL)\w+", ended.printed):
         return Result(TRACEBACK, found[0])
     return None

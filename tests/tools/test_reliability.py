@@ -109,6 +109,7 @@ def test_crashes_and_what_hangs(project):
     trace = 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\n    b\nKeyError: 3\n'
     assert outcome(project, Ended(1, f"Error: no\n\n{trace}")) == "traceback"
     assert outcome(project, Ended(0, trace)) == "traceback"
+    assert outcome(project, Ended(1, trace.replace("\n", "\n\n"))) == "traceback", "as Snakemake prints it"
     assert outcome(project, Ended(-11, "")) == "traceback"
     assert outcome(project, Ended(None, "")) == "hung"
 
