@@ -112,7 +112,6 @@ def flip(path: Path, source: random.Random) -> str:
     byte, bit = source.randrange(len(content)), source.randrange(8)
     content[byte] ^= 1 << bit
     folder = path.parent.stat()
-    path.unlink()  # it may be linked from the finished run
     path.write_bytes(content)
     path.chmod(status.st_mode)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -82,7 +82,10 @@ def start(
         before()
         global _server
         _server = _JobServer()
-        main(list(arguments))
+        try:
+            main(list(arguments))
+        finally:
+            _server.end()
 
     return start_function(directory, command, log)
 
@@ -246,7 +249,8 @@ class _JobServer:
         listener.bind(self.address)
         listener.listen()
         lives, self.life = os.pipe()
-        if os.fork():
+        self.pid = os.fork()
+        if self.pid:
             os.close(lives)
             listener.close()
             return
@@ -255,16 +259,16 @@ class _JobServer:
         _end(lambda: self._serve(listener, lives))
 
     def _serve(self, listener: socket.socket, lives: int) -> None:
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
-        while listener in (ready := select.select([listener, lives], [], [])[0]):
+        while listener in select.select([listener, lives], [], [])[0]:
             connection, _ = listener.accept()
             if not os.fork():
                 listener.close()
                 os.close(lives)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _end(lambda connection=connection: self._answer(connection))
             connection.close()
-        assert ready == [lives]
+        with contextlib.suppress(ChildProcessError):
+            while os.wait():
+                pass
 
     def _answer(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rw", encoding="utf-8") as file:
@@ -277,6 +281,11 @@ class _JobServer:
                 _end(lambda: runpy.run_path(asked["script"], run_name="__main__"))
             print(pid, file=file, flush=True)
             print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=file, flush=True)
+
+    def end(self) -> None:
+        """End when all jobs have ended; what they computed is then counted as this process's children's."""
+        os.close(self.life)
+        os.waitpid(self.pid, 0)
 
     def run(self, script: str, meanwhile: Callable[[int], contextlib.AbstractContextManager]) -> int:
         """Run a script to its end; its exit status."""

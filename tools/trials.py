@@ -115,7 +115,7 @@ class Workshop:
         reference = self.finished(of)
         self._count += 1
         directory = self.folder / "trials" / (name or f"{os.getpid()}-{self._count}")
-        shutil.copytree(reference, directory, symlinks=True, copy_function=_copy)
+        shutil.copytree(reference, directory, symlinks=True)
         return Project(directory, reference)
 
     def new(self) -> "Project":
@@ -124,14 +124,6 @@ class Workshop:
         directory = self.folder / "trials" / f"{os.getpid()}-{self._count}"
         write_project(directory)
         return Project(directory, self.finished())
-
-
-def _copy(source: str, to: str) -> str:
-    """Large files, which nothing changes in place, are linked."""
-    if source.endswith((".npy", ".edf")):
-        os.link(source, to)
-        return to
-    return shutil.copy2(source, to)
 
 
 def write_project(directory: Path, **sections: dict) -> None:
@@ -178,7 +170,7 @@ def _make_stack(workshop: Workshop, directory: Path) -> None:
 
 
 def _make_longer(workshop: Workshop, directory: Path, target: str, sections: dict) -> None:
-    shutil.copytree(workshop.finished(), directory, symlinks=True, copy_function=_copy)
+    shutil.copytree(workshop.finished(), directory, symlinks=True)
     (directory / "whole").unlink()
     for name in ("trainings", "postprocessed"):
         shutil.rmtree(directory / HOME / name)

@@ -35,15 +35,13 @@ def test_every_kind_has_a_name_of_its_own_and_a_number_of_trials():
     }
 
 
-def test_a_flip_changes_one_bit_and_neither_time_stamp_nor_what_is_linked(tmp_path):
-    first, path = tmp_path / "first", tmp_path / "a" / "second"
-    first.write_bytes(bytes(1000))
-    path.parent.mkdir()
-    os.link(first, path)
+def test_a_flip_changes_one_bit_and_no_time_stamp(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1000))
     os.utime(path, ns=(1, 2))
-    assert re.fullmatch(r"bit \d of byte \d+ of 1000 in second", damage.flip(path, random.Random(1)))
+    assert re.fullmatch(r"bit \d of byte \d+ of 1000 in file", damage.flip(path, random.Random(1)))
     assert sum(byte.bit_count() for byte in path.read_bytes()) == 1
-    assert path.stat().st_mtime_ns == 2 and first.read_bytes() == bytes(1000)
+    assert path.stat().st_mtime_ns == 2
 
 
 # ------------------------------------------------------------------------------------------------------------ judgement
