@@ -1,11 +1,12 @@
 # The few commands a reader starts with; `.venv/bin/sleepbench --help` lists all. Values reach the commands by the
-# environment, never as part of what a shell reads: a DATASET with quotes in it is a name that is not known.
+# environment, never as part of what make or a shell reads: a DATASET with quotes in it is a name that is not known.
 PYTHON ?= python3
 VENV ?= .venv
 GPU ?=
 DATASET ?=
 PYTEST ?=
-$(foreach name,PYTHON VENV GPU DATASET PYTEST,$(eval override $(name) := $$(value $(name))))
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+$(foreach name,$(sort PYTHON VENV GPU DATASET PYTEST $(given)),$(eval override $(name) := $$(value $(name))))
 export PYTHON VENV GPU DATASET PYTEST
 export PYTHONUNBUFFERED = 1
 
@@ -33,14 +34,14 @@ try-real: setup ## fetch 200 MB, train one fold a little: does it work here?
 
 paper: setup ## the ladder of protocols: DATASET=sleep-edf-20 or sleep-edf-78
 	@[ -n "$$DATASET" ] || { echo "Name the dataset: make paper DATASET=sleep-edf-20 (or sleep-edf-78)" >&2; exit 2; }
-	@"$$VENV/bin/sleepbench" estimate --experiment paper --datasets="$$DATASET" || \
-	  echo "Warning: no estimate could be made; the run starts without one." >&2
+	@"$$VENV/bin/sleepbench" estimate --experiment paper --datasets="$$DATASET" || { \
+	  [ $$? -ne 2 ] || exit 2; echo "Warning: no estimate could be made; the run starts without one." >&2; }
 	@"$$VENV/bin/sleepbench" run --experiment paper --datasets="$$DATASET"
 
 rivals: setup ## every model, one protocol; DATASET=sleep-edf-20 by default
 	@[ "$$DATASET" = simulated-tiny ] || \
-	  "$$VENV/bin/sleepbench" estimate --experiment rivals --datasets="$${DATASET:-sleep-edf-20}" || \
-	  echo "Warning: no estimate could be made; the run starts without one." >&2
+	  "$$VENV/bin/sleepbench" estimate --experiment rivals --datasets="$${DATASET:-sleep-edf-20}" || { \
+	  [ $$? -ne 2 ] || exit 2; echo "Warning: no estimate could be made; the run starts without one." >&2; }
 	@"$$VENV/bin/sleepbench" run --experiment rivals --datasets="$${DATASET:-sleep-edf-20}"
 
 ##@ For developers

@@ -19,7 +19,7 @@ import pandas as pd
 
 from sleepbench.config import paths
 from sleepbench.config.keys import TrainingKey
-from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_json
+from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_document, write_json
 from sleepbench.core.stages import STAGES, UNKNOWN
 from sleepbench.datasets.base import SIMULATED, DataLabel
 from sleepbench.evaluation import metrics
@@ -157,7 +157,7 @@ def file_hashes(directory: Path) -> dict[str, str]:
 def sign_again(directory: Path) -> None:
     """Make training.json list the files as they are now, as the code that wrote them wrong would have."""
     record = read_json(directory / "training.json")
-    write_json(directory / "training.json", {**record, "files": file_hashes(directory)})
+    write_document(directory / "training.json", {**record, "files": file_hashes(directory)})
 
 
 def predictions_path(run: Any) -> Path:
@@ -225,8 +225,8 @@ class FakeResults:
     def __post_init__(self) -> None:
         for protocol in self.protocols:
             document = self.fold_document(protocol)
-            write_json(self.path(paths.folds(self.dataset, document["name"])), document)
-            write_json(self.totals_path(protocol), self.totals_document(protocol))
+            write_document(self.path(paths.folds(self.dataset, document["name"])), document)
+            write_document(self.totals_path(protocol), self.totals_document(protocol))
         self.write_recordings()
         write_json(self.path(paths.profile("ulw_sleepnet", 4)), PROFILE)
         write_json(self.path(paths.parity("ulw_sleepnet")), PARITY)
@@ -376,9 +376,9 @@ class FakeResults:
                 }
             )
         document = {"dataset": self.dataset, "simulated": self.label.simulated, "recordings": rows}
-        write_json(self.path(paths.recordings(self.dataset)), document)
+        write_document(self.path(paths.recordings(self.dataset)), document)
         for recording in self.recordings:
-            write_json(self.quality_path(recording), quality(recording, self.label.simulated))
+            write_document(self.quality_path(recording), quality(recording, self.label.simulated))
 
     @property
     def files(self) -> dict[str, Path | list[Path]]:
@@ -486,7 +486,7 @@ class FakeResults:
             "runs": selected_epochs(curve, selection, selected_epoch, run_key),
             "files": file_hashes(place),
         }
-        write_json(place / "training.json", record)
+        write_document(place / "training.json", record)
         return {
             **{"run_key": run_key, "dataset": self.dataset, "simulated": self.label.simulated, "protocol": protocol},
             **{"model": key.model, "title": model, "input": key.input, "n_channels": 4, "recipe": key.recipe},
@@ -541,7 +541,7 @@ def sign_smoothed(directory: Path, run: Any, **changes: Any) -> None:
         "training_json_sha256": sha256_of_file(Path(run.directory) / "training.json"),
         "files": {"predictions.parquet": sha256_of_file(directory / "predictions.parquet")},
     }
-    write_json(directory / "hmm.json", document | {"initial": [0.2] * 5} | changes)
+    write_document(directory / "hmm.json", document | {"initial": [0.2] * 5} | changes)
 
 
 def hash_of(name: str) -> int:

@@ -1,6 +1,7 @@
 """What the rules ask of a configuration."""
 
 import copy
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import yaml
 
 from sleepbench.config import paths
 from sleepbench.config.keys import TrainingKey
+from sleepbench.config.made import name_memory, recorded
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import write_json
 from sleepbench.models import registry
@@ -43,6 +45,80 @@ def test_products_are_every_table_and_figure_in_every_form_and_all_trainings():
     for name in declared("figures"):
         assert {f"results/simulated/figures/{name}.{form}" for form in ("csv", "pdf", "png")} <= set(products)
     assert products[-2:] == ["results/simulated/summary.md", "results/simulated/report.html"]
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A workflow on the simulated cohort whose files were all made; they hold their names."""
+    monkeypatch.chdir(tmp_path)
+    name_memory()
+    w = workflow(tracking={"uri": "sqlite:///results/mlflow.db"})
+    outputs = [output for stage in w._stages("simulated") for output, _ in stage]
+    with recorded([], [path for path in outputs if "/fold-" not in path], also=["results/mlflow.db"]):
+        for path in (*outputs, "results/mlflow.db"):
+            file = Path(path, "training.json") if "/fold-" in path else Path(path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(path)
+    with recorded([], [path for path in outputs if "/fold-" in path]):
+        pass
+    return w
+
+
+def test_nothing_is_made_again_that_is_as_it_was_made(made):
+    assert made.again() == ([], [])
+
+
+SIMULATED = "results/simulated"
+CLEAN = f"{SIMULATED}/trainings/subject-2-kept-validation0/standard/ulw_sleepnet/four/ulw/seed-32"
+
+
+FILES = (
+    *(f"results/data/simulated/prepared/SC4001.{form}" for form in ("npy", "epochs.csv", "json", "quality.json")),
+    *("results/data/simulated/verified/SC4001.json", "results/profile/ulw_sleepnet-4.json"),
+    *(f"{SIMULATED}/recordings.json", f"{SIMULATED}/folds/subject-2-kept-validation0.json"),
+    *(f"{SIMULATED}/totals/subject-2-kept-validation0-standard.json", f"{CLEAN}/fold-0/training.json"),
+    *(f"{SIMULATED}/logged_runs.json", f"{SIMULATED}/runs.csv", f"{SIMULATED}/statistics/ranks.csv"),
+    *(f"{SIMULATED}/tables/audit.json", f"{SIMULATED}/tables/ladder.csv", f"{SIMULATED}/tables/ladder.md"),
+    *(f"{SIMULATED}/figures/confusion.png", f"{SIMULATED}/report.html", "results/mlflow.db"),
+)
+OUTPUTS = {f"{CLEAN}/fold-0/training.json": f"{CLEAN}/fold-0", "results/mlflow.db": f"{SIMULATED}/logged_runs.json"}
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("other")], ids=["deleted", "changed"])
+def test_every_file_that_is_deleted_or_changed_is_noticed(made, damage):
+    for path in map(Path, FILES):
+        content, output = path.read_bytes(), OUTPUTS.get(str(path), str(path))
+        damage(path)
+        again, said = made.again()
+        assert again == [output] and said[0].endswith(f": {path if path.suffix == '.db' else output}.")
+        path.write_bytes(content)
+    assert made.again() == ([], [])
+
+
+def test_without_snakemake_s_memory_everything_is_looked_at_again(made):
+    everything = [output for stage in made._stages("simulated") for output, _ in stage]
+    shutil.rmtree(".snakemake")
+    again, said = made.again()
+    assert again == everything
+    assert f"and {len(everything) - 4:,} more" in said[0] and "Finished trainings" in said[-1]
+
+
+def test_a_target_makes_again_what_it_may_depend_on_and_nothing_beyond(made):
+    night, table = "results/data/simulated/prepared/SC4001.npy", f"{SIMULATED}/tables/ladder.csv"
+    for path in (night, f"{CLEAN}/fold-0/training.json", f"{SIMULATED}/runs.csv", table):
+        Path(path).unlink()
+    assert made.again(["data"])[0] == []
+    assert made.again(["prepared"])[0] == [night]
+    assert made.again([f"{CLEAN}/fold-1"])[0] == [night]
+    assert made.again([f"{SIMULATED}/runs.csv"])[0] == [night, f"{CLEAN}/fold-0", f"{SIMULATED}/runs.csv"]
+    assert made.again()[0] == [night, f"{CLEAN}/fold-0", f"{SIMULATED}/runs.csv", table]
+
+
+def test_of_a_fresh_start_nothing_is_said_and_a_target_makes_only_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    w = workflow()
+    assert w.again()[1] == []
+    assert w.again(["results/data/simulated/prepared/SC4001.npy"]) == ([], [])
 
 
 def test_on_a_cpu_a_job_trains_one_fold_and_owns_its_directory():

@@ -12,6 +12,14 @@ from sleepbench.core.files import sha256_of_file
 from sleepbench.datasets.base import DataLabel, Recording, SourceFile
 from sleepbench.datasets.sleep_edf_cassette import CassetteFiles
 from sleepbench.preparation.prepare import prepare_recording
+from sleepbench.preparation.prepared import (
+    DESCRIPTION,
+    EPOCHS,
+    SIGNALS,
+    PreparedFiles,
+    PreparedRecording,
+    load_prepared,
+)
 
 CHANNELS = ("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "EMG submental")
 RATES = (100, 100, 100, 1)
@@ -116,6 +124,18 @@ def prepare_night(folder: Path, recording: Recording, **options: Any) -> dict[st
     """Prepare a recording whose files lie in a folder, into prepared/ID.npy there."""
     output = folder / "prepared" / f"{recording.id}.npy"
     return prepare_recording(Nights(folder, [recording], **options), receipt_of(folder, recording), output)
+
+
+def files_of(signals: Path) -> PreparedFiles:
+    """The files of a prepared recording as an index lists them, with the hashes that they have now."""
+    listed = [signals.with_suffix(suffix) for suffix in (SIGNALS, EPOCHS, DESCRIPTION)]
+    sha256 = {file.name: sha256_of_file(file) for file in listed}
+    return PreparedFiles(signals.with_name("recordings.json"), signals, sha256)
+
+
+def load_night(signals: Path) -> PreparedRecording:
+    """A prepared recording, by its .npy."""
+    return load_prepared(files_of(signals))
 
 
 def write_night(folder: Path, runs: Runs = NIGHT, n_epochs: int | None = None, **psg: object) -> Recording:

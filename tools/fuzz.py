@@ -32,12 +32,11 @@ from pathlib import Path
 
 import edfio
 import numpy as np
-from edf_files import CHANNELS, DATE, TIME, prepare_night, recording_of, write_hypnogram, write_psg
+from edf_files import CHANNELS, DATE, TIME, load_night, prepare_night, recording_of, write_hypnogram, write_psg
 from hostile import FIELDS, HYPNOGRAM, PSG
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.datasets.sleep_edf_cassette import STAGES_BY_TEXT
-from sleepbench.preparation.prepared import load_prepared
 from sleepbench.signals.edf import check_complete, read_annotation_lists, read_channels, read_header, remarks
 from sleepbench.signals.scoring import read_scoring
 
@@ -261,7 +260,7 @@ def _prepare(folder: Path) -> tuple[dict, bytes]:
     output = folder / "prepared" / "SC4001.npy"
     prepare_night(folder, recording_of(folder / PSG, folder / HYPNOGRAM))
     quality = json.loads(output.with_suffix(".quality.json").read_text(encoding="utf-8"))
-    prepared = load_prepared(output)
+    prepared = load_night(output)
     return quality, prepared.signals.tobytes() + prepared.epoch.tobytes() + prepared.stage.tobytes()
 
 

@@ -363,10 +363,28 @@ def _scales() -> list[Case]:
         ),
         Case(
             "unit V",
-            _night(_signal_fields((0, UNIT, "V"))),
+            _night(_signal_fields((0, UNIT, "V"), (0, PHYSICAL_MIN, "-192e-6"), (0, PHYSICAL_MAX, "192e-6"))),
             "handled",
             r"EEG Fpz-Cz is recorded in V; times 1e\+06 gives microvolts",
-            microvolts=_first_times(1e6),
+        ),
+        Case(
+            "unit V, of microvolts",
+            _night(_signal_fields((0, UNIT, "V"))),
+            "refused",
+            r"'EEG Fpz-Cz': half of its samples lie within 9.6e\+07 uV of their middle, which no electrode gives",
+        ),
+        Case(
+            "unit uV, of millivolts",
+            _night(_signal_fields((0, PHYSICAL_MIN, "-0.192"), (0, PHYSICAL_MAX, "0.192"))),
+            "handled",
+            r"EEG Fpz-Cz: half of its samples lie within 0.096 uV of their middle, .*: is its unit right\?",
+            microvolts=_first_times(1e-3),
+        ),
+        Case(
+            "unit uV, of volts",
+            _night(_signal_fields((0, PHYSICAL_MIN, "-192e-6"), (0, PHYSICAL_MAX, "192e-6"))),
+            "refused",
+            "'EEG Fpz-Cz': half of its samples lie within 9.6e-05 uV of their middle, which no electrode gives",
         ),
         Case(
             "no unit", _night(_signal_fields((0, UNIT, ""))), "refused", "'EEG Fpz-Cz': its unit is '', expected one of"

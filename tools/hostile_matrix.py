@@ -159,7 +159,9 @@ def _outcome(found: Found, case: Case, name: str, folder: Path) -> str:
 def _short(text: str, folder: Path) -> str:
     """The first part of a message, without the folder."""
     text = " ".join(text.replace(f"{folder}/", "").split())
-    text = re.split(r"; (?=the file is|the header is|move it|choose|correct|every epoch|rename|it has)", text)[0]
+    text = re.split(
+        r"; (?=the file is|the header is|all bytes|EDF\+ asks|move it|choose|correct|every epoch|rename|it has)", text
+    )[0]
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3].rsplit(" ", 1)[0] + " …"
 
 

@@ -33,7 +33,7 @@ from sleepbench.config.keys import Contender, TrainingKey
 from sleepbench.config.load import load
 from sleepbench.config.plan import dataset, plan, recipe_on, recordings
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import write_json
+from sleepbench.core.files import write_document, write_json
 from sleepbench.training.stack import Stack
 
 ROOT = Path(__file__).parents[2]
@@ -183,7 +183,7 @@ def test_a_training_is_finished_when_its_recipe_and_code_are_the_present_ones(co
         ({"code_sha256": "another"}, False),
         ({"recipe": {"training_epochs": 50}}, False),
     ):
-        write_json(path, record(config, key(), **changed))
+        write_document(path, record(config, key(), **changed))
         assert is_finished(config, key()) is finished
 
 
@@ -304,7 +304,7 @@ def test_a_whole_preparation_is_timed_on_a_night_that_is_there_or_a_simulated_on
     assert 0.5 < estimate.time_preparation(one, 1) < 60
     first = one.recordings()[0]
     receipt = one.fetch(first, one.directory(paths.raw(one.source)))
-    write_json(paths.receipt(one.source, first.id), receipt)
+    write_document(paths.receipt(one.source, first.id), receipt)
     monkeypatch.setattr(estimate, "open_dataset", None)
     assert 0.5 < estimate.time_preparation(one, 1) < 60
 
@@ -325,7 +325,7 @@ def small(tmp_path, monkeypatch):
 def finish(config, planned, duration_s):
     """Write records of all trainings as if each had taken so long."""
     for work in works(config, planned.datasets["simulated"], counted(config, "simulated")):
-        write_json(Path(paths.training(work.key), "training.json"), record(config, work.key, duration_s(work)))
+        write_document(Path(paths.training(work.key), "training.json"), record(config, work.key, duration_s(work)))
 
 
 def test_nothing_is_timed_when_nothing_is_left_to_train(small, monkeypatch, capsys):

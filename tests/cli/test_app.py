@@ -93,7 +93,13 @@ def test_without_a_command_the_help_is_shown(capfd):
     ("error", "status", "said"),
     [
         (BenchmarkError("config.yaml: is wrong; correct it"), 1, "Error: config.yaml: is wrong; correct it\n"),
-        (PermissionError(13, "Permission denied", "results"), 1, "Error: [Errno 13] Permission denied: 'results'\n"),
+        (
+            PermissionError(13, "Permission denied", "results"),
+            1,
+            "Error: results may not be read or written by this user: correct its owner or permissions, then run again; "
+            "nothing half-written was kept\n",
+        ),
+        (IsADirectoryError(21, "Is a directory", "x"), 1, "Error: [Errno 21] Is a directory: 'x'\n"),
         (KeyboardInterrupt(), 130, "\nInterrupted.\n"),
     ],
 )

@@ -1,5 +1,6 @@
 """One Snakemake at a time in a directory, and none is kept out by one that was killed."""
 
+import errno
 import os
 import re
 import shutil
@@ -13,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sleepbench.cli.launch import PACKAGE, has_locks, in_use, require_own_workflow, running_there
-from sleepbench.core.errors import BenchmarkError
+from sleepbench.cli import launch
+from sleepbench.cli.launch import HELD, explained_itself, has_locks, hold, in_use, running_there
+from sleepbench.core.locks import OWNER
 
 SNAKEFILE = """
 rule slow:
@@ -67,15 +69,47 @@ def test_the_message_names_the_process_and_when_it_began(tmp_path):
     assert "has just started" in in_use(tmp_path, 0) and "kill" not in in_use(tmp_path, 0)  # signals go to a group of 0
 
 
-def test_the_workflow_of_another_copy_is_refused(tmp_path):
-    require_own_workflow(tmp_path)  # none
-    workflow = tmp_path / "workflow"
-    workflow.symlink_to(PACKAGE.parent)
-    require_own_workflow(tmp_path)
-    workflow.unlink()
-    (workflow / "sleepbench").mkdir(parents=True)
-    with pytest.raises(BenchmarkError, match=r"is not this sleepbench.*/\.venv/bin/sleepbench"):
-        require_own_workflow(tmp_path)
+def no_flock(_file, _how):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+@pytest.fixture
+def without_locks(monkeypatch):
+    """A file system that does not lock files, and what is to be done when this process ends."""
+    at_exit = []
+    monkeypatch.setattr(launch.fcntl, "flock", no_flock)
+    monkeypatch.setattr(launch.atexit, "register", at_exit.append)
+    return at_exit
+
+
+def test_where_the_file_system_has_no_locks_a_file_says_who_works_there(tmp_path, without_locks):
+    assert hold(tmp_path) is None
+    assert hold(tmp_path)[0] == os.getpid()
+    assert f"is in use by process {os.getpid()}, started 2" in in_use(tmp_path, *hold(tmp_path))
+    (release,) = without_locks
+    release()
+    assert hold(tmp_path) is None and len(without_locks) == 2
+    without_locks[1]()
+
+
+def test_a_run_on_another_machine_is_named_with_the_file_that_it_may_have_left(tmp_path, without_locks):
+    file = Path(f"{tmp_path / HELD}{OWNER}")
+    file.parent.mkdir()
+    file.write_text("17\nelsewhere\n")
+    message = in_use(tmp_path, *hold(tmp_path))
+    assert "is in use by process 17 on elsewhere" in message and message.endswith(f"remove {file}")
+    file.unlink()
+    assert hold(tmp_path) is None
+    without_locks[0]()
+
+
+def test_a_job_that_said_why_it_failed_is_told_from_one_that_did_not(tmp_path):
+    log = tmp_path / "job.log"
+    assert not explained_itself(log)
+    log.write_text("fetching\nTraceback\nValueError: x\n")
+    assert not explained_itself(log)
+    log.write_text("fetching\nError: no network; check it\n")
+    assert explained_itself(log)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def passed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "config.yaml", tmp_path)
     calls = []
-    monkeypatch.setattr(launch, "snakemake", lambda arguments: calls.append(list(arguments)) or 0)
+    monkeypatch.setattr(launch, "snakemake", lambda arguments, again: calls.append(list(arguments)) or 0)
     return calls
 
 
@@ -73,6 +73,34 @@ def test_targets_and_options_of_snakemake_are_passed(passed):
     assert run("run") == 0 and passed[1] == []
 
 
+def test_a_store_that_is_not_there_is_said_before_snakemake_starts(passed, capsys):
+    Path("results/mlflow.db").mkdir(parents=True)
+    assert run("run") == 1 and not passed
+    assert "results/mlflow.db: the MLflow store cannot be opened" in capsys.readouterr().err
+    assert run("run", "-n") == 0 and run("run", "data") == 0 and len(passed) == 2
+
+
+def test_a_wrong_configuration_has_a_status_of_its_own(passed, capsys):
+    assert run("run", "--datasets", "sleep-edf-2O") == 2 and not passed
+    assert capsys.readouterr().err.count("sleep-edf-2O") == 1
+    assert run("run", "--models", "ulw") == 2
+    assert "unknown name 'ulw'; the nearest known name is 'ulw_sleepnet'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "passed_on"),
+    [
+        ([], ["--forcerun", "a", "b"]),
+        (["--profile", "p", "x.csv"], ["--forcerun", "a", "b", "--profile", "p", "x.csv"]),
+        (["--forcerun", "fetch", "--", "data"], ["--forcerun", "a", "b", "fetch", "--", "data"]),
+        (["-n", "--", "-R"], ["--forcerun", "a", "b", "-n", "--", "-R"]),
+    ],
+)
+def test_files_to_be_made_again_join_those_that_are_forced(options, passed_on):
+    assert launch.with_forced(["a", "b"], options) == passed_on
+    assert launch.with_forced([], options) == options
+
+
 def test_a_config_of_the_user_is_kept_beside_the_lists():
     settings = {"datasets": ["simulated"]}
     run = 'run={"datasets": ["simulated"]}'
@@ -95,7 +123,7 @@ def test_a_config_of_the_user_is_kept_beside_the_lists():
     ],
 )
 def test_what_is_wrong_is_said_before_snakemake_starts(passed, capsys, option, said):
-    assert run("run", option) == 1
+    assert run("run", option) == 2
     assert said in capsys.readouterr().err
     assert passed == [] and not Path("made").exists()
 
@@ -114,7 +142,7 @@ def test_summaries_are_printed_at_the_end(passed, capsys, monkeypatch):
     assert capsys.readouterr().out == "# Results on simulated\n# Results on simulated-tiny\n"
     for without in (["-n"], ["results/simulated/runs.csv"], ["--", "--dry-run"]):
         assert run("run", "--datasets", "simulated", *without) == 0
-    monkeypatch.setattr(launch, "snakemake", lambda arguments: 1)
+    monkeypatch.setattr(launch, "snakemake", lambda arguments, again: 1)
     assert run("run", "--datasets", "simulated") == 1
     assert capsys.readouterr().out == ""
 

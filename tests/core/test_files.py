@@ -6,12 +6,14 @@ import pytest
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import (
+    read_document,
     read_json,
     read_unchanged,
     replacing,
     replacing_directory,
     sha256_of_file,
     sha256_of_json,
+    write_document,
     write_json,
 )
 
@@ -89,6 +91,34 @@ def test_hashes(tmp_path):
     with pytest.raises(ValueError, match="Out of range float"):
         write_json(tmp_path / "nan.json", float("nan"))
     assert not (tmp_path / "nan.json").exists()
+
+
+def test_a_document_is_read_as_it_was_written_or_not_at_all(tmp_path):
+    """Whichever bit is flipped: where the bytes still say the same, nothing is lost."""
+    path, content = tmp_path / "a.json", {"name": "é", "rate": 1e-7, "n": [1, 2.5, None, True], "of": {"b": "c"}}
+    write_document(path, content | {"n": tuple(content["n"])})
+    whole = path.read_bytes()
+    assert read_document(path) == content
+    refused = 0
+    for bit in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            assert read_document(path) == content
+        except BenchmarkError as error:
+            refused += 1
+            assert str(error).startswith(f"{path}: ") and str(error).endswith("; delete it and run again")
+    assert refused > 0.97 * 8 * len(whole)
+    path.write_bytes(whole[:-20])
+    with pytest.raises(BenchmarkError, match=r"a\.json: is not whole .*; delete it and make it again: quickly"):
+        read_document(path, "delete it and make it again: quickly")
+    write_json(path, content)
+    with pytest.raises(BenchmarkError, match=r"a\.json: is no document that holds its own hash"):
+        read_document(path)
+    path.unlink()
+    with pytest.raises(BenchmarkError, match=r"a\.json: is missing; make it again: quickly"):
+        read_document(path, "delete it and make it again: quickly")
 
 
 def test_two_that_write_one_file_write_it_one_after_the_other(tmp_path, capsys):

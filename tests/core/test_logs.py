@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +27,12 @@ def test_output_goes_to_the_log(tmp_path, capsys):
     [
         (BenchmarkError("x.edf: is wrong; mend it"), "Error: x.edf: is wrong; mend it"),
         (OSError("3830400 requested and 1251328 written"), "Error: the disk is full"),
-        (OSError(errno.ENOSPC, "No space left on device", "big.npy"), "Error: the disk is full (big.npy)"),
+        (OSError(errno.ENOSPC, "No space left on device", "big.npy"), "Error: the disk is full (big.npy"),
+        (RuntimeError("(sqlite3.OperationalError) database or disk is full"), "Error: the disk is full"),
+        (OSError(errno.EROFS, "Read-only file system", "a.npy"), "Error: a.npy is on a file system that is read-only"),
+        (RuntimeError("attempt to write a readonly database"), "Error: a file is on a file system that is read-only"),
+        (PermissionError(errno.EACCES, "denied", "a.csv"), "Error: a.csv may not be read or written by this user"),
+        (OSError(errno.EIO, "Input/output error", "a.csv"), "Error: a.csv cannot be read or written"),
     ],
 )
 def test_what_a_user_can_mend_is_one_message_without_traceback(tmp_path, capsys, error, message):
@@ -38,9 +44,19 @@ def test_what_a_user_can_mend_is_one_message_without_traceback(tmp_path, capsys,
         assert "Traceback" not in text
 
 
+def test_a_log_that_cannot_be_written_is_said_too(tmp_path, capsys, monkeypatch):
+    def refused(path, *_arguments, **_options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(SystemExit), logged(tmp_path / "job.log"):
+        pytest.fail("begins")
+    assert "job.log is on a file system that is read-only" in capsys.readouterr().err
+
+
 def test_any_other_exception_keeps_its_traceback(tmp_path):
-    with pytest.raises(PermissionError), logged(tmp_path / "job.log"):
-        raise PermissionError(errno.EACCES, "denied")
+    with pytest.raises(ZeroDivisionError), logged(tmp_path / "job.log"):
+        raise ZeroDivisionError
     assert "Traceback" in (tmp_path / "job.log").read_text()
 
 

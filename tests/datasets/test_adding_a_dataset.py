@@ -11,7 +11,7 @@ import scipy.signal
 import yaml
 
 import sleepbench.datasets
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document
 from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import Dataset, SourceSettings
 from sleepbench.preparation.index import Index, write_index
@@ -61,7 +61,7 @@ def index(added) -> Index:
     for recording in dataset.recordings():
         receipt = dataset.fetch(recording, dataset.directory("results/data/my-nights/raw"))
         receipts.append(Path(f"results/data/my-nights/verified/{recording.id}.json"))
-        write_json(receipts[-1], receipt)
+        write_document(receipts[-1], receipt)
         prepared.append(Path(f"results/data/my-nights/prepared/{recording.id}.json"))
         prepare_recording(dataset, receipt, prepared[-1].with_suffix(".npy"))
     return write_index(dataset, prepared, receipts, "results/my-nights/recordings.json")
@@ -70,7 +70,7 @@ def index(added) -> Index:
 def test_nights_are_read_as_the_file_says(added: tuple[Dataset, dict], index: Index) -> None:
     dataset, _ = added
     assert [recording.id for recording in index.recordings] == ["1b4e28ba", "N7", "anna-2024-01-05"]
-    night = load_prepared(index.signals["N7"])
+    night = load_prepared(index.prepared["N7"])
     assert (night.id, night.subject, night.night, night.roles) == ("N7", "bo", 1, ("eeg1", "eog"))
     with np.load("my-nights/N7.npz") as file:
         eeg = file["C3-M2"].reshape(-1, 30 * 128)[night.epoch]
@@ -89,7 +89,7 @@ def test_what_is_known_of_the_nights_is_listed(index: Index) -> None:
 
 
 def test_the_quality_table_has_its_channels(index: Index) -> None:
-    paths = [path.with_suffix(".quality.json") for path in index.signals.values()]
+    paths = [files.signals.with_suffix(".quality.json") for files in index.prepared.values()]
     table = gather_qualities(paths, index.recordings, simulated=False)
     assert table.start.tolist() == ["2024-01-05T22:30:00"] * 3 and table.sex.tolist() == ["F", "M", "F"]
     assert table["flat C3-M2"].tolist() == [0] * 3 and table["clipped E1-M2"].isna().all()

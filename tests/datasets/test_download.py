@@ -20,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import requests
 from file_server import FOLDER, Answer, Server, serving
 
 from sleepbench import __version__
@@ -53,6 +54,12 @@ def fetch_recording(recording: Recording, directory: Path, base_url: str | None)
 def recording() -> Recording:
     files = ((role, name, sha256(CONTENT[name]).hexdigest()) for role, name in (("psg", PSG), ("scoring", HYPNOGRAM)))
     return Recording("SC4001", "00", 1, tuple(SourceFile(*file) for file in files))
+
+
+@pytest.fixture
+def sized(recording: Recording) -> Recording:
+    """The recording with the sizes of its files, as those of Sleep-EDF are known."""
+    return replace(recording, files=tuple(replace(file, n_bytes=len(CONTENT[file.name])) for file in recording.files))
 
 
 @pytest.fixture
@@ -386,6 +393,122 @@ def test_a_web_page_is_recognised_and_costs_nothing(server: Server, recording: R
     assert len(server.requests) == 1 and (directory / PARTIAL).stat().st_size == 100_000
 
 
+# ---- sizes that are known
+
+MUCH = 10**12
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(headers={"Content-Length": str(SIZE + 1)}), f"says that it has {SIZE + 1} bytes, expected {SIZE}; "),
+        (Answer(headers={"Content-Length": str(SIZE - 1)}), f"says that it has {SIZE - 1} bytes, expected {SIZE}; "),
+        (Answer(headers={"Content-Length": str(MUCH)}), f"says that it has {MUCH} bytes, expected {SIZE}; check"),
+        (Answer(body=b"EDF"), f"says that it has 3 bytes, expected {SIZE}; check base_url and whether a proxy"),
+        (Answer(body=b"<html>Log in\x1b]0;owned\x07"), "a web page came instead of .*Log in"),
+        (Answer(body=b"\x1b[2J<"), "says that it has 5 bytes, expected"),
+    ],
+)
+def test_a_server_that_has_another_size_is_not_believed(
+    server: Server, sized: Recording, directory: Path, answer: Answer, said: str
+) -> None:
+    server.answers = [answer]
+    with pytest.raises(BenchmarkError, match=said) as error:
+        fetch_recording(sized, directory, server.base_url)
+    assert len(server.requests) == 1 and contents(directory) == []
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "length", [LONG, f"-{LONG}", "-1", "+300000", " ", "many", "٣", "1e6", f"{SIZE}, {SIZE}", "0x10"]
+)
+@pytest.mark.parametrize("which", ["recording", "sized"])
+def test_a_length_that_says_nothing_does_no_harm(
+    server: Server, directory: Path, length: str, which: str, request: pytest.FixtureRequest
+) -> None:
+    server.answers = [Answer(headers={"Content-Length": length.encode().decode("latin-1")}, stop_after=SIZE)]
+    fetch_recording(request.getfixturevalue(which), directory, server.base_url)
+    assert contents(directory) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "extent", [f"bytes {LONG}-1/2", f"bytes 100-1/{LONG}", f"bytes 100-{LONG}/*", "bytes -1/-1", "bytes ٣"]
+)
+def test_a_range_that_says_nothing_starts_over(server: Server, sized: Recording, directory: Path, extent: str) -> None:
+    leave_partial(directory, CONTENT[PSG][:100])
+    server.answers = [Answer(headers={"Content-Range": extent.encode().decode("latin-1")})]
+    fetch_recording(sized, directory, server.base_url)
+    assert server.asked(PSG) == [100, None] and contents(directory) == WHOLE
+
+
+def test_an_endless_body_ends_where_the_file_would(
+    server: Server, sized: Recording, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(download, "CHUNK_BYTES", 10_000)
+    server.answers = [Answer(body=bytes(50 * SIZE), chunked=True)] * 2
+    with pytest.raises(
+        BenchmarkError, match=rf"what came is not {PSG}, twice, and was removed.*expected .*{SIZE} byte"
+    ):
+        fetch_recording(sized, directory, server.base_url)
+    assert f"more than the {SIZE} bytes with" in capsys.readouterr().out
+    assert len(server.requests) == 2 and contents(directory) == []
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_without_end_of_a_file_of_unknown_size(
+    server: Server, recording: Recording, directory: Path, chunked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "MOST_BYTES", 50_000)
+    server.answers = [Answer(body=bytes(2 * SIZE), chunked=chunked)] * 2
+    said = "50001 bytes" if chunked else f"has {2 * SIZE} bytes, expected at most 50000 of a recording"
+    with pytest.raises(BenchmarkError, match=said):
+        fetch_recording(recording, directory, server.base_url)
+    assert contents(directory) == []
+
+
+def test_a_body_that_is_packed_is_not_unpacked(server: Server, sized: Recording, directory: Path) -> None:
+    """A bomb would be."""
+    server.answers = [Answer(headers={"Content-Encoding": "gzip"})]
+    fetch_recording(sized, directory, server.base_url)
+    assert contents(directory) == WHOLE
+
+
+def test_a_partial_file_that_is_too_long_is_not_asked_about(server: Server, sized: Recording, directory: Path) -> None:
+    leave_partial(directory, CONTENT[PSG] + b"more")
+    fetch_recording(sized, directory, server.base_url)
+    assert server.asked(PSG) == [None] and contents(directory) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "line", [b"banana\r\n", b"HTTP/9.9 200 OK\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 " + b"x" * 100_000, b""]
+)
+def test_an_answer_that_is_no_http(
+    server: Server, sized: Recording, directory: Path, line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers = [Answer(raw=line)] * 20
+    with pytest.raises(BenchmarkError, match=r"6 attempts in a row.*check the network"):
+        fetch_recording(sized, directory, server.base_url)
+    assert len(server.requests) == 6 and contents(directory) == []
+
+
+def test_headers_without_end(server: Server, sized: Recording, directory: Path) -> None:
+    server.answers = [Answer(raw=b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200)] * 20
+    with pytest.raises(BenchmarkError, match=r"6 attempts in a row .*headers"):
+        fetch_recording(sized, directory, server.base_url)
+
+
+def test_what_a_server_says_cannot_act_on_the_terminal(
+    server: Server, sized: Recording, directory: Path, capsys: pytest.CaptureFixture
+) -> None:
+    server.answers = [Answer(raw=b"HTTP/1.1 503 \x1b[2Jbusy\r\nContent-Length: 0\r\n\r\n")] * 5
+    server.answers.append(Answer(raw=b"HTTP/1.1 403 \x1b]0;owned\x07\r\nContent-Length: 0\r\n\r\n"))
+    with pytest.raises(BenchmarkError, match=r"refuses the file \(403 ") as error:
+        fetch_recording(sized, directory, server.base_url)
+    said = str(error.value) + capsys.readouterr().out.replace("\n", "")
+    assert said.isprintable() and "\\x1b[2Jbusy" in said
+
+
 # ---- statuses
 
 
@@ -463,6 +586,45 @@ def test_redirects_are_followed_and_keep_the_range(
     assert contents(directory) == WHOLE
 
 
+@pytest.mark.parametrize(
+    ("before", "target", "leads_to"),
+    [
+        ("http://a/b/c", "d", "http://a/b/d"),
+        ("http://a/b", "HTTP://c/d", "http://c/d"),
+        ("http://a/b", "https://c/d", "https://c/d"),
+        ("https://a/b", "//c/d", "https://c/d"),
+        ("https://a/b", "http://a/b", None),
+        ("https://a/b", "file:///etc/passwd", None),
+        ("http://a/b", "file:///etc/passwd", None),
+        ("http://a/b", "ftp://a/b", None),
+        ("http://a/b", "data:text/plain,x", None),
+        ("http://a/b", "javascript:1", None),
+    ],
+)
+def test_where_redirects_are_followed_to(before: str, target: str, leads_to: str | None) -> None:
+    if leads_to:
+        assert download.followed(before, target) == leads_to
+    else:
+        with pytest.raises(requests.RequestException, match=r"redirects to .* not followed"):
+            download.followed(before, target)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/", "http://[::1", "http://", "http://\x01"])
+def test_a_redirect_to_what_is_no_address(server: Server, sized: Recording, directory: Path, target: str) -> None:
+    server.answers = [Answer(status=302, headers={"Location": target})] * 20
+    with pytest.raises(BenchmarkError, match=f"{PSG}: (cannot be fetched .*check base_url|6 attempts in a row)"):
+        fetch_recording(sized, directory, server.base_url)
+    assert contents(directory) == []
+
+
+def test_the_body_of_a_redirect_is_not_read(server: Server, sized: Recording, directory: Path) -> None:
+    """It may have no end."""
+    location = b"Location: " + (FOLDER + PSG).encode() + b"\r\n"
+    server.answers = [Answer(raw=b"HTTP/1.1 302 Found\r\n" + location + b"\r\n", then="stall")]
+    fetch_recording(sized, directory, server.base_url)
+    assert contents(directory) == WHOLE
+
+
 def test_a_redirect_in_circles(server: Server, recording: Recording, directory: Path) -> None:
     server.answers = [Answer(status=302, headers={"Location": FOLDER + PSG})] * 100
     with pytest.raises(BenchmarkError, match=r"cannot be fetched \(Exceeded \d+ redirects.*check base_url"):
@@ -514,12 +676,10 @@ def test_a_full_disk_loses_nothing(
                 raise OSError(errno.ENOSPC, "No space left on device")
             return written
 
-    def open_on_small_disk(path: Path, mode: str = "r", **options: object) -> object:
-        small = path.name == PARTIAL and mode != "rb"
-        return io.BufferedWriter(SmallDisk(path, mode[0])) if small else real(path, mode, **options)
+    def open_on_small_disk(path: Path, mode: str, **_: object) -> object:
+        return io.BufferedWriter(SmallDisk(path, mode[0]))
 
-    real = Path.open
-    monkeypatch.setattr(Path, "open", open_on_small_disk)
+    monkeypatch.setattr(download, "open", open_on_small_disk, raising=False)
     with pytest.raises(
         BenchmarkError,
         match=f"{directory / PSG}: the disk is full: {SIZE} bytes are needed in {directory}; "
@@ -577,6 +737,85 @@ def test_a_folder_that_cannot_be_searched(recording: Recording, locked_folder: P
     os.seteuid(euid)
     with pytest.raises(BenchmarkError, match=rf"{locked_folder}: cannot be searched \(Permission denied\)"):
         fetch_recording(recording, locked_folder, "http://127.0.0.1:9/")
+
+
+def test_room_is_looked_for_before_anything_is_fetched(
+    server: Server, sized: Recording, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=SIZE - 100_000))
+    monkeypatch.setattr(download, "shutil", usage)
+    with pytest.raises(
+        BenchmarkError,
+        match=f"{directory}: the disk has 200000 bytes free, {SIZE + 4000} are needed for {PSG} and {HYPNOGRAM}; make",
+    ):
+        fetch_recording(sized, directory, server.base_url)
+    assert server.requests == [] and not directory.exists()
+    leave_partial(directory, CONTENT[PSG][:150_000])  # takes its room already
+    fetch_recording(sized, directory, server.base_url)
+    assert contents(directory) == WHOLE
+
+
+def test_room_for_what_the_server_says(
+    server: Server, recording: Recording, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "shutil", SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=1000)))
+    with pytest.raises(BenchmarkError, match=rf"{PSG}: the disk is full: {SIZE} bytes are needed in"):
+        fetch_recording(recording, directory, server.base_url)
+    assert contents(directory) == []
+
+
+def become_a_link(partial: Path, victim: Path) -> None:
+    partial.symlink_to(victim)
+
+
+def become_a_second_name(partial: Path, victim: Path) -> None:
+    partial.hardlink_to(victim)
+
+
+def become_a_dead_link(partial: Path, victim: Path) -> None:
+    partial.symlink_to(victim.with_name("new"))
+
+
+def become_a_pipe(partial: Path, _: Path) -> None:
+    os.mkfifo(partial)
+
+
+@pytest.mark.parametrize("become", [become_a_link, become_a_second_name, become_a_dead_link, become_a_pipe])
+def test_nothing_is_written_through_what_lies_there(
+    server: Server, sized: Recording, directory: Path, tmp_path: Path, become: Callable[[Path, Path], None]
+) -> None:
+    directory.mkdir(parents=True)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"of somebody")
+    become(directory / PARTIAL, victim)
+    fetch_recording(sized, directory, server.base_url)
+    assert victim.read_bytes() == b"of somebody" and contents(tmp_path) == ["data", "victim"]
+    assert contents(directory) == WHOLE and (directory / PSG).stat().st_nlink == 1
+
+
+def test_a_partial_file_of_somebody_else_is_not_continued(
+    server: Server, sized: Recording, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They could still write to it after it was checked."""
+    leave_partial(directory, CONTENT[PSG][:1000])
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(BenchmarkError, match=r"cannot be written \(it is not this user"),
+    ):
+        patch.setattr(download.os, "geteuid", lambda: os.getuid() + 1)
+        fetch_recording(sized, directory, server.base_url)  # nor is what was made a moment ago, by another
+    assert server.asked(PSG) == [None]
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(
+    server: Server, sized: Recording, directory: Path, tmp_path: Path
+) -> None:
+    directory.mkdir(parents=True)
+    (tmp_path / "victim").write_bytes(b"of somebody")
+    (directory / LOCK).symlink_to(tmp_path / "victim")
+    with pytest.raises(BenchmarkError, match=f"{PSG}: cannot be written"):
+        fetch_recording(sized, directory, server.base_url)
+    assert (tmp_path / "victim").read_bytes() == b"of somebody"
 
 
 def test_directory_that_is_a_file(server: Server, recording: Recording, tmp_path: Path) -> None:

@@ -23,6 +23,16 @@ def test_recordings_come_back_in_order(tmp_path: Path) -> None:
     assert header == "id,subject,night,psg,psg_sha256,scoring,scoring_sha256,age,sex,group"
 
 
+def test_sizes_of_files_come_back(tmp_path: Path) -> None:
+    files = SourceFile("psg", "a.edf", "0" * 64, 48_338_048), SourceFile("scoring", "a.csv", "1" * 64)
+    recordings = [Recording("a", "1", 1, files), Recording("b", "1", 2, PAIR)]
+    write_recordings(tmp_path / "table.csv", recordings)
+    header, first, second = (tmp_path / "table.csv").read_text().splitlines()
+    assert header == "id,subject,night,psg,psg_sha256,psg_bytes,scoring,scoring_sha256"
+    assert f",{'0' * 64},48338048," in first and f",{'0' * 64},," in second
+    assert read_recordings(tmp_path / "table.csv") == recordings
+
+
 def test_what_is_not_known_has_no_column_or_an_empty_cell(tmp_path: Path) -> None:
     recordings = [Recording("a", "1", 1, (SourceFile("array", "a.npz"),))]
     write_recordings(tmp_path / "table.csv", recordings)
@@ -37,7 +47,10 @@ def test_what_is_not_known_has_no_column_or_an_empty_cell(tmp_path: Path) -> Non
         ("id,subject\n", "expected id, subject, night"),
         ("id,subject,night,psg\n", "for each file its role and ROLE_sha256"),
         ("id,subject,night,psg_sha256\n", "for each file its role and ROLE_sha256"),
-        ("id,subject,night,sexe\n", "if they are known age, sex, group"),
+        ("id,subject,night,sexe\n", "if they are known ROLE_bytes, age, sex, group"),
+        ("id,subject,night,psg_bytes\n", "for each file its role and ROLE_sha256"),
+        ("id,subject,night,psg,psg_sha256,psg_bytes\na,1,1,a.edf,,many\n", "line 2: not a recording"),
+        ("id,subject,night,psg,psg_sha256,psg_bytes\na,1,1,a.edf,,-1\n", "a file cannot have -1 bytes"),
         ("id,subject,night\na,1,first\n", "line 2: not a recording \\(invalid literal for int"),
         ("id,subject,night\na,1\n", "line 2: not a recording \\(it has not as many cells"),
         ("id,subject,night\na,1,1,1\n", "line 2: not a recording \\(it has not as many cells"),

@@ -1,5 +1,6 @@
 """Sleep-EDF's cassette recordings: which they are, what they are called, and what is known of them."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,12 @@ def test_what_to_do_where_nothing_can_be_fetched(tmp_path: Path) -> None:
     message = "missing, and there is no address to fetch from; put them into .* or .*/sleep-cassette, or set base_url"
     with pytest.raises(BenchmarkError, match=message):
         opened(1).fetch(opened(1).recordings()[0], tmp_path)
+
+
+def test_sizes_are_those_of_the_files_with_these_checksums(shared: Path) -> None:
+    with (shared / "sleep-edf" / "sleep-edfx-sizes.csv").open(newline="", encoding="utf-8") as file:
+        sizes = {row["sha256"]: int(row["bytes"]) for row in csv.DictReader(file)}
+    files = [file for recording in opened(78).recordings() for file in recording.files]
+    assert len(files) == 306 and all(file.n_bytes == sizes[file.sha256] for file in files)
+    for path in (shared / "sleep-edf" / "hypnograms").glob("SC*.edf"):
+        assert path.stat().st_size == next(file.n_bytes for file in files if file.name == path.name)

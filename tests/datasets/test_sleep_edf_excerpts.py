@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edf_files import load_night
 from file_server import serving
 
 from sleepbench.core.errors import BenchmarkError
@@ -13,7 +14,6 @@ from sleepbench.core.files import sha256_of_file
 from sleepbench.datasets import open_dataset, sleep_edf_excerpts
 from sleepbench.datasets.base import EXCERPTS, Dataset, SourceSettings
 from sleepbench.preparation.prepare import prepare_recording
-from sleepbench.preparation.prepared import load_prepared
 from sleepbench.preparation.quality import read_quality
 
 COMMIT = "/swapnil5053/AttnSleep-EEG-5s/cde8b3995c8be2a7228e6363d1d15b1fe069a198/"
@@ -92,7 +92,7 @@ def test_excerpts_are_prepared_as_they_are(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(made_up, "SC4001", made_up["SC4001"].__class__("excerpts", "SC4001E0.npz"))
         prepare_recording(dataset, receipt, tmp_path / "SC4001.npy")
-    prepared = load_prepared(tmp_path / "SC4001.npy")
+    prepared = load_night(tmp_path / "SC4001.npy")
     with np.load(path) as members:
         assert np.array_equal(prepared.signals, members["x"].transpose(0, 2, 1))
     assert prepared.stage.tolist() == STAGES and prepared.standard.all() and not prepared.authors.any()
@@ -147,7 +147,7 @@ def test_a_real_file_is_prepared(shared: Path, tmp_path: Path) -> None:
     dataset = opened()
     receipt = dataset.fetch(dataset.recordings()[0], shared / "sleep-edf" / "excerpts-5s")
     prepare_recording(dataset, receipt, tmp_path / "SC4001.npy")
-    prepared = load_prepared(tmp_path / "SC4001.npy")
+    prepared = load_night(tmp_path / "SC4001.npy")
     assert prepared.signals.shape == (841, 1, 500)
     assert tuple(np.bincount(prepared.stage)) == dataset.known_epochs()["SC4001", "standard"]
 

@@ -192,6 +192,16 @@ def test_resamples_are_kept_and_cannot_be_changed():
         first[0, 0] = 1
 
 
+def test_blocks_of_resamples_give_the_bytes_of_all_at_once(monkeypatch):
+    many = np.random.default_rng(0).integers(0, 400, (2, 23, 5, 5))
+    whole = statistics.bootstrap_intervals(many)
+    weights = np.random.default_rng(0).multinomial(23, np.full(23, 1 / 23), size=statistics.RESAMPLES)
+    assert np.array_equal(statistics._resampled_counts(23, statistics.RESAMPLES, 0), weights)
+    statistics._resampled_counts.cache_clear()
+    monkeypatch.setattr(statistics, "BLOCK", 1000)
+    pd.testing.assert_frame_equal(statistics.bootstrap_intervals(many), whole, check_exact=True)
+
+
 def test_names_as_categories_give_the_same_statistics():
     predictions = cohort(3)
     coded = predictions.astype({"recording": "category", "subject": "category"})

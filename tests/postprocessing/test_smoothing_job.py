@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from edf_files import files_of
 from fake_models import recipe_of
 from scipy.signal import savgol_filter
 from synthetic_night import ROLES, write_night
 
 from sleepbench.config.keys import TrainingKey
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_json
+from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_document
 from sleepbench.models import create_model
 from sleepbench.postprocessing.hmm import HiddenMarkovModel, viterbi
 from sleepbench.postprocessing.job import SmoothingJob, smooth
@@ -43,21 +44,26 @@ class Work:
         self.fold = {"train": ids[2:], "validation": [], "test": ids[:2]}
         self.folds, self.training, self.output = root / "folds.json", root / "out" / "fold-0", root / "smoothed"
         document = {"dataset": "d", "name": "f", "data_sha256": "0" * 64, "folds": [self.fold]}
-        write_json(self.folds, document | {"folds_sha256": sha256_of_json([self.fold])})
+        write_document(self.folds, document | {"folds_sha256": sha256_of_json([self.fold])})
         key = TrainingKey("d", "f", trimming, model, "some", "r", 7, 0)
         train(
             TrainingJob(
-                {key: self.training}, self.folds, self.nights, recipe_of(RECIPE), ROLES, engine="fast", device="cpu",
+                {key: self.training}, self.folds, self.prepared, recipe_of(RECIPE), ROLES, engine="fast", device="cpu",
                 threads=1, code_sha256="c", provenance={"simulated": True},
             )
         )  # fmt: skip
         self.predictions, self.parameters = self.output / "predictions.parquet", self.output / "hmm.json"
 
+    @property
+    def prepared(self):
+        """The nights as an index of now lists them."""
+        return {id: files_of(path) for id, path in self.nights.items()}
+
     def smooth(self, selection="last"):
         """The smoothed predictions and their parameters."""
         smooth(
             SmoothingJob(
-                self.training, selection, self.folds, self.nights, self.output, device="cpu", threads=1,
+                self.training, selection, self.folds, self.prepared, self.output, device="cpu", threads=1,
                 code_sha256="s", provenance={"simulated": True, "git_commit": "unknown"},
             )
         )  # fmt: skip
@@ -179,10 +185,10 @@ def test_runs_that_are_not_whole_are_refused(work):
     with pytest.raises(BenchmarkError, match="has no run of the selection 'best_validation': only"):
         work.smooth("best_validation")
     document = read_json(work.folds)
-    write_json(work.folds, document | {"folds_sha256": "0" * 64})
+    write_document(work.folds, document | {"folds_sha256": "0" * 64})
     with pytest.raises(BenchmarkError, match="folds"):
         work.smooth()
-    write_json(work.folds, document)
+    write_document(work.folds, document)
     night = work.nights[work.fold["test"][0]].with_suffix(".epochs.csv")
     table = pd.read_csv(night)
     table.assign(epoch=table.epoch + 1).to_csv(night, index=False)

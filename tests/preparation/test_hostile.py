@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.signal
-from edf_files import prepare_night, recording_of
+from edf_files import load_night, prepare_night, recording_of
 from hostile import HYPNOGRAM, PSG, Case, cases, noise
 from hostile_matrix import DOCUMENT, OWN_COLUMN, describe_own, own_outcomes_of_document
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.preparation.prepared import load_prepared
 
 CASES = cases()
 ROUNDING = 384 / 4095
@@ -46,7 +45,7 @@ def test_outcome(case: Case, tmp_path: Path) -> None:
     assert quality["channels"]["eeg1"]["flat_share"] == case.flat
     assert quality["channels"]["eeg1"]["clipped_share"] == pytest.approx(case.clipped, abs=0.01)
 
-    prepared = load_prepared(output)
+    prepared = load_night(output)
     assert len(prepared.epoch) == case.kept
     for column, values in enumerate(case.microvolts(noise(case.epochs, case.rates))):
         epochs = values.reshape(case.epochs, -1)[prepared.epoch]

@@ -7,7 +7,7 @@ import pytest
 from edf_files import Nights, prepare_night, receipt_of, recording_of, write_hypnogram, write_night, write_psg
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, write_json
+from sleepbench.core.files import read_json, sha256_of_file, write_document
 from sleepbench.datasets.base import Recording
 from sleepbench.preparation.index import read_index, write_index
 from sleepbench.preparation.prepared import load_prepared
@@ -25,7 +25,7 @@ class Prepared:
         self.dataset = Nights(folder, self.recordings)
         for recording in self.recordings:
             prepare_night(folder, recording)
-            write_json(self.receipt(recording.id), receipt_of(folder, recording))
+            write_document(self.receipt(recording.id), receipt_of(folder, recording))
 
     def receipt(self, id: str) -> Path:
         return self.folder / "verified" / f"{id}.json"
@@ -54,11 +54,13 @@ def test_the_index_has_all_that_is_asked_of_prepared_recordings(prepared: Prepar
     assert [file.sha256 for file in index.recordings[0].files] == [f.sha256 for f in prepared.recordings[0].files]
     assert index.kept("standard")["SC4001"] == {"epochs": 137, "W": 120, "N1": 2, "N2": 5, "N3": 6, "REM": 4}
     assert index.kept("authors")["SC4002"]["epochs"] == 147
-    assert load_prepared(index.signals["SC4002"]).id == "SC4002"
+    assert load_prepared(index.prepared["SC4002"]).id == "SC4002"
     assert index.sources["SC4001"]["psg"] == prepared.folder / "SC4001E0-PSG.edf"
-    for name, sha256 in index.sha256["SC4001"].items():
+    for name, sha256 in index.prepared["SC4001"].sha256.items():
         assert sha256_of_file(prepared.folder / "prepared" / name) == sha256
-    assert set(index.sha256["SC4001"]) == {f"SC4001.{end}" for end in ("npy", "epochs.csv", "quality.json", "json")}
+    assert set(index.prepared["SC4001"].sha256) == {
+        f"SC4001.{end}" for end in ("npy", "epochs.csv", "quality.json", "json")
+    }
 
 
 def test_people_read_it_as_a_table(prepared: Prepared) -> None:
@@ -82,7 +84,7 @@ def test_the_same_recordings_give_the_same_bytes(prepared: Prepared) -> None:
 def test_a_recording_that_is_not_prepared_or_fetched(prepared: Prepared) -> None:
     with pytest.raises(BenchmarkError, match="nights: recordings that are not prepared: SC4002; prepare them"):
         prepared.write("SC4001")
-    write_json(prepared.receipt("SC4002"), receipt_of(prepared.folder, prepared.recordings[0]))
+    write_document(prepared.receipt("SC4002"), receipt_of(prepared.folder, prepared.recordings[0]))
     with pytest.raises(BenchmarkError, match=r"recording SC4002: no receipt of its file SC4002E0-PSG.edf; fetch it"):
         prepared.write()
     assert not prepared.output.exists()
@@ -91,7 +93,7 @@ def test_a_recording_that_is_not_prepared_or_fetched(prepared: Prepared) -> None
 def test_files_that_are_not_those_that_were_prepared(prepared: Prepared) -> None:
     summary = read_json(prepared.description("SC4001"))
     summary["sources"]["psg"]["sha256"] = "0" * 64
-    write_json(prepared.description("SC4001"), summary)
+    write_document(prepared.description("SC4001"), summary)
     with pytest.raises(BenchmarkError, match=r"SC4001.json: was prepared from .*0000.*prepare it again"):
         prepared.write()
 
@@ -100,18 +102,18 @@ def test_files_that_are_not_those_that_were_prepared(prepared: Prepared) -> None
 def test_damaged_descriptions(prepared: Prepared, key: str) -> None:
     summary = read_json(prepared.description("SC4001"))
     del summary[key]
-    write_json(prepared.description("SC4001"), summary)
+    write_document(prepared.description("SC4001"), summary)
     with pytest.raises(BenchmarkError, match=r"SC4001.json: does not describe a prepared recording"):
         prepared.write()
     prepared.description("SC4001").unlink()
-    with pytest.raises(BenchmarkError, match=r"SC4001.json: does not describe a prepared recording"):
+    with pytest.raises(BenchmarkError, match=r"SC4001.json: is missing; run again: its recording is prepared again"):
         prepared.write()
 
 
 def test_counts_that_do_not_add_up(prepared: Prepared) -> None:
     summary = read_json(prepared.description("SC4001"))
     summary["trimmings"]["standard"]["W"] += 1
-    write_json(prepared.description("SC4001"), summary)
+    write_document(prepared.description("SC4001"), summary)
     with pytest.raises(BenchmarkError, match=r"SC4001.json: the stages sum to 138, not to 137; prepare it again"):
         prepared.write()
 
@@ -122,12 +124,29 @@ def test_simulated_and_real_never_mix(prepared: Prepared) -> None:
         prepared.write()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"dataset": "d", "simulated": false, "recordings": [{}]}'])
-def test_damaged_indices(prepared: Prepared, content: str) -> None:
+@pytest.mark.parametrize("content", [{}, {"dataset": "d", "simulated": False, "recordings": [{}]}])
+def test_documents_that_are_no_index(prepared: Prepared, content: dict) -> None:
     prepared.output.parent.mkdir(parents=True)
-    prepared.output.write_text(content)
+    write_document(prepared.output, content)
     with pytest.raises(BenchmarkError, match=r"recordings.json: is no index of recordings"):
         read_index(prepared.output)
     prepared.output.unlink()
     with pytest.raises(BenchmarkError, match=r"recordings.json: the index of recordings is missing"):
         read_index(prepared.output)
+
+
+def test_an_index_a_receipt_or_a_description_that_was_changed_is_named_with_what_to_do(prepared: Prepared) -> None:
+    prepared.write()
+    files = (
+        (prepared.output, "delete it and run again"),
+        (prepared.receipt("SC4001"), "delete it and run again: its recording is verified again"),
+        (prepared.description("SC4001"), "delete it and run again: its recording is prepared again"),
+    )
+    for path, remedy in files:
+        whole = path.read_bytes()
+        for changed in (whole.replace(b'SC4001"', b'SC4009"', 1), whole[:100], b""):
+            path.write_bytes(changed)
+            with pytest.raises(BenchmarkError, match=rf"{path.name}: (was changed|is not whole).*; {remedy}$"):
+                read_index(path) if path == prepared.output else prepared.write()
+        path.write_bytes(whole)
+    assert prepared.write() == read_index(prepared.output)

@@ -49,4 +49,5 @@ def test_without_a_storage_values_are_measured_as_they_are() -> None:
     digital[2] = 17
     microvolts = (digital * storage.gain + storage.offset).ravel()
     known, unknown = measure_channel(Signal(microvolts, 100, storage), 5), measure_channel(Signal(microvolts, 100), 5)
-    assert unknown == known | {"clipped_share": None} and known["clipped_share"] == 0
+    assert unknown == known | {"clipped_share": None, "samples_beyond_limits": None}
+    assert known["clipped_share"] == known["samples_beyond_limits"] == 0

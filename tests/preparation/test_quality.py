@@ -8,6 +8,7 @@ import pytest
 from edf_files import CHANNELS, prepare_night, write_night
 
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_document, write_document
 from sleepbench.datasets.base import Recording
 from sleepbench.datasets.sleep_edf_cassette import STAGES_BY_TEXT
 from sleepbench.preparation.quality import (
@@ -33,7 +34,7 @@ def path(tmp_path: Path, recording: Recording) -> Path:
 
 
 def change(path: Path, **values: object) -> Path:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    write_document(path, read_document(path) | values)
     return path
 
 
@@ -71,7 +72,13 @@ def test_rows_are_in_order_of_recording(path: Path, recording: Recording) -> Non
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"recording": "SC4001"}'])
 def test_damaged_files(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(BenchmarkError, match=r"SC4001.quality.json: does not describe a night .*again"):
+    with pytest.raises(BenchmarkError, match=r"SC4001.quality.json: is .*; delete it and run again: its recording is"):
+        read_quality(path)
+
+
+def test_a_changed_byte(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b'"W": 140', b'"W": 141', 1))
+    with pytest.raises(BenchmarkError, match=r"SC4001.quality.json: was changed since it was written: .* delete it"):
         read_quality(path)
 
 
@@ -113,7 +120,7 @@ def test_files_that_do_not_belong_together(path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"SC4002.quality.json: has the channels .*, others have"):
         read_qualities([path, other], False)
     path.unlink()
-    with pytest.raises(BenchmarkError, match=r"SC4001.quality.json: missing"):
+    with pytest.raises(BenchmarkError, match=r"SC4001.quality.json: is missing"):
         read_quality(path)
 
 

@@ -8,7 +8,7 @@ import pytest
 from edf_files import receipt_of
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_document, write_document
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import DataLabel, Recording
 from sleepbench.datasets.known_epochs import read_known_epochs
@@ -33,7 +33,7 @@ class Prepared:
         self.dataset, self.folder = chosen, folder
         self.output = folder / "totals.json"
         self.paths, self.receipts = [], []
-        write_json(folder / "folds.json", folds_document("d", chosen.chosen, settings))
+        write_document(folder / "folds.json", folds_document("d", chosen.chosen, settings))
         for recording in chosen.chosen:
             kept = {
                 trimming: self._counts(EPOCHS.get((recording.id, trimming), (10, 1, 1, 1, 1)))
@@ -42,9 +42,9 @@ class Prepared:
             self.paths.append(folder / f"{recording.id}.json")
             summary = {"recording": recording.id, "simulated": simulated, "trimmings": kept, "sha256": {}}
             sources = {file.role: {"file": file.name, "sha256": file.sha256} for file in recording.files}
-            write_json(self.paths[-1], summary | {"sources": sources})
+            write_document(self.paths[-1], summary | {"sources": sources})
             self.receipts.append(folder / f"{recording.id}.receipt.json")
-            write_json(self.receipts[-1], receipt_of(folder, recording))
+            write_document(self.receipts[-1], receipt_of(folder, recording))
 
     @staticmethod
     def _counts(counts: tuple[int, ...]) -> dict[str, int]:
@@ -52,11 +52,11 @@ class Prepared:
 
     def change(self, id: str, trimming: str, **more: int) -> None:
         path = self.folder / f"{id}.json"
-        summary = read_json(path)
+        summary = read_document(path)
         for stage, number in more.items():
             summary["trimmings"][trimming][stage] += number
             summary["trimmings"][trimming]["epochs"] += number
-        write_json(path, summary)
+        write_document(path, summary)
 
     def check(self, trimming: str) -> dict:
         write_index(self.dataset, self.paths, self.receipts, self.folder / "recordings.json")
@@ -81,7 +81,7 @@ class Chosen(SleepEdfCassette):
 
 def test_the_standard_total_of_sleep_edf_20(tmp_path: Path) -> None:
     result = Prepared(tmp_path, 39, CLEAN).check("standard")
-    assert result == read_json(tmp_path / "totals.json")
+    assert result == read_document(tmp_path / "totals.json")
     assert result["known"] is True and result["verdict"] == "as known"
     assert result["found"] == result["expected"]
     assert result["found"] == {"epochs": 42308, "W": 8285, "N1": 2804, "N2": 17799, "N3": 5703, "REM": 7717}

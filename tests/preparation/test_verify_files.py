@@ -11,7 +11,7 @@ import pytest
 
 from sleepbench.config.models import Config, DatasetDefinition
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import write_json
+from sleepbench.core.files import write_document
 from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import Recording, SourceFile, SourceSettings
 from sleepbench.datasets.recordings_table import write_recordings
@@ -133,7 +133,7 @@ def test_a_simulated_cohort_is_known_by_its_receipts(
             file.role: {"path": str(COHORT / "raw" / file.name), "bytes": 1, "sha256": hash_of(file.name)}
             for file in recording.files
         }
-        write_json(COHORT / "verified" / f"{recording.id}.json", {"recording": recording.id, **files})
+        write_document(COHORT / "verified" / f"{recording.id}.json", {"recording": recording.id, **files})
     assert verified(**SIMULATED)
     (COHORT / "raw" / name_of(0)).write_bytes(b"")
     assert not verified(**SIMULATED)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_json
+from sleepbench.core.files import read_document, sha256_of_json
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import Recording, SourceFile
 from sleepbench.datasets.recordings_table import first_subjects, read_recordings, write_recordings
@@ -116,7 +116,7 @@ def strangers(tmp_path: Path) -> list[Recording]:
 
 def test_people_are_told_apart_whatever_their_ids(strangers: list[Recording], tmp_path: Path) -> None:
     document = write_fold_file("strangers", strangers, clean(3), tmp_path / "folds.json")
-    assert document == read_json(tmp_path / "folds.json")
+    assert document == read_document(tmp_path / "folds.json")
     assert document["subjects"] == {id: subject for id, (subject, _) in sorted(STRANGERS.items())}
     audit = audit_document(document)
     assert audit["subjects"] == sorted({subject for subject, _ in STRANGERS.values()})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sleepbench.core.files import write_json
+from sleepbench.core.files import write_document
 from sleepbench.datasets import open_dataset
 from sleepbench.datasets.base import Dataset
 from sleepbench.preparation.index import Index, write_index
@@ -20,7 +20,7 @@ def prepared_cohort(folder: Path, hours: float, seed: int, nights: int, **settin
         paths.append((folder / f"{recording.id}.json", folder / f"{recording.id}.receipt.json"))
         receipt = dataset.fetch(recording, folder / "raw")
         prepare_recording(dataset, receipt, paths[-1][0].with_suffix(".npy"))
-        write_json(paths[-1][1], receipt)
+        write_document(paths[-1][1], receipt)
     return open_dataset("simulated", definition, {}), write_index(
         dataset, *zip(*paths, strict=True), folder / "index.json"
     )

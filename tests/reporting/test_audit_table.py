@@ -8,7 +8,7 @@ import pytest
 from fake_results import LABELS, RESOURCES
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_json, write_json
+from sleepbench.core.files import read_json, sha256_of_json, write_document
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import SIMULATED
 from sleepbench.datasets.recordings_table import read_recordings
@@ -67,13 +67,13 @@ class Audit:
             "found_by_recording": nights,
             **{"known": False, "reason": "simulated", "verdict": "nothing is known of simulated recordings"},
         }
-        write_json(self.totals(name), totals | changes)
+        write_document(self.totals(name), totals | changes)
 
     def move(self, name: str, id: str, part: str = "train") -> None:
         """Put a tested recording of the first fold into another part too; the audit in the file stays as it was."""
         document = read_json(self.folds(name))
         document["folds"][0][part].append(id)
-        write_json(self.folds(name), {**document, "folds_sha256": sha256_of_json(document["folds"])})
+        write_document(self.folds(name), {**document, "folds_sha256": sha256_of_json(document["folds"])})
 
     def write(self, totals: list[Path] | None = None) -> tuple[pd.DataFrame, str, str, dict[str, Any]]:
         """The table's CSV, Markdown and LaTeX, and audit.json."""

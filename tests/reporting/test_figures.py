@@ -86,6 +86,14 @@ def test_the_same_runs_give_the_same_files(name, results, tmp_path):
         assert image.width == pytest.approx(200 * style.PAGE_WIDTH)
 
 
+@pytest.mark.parametrize("name", NAMES[:1])
+def test_a_matplotlibrc_of_the_user_changes_nothing(name, results, tmp_path):
+    plain = [path.read_bytes() for path in write(name, results, tmp_path / "a")]
+    dark = {"text.usetex": True, "axes.facecolor": "black", "savefig.dpi": 33, "lines.linewidth": 9, "font.size": 30}
+    with matplotlib.rc_context(dark):
+        assert [path.read_bytes() for path in write(name, results, tmp_path / "b")] == plain
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_files_are_those_that_matplotlib_would_save(name, results, tmp_path):
     style.save(drawn(name, results), tmp_path / "a.png", tmp_path / "a.pdf")
@@ -251,7 +259,7 @@ def test_a_missing_file_is_named_with_its_run_and_a_remedy(name, file, tmp_path)
     missing.unlink()
     with pytest.raises(BenchmarkError) as error:
         write(name, results, tmp_path / "x")
-    assert str(error.value).startswith(f"{missing}: is missing, but run {run.run_key} is of it; delete the runs table")
+    assert str(error.value).startswith(f"{missing}: is missing, but run {run.run_key} is of it; run again")
     assert not (tmp_path / "x.png").exists()
 
 

@@ -12,7 +12,7 @@ from fake_results import LABELS, FakeRecording, quality
 from PIL import Image
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document
 from sleepbench.core.stages import STAGES
 from sleepbench.reporting.artefacts import Inputs
 from sleepbench.reporting.figures import hypnograms, style
@@ -29,7 +29,7 @@ def nights(folder: Path, number: int, start: str = START, simulated: bool = True
     for i in range(number):
         recording = FakeRecording(f"n{i:04d}", f"p{i // 2}", i % 2 + 1, None, None, NIGHT)
         files.append(folder / f"{recording.id}.quality.json")
-        write_json(files[-1], {**quality(recording, simulated), "start": start})
+        write_document(files[-1], {**quality(recording, simulated), "start": start})
     return Inputs({"quality": files}, {}, LABELS["simulated"])
 
 
@@ -102,7 +102,7 @@ def test_pixels_have_the_colour_of_their_stage_and_trimming(tmp_path):
 def test_nights_lie_by_their_clock_time(tmp_path):
     inputs = nights(tmp_path, 2)
     late = inputs.paths("quality")[1]
-    late.write_text(late.read_text().replace(START, "2000-01-02T00:30:10"))
+    write_document(late, read_json(late) | {"start": "2000-01-02T00:30:10"})
     axes = drawn(inputs).axes[0]
     image = axes.images[0].get_array()
     second = image[hypnograms.ROWS_PER_NIGHT]
@@ -113,7 +113,7 @@ def test_nights_lie_by_their_clock_time(tmp_path):
 
 def without_clock(inputs: Inputs, number: int) -> Inputs:
     for path in inputs.paths("quality")[:number]:
-        write_json(path, {**read_json(path), "start": None})
+        write_document(path, {**read_json(path), "start": None})
     return inputs
 
 

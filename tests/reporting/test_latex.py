@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fake_results import LABELS, FakeResults
 
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document
 from sleepbench.reporting.artefacts import make_statistics, statistics, tables
 from sleepbench.reporting.audit import write_audit
 from sleepbench.reporting.rendering import make_table
@@ -51,9 +51,9 @@ def more_nights(results: FakeResults) -> list[Path]:
         quality = read_json(results.quality_path(results.recordings[number % len(results.recordings)]))
         id = f"x{number:03d}"
         paths.append(results.root / f"{id}.quality.json")
-        write_json(paths[-1], {**quality, "recording": id})
+        write_document(paths[-1], {**quality, "recording": id})
         rows[id] = {**rows[like], "recording": id}
-    write_json(index, {**document, "recordings": list(rows.values())})
+    write_document(index, {**document, "recordings": list(rows.values())})
     return paths
 
 

@@ -10,6 +10,7 @@ from fake_results import FakeResults, predictions_of, sign_smoothed
 from sklearn import metrics as sk
 
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import write_document
 from sleepbench.datasets.base import SIMULATED
 from sleepbench.evaluation.bootstrap import bootstrap_differences, subject_confusions
 from sleepbench.reporting.rendering import make_table
@@ -122,5 +123,5 @@ def test_what_cannot_be_used_is_named(results):
 
     (directory / "hmm.json").write_text('{"run_key": "')
     assert f"{directory / 'hmm.json'}: is not whole" in problem_of(results)
-    (directory / "hmm.json").write_text('{"run_key": "1"}')
+    write_document(directory / "hmm.json", {"run_key": "1"})
     assert f"{directory / 'hmm.json'}: lacks training_json_sha256, files" in problem_of(results)

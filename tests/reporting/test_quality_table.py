@@ -9,7 +9,7 @@ import pytest
 from fake_results import LABELS, FakeRecording, FakeResults, quality
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document
 from sleepbench.datasets.base import SIMULATED
 from sleepbench.reporting.rendering import make_table
 from sleepbench.reporting.tables.quality import ARTEFACT
@@ -37,7 +37,7 @@ def write(
     results.write_recordings(**people)
     files = [folder / f"{one['recording']}.quality.json" for one in nights]
     for path, one in zip(files, nights, strict=True):
-        write_json(path, one)
+        write_document(path, one)
     paths = [folder / f"quality.{form}" for form in ("csv", "md", "tex")]
     make_table(ARTEFACT, results.inputs(ARTEFACT, {"quality": files}), *paths)
     return pd.read_csv(paths[0]), *(path.read_text(encoding="utf-8") for path in paths[1:])

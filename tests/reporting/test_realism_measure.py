@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from edf_files import files_of
 from simulated_cohort import prepared_cohort
 
 from sleepbench.core.errors import BenchmarkError
@@ -218,7 +219,7 @@ def test_channels_that_were_not_prepared_are_named(cohort, tmp_path):
     one.montage = {"eeg1": "EEG Fpz-Cz"}
     prepare_recording(one, one.fetch(one.recordings()[0], tmp_path), tmp_path / "SC4001.npy")
     with pytest.raises(BenchmarkError, match="holds channels for eeg1, the comparison also needs eeg2, eog"):
-        realism.read_night(dataset, replace(index, signals={"SC4001": tmp_path / "SC4001.npy"}), "SC4001")
+        realism.read_night(dataset, replace(index, prepared={"SC4001": files_of(tmp_path / "SC4001.npy")}), "SC4001")
 
 
 # ------------------------------------------------------------------------------------------------------- 39 whole days

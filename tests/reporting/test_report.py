@@ -13,7 +13,7 @@ from fake_results import COMMIT, LABELS, FakeResults
 
 from sleepbench.config import paths
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document, write_json
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.reporting import artefacts, declared
 from sleepbench.reporting import figures as figures_room
@@ -44,7 +44,7 @@ class Report:
             record = read_json(Path(directory) / "training.json")
             record["provenance"]["git_commit"] = f"{COMMIT}+"
             record["environment"]["stacked_folds"] = [0, 1]
-            write_json(Path(directory) / "training.json", record)
+            write_document(Path(directory) / "training.json", record)
         self.audit, self.profiles = self.results.files["audit"], self.results.files["profiles"]
         protocols, totals = self.results.all_settings()["protocols"], self.results.files["totals"]
         write_audit(protocols, self.folds, totals, self.label, self.audit)

@@ -13,7 +13,7 @@ from sleepbench.config import paths, plan
 from sleepbench.config.code import code_sha256
 from sleepbench.config.keys import PlannedRun, TrainingKey
 from sleepbench.config.load import load
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document, write_json
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import SIMULATED, DataLabel
 from sleepbench.models import describe
@@ -54,7 +54,7 @@ class PlannedResults:
         ]
         self.write_index()
         for recording in self.recordings:
-            write_json(paths.prepared(DATASET, recording.id, "quality.json"), quality(recording))
+            write_document(paths.prepared(DATASET, recording.id, "quality.json"), quality(recording))
         listed = read_index(paths.recordings(DATASET)).recordings
         for protocol in self.plan.datasets[DATASET].protocols.values():
             write_fold_file(DATASET, listed, protocol.folds, paths.folds(DATASET, protocol.folds.name))
@@ -110,7 +110,7 @@ class PlannedResults:
                     **{"epochs": quality(one)["trimmings"], "sha256": {}},
                 }
             )
-        write_json(paths.recordings(DATASET), {"dataset": DATASET, "simulated": True, "recordings": rows})
+        write_document(paths.recordings(DATASET), {"dataset": DATASET, "simulated": True, "recordings": rows})
 
     def train_all(self, keys: Sequence[RowKey] = (RELEASED, CLEAN), **options: Any) -> None:
         """Every training of some rows."""
@@ -154,7 +154,7 @@ class PlannedResults:
             "runs": {s: {"run_key": run_key(settings, s), "training_epoch": 2} for s in selections},
             "files": file_hashes(directory),
         }
-        write_json(directory / "training.json", record)
+        write_document(directory / "training.json", record)
         return directory
 
     def predictions(self, tested: Sequence[str], errors: float, seed: Sequence[int]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from planned_results import CLEAN, DATASET, FOLDS, RELEASED, PlannedResults
 
 from sleepbench.config.load import load
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, write_json
+from sleepbench.core.files import read_json, sha256_of_file, write_document, write_json
 from sleepbench.runs import archive as exchange
 
 ARCHIVE = Path("results") / f"{DATASET}-results.zip"
@@ -278,7 +278,7 @@ def test_other_folds_and_other_data_are_not_paired(export, here):
     def other_cohort(results):
         for key in (RELEASED, CLEAN):
             document = read_json(results.folds_file(key))
-            write_json(results.folds_file(key), document | {"data_sha256": "d" * 64})
+            write_document(results.folds_file(key), document | {"data_sha256": "d" * 64})
 
     archive = export(change=other_cohort)
     here()
@@ -346,10 +346,10 @@ def with_poor_manifest(members):
         (without_predictions, "predictions.parquet is missing"),
         (with_other_table, "results/simulated/runs.csv differs from the manifest"),
         (with_stranger, "results/simulated/stranger is not in the manifest"),
-        (with_escape, "../outside is not in the manifest"),
-        (with_old_format, "its format is 'older'"),
-        (with_broken_manifest, "is damaged or no zip file"),
-        (with_poor_manifest, "lacks dataset, simulated"),
+        (with_escape, "'../outside' is no file below the directory that it is unpacked to"),
+        (with_old_format, "format: found 'older'; the nearest known name is 'sleepbench results, 2'"),
+        (with_broken_manifest, "its manifest.json is not as this version writes it (Expecting"),
+        (with_poor_manifest, "dataset: the key 'dataset' is missing"),
     ],
 )
 def test_changed_archives_are_refused(export, here, change, said):
@@ -395,7 +395,9 @@ def test_an_archive_may_not_name_files_outside_of_it(export, here):
 
     rewrite(archive, escape, sign=True)
     here()
-    assert "names directories outside results/simulated" in error_of(exchange.compare, DATASET, archive)
+    assert "runs.csv: is not as it should be (line 2, directory: found 'results/sim" in error_of(
+        exchange.compare, DATASET, archive
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------- spread

@@ -1,5 +1,8 @@
 import json
+import re
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +18,7 @@ from sleepbench.core.files import read_json, write_json
 from sleepbench.evaluation.metrics import METRICS
 from sleepbench.runs.mlflow import collect_runs, log_runs
 from sleepbench.runs.run import read_run
-from sleepbench.runs.store import store_state
+from sleepbench.runs.store import require_store, store_state
 from sleepbench.runs.verify import Expected
 from sleepbench.training.keys import RECORD
 
@@ -157,8 +160,81 @@ def test_the_folds_that_are_asked_for_are_in_every_row(store):
     assert set(runs.only_folds) == {"0 2"} and runs.fold.tolist() == [0, 2, 0, 2]
 
 
+@pytest.mark.parametrize("how", ["copied", "moved"])
+def test_results_in_another_place_log_into_that_place(store, tmp_path_factory, monkeypatch, capsys, how):
+    store.log()
+    here = store.results.root
+    other = tmp_path_factory.mktemp("other") / "results {of} 100% ü 'q' \"d\""
+    shutil.copytree(here, other)
+    if how == "moved":
+        shutil.rmtree(here / "results/mlflow-artifacts")
+    before = {path: path.stat().st_mtime_ns for path in here.rglob("mlflow-artifacts/**/*")}
+    monkeypatch.chdir(other)
+    shutil.rmtree(other / "results/mlflow-artifacts")
+    uri = f"sqlite:///{other / 'store' / 'mlflow.db'}"
+    for logged in (4, 0):
+        capsys.readouterr()
+        log_runs(store.planned, uri, store_state(uri), "experiment", LISTED)
+        assert f"{logged} logged now" in capsys.readouterr().out
+    assert len([*(other / "results/mlflow-artifacts/simulated").rglob("predictions.parquet")]) == 4
+    assert {path: path.stat().st_mtime_ns for path in here.rglob("mlflow-artifacts/**/*")} == before
+    client = MlflowClient(uri)
+    names = {one.name: one.artifact_location for one in client.search_experiments()}
+    assert names["experiment"] == (other / "results/mlflow-artifacts/simulated").as_uri()
+    kept = next(name for name in names if name.startswith("experiment, in file:"))
+    assert str(here / "results") in kept
+    collect_runs(store.planned, Expected(store.results.config, DATASET), uri, "experiment", Path("runs.csv"))
+
+
+def test_a_server_that_is_not_there_is_said_at_once(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(
+        BenchmarkError, match=r"tracking\.uri 'http://127\.0\.0\.1:9': .* cannot be opened .*; start the s"
+    ):
+        require_store("http://127.0.0.1:9")
+
+
+def change(database: Path, *statements: str) -> None:
+    """Change a store by hand; `run(N)` in a statement stands for one of its runs, from 0."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for statement in statements:
+            connection.execute(re.sub(r"run\((\d)\)", r"(SELECT run_uuid FROM runs LIMIT 1 OFFSET \1)", statement))
+
+
+def test_no_table_comes_from_a_store_that_was_changed_and_the_remedy_heals_it(store, capsys):
+    store.log()
+    store.collect()
+    before, database = Path("runs.csv").read_bytes(), store.results.root / "store" / "mlflow.db"
+    Path("runs.csv").unlink()
+    change(database, "UPDATE latest_metrics SET value = 0.99 WHERE key = 'accuracy' AND run_uuid = run(0)")
+    with pytest.raises(BenchmarkError, match=r"its accuracy is another(.|\n)*run again: the runs are logged"):
+        store.collect()
+    assert not Path("runs.csv").exists()
+    change(
+        database,
+        "UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = run(1)",
+        "UPDATE params SET value = '33' WHERE key = 'seed' AND run_uuid = run(2)",
+        "UPDATE tags SET value = 'other' WHERE key = 'code_sha256' AND run_uuid = run(3)",
+    )
+    capsys.readouterr()
+    store.log()
+    assert "4 logged now, 0 were there; 3 were not as their files say" in capsys.readouterr().out
+    store.collect()
+    assert Path("runs.csv").read_bytes() == before
+
+
+def test_a_damaged_store_is_set_aside_and_filled_again(store, capsys, empty):
+    directory, content = store.results.root / "store", empty.read_bytes()
+    directory.mkdir()
+    (directory / "mlflow.db").write_bytes(content[: len(content) // 2])
+    store.planned[1:] = []
+    store.log()
+    assert "mlflow.db is damaged (" in capsys.readouterr().out
+    assert (directory / "mlflow.db.damaged").read_bytes() == content[: len(content) // 2]
+    assert len(store.collect()) == 1
+
+
 def test_store_that_cannot_be_opened_is_named(store):
-    (store.results.root / "store").mkdir()
-    (store.results.root / "store" / "mlflow.db").write_text("not a database, long enough to be read as one" * 100)
-    with pytest.raises(BenchmarkError, match=r"tracking\.uri .* cannot be opened"):
+    (store.results.root / "store" / "mlflow.db").mkdir(parents=True)
+    with pytest.raises(BenchmarkError, match=r"mlflow\.db: the MLflow store cannot be used .*run again"):
         store.log()

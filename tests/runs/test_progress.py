@@ -8,7 +8,7 @@ from fake_results import sign_again
 from planned_results import CLEAN, DATASET, FOLDS, LABEL, NOTHING_PUBLISHED, RELEASED, PlannedResults
 
 from sleepbench.config import paths
-from sleepbench.core.files import read_json, sha256_of_file, write_json
+from sleepbench.core.files import read_json, sha256_of_file, write_document
 from sleepbench.reporting.tables.main_results import main_results
 from sleepbench.runs.progress import report
 
@@ -99,22 +99,22 @@ def damage(directory: Path, kind: str) -> None:
     elif kind == "too few epochs":
         content = read_json(record)
         content["n_epochs"]["test"] += 1
-        write_json(record, content)
+        write_document(record, content)
     elif kind == "no parquet":
         (directory / "best_validation" / "predictions.parquet").write_bytes(b"PAR1")
         sign_again(directory)
     elif kind == "no such selection":
         content = read_json(record)
         del content["runs"]["best_validation"]
-        write_json(record, content)
+        write_document(record, content)
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
         ("half-written record", "is not whole"),
-        ("no record", "is missing; train this fold again"),
-        ("other JSON", "lacks settings"),
+        ("no record", "is missing; delete .*fold-1 and run again: this fold is trained again"),
+        ("other JSON", "is no document that holds its own hash"),
         ("missing predictions", "predictions.parquet is MISSING"),
         ("changed metrics", "metrics.json is CHANGED"),
         ("too few epochs", r"do not cover the fold: \d+ epochs of \d+"),
@@ -170,7 +170,7 @@ def test_a_missing_fold_file_counts_nothing(whole):
     whole.folds_file(CLEAN).unlink()
     output = printed(whole)
     assert row_of(output, "clean")[0] == "0 of 4 folds"
-    assert "make the folds again" in output
+    assert "the folds are made again" in output
 
 
 def test_only_some_folds_are_asked_for_and_all_of_them_are_the_row(whole):

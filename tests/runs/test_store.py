@@ -2,12 +2,14 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sleepbench.config import paths
-from sleepbench.runs.store import number_store, store_state
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.runs.store import damage, number_store, require_store, set_aside, store_state
 
 
 @pytest.fixture
@@ -66,6 +68,38 @@ def test_a_store_that_was_replaced_is_noticed(uri, tmp_path):
     assert store_state(uri) != given
 
 
+def test_a_store_that_cannot_be_written_to_is_said_before_any_training(uri, tmp_path):
+    require_store(uri)  # none yet
+    assert list(tmp_path.iterdir()) == []
+    log(uri)
+    require_store(uri)
+    (tmp_path / "mlflow.db").unlink()
+    (tmp_path / "mlflow.db").mkdir()
+    with pytest.raises(BenchmarkError, match=r"mlflow\.db: .* \(unable to open database file\); .*move it away"):
+        require_store(uri)
+    (tmp_path / "mlflow.db").rename(tmp_path / "away")  # as it says
+    require_store(uri)
+
+
 def test_of_a_server_nothing_is_noticed(uri):
     assert store_state("http://elsewhere") == store_state("http://another")
     number_store("http://elsewhere", "elsewhere")
+
+
+def test_a_damaged_file_is_told_from_a_whole_one_and_from_one_that_is_held(uri, tmp_path):
+    file = tmp_path / "mlflow.db"
+    assert damage(file) == ""
+    with closing(sqlite3.connect(file)) as store:
+        store.execute("CREATE TABLE runs (key TEXT)")
+        store.executemany("INSERT INTO runs VALUES (?)", [["a" * 100]] * 1000)
+        store.commit()
+        assert damage(file) == ""
+    content = file.read_bytes()
+    kinds = {"header": b"x" + content[1:], "half": content[: len(content) // 2], "page": content[:8192] + b"\xff" * 64}
+    for kind, damaged in kinds.items():
+        file.write_bytes(damaged + content[len(damaged) :] * (kind == "page"))
+        assert damage(file), kind
+    assert set_aside(file).name == "mlflow.db.damaged" and not file.exists()
+    file.mkdir()
+    with pytest.raises(BenchmarkError, match=r"mlflow\.db: the MLflow store cannot be used .*run again"):
+        damage(file)

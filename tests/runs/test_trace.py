@@ -258,7 +258,7 @@ def test_without_an_index_the_dataset_says_the_files_as_far_as_it_knows_them(who
     message = error_of("protocol=clean")
     assert "recording SC4001: the dataset simulated, without results/simulated/recordings.json, does not say" in message
     index.write_text("{")
-    assert "recordings.json: is no index of recordings" in error_of("protocol=clean")
+    assert "recordings.json: is not whole" in error_of("protocol=clean")
 
 
 def test_recordings_of_other_files_than_the_runs_were_trained_on_are_said(whole):

@@ -10,7 +10,7 @@ from fake_results import sign_again
 from planned_results import CLEAN, DATASET, FOLDS, RELEASED, PlannedResults, write_selection
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document
 from sleepbench.evaluation.scores import CONFUSION
 from sleepbench.runs.run import read_run, read_runs_of
 from sleepbench.runs.runs_table import read_runs
@@ -113,10 +113,10 @@ def test_epochs_of_recordings_that_are_not_prepared_are_passed_over(whole):
 
 def test_predictions_must_give_their_metrics(whole):
     path = whole.directory(CLEAN, 2) / SELECTION / "metrics.json"
-    write_json(path, read_json(path) | {"confusion_W_W": 0})
+    write_document(path, read_json(path) | {"confusion_W_W": 0})
     sign_again(whole.directory(CLEAN, 2))
     assert "do not give the metrics.json beside them" in problems(whole)[0]
-    write_json(path, {"accuracy": 1})
+    write_document(path, {"accuracy": 1})
     sign_again(whole.directory(CLEAN, 2))
     assert "metrics.json: lacks 'confusion_W_W'; train this fold again" in problems(whole)[0]
 
@@ -161,21 +161,21 @@ def test_a_file_that_changes_after_the_check_is_not_read(whole):
 
 def test_other_folds_data_and_edited_records_are_said(whole):
     document = read_json(whole.folds_file(CLEAN))
-    write_json(whole.folds_file(CLEAN), document | {"data_sha256": "0" * 64})
+    write_document(whole.folds_file(CLEAN), document | {"data_sha256": "0" * 64})
     assert "was trained on other files than the fold file subject-4-kept-validation0.json" in problems(whole)[0]
     folds = document["folds"][::-1]
-    write_json(whole.folds_file(CLEAN), document | {"folds": folds})
+    write_document(whole.folds_file(CLEAN), document | {"folds": folds})
     assert "do not match their own hash" in problems(whole)[0]
     whole.folds_file(CLEAN).unlink()
-    assert "is missing; make the folds again" in problems(whole)[0]
+    assert "is missing; run again: the folds are made again" in problems(whole)[0]
 
 
 def test_a_record_of_another_training_is_said(whole):
     record = read_json(whole.directory(CLEAN, 1) / "training.json")
-    write_json(whole.directory(CLEAN, 2) / "training.json", record)
+    write_document(whole.directory(CLEAN, 2) / "training.json", record)
     assert "fold-2 holds TrainingKey(dataset='simulated'" in problems(whole)[0] and "fold=1)" in problems(whole)[0]
     record["settings"] |= {"fold": 2}
-    write_json(whole.directory(CLEAN, 2) / "training.json", record)
+    write_document(whole.directory(CLEAN, 2) / "training.json", record)
     assert "its run key is not that of its settings: it was edited" in problems(whole)[0]
 
 
@@ -183,7 +183,7 @@ def test_simulated_is_what_the_dataset_is(whole):
     path = whole.directory(CLEAN, 2) / "training.json"
     record = read_json(path)
     record["provenance"]["simulated"] = False
-    write_json(path, record)
+    write_document(path, record)
     assert "says simulated: False of simulated" in problems(whole)[0]
 
 

@@ -487,3 +487,35 @@ def test_file_of_annotations_has_no_channels(tmp_path: Path) -> None:
 def test_importing_does_not_import_mne() -> None:
     modules = "sleepbench.signals.edf, sleepbench.signals.scoring, sleepbench.preparation.prepare"
     subprocess.run([sys.executable, "-c", f"import sys, {modules}; assert 'mne' not in sys.modules"], check=True)
+
+
+def test_text_in_latin_1_is_said_and_the_remedy_works(tmp_path: Path) -> None:
+    path = plus(tmp_path / "plus.edf", [*stamps("0"), b"+30\x14\x14\0+30\x14Sleep stage \xb2\x14\0"])
+    with pytest.raises(BenchmarkError, match=r"is not UTF-8; EDF\+ asks .*Latin-1 it says 'Sleep stage ²'") as refused:
+        read_annotation_lists(path, read_header(path))
+    assert "move it away" not in str(refused.value)
+    path.write_bytes(path.read_bytes().replace(b"\xb2", b"2"))  # as it says
+    (annotation,) = read_annotation_lists(path, read_header(path))[1].annotations
+    assert annotation.text == "Sleep stage 2"
+
+
+@pytest.mark.parametrize("field", ["version", "label", "number"])
+def test_a_header_padded_with_nul_bytes_is_said_and_the_remedy_works(psg: Path, field: str) -> None:
+    at, end = {"version": (1, 8), "label": (256 + 10, 256 + 16), "number": (SAMPLES_AT + 4, SAMPLES_AT + 8)}[field]
+    content = psg.read_bytes()
+    psg.write_bytes(content[:at] + b"\0" * (end - at) + content[end:])
+    with pytest.raises(BenchmarkError, match="padded with NUL bytes where EDF has blanks") as refused:
+        read_channels(psg, ["EEG Fpz-Cz"])
+    assert "fetch it again" not in str(refused.value)
+    n = 256 * 5
+    psg.write_bytes(psg.read_bytes()[:n].replace(b"\0", b" ") + content[n:])  # as it says
+    assert psg.read_bytes() == content and read_channels(psg, ["EEG Fpz-Cz"])
+
+
+def test_zeros_after_the_last_record_can_be_cut_off(psg: Path) -> None:
+    content = psg.read_bytes()
+    psg.write_bytes(content + bytes(4096))
+    with pytest.raises(BenchmarkError, match=rf"all bytes beyond these are zero: .*truncate -s {len(content)} "):
+        check_complete(psg, read_header(psg))
+    subprocess.run(["truncate", "-s", str(len(content)), psg], check=True)  # as it says
+    check_complete(psg, read_header(psg))

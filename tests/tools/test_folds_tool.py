@@ -7,7 +7,7 @@ import pytest
 
 from sleepbench.config.load import load
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document
 from sleepbench.datasets.recordings_table import first_subjects, read_recordings
 from sleepbench.datasets.sleep_edf_cassette import OFFICIAL_TABLE
 from sleepbench.protocols.audit import audit_document, summary, write_fold_file
@@ -73,7 +73,7 @@ def test_other_folds_than_the_committed_are_refused(tmp_path: Path) -> None:
     settings = FoldSettings("subject", "kept", False, 0, 20)
     committed = folds.COMMITTED / "sleep-edf-20" / f"{settings.name}.json"
     write_fold_file("sleep-edf-20", recordings, settings, tmp_path / "same.json", committed)
-    write_json(tmp_path / "other.json", read_json(committed) | {"folds_sha256": "0" * 64})
+    write_document(tmp_path / "other.json", read_json(committed) | {"folds_sha256": "0" * 64})
     with pytest.raises(BenchmarkError, match="others would not get the same folds"):
         write_fold_file("sleep-edf-20", recordings, settings, tmp_path / "x.json", tmp_path / "other.json")
     assert not (tmp_path / "x.json").exists()

@@ -6,11 +6,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from edf_files import load_night
 from fake_models import ENTRIES, ULW_RECIPE, recipe_of
 from synthetic_night import ROLES, write_night
 
 from sleepbench.models import registry
-from sleepbench.preparation.prepared import load_prepared
 from sleepbench.training.epochs import epoch_set
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "ulw_sleepnet_reference.npz"
@@ -42,7 +42,7 @@ def sets(nights):
     """Training, validation and test epochs of different nights."""
     ids = {"train": ["SC4001", "SC4002"], "validation": ["SC4011"], "test": ["SC4021"]}
     return {
-        name: epoch_set([load_prepared(nights[id]) for id in of_set], ROLES, "standard") for name, of_set in ids.items()
+        name: epoch_set([load_night(nights[id]) for id in of_set], ROLES, "standard") for name, of_set in ids.items()
     }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sleepbench.core.files import write_json
+from sleepbench.core.files import write_document
 from sleepbench.core.stages import SAMPLES_PER_EPOCH
 
 ROLES = ("eeg1", "eog")
@@ -37,5 +37,5 @@ def write_night(
         "samples_per_epoch": SAMPLES_PER_EPOCH,
         "trimmings": {"standard": {"epochs": n_epochs}, "authors": {"epochs": int(authors.sum())}},
     }
-    write_json(path.with_suffix(".json"), summary)
+    write_document(path.with_suffix(".json"), summary)
     return path

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from edf_files import files_of
 from fake_models import ULW_RECIPE, recipe_of
 
 from sleepbench.datasets import open_dataset
@@ -27,7 +28,8 @@ def sets(tmp_path_factory):
     for recording in dataset.recordings():
         prepare_recording(dataset, dataset.fetch(recording, raw), paths[recording.id])
     info = describe("ulw_sleepnet")
-    return fold_sets([FOLD], paths, ["eeg1"], "standard", info.input_transformation)[0]
+    files = {id: files_of(path) for id, path in paths.items()}
+    return fold_sets([FOLD], files, ["eeg1"], "standard", info.input_transformation)[0]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from edf_files import files_of, load_night
 from synthetic_night import ROLES, write_night
 
 from sleepbench.core.errors import BenchmarkError
@@ -15,7 +16,7 @@ from sleepbench.training.epochs import EpochSet, epoch_set, fold_sets
 
 
 def test_epochs_come_from_the_trimming_in_order_with_the_asked_channels(nights):
-    prepared = [load_prepared(nights["SC4001"]), load_prepared(nights["SC4011"])]
+    prepared = [load_night(nights["SC4001"]), load_night(nights["SC4011"])]
     epochs = epoch_set(prepared, [ROLES[1], ROLES[0]], "authors")
     assert len(epochs) == 24
     kept = np.arange(24) % 2 == 1
@@ -59,7 +60,7 @@ def test_any_channels_of_any_epochs_are_those_of_the_files(tmp_path, channels):
 
 
 def test_what_is_stored_side_by_side_is_not_copied(nights):
-    night = load_prepared(nights["SC4001"])
+    night = load_night(nights["SC4001"])
     epochs = epoch_set([night], ROLES, "standard")
     assert np.shares_memory(epochs.stored(0, np.arange(3, 20)), night.signals)
 
@@ -69,15 +70,15 @@ def test_no_recordings_make_an_empty_set():
 
 
 def test_a_role_that_was_not_prepared_is_named(nights):
-    with pytest.raises(BenchmarkError, match=r"SC4001 was prepared with .*wanted: \['eeg2'\]"):
-        epoch_set([load_prepared(nights["SC4001"])], ["eeg2"], "standard")
+    with pytest.raises(BenchmarkError, match=r"SC4001 was prepared without eeg2, it has .*montage, then delete"):
+        epoch_set([load_night(nights["SC4001"])], ["eeg2"], "standard")
 
 
 def test_every_epoch_knows_whose_it_is(tmp_path):
     """Ids say nothing: people are told apart by what the dataset says of them."""
     people = {"SN0011": ("a", 1), "SN1011": ("b", 1), "5f1e7c": ("b", 12)}
     nights = [write_night(tmp_path, id, 3, 0, subject, night) for id, (subject, night) in people.items()]
-    epochs = epoch_set([load_prepared(path) for path in nights], ROLES, "standard")
+    epochs = epoch_set([load_night(path) for path in nights], ROLES, "standard")
     assert epochs.column("id").tolist() == [id for id in people for _ in range(3)]
     assert epochs.column("subject").tolist() == ["a"] * 3 + ["b"] * 6
     assert epochs.column("night").tolist() == [1] * 6 + [12] * 3
@@ -86,7 +87,7 @@ def test_every_epoch_knows_whose_it_is(tmp_path):
 @pytest.mark.parametrize("transformation", [Unit(20), Standard(clip=2), Robust(), LowPass(30)])
 def test_signals_are_transformed_wherever_they_are_read(nights, transformation):
     """By the statistics of a whole recording, whatever is kept of it or asked for."""
-    loaded = [load_prepared(nights[id]) for id in ("SC4001", "SC4011")]
+    loaded = [load_night(nights[id]) for id in ("SC4001", "SC4011")]
     epochs = epoch_set(loaded, ["eog"], "authors", transformation)
     expected = []
     for night in loaded:
@@ -100,10 +101,13 @@ def test_signals_are_transformed_wherever_they_are_read(nights, transformation):
 
 def test_a_recording_is_opened_and_measured_once_for_all_folds(nights, monkeypatch):
     opened, measured, plain = [], [], Standard.measure
-    monkeypatch.setattr(module, "load_prepared", lambda path: opened.append(path.stem) or load_prepared(path))
+    monkeypatch.setattr(
+        module, "load_prepared", lambda files: opened.append(files.signals.stem) or load_prepared(files)
+    )
     monkeypatch.setattr(Standard, "measure", lambda self, signals: measured.append(1) or plain(self, signals))
     folds = [Fold(("SC4001", "SC4002"), (), ("SC4011",)), Fold(("SC4011", "SC4002"), (), ("SC4001",))]
-    for sets in fold_sets(folds, nights, ROLES, "standard", Standard()):
+    prepared = {id: files_of(path) for id, path in nights.items()}
+    for sets in fold_sets(folds, prepared, ROLES, "standard", Standard()):
         for name in ("train", "test"):
             sets[name].signals(np.arange(5))
     assert sorted(opened) == ["SC4001", "SC4002", "SC4011"] and len(measured) == 3
@@ -116,7 +120,7 @@ def test_a_training_set_far_larger_than_its_batches_is_never_copied(tmp_path, ni
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         file.truncate(file.tell() + 4 * np.prod(shape, dtype=np.int64))
-    night = load_prepared(nights["SC4001"])
+    night = load_night(nights["SC4001"])
     index = np.arange(n_epochs)
     big = replace(
         night,

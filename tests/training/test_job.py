@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from edf_files import files_of
 from fake_models import Centroids, recipe_of
 from synthetic_night import PEOPLE, ROLES, write_night
 
 from sleepbench.config.keys import TrainingKey
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_json
+from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_document
 from sleepbench.evaluation.metrics import confusion_matrix, summary
 from sleepbench.models import create_model
 from sleepbench.models.kernels.fused import arrangement
@@ -48,7 +49,7 @@ def write_folds(path, assignment):
     names = ("train", "validation", "test")
     folds = [dict(zip(names, map(list, fold), strict=True)) for fold in assignment]
     document = {"dataset": "d", "name": "f", "data_sha256": "0" * 64, "folds_sha256": sha256_of_json(folds)}
-    write_json(path, document | {"folds": folds})
+    write_document(path, document | {"folds": folds})
     return path
 
 
@@ -77,7 +78,7 @@ def made(trimming, model, roles, seed, recipe, directory, numbers, folds, nights
     return TrainingJob(
         directories={key: Path(directory) / f"fold-{key.fold}" for key in keys},
         folds=Path(folds),
-        prepared={id: Path(path) for id, path in nights.items()},
+        prepared={id: files_of(Path(path)) for id, path in nights.items()},
         recipe=recipe_of(recipe),
         roles=tuple(roles),
         provenance={"simulated": True},
@@ -190,7 +191,7 @@ def test_what_a_killed_job_left_is_replaced(folds, nights, tmp_path):
 
 
 def test_failed_fold_leaves_neither_directory_nor_receipt(folds, nights, tmp_path):
-    with pytest.raises(BenchmarkError, match=r"wanted: \['eeg2'\]"):
+    with pytest.raises(BenchmarkError, match="was prepared without eeg2, it has"):
         train(folds, nights, tmp_path / "out", roles=["eeg2"], receipt=tmp_path / "out" / "stack-0.json")
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
@@ -248,7 +249,7 @@ def test_an_estimator_has_one_training_epoch_and_its_bytes_are_kept(folds, night
     assert record["environment"]["arrangement"] == "PyTorch"
     assert record["remarks"] == ["centroids is fitted in one go: the recipe r sets nothing of it"]
     (state,) = torch.load(fold / "weights.pt", weights_only=True).values()
-    estimator = from_state(state)
+    estimator = from_state(state, Centroids(len(ROLES)))
     assert estimator.seed == 7
     predictions = pd.read_parquet(fold / "last" / "predictions.parquet")
     signals = np.concatenate([np.load(nights[id]) for id in predictions["recording"].unique()])
@@ -534,12 +535,161 @@ def test_a_checkpoint_of_the_kernel_is_no_use_to_pytorch(folds, nights, tmp_path
     assert read_json(tmp_path / "out/fold-0/training.json")["environment"]["arrangement"] == "PyTorch"
 
 
-def test_a_damaged_checkpoint_is_said_and_the_training_starts_again(folds, nights, tmp_path, capsys):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / ".fold-0.checkpoint").write_bytes(b"PK\x03\x04 half a file")
-    train(folds, nights, tmp_path / "out")
-    assert "cannot be read" in capsys.readouterr().out
-    assert not (tmp_path / "out" / ".fold-0.checkpoint").exists()
+TUNED = {**RECIPE, "learning_rates": [1e-3, 1e-2]}
+PHASE = {"model": "ulw_sleepnet", "submodule": "output", **RECIPE}
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers", "recipe"),
+    [
+        ("alone", (0,), RECIPE),
+        ("tuned", (0,), TUNED),
+        ("pretrained", (0,), RECIPE | {"pretrain": PHASE | {"training_epochs": 2}}),
+        ("stack", (0, 1, 2), RECIPE),
+    ],
+)
+def test_a_damaged_checkpoint_of_any_kind_is_dropped_and_the_training_ends_with_the_same_bytes(
+    folds, nights, tmp_path, kind, numbers, recipe, in_a_process
+):
+    whole, killed = (job_of(folds, nights, tmp_path / name, numbers, recipe=recipe) for name in ("whole", "killed"))
+    in_a_process(whole, stacks=kind == "stack")
+    in_a_process(killed, kill_at=("replace", 3), stacks=kind == "stack")  # as the third checkpoint is put in its place
+    (checkpoint,) = (tmp_path / "killed").glob(".[fs]*-[0-2].checkpoint")
+    content = bytearray(checkpoint.read_bytes())
+    content[2 * len(content) // 3] ^= 16
+    checkpoint.write_bytes(content)
+    output = in_a_process(killed, stacks=kind == "stack")
+    assert output.count("is damaged or no checkpoint, and is dropped: the training starts again") == 1
+    assert "resumes" not in output and not list((tmp_path / "killed").glob(".*"))
+    for number in numbers:
+        assert contents(tmp_path / "killed" / f"fold-{number}") == contents(tmp_path / "whole" / f"fold-{number}")
+
+
+# ------------------------------------------------------------------------------------ finished folds that are damaged
+
+
+def test_a_damaged_fold_is_named_and_trained_again(folds, nights, tmp_path, capsys):
+    """By running again; or by what the message says to delete first."""
+    out = tmp_path / "out"
+    train(folds, nights, out, receipt=out / "stack-0-0.json")
+    fold, before = out / "fold-0", contents(out / "fold-0")
+    random, whole = np.random.default_rng(3), (fold / "training.json").read_bytes()
+    damaged = [("training.json", whole[: len(whole) // 2]), ("weights.pt", b""), ("history.csv", b"")]
+    for bit in random.integers(8 * len(whole), size=20):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        damaged.append(("training.json", bytes(flipped)))
+    record = read_json(fold / "training.json")
+    remedy = f"delete {fold} and {out}/stack-0-0.json and run again: this fold is trained again"
+    for name, content in damaged:
+        kept = (fold / name).read_bytes()
+        (fold / name).write_bytes(content)
+        with pytest.raises(BenchmarkError) as refused:
+            read_training(fold)
+        assert str(fold) in str(refused.value) and str(refused.value).endswith(remedy)
+        said = []
+        assert not is_finished(fold, record["settings"], "c", said.append)
+        assert len(said) == 1 and name in said[0]
+        (fold / name).write_bytes(kept)
+    (fold / "training.json").write_bytes(damaged[-1][1])
+    train(folds, nights, out)
+    assert "fold 0: is trained again, for" in capsys.readouterr().out
+    assert contents(fold) == before and read_training(fold)["runs"] == record["runs"]
+
+
+def test_a_record_that_its_receipt_does_not_list_is_refused(folds, nights, tmp_path):
+    """It is whole, but another than the job left: of another time, or of somebody else."""
+    out = tmp_path / "out"
+    train(folds, nights, out, numbers=(0, 1), receipt=out / "stack-0-1.json")
+    record = out / "fold-1" / "training.json"
+    whole = record.read_bytes()
+    write_document(record, read_json(record) | {"duration_s": 1.0})
+    with pytest.raises(BenchmarkError, match=r"is not the one that .*stack-0-1\.json lists: delete .*fold-1 and "):
+        read_training(out / "fold-1")
+    assert read_training(out / "fold-0")["settings"]["fold"] == 0
+    record.write_bytes(whole)
+    (out / "stack-0-1.json").write_text("{}")
+    with pytest.raises(
+        BenchmarkError, match=r"stack-0-1\.json: is no document.*; delete it and run again: it is written"
+    ):
+        read_training(out / "fold-1")
+    (out / "stack-0-1.json").unlink()
+    train(folds, nights, out, numbers=(0, 1), receipt=out / "stack-0-1.json")
+    assert read_training(out / "fold-1") == read_training(out / "fold-1")
+
+
+def test_a_fold_that_is_trained_in_another_group_leaves_no_receipt_that_it_contradicts(folds, nights, tmp_path):
+    out = tmp_path / "out"
+    train(folds, nights, out, numbers=(0, 1), receipt=out / "stack-0-1.json")
+    train(folds, nights, out, numbers=(1,), seed=8)
+    assert not (out / "stack-0-1.json").exists()
+    assert read_training(out / "fold-1")["settings"]["seed"] == 8
+
+
+def test_prepared_files_that_were_changed_are_not_trained_on(folds, nights, tmp_path):
+    """All of them are noticed before anything is written; each is hashed once for all folds."""
+    here = {id: shutil.copy(path, tmp_path) for id, path in nights.items()}
+    for path in nights.values():
+        for suffix in (".epochs.csv", ".json"):
+            shutil.copy(path.with_suffix(suffix), tmp_path)
+    job = made(**job_of(folds, here, tmp_path / "out", (0, 1, 2)))
+    signals = np.load(here["SC4011"], mmap_mode="r+")
+    signals[3, 0, 5] += 1e-3
+    signals.flush()
+    with pytest.raises(BenchmarkError, match=r"SC4011\.npy: was changed since it was written: .*; delete .* run again"):
+        module.train(job)
+    assert not list((tmp_path / "out").glob("*"))
+
+
+# ------------------------------------------------------------------------------------------- numbers that are none
+
+
+@pytest.fixture
+def with_a_nan(nights, tmp_path):
+    """Nights, of which SC4011 has samples that are no numbers: none are prepared, but a network may make them."""
+    for path in nights.values():
+        for suffix in (".npy", ".epochs.csv", ".json"):
+            shutil.copy(path.with_suffix(suffix), tmp_path)
+    signals = np.load(tmp_path / "SC4011.npy")
+    signals[0, :, 7] = np.nan
+    np.save(tmp_path / "SC4011.npy", signals)
+    return {id: tmp_path / path.name for id, path in nights.items()}
+
+
+LOSS = r"the training loss is nan in step \d of 2 of training epoch 1"
+PROBABILITIES = r"1 of 24 epochs have probabilities that are not finite"
+TRY = r"; nothing of it is written. What to try: a lower recipes\.r\.learning_rate, or recipes\.r\.clip_norm"
+
+
+@pytest.mark.parametrize(
+    ("model", "numbers", "message"),
+    [
+        ("ulw_sleepnet", (2,), rf"fold 2, recipe r: {LOSS}"),
+        ("ulw_sleepnet", (0,), rf"fold 0, recipe r: {PROBABILITIES} after training epoch 1"),
+        ("ulw_sleepnet", (0, 1, 2), rf"fold 2, recipe r: {LOSS}"),  # as a stack
+        ("ulw_sleepnet", (1, 0), rf"fold 0, recipe r: {PROBABILITIES} after training epoch 1"),  # 0 validates on it
+        (
+            "of_windows",
+            (0,),
+            rf"fold 0, recipe r: {PROBABILITIES.replace('1', '5', 1)} after training epoch 1",
+        ),
+        ("centroids", (0,), rf"fold 0, recipe r: {PROBABILITIES}.*centroids has no learning rate to lower"),
+    ],
+)
+def test_what_is_not_finite_ends_a_training_with_fold_and_recipe(
+    folds, with_a_nan, tmp_path, stacks, fake_models, model, numbers, message
+):
+    recipe = RECIPE if model == "ulw_sleepnet" else COMMON
+    with pytest.raises(BenchmarkError, match=message + (TRY if model != "centroids" else "")):
+        train(folds, with_a_nan, tmp_path / "out", model=model, numbers=numbers, recipe=recipe)
+    assert not [path for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")]
+
+
+def test_a_lower_learning_rate_helps_as_the_message_says(folds, nights, tmp_path, fake_models):
+    with pytest.raises(BenchmarkError, match=r"fold 0, recipe r: the training loss is .*" + TRY):
+        train(folds, nights, tmp_path / "out", model="of_epochs", recipe=COMMON | {"learning_rate": 3e37})
+    train(folds, nights, tmp_path / "out", model="of_epochs", recipe=COMMON)
+    assert read_training(tmp_path / "out" / "fold-0")["runs"]
 
 
 def test_people_are_told_apart_whatever_ids_look_like(tmp_path):
@@ -668,7 +818,7 @@ def test_weights_that_do_not_repeat_a_training_give_no_run(folds, nights, tmp_pa
     rule("mine", lambda history, ends: len(history))
     pd.read_csv(fold / "history.csv").assign(test_accuracy=0.123).to_csv(fold / "history.csv", index=False)
     files = record["files"] | {"history.csv": sha256_of_file(fold / "history.csv")}
-    write_json(fold / "training.json", record | {"files": files})
+    write_document(fold / "training.json", record | {"files": files})
     no_training()
     train(folds, nights, tmp_path / "out")
     assert "do not repeat its predictions" in capsys.readouterr().out

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from edf_files import load_night
 from fake_models import OfEpochs, OfSequences, recipe_of
 from synthetic_night import ROLES
 from torch import nn
@@ -12,7 +13,6 @@ from torch import nn
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe
 from sleepbench.models.transformation import NONE
-from sleepbench.preparation.prepared import load_prepared
 from sleepbench.training import loop
 from sleepbench.training.epochs import epoch_set
 from sleepbench.training.loop import evaluate, predict_probabilities, train
@@ -147,7 +147,7 @@ def test_predictions_in_windows_are_averages(sets):
 def test_segments_of_one_epoch_are_trained_and_predicted_too(nights):
     """The authors' trimming keeps every other epoch of these nights."""
     of = {"train": ["SC4001", "SC4002"], "validation": [], "test": ["SC4021"]}
-    sets = {k: epoch_set([load_prepared(nights[id]) for id in ids], ROLES, "authors") for k, ids in of.items()}
+    sets = {k: epoch_set([load_night(nights[id]) for id in ids], ROLES, "authors") for k, ids in of.items()}
     for name in ("of_windows", "of_nights"):
         model, training = fitted(name, sets)
         probabilities = predict_probabilities(model, sets["test"], "fast", describe(name))
@@ -305,7 +305,7 @@ def test_a_first_phase_that_sees_other_signals_is_an_error(sets):
 def test_the_transformation_of_the_entry_is_what_a_model_trains_and_predicts_on(nights):
     """As if the signals had been transformed on the disk."""
     ids = {"train": ["SC4001", "SC4002"], "validation": ["SC4011"], "test": ["SC4021"]}
-    info, loaded = describe("scaled"), {id: load_prepared(path) for id, path in nights.items()}
+    info, loaded = describe("scaled"), {id: load_night(path) for id, path in nights.items()}
     on_disk = {}
     for id, night in loaded.items():
         low, median, high = np.percentile(night.signals, (25, 50, 75), axis=(0, 2), keepdims=True)
@@ -416,3 +416,12 @@ def test_both_metrics_must_not_be_worse_where_patience_asks_for_both():
         "accuracy": None,
         "macro_f1": None,
     }
+
+
+def test_weights_that_are_not_finite_end_the_training_epoch_that_made_them(sets):
+    """A loss tells of the weights before its step, and these have no part in any prediction."""
+    torch.manual_seed(3)
+    model = create_model("of_epochs", len(ROLES))
+    model.register_buffer("unused", torch.tensor([1.0, torch.inf]))
+    with pytest.raises(loop.DivergedError, match="not all weights of 'unused' are finite after training epoch 1"):
+        train(model, recipe_of(PLAIN), sets, 3, "reference", describe("of_epochs"), lambda line: None)

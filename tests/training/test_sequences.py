@@ -6,12 +6,12 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from edf_files import load_night
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_night import ROLES
 
 from sleepbench.config.recipe import STATEFUL, RecipeSettings
-from sleepbench.preparation.prepared import load_prepared
 from sleepbench.training.augmentation import AUGMENTATIONS, roll_10
 from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.sequences import (
@@ -147,7 +147,7 @@ def test_probabilities_of_overlapping_windows_are_averaged():
 
 
 def test_a_night_is_given_whole(nights):
-    epochs = epoch_set([load_prepared(nights[id]) for id in ("SC4001", "SC4011")], ROLES, "standard")
+    epochs = epoch_set([load_night(nights[id]) for id in ("SC4001", "SC4011")], ROLES, "standard")
     batches = inference_batches(epochs, 5, "night", 2)
     assert [batch.epochs.shape for batch in batches] == [(1, 24), (1, 24)]
     assert epochs.signals(batches[1].epochs).shape == (1, 24, 2, 3000)
@@ -155,7 +155,7 @@ def test_a_night_is_given_whole(nights):
 
 
 def test_every_other_epoch_of_a_night_are_segments_of_one(nights):
-    epochs = epoch_set([load_prepared(nights["SC4001"])], ROLES, "authors")
+    epochs = epoch_set([load_night(nights["SC4001"])], ROLES, "authors")
     assert [len(segment) for segment in segments(epochs)] == [1] * 12
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from edf_files import load_night
 from fake_models import recipe_of
 from synthetic_night import ROLES, write_night
 from torch import nn
@@ -19,7 +20,6 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.models import create_model, describe
 from sleepbench.models.kernels import fused, fused_kernel
 from sleepbench.models.transformation import Standard
-from sleepbench.preparation.prepared import load_prepared
 from sleepbench.training import job, loop
 from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.memory import is_out_of_memory
@@ -57,7 +57,7 @@ def folds(uneven_nights):
     torch.set_num_threads(1)
     return [
         {
-            name: epoch_set([load_prepared(uneven_nights[id]) for id in ids], ROLES, "standard")
+            name: epoch_set([load_night(uneven_nights[id]) for id in ids], ROLES, "standard")
             for name, ids in fold.items()
         }
         for fold in FOLDS
@@ -230,7 +230,7 @@ def test_what_a_stack_cannot_do_is_trained_fold_by_fold():
 
 
 def test_a_loss_that_is_no_number_is_an_error(folds):
-    with pytest.raises(BenchmarkError, match="the training loss is nan in training epoch 1"):
+    with pytest.raises(BenchmarkError, match=r"the training loss is nan in step 1 of \d of training epoch 1"):
         model = fresh()
         model.output.bias.data.fill_(torch.nan)
         train_stack(model, recipe_of(ULW_RECIPE), folds, 5, ULW, lambda line: None)

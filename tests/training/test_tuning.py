@@ -74,5 +74,5 @@ def test_a_learning_rate_with_which_the_training_diverges_is_left_out(sets):
 
 
 def test_a_training_that_diverges_with_every_learning_rate_is_an_error(sets):
-    with pytest.raises(BenchmarkError, match=r"recipe r: the training diverges with all of 3e\+37, 3\.2e\+37; add"):
+    with pytest.raises(BenchmarkError, match=r"diverges with all learning_rates, 3e\+37, 3\.2e\+37: add a lower"):
         tuned(sets, rates=[3e37, 3.2e37])

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pandas as pd
 import pytest
@@ -184,20 +186,37 @@ def test_new_protocol_that_shares_trainings_trains_nothing(finished):
     assert finished.run("results/simulated/runs.csv").returncode == 0
 
 
-def test_damaged_run_is_named_and_trained_again_alone(finished):
-    training, table = finished.directory / CLEAN_TRAINING, finished.directory / "results/simulated/runs.csv"
-    (training / "fold-1" / "best_validation" / "predictions.parquet").unlink()
+def test_what_is_damaged_is_made_again_alone_and_the_tables_are_the_same(finished):
+    home, training = finished.directory / "results/simulated", finished.directory / CLEAN_TRAINING
+    kinds = ("results/simulated/tables/*", "results/simulated/**/predictions.parquet")
+    before = [*map(finished.read_bytes, kinds)]
     kept = (training / "fold-0" / "training.json").stat().st_mtime_ns
-    table.unlink()
+    (training / "fold-1" / "best_validation" / "predictions.parquet").unlink()
+    (finished.directory / "results/data/simulated/prepared/SC4012.npy").unlink()
+    for name in ("runs.csv", "statistics/intervals.csv", "tables/main_results.csv"):
+        text = (home / name).read_text(encoding="utf-8")
+        (home / name).write_text(text.replace("0.", "0.9", 1), encoding="utf-8")
+    with closing(sqlite3.connect(finished.directory / "results/mlflow.db")) as store, store:
+        store.execute("UPDATE latest_metrics SET value = 0.99 WHERE key = 'accuracy'")
     result = finished.run()
-    assert result.returncode != 0
-    assert "fold-1/best_validation/predictions.parquet is MISSING" in result.stdout
-    assert "What to do: delete" in result.stdout and not table.exists()
-    shutil.rmtree(training / "fold-1")
-    result = finished.run("results/simulated/runs.csv")
     assert result.returncode == 0, result.stdout
-    assert (training / "fold-1" / "best_validation" / "predictions.parquet").exists()
+    assert re.search(r"Made again, as missing: \S*SC4012\.npy\.", result.stdout)
+    assert re.search(r"Made again, as not as it was made: \S*/fold-1, \S*mlflow\.db, \S*runs\.csv", result.stdout)
+    assert [*map(finished.read_bytes, kinds)] == before
     assert (training / "fold-0" / "training.json").stat().st_mtime_ns == kept
+    assert NOTHING in finished.run().stdout
+
+
+def test_other_settings_are_noticed_without_snakemake_s_memory(finished, tmp_path):
+    memory, config = finished.directory / ".snakemake", (finished.directory / "config.yaml").read_bytes()
+    memory.rename(tmp_path / "memory")
+    finished.configure(recipes={"ulw": {"learning_rate": 0.0123}})
+    planned = finished.run("-n").stdout
+    shutil.rmtree(memory)
+    (tmp_path / "memory").rename(memory)
+    (finished.directory / "config.yaml").write_bytes(config)
+    assert re.search(r"^train +4$", planned, re.MULTILINE) and "Finished trainings of the same settings" in planned
+    assert NOTHING in finished.run().stdout
 
 
 def test_report_is_one_page_that_says_simulated_and_names_the_runs(finished):

@@ -1,10 +1,12 @@
 """Bad input, failures and interruptions, as a user of the commands meets them."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from functools import partial
 
 import psutil
@@ -12,7 +14,7 @@ import pytest
 from conftest import ENVIRONMENT, Project, make_project
 
 from sleepbench.config import paths
-from sleepbench.core.files import read_json
+from sleepbench.core.files import read_document, read_json
 
 TRAINING = "results/simulated/trainings/subject-2-kept-validation0/standard/ulw_sleepnet/four/ulw/seed-32"
 
@@ -53,6 +55,23 @@ def test_paper_plans_every_recording_and_fold_of_the_real_datasets(project):
     assert not (project.directory / "results").exists()
 
 
+def edges(project, n_subjects: int, n_seeds: int) -> int:
+    """How many inputs Snakemake goes through, of the jobs behind each input of a job."""
+    project.configure(
+        run={"protocols": ["clean"], "seeds": list(range(n_seeds))},
+        datasets={"simulated": {"subjects": n_subjects, "single_night_subjects": []}},
+    )
+    result = project.run("--", "--dag")
+    assert result.returncode == 0, result.stdout
+    pairs = re.findall(r"(\d+) -> (\d+)", result.stdout)
+    inputs = Counter(after for _, after in pairs)
+    return sum(inputs[before] for before, _ in pairs)
+
+
+def test_a_plan_grows_with_the_sum_of_recordings_and_trainings(project):
+    assert edges(project, 100, 40) < 2.2 * edges(project, 50, 20)
+
+
 def test_fewer_subjects_than_folds_is_said(project):
     project.configure(datasets={"simulated": {"n_folds": 5}})
     result = project.run("results/simulated/runs.csv")
@@ -76,7 +95,9 @@ def test_missing_file_without_download_is_named(project):
     project.configure(**ON_MINE)
     result = project.run("results/data/sleep-edf/verified/SC4002.json")
     assert result.returncode != 0
-    assert "SC4002E0-PSG.edf" in result.stdout
+    # The job says once why it failed, and Snakemake does not repeat that it did.
+    assert result.stdout.count("SC4002E0-PSG.edf") == 1 and result.stdout.count("\nError: ") == 1
+    assert "message: None" not in result.stdout and "CalledProcessError" not in result.stdout
 
 
 def test_changed_byte_of_a_recording_is_noticed(project):
@@ -145,3 +166,55 @@ def test_interrupted_training_leaves_nothing_half_written_and_continues(prepared
     assert "Preparing" not in result.stdout
     left = sorted(path.name for path in (project.directory / TRAINING).iterdir())
     assert left == ["fold-0"]
+
+
+# What is damaged, what reads it then, and what the message begins with.
+DAMAGED = {
+    "results/data/simulated/prepared/SC4011.npy": "was changed since it was written",
+    "results/data/simulated/prepared/SC4011.epochs.csv": "was changed since it was written",
+    "results/data/simulated/prepared/SC4011.json": "was changed since it was written",
+    "results/simulated/recordings.json": "is not whole",
+    "results/simulated/folds/subject-2-kept-validation0.json": "is not whole",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_what_a_message_says_about_a_damaged_file_heals_it(prepared, tmp_path, damaged):
+    """The files that the message names are deleted, and the same command makes them again, byte for byte."""
+    project = Project(shutil.copytree(prepared.directory, tmp_path / "project", symlinks=True))
+    project.configure(datasets={"simulated": {"training_epochs": 1}})
+    fold, path = f"{TRAINING}/fold-0", project.directory / damaged
+    whole, stat = path.read_bytes(), path.stat()
+    content = bytearray(whole)
+    content[2 * len(content) // 3] ^= 128
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as rot leaves it
+    result = project.run(fold)
+    assert result.returncode != 0 and "Traceback" not in result.stdout
+    (message,) = {line for line in result.stdout.splitlines() if line.startswith(f"Error: {damaged}: ")}
+    assert DAMAGED[damaged] in message
+    named = re.search(r"; delete (.*) and run again: |; delete (it) and run again", message)
+    for name in re.split(r", | and ", named[1] or damaged):
+        (project.directory / name).unlink()
+    result = project.run(fold)
+    assert result.returncode == 0, result.stdout
+    assert (project.directory / damaged).read_bytes() == whole
+    assert (project.directory / fold / "training.json").exists()
+
+
+@pytest.mark.slow
+def test_a_damaged_record_of_a_finished_fold_is_healed_by_what_the_message_says(prepared, tmp_path):
+    project = Project(shutil.copytree(prepared.directory, tmp_path / "project", symlinks=True))
+    project.configure(datasets={"simulated": {"training_epochs": 1}})
+    fold, smoothed = f"{TRAINING}/fold-0", f"{TRAINING}/fold-0/last".replace("/trainings/", "/postprocessed/")
+    assert project.run(fold).returncode == 0
+    record = project.directory / fold / "training.json"
+    record.write_bytes(record.read_bytes().replace(b'"threads": ', b'"threads": 9', 1))
+    result = project.run(smoothed)
+    (message,) = {line for line in result.stdout.splitlines() if line.startswith(f"Error: {fold}/training.json: ")}
+    assert message.endswith(f"; delete {fold} and run again: this fold is trained again")
+    shutil.rmtree(project.directory / fold)
+    result = project.run(smoothed)
+    assert result.returncode == 0, result.stdout
+    assert read_document(record)["environment"]["threads"] < 9

@@ -12,11 +12,20 @@ os.environ.update(PYTHONPATH=os.pathsep.join([PACKAGE, *filter(None, [os.environ
 from sleepbench.config import paths
 from sleepbench.config.code import code_sha256, module_sha256
 from sleepbench.config.keys import TrainingKey
+from sleepbench.config.made import name_memory
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.surroundings import settle
 from sleepbench.reporting.declared import declared
 from sleepbench.workflow import Workflow
 
-ENVIRONMENT = "../../envs/environment.yaml"
+# Looked at for every job, so it is named only where it is used. Snakemake formats this path: braces in it are those of a
+# directory's name.
+ENVIRONMENT = (
+    str(Path(workflow.basedir, "envs", "environment.yaml")).replace("{", "{{").replace("}", "}}")
+    if workflow.deployment_settings.deployment_method
+    else None
+)
+settle()
 try:
     # envs/environment.yaml has PyTorch's CPU build.
     W = Workflow(config, Path(workflow.basedir), may_use_gpu=not workflow.deployment_settings.deployment_method)
@@ -35,5 +44,6 @@ wildcard_constraints:
 
 
 onstart:
+    name_memory()
     for skipped in W.plan.skipped:
         print(f"Not trained: {skipped}", file=sys.stderr)

@@ -12,9 +12,7 @@ rule fetch:
         mem_mb=MEMORY_MB,
         runtime=MINUTES,
     params:
-        dataset=lambda w: W.dataset_reading(w.source, w.recording),
-        directory=lambda w: W.directory(w.source),
-        code=lambda w: W.code_reading("fetch", w.source),
+        reading=lambda w: W.reading("fetch", w.source, w.recording),
     message:
         "Fetching and verifying {wildcards.recording} of {wildcards.source}, progress in {log}"
     script:
@@ -39,9 +37,7 @@ rule prepare:
         mem_mb=MEMORY_MB,
         runtime=MINUTES,
     params:
-        dataset=lambda w: W.dataset_reading(w.source, w.recording),
-        definition=lambda w: W.definition(W.dataset_reading(w.source, w.recording)),
-        code=lambda w: W.code_reading("prepare", w.source),
+        reading=lambda w: W.reading("prepare", w.source, w.recording),
     message:
         "Preparing {wildcards.recording} of {wildcards.source}"
     script:
@@ -51,10 +47,7 @@ rule prepare:
 rule index:
     # One file stands between a dataset's recordings and its trainings, so that a plan grows with their sum.
     input:
-        prepared=lambda w: W.prepared(w.dataset, "json"),
-        quality=lambda w: W.prepared(w.dataset, "quality.json"),
-        signals=lambda w: W.prepared(w.dataset, "npy", "epochs.csv"),
-        receipts=lambda w: W.receipts(w.dataset),
+        prepared=lambda w: W.prepared(w.dataset, "json"),  # with which the signals come, made of the receipts
     output:
         index=paths.recordings("{dataset}"),
         view=paths.recordings("{dataset}", "csv"),
@@ -68,6 +61,7 @@ rule index:
         mem_mb=MEMORY_MB,
         runtime=MINUTES,
     params:
+        receipts=lambda w: W.receipts(w.dataset),
         code=code_sha256("index"),
     message:
         "Listing the prepared recordings of {wildcards.dataset}"

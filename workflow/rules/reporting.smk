@@ -19,6 +19,7 @@ rule log_runs:
         uri=W.config.tracking.uri,
         experiment=lambda w: W.experiment(w.dataset),
         store=W.store_state(),  # a store that was lost is filled again
+        file=W.store_file,
         code=module_sha256("sleepbench.runs.mlflow"),
     message:
         "Logging the finished runs on {wildcards.dataset} to MLflow"
@@ -32,7 +33,6 @@ rule collect_runs:
         trainings=lambda w: W.trainings(w.dataset),
         recordings=paths.recordings("{dataset}"),
         folds=lambda w: W.fold_files(w.dataset),
-        quality=lambda w: W.prepared(w.dataset, "quality.json"),
     output:
         table=paths.runs("{dataset}"),
     log:

@@ -22,8 +22,9 @@ rule folds:
 
 rule train:
     input:
+        # Made of the recordings, which are no inputs of their own: Snakemake goes through all that they are made of for
+        # every job that has them.
         folds=paths.folds("{dataset}", "{folds}"),
-        recordings=paths.recordings("{dataset}"),
         # Before any training: the recordings hold what they are known to hold.
         totals=paths.totals("{dataset}", "{folds}", "{trimming}"),
     output:
@@ -43,6 +44,7 @@ rule train:
         runtime=48 * MINUTES,
     params:
         trainings=W.keys,
+        recordings=paths.recordings("{dataset}"),
         training=W.training_parameters,
         code=lambda w: W.code_training("train", w),
         # Finished folds get the runs of rules that are added; they are not trained again.
@@ -71,7 +73,6 @@ rule smooth:
     input:
         training=lambda w: W.made_by(TrainingKey.named(w)),
         folds=paths.folds("{dataset}", "{folds}"),
-        recordings=paths.recordings("{dataset}"),
     output:
         # Not beside the run's own predictions: nothing that reads runs comes across these.
         smoothed=directory(SMOOTHED),
@@ -87,6 +88,7 @@ rule smooth:
         mem_mb=4 * MEMORY_MB,
         runtime=MINUTES,
     params:
+        recordings=paths.recordings("{dataset}"),
         code=lambda w: [W.code_training(kind, w) for kind in ("train", "smooth")],
     message:
         "Smoothing the predictions of {wildcards.model} on {wildcards.dataset}: {wildcards.folds}, fold {wildcards.fold}, seed {wildcards.seed}, {wildcards.selection}"

@@ -1,9 +1,8 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import audit
+from sleepbench.jobs import audit, job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     audit(
         snakemake.params.protocols,
         snakemake.input.folds,

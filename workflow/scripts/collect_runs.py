@@ -1,9 +1,8 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import collect_runs
+from sleepbench.jobs import collect_runs, job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     collect_runs(
         snakemake.config,
         snakemake.wildcards.dataset,

@@ -1,5 +1,4 @@
-from sleepbench.core.logs import logged
-from sleepbench.jobs import statistics
+from sleepbench.jobs import job, statistics
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     statistics("subjects", snakemake.input, snakemake.params, dict(snakemake.output.items()))

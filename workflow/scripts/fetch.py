@@ -1,7 +1,11 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import fetch
+from sleepbench.jobs import fetch, job
 
-with logged(snakemake.log[0]):
-    fetch(snakemake.config, snakemake.params.dataset, snakemake.wildcards.recording, Path(snakemake.output.receipt))
+with job(snakemake):
+    fetch(
+        snakemake.config,
+        snakemake.params.reading["dataset"],
+        snakemake.wildcards.recording,
+        Path(snakemake.output.receipt),
+    )

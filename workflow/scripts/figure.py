@@ -1,5 +1,4 @@
-from sleepbench.core.logs import logged
-from sleepbench.jobs import figure
+from sleepbench.jobs import figure, job
 
-with logged(snakemake.log[0]):
+with job(snakemake, reads=snakemake.params.files.get("quality", [])):
     figure(snakemake.wildcards.figure, snakemake.input, snakemake.params, dict(snakemake.output.items()))

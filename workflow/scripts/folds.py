@@ -1,9 +1,8 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import folds
+from sleepbench.jobs import folds, job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     folds(
         snakemake.wildcards.dataset,
         Path(snakemake.input.recordings),

@@ -1,13 +1,12 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import index
+from sleepbench.jobs import index, job
 
-with logged(snakemake.log[0]):
+with job(snakemake, reads=snakemake.params.receipts):
     index(
         snakemake.config,
         snakemake.wildcards.dataset,
         snakemake.input.prepared,
-        snakemake.input.receipts,
+        snakemake.params.receipts,
         Path(snakemake.output.index),
     )

@@ -1,9 +1,8 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import log_runs
+from sleepbench.jobs import job, log_runs
 
-with logged(snakemake.log[0]):
+with job(snakemake, also=filter(None, [snakemake.params.file])):
     log_runs(
         snakemake.config,
         snakemake.wildcards.dataset,

@@ -1,5 +1,5 @@
-from sleepbench.core.logs import logged
+from sleepbench.jobs import job
 from sleepbench.profiling.parity import write_parity
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     write_parity(snakemake.wildcards.model, snakemake.output.parity)

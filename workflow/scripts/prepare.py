@@ -1,7 +1,11 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import prepare
+from sleepbench.jobs import job, prepare
 
-with logged(snakemake.log[0]):
-    prepare(snakemake.config, snakemake.params.dataset, Path(snakemake.input.receipt), Path(snakemake.output.signals))
+with job(snakemake):
+    prepare(
+        snakemake.config,
+        snakemake.params.reading["dataset"],
+        Path(snakemake.input.receipt),
+        Path(snakemake.output.signals),
+    )

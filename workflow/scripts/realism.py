@@ -1,9 +1,8 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import realism
+from sleepbench.jobs import job, realism
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     realism(
         snakemake.config,
         snakemake.wildcards.dataset,

@@ -1,7 +1,6 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import report
+from sleepbench.jobs import job, report
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     report(snakemake.input, snakemake.params, Path(snakemake.output.report))

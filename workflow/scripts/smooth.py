@@ -1,16 +1,15 @@
 from pathlib import Path
 
 from sleepbench.config.keys import TrainingKey
-from sleepbench.core.logs import logged
-from sleepbench.jobs import smooth
+from sleepbench.jobs import job, smooth
 
-with logged(snakemake.log[0]):
+with job(snakemake, reads=[snakemake.params.recordings]):
     smooth(
         snakemake.config,
         TrainingKey.named(snakemake.wildcards),
         snakemake.wildcards.selection,
         Path(snakemake.input.folds),
-        Path(snakemake.input.recordings),
+        Path(snakemake.params.recordings),
         Path(snakemake.output.smoothed),
         snakemake.threads,
         snakemake.params.code,

@@ -1,7 +1,6 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import summary
+from sleepbench.jobs import job, summary
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     summary(snakemake.input, snakemake.params, Path(snakemake.output.summary))

@@ -1,5 +1,4 @@
-from sleepbench.core.logs import logged
-from sleepbench.jobs import table
+from sleepbench.jobs import job, table
 
-with logged(snakemake.log[0]):
+with job(snakemake, reads=snakemake.params.files.get("quality", [])):
     table(snakemake.wildcards.table, snakemake.input, snakemake.params, dict(snakemake.output.items()))

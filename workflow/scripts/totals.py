@@ -1,9 +1,8 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import totals
+from sleepbench.jobs import job, totals
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     totals(
         snakemake.config,
         snakemake.wildcards.dataset,

@@ -1,14 +1,15 @@
 from pathlib import Path
 
-from sleepbench.core.logs import logged
-from sleepbench.jobs import train
+from sleepbench.config import paths
+from sleepbench.jobs import job, train
 
-with logged(snakemake.log[0]):
+stack = map(paths.training, snakemake.params.trainings) if hasattr(snakemake.output, "receipt") else ()
+with job(snakemake, reads=[snakemake.params.recordings], also=stack):
     train(
         snakemake.config,
         snakemake.params.trainings,
         Path(snakemake.input.folds),
-        Path(snakemake.input.recordings),
+        Path(snakemake.params.recordings),
         snakemake.threads,
         snakemake.params.code,
         Path(snakemake.output.receipt) if hasattr(snakemake.output, "receipt") else None,

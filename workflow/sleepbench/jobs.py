@@ -3,20 +3,24 @@
 A job is given the configuration as Snakemake read it, what its path names, and the files that its rule declares.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sleepbench.config import paths
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.load import validate
+from sleepbench.config.made import recorded
 from sleepbench.config.models import Config
 from sleepbench.config.plan import dataset, plan, recipe_on
-from sleepbench.core.files import read_json, sha256_of_json, write_json
+from sleepbench.core.files import read_json, sha256_of_json
+from sleepbench.core.logs import logged
 from sleepbench.core.provenance import git_commit
-from sleepbench.datasets.base import DataLabel
+from sleepbench.datasets.base import DataLabel, read_receipt, write_receipt
 from sleepbench.models import describe
 from sleepbench.preparation.index import read_index
+from sleepbench.protocols.folds import read_folds
 
 if TYPE_CHECKING:
     from sleepbench.reporting.artefacts import Inputs
@@ -27,17 +31,27 @@ Label = Mapping[str, Any]
 """A DataLabel as JSON."""
 
 
+@contextmanager
+def job(snakemake: Any, reads: Iterable[str] = (), also: Iterable[str] = ()) -> Iterator[None]:
+    """What every script does around its one call: its log, and the hashes of what it reads and makes.
+
+    `reads` is what it reads besides the inputs of its rule, `also` what it writes besides the outputs.
+    """
+    with logged(snakemake.log[0]), recorded([*snakemake.input, *reads], snakemake.output, also):
+        yield
+
+
 def fetch(content: Mapping[str, Any], name: str, recording: str, receipt: Path) -> None:
     """Make a recording's files present and right, and keep what was found."""
     of = dataset(validate(content), name)
-    write_json(receipt, of.fetch(of.recording(recording), of.directory(paths.raw(of.source))))
+    write_receipt(receipt, of.fetch(of.recording(recording), of.directory(paths.raw(of.source))))
 
 
 def prepare(content: Mapping[str, Any], name: str, receipt: Path, signals: Path) -> None:
     """Cut a night into epochs."""
     from sleepbench.preparation.prepare import prepare_recording
 
-    prepare_recording(dataset(validate(content), name), read_json(receipt), signals)
+    prepare_recording(dataset(validate(content), name), read_receipt(receipt), signals)
 
 
 def index(
@@ -82,7 +96,7 @@ def train(
         TrainingJob(
             directories={key: Path(paths.training(key)) for key in keys},
             folds=folds,
-            prepared=read_index(recordings).signals,
+            prepared=read_index(recordings).prepared,
             recipe=recipe_on(config, key.recipe, key.dataset),
             roles=tuple(config.inputs[key.input]),
             engine=config.training.engine,
@@ -91,7 +105,7 @@ def train(
             code_sha256=code_sha256,
             provenance={
                 "title": describe(key.model).title,
-                "n_folds": len(read_json(folds)["folds"]),
+                "n_folds": len(read_folds(folds)["folds"]),
                 **_provenance(config, key.dataset),
                 "config_sha256": sha256_of_json(content),
             },
@@ -120,7 +134,7 @@ def smooth(
             training=Path(paths.training(key)),
             selection=selection,
             folds=folds,
-            prepared=read_index(recordings).signals,
+            prepared=read_index(recordings).prepared,
             output=output,
             device=config.training.device,
             threads=threads,
@@ -189,6 +203,7 @@ def _inputs(declared: Any, parameters: Any) -> "Inputs":
     for rule_name, found in declared.items():
         name = rule_name.replace(STATISTICS.replace("/", "_"), STATISTICS, 1)
         files[name] = Path(found) if isinstance(found, str) else [Path(path) for path in found]
+    files |= {name: [Path(path) for path in found] for name, found in parameters.files.items()}
     files |= {name: Path(path) for name, path in parameters.resources.items()}
     return Inputs(files, parameters.settings, DataLabel(**parameters.label))
 
@@ -240,4 +255,7 @@ def realism(content: Mapping[str, Any], name: str, recordings: Path, outputs: Ma
 
 
 def _provenance(config: Config, name: str) -> dict[str, Any]:
-    return {"simulated": dataset(config, name).label.simulated, "git_commit": git_commit(Path(__file__).parent)}
+    return {
+        "simulated": dataset(config, name).label.simulated,
+        "git_commit": git_commit(Path(__file__).resolve().parents[2]),
+    }

@@ -4,7 +4,7 @@ Nothing here writes, and nothing imports PyTorch, SciPy or pandas: it is run whe
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from sleepbench.config import paths
 from sleepbench.config.code import code_sha256, module_sha256
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.load import validate
+from sleepbench.config.made import CHANGED, FORGOTTEN, MISSING, UNKNOWN, fault, is_there, memory, was_made
 from sleepbench.config.models import Config
 from sleepbench.config.plan import (
     DatasetPlan,
@@ -32,7 +33,7 @@ from sleepbench.protocols.folds import FoldSettings
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.reporting.declared import STATISTICS, Declared, declared
 from sleepbench.runs.others.store import imported
-from sleepbench.runs.store import store_state
+from sleepbench.runs.store import store_file, store_state
 from sleepbench.signals.trimming import TRIMMINGS
 
 RESOURCES = "workflow/resources"
@@ -45,17 +46,19 @@ RESOURCE_FILES = {
     "human_scorings": f"{RESOURCES}/human_scorings/scorings.csv",
 }
 """Inputs of artefacts that are committed files."""
+OF_RECORDINGS = {"quality": "quality.json"}
+"""Inputs of artefacts that are a file of each prepared recording, by its suffix."""
 
 
 class Workflow:
     """A configuration as the rules see it.
 
-    content : the mapping that Snakemake read, checked here
+    content : the mapping that Snakemake read, checked here; or a configuration that was checked
     root : the directory of the Snakefile, below which committed files are hashed
     """
 
-    def __init__(self, content: Mapping[str, Any], root: Path, may_use_gpu: bool = True):
-        self.config: Config = validate(content)
+    def __init__(self, content: Mapping[str, Any] | Config, root: Path, may_use_gpu: bool = True):
+        self.config: Config = content if isinstance(content, Config) else validate(content)
         self.plan = plan(self.config)
         self.root = root
         self.uses_gpu = may_use_gpu and takes_gpu(self.config.training.device)
@@ -98,8 +101,9 @@ class Workflow:
         raise BenchmarkError(f"{source}: no dataset of this run has a recording '{recording}'")
 
     @functools.cache  # noqa: B019 (there is one of these for as long as the rules are read)
-    def _ids(self, dataset: str) -> tuple[str, ...]:
-        return tuple(recording.id for recording in recordings(self.config, dataset))
+    def _ids(self, dataset: str) -> dict[str, None]:
+        """The recordings of a dataset in order, as keys, which are found at once."""
+        return dict.fromkeys(recording.id for recording in recordings(self.config, dataset))
 
     def receipts(self, dataset: str) -> list[str]:
         """The receipts of a dataset's files."""
@@ -110,15 +114,17 @@ class Workflow:
         source = self.datasets[dataset].source
         return [paths.prepared(source, id, suffix) for suffix in suffixes for id in self._ids(dataset)]
 
-    def directory(self, source: str) -> str:
-        """Where the files of a source are, or are put."""
-        one = next(one for one in self.datasets.values() if one.source == source)
-        return str(one.directory(paths.raw(source)))
+    def reading(self, kind: str, source: str, recording: str) -> dict[str, Any]:
+        """What decides how a recording is fetched or prepared, and by which dataset: one parameter of its rule."""
+        name = self.dataset_reading(source, recording)
+        return {"dataset": name, **self._deciding(kind, name)}
 
-    def code_reading(self, kind: str, source: str) -> str:
-        """The hash of the code of a kind, with what reads a source."""
-        readers = (self.config.datasets[name].reader for name, one in self.datasets.items() if one.source == source)
-        return code_sha256(kind, next(readers))
+    @functools.cache  # noqa: B019
+    def _deciding(self, kind: str, dataset: str) -> dict[str, Any]:
+        one, code = self.datasets[dataset], code_sha256(kind, self.config.datasets[dataset].reader)
+        if kind == "fetch":
+            return {"directory": str(one.directory(paths.raw(one.source))), "code": code}
+        return {"definition": self.definition(dataset), "code": code}
 
     def code_training(self, kind: str, wildcards: Any) -> str:
         """The hash of the code that decides a training, or what is made of one."""
@@ -154,6 +160,70 @@ class Workflow:
         """The totals of a dataset's folds and trimmings, each once."""
         pairs = dict.fromkeys((p.folds.name, p.trimming) for p in self.of(dataset).protocols.values())
         return [paths.totals(dataset, *pair) for pair in pairs]
+
+    # ------------------------------------------------------------------------------------------------ what is not right
+
+    def again(self, targets: Collection[str] = ()) -> tuple[list[str], list[str]]:
+        """The outputs that are to be made again for some targets (none: all), and sentences on them.
+
+        These are outputs that are not as their jobs made them, and those that Snakemake does not remember, or of whose
+        making it remembers another time: it cannot tell whether they were made as is asked for now.
+        """
+        current, found, said = memory(), [], {}
+        for output, parts, is_last in self._looked_at(targets):
+            faults = {part: fault(part, current if remembered else None) for part, remembered in parts}
+            part = next(filter(faults.get, faults), "")
+            if part and (faults[part] != MISSING or was_made(output)):
+                found.append(output)
+                said[part] = faults[part]
+            elif part and not is_last:  # Snakemake does not look for it where all that is made of it is there
+                found.append(output)
+        return found, _said(said)
+
+    def _looked_at(self, targets: Collection[str]) -> Iterator[tuple[str, list[tuple[str, bool]], bool]]:
+        """The outputs on which targets may depend, in order.
+
+        Each with its parts, whether Snakemake remembers a part, and whether nothing that may be made of it is there, or
+        is asked for.
+        """
+        for name in self.plan.datasets:
+            stages = self._stages(name)
+            every = [[output for output, _ in stage] for stage in stages]
+            end = max((_stage(target, name, every) for target in targets), default=len(stages))
+            there = max((n for n, stage in enumerate(every) if any(map(is_there, stage))), default=0)
+            for n, stage in enumerate(stages):
+                asked = stage if n < end else [one for one in stage if one[0] in targets]
+                yield from ((output, parts, bool(targets) or n >= there) for output, parts in asked)
+
+    def _stages(self, dataset: str) -> list[list[tuple[str, list[tuple[str, bool]]]]]:
+        """All files made of a dataset, those that are made of others after these."""
+
+        def own(*files: str) -> list[tuple[str, list[tuple[str, bool]]]]:
+            return [(file, [(file, True)]) for file in files]
+
+        trainings: dict[str, list[tuple[str, bool]]] = {}
+        for key in self.of(dataset).trainings:
+            output, fold = self.made_by(key), paths.training(key)
+            parts = trainings.setdefault(output, [(output, True)])
+            parts += [(fold, False)] if fold != output else []
+        logged = paths.logged(dataset)
+        store = [(self.store_file, False)] if self.store_file else []
+        return [
+            own(*self.receipts(dataset)),
+            own(*self.prepared(dataset, "npy", "epochs.csv", "json", "quality.json")),
+            own(paths.recordings(dataset), paths.recordings(dataset, "csv")),
+            own(*self.fold_files(dataset), *self.totals(dataset)),
+            list(trainings.items()),
+            [*own(*self.smoothed(dataset)), (logged, [(logged, True), *store])],
+            own(paths.runs(dataset), *self.profiles(dataset), *self.parity(dataset)),
+            own(*(paths.statistics(dataset, name) for one in declared("statistics").values() for name in one.names)),
+            own(
+                paths.table(dataset, "audit", "json"),
+                *(paths.table(dataset, name, form) for name in declared("tables") for form in paths.TABLE_FORMS),
+                *(paths.figure(dataset, name, form) for name in declared("figures") for form in paths.FIGURE_FORMS),
+            ),
+            own(paths.summary(dataset), paths.report(dataset)),
+        ]
 
     # ------------------------------------------------------------------------------------------------------- trainings
 
@@ -211,6 +281,11 @@ class Workflow:
 
     # ------------------------------------------------------------------------------------------------------- reporting
 
+    @property
+    def store_file(self) -> str:
+        """The file of the MLflow store; empty where it is none of this machine."""
+        return str(store_file(self.config.tracking.uri) or "")
+
     def store_state(self) -> str:
         """Changes when the MLflow store is lost or replaced."""
         return store_state(self.config.tracking.uri)
@@ -240,7 +315,9 @@ class Workflow:
 
     def artefact_inputs(self, artefact: Declared, dataset: str) -> dict[str, Any]:
         """The files that an artefact is built from, by the names it gives them."""
-        names = [name for name in artefact.inputs if name not in RESOURCE_FILES]
+        # Snakemake follows the one file that stands for all recordings.
+        names = dict.fromkeys("recordings" if name in OF_RECORDINGS else name for name in artefact.inputs)
+        names = [name for name in names if name not in RESOURCE_FILES]
         return {name.replace("/", "_"): self._input(name, dataset) for name in names}
 
     def _input(self, name: str, dataset: str) -> Any:
@@ -253,15 +330,20 @@ class Workflow:
             "parity": lambda: self.parity(dataset),
             "folds": lambda: self.fold_files(dataset),
             "totals": lambda: self.totals(dataset),
-            "quality": lambda: self.prepared(dataset, "quality.json"),
             "recordings": lambda: paths.recordings(dataset),
             "smoothed": lambda: self.smoothed(dataset),
             "imported": lambda: imported(dataset),
             "audit": lambda: paths.table(dataset, "audit", "json"),
         }
         if name not in files:
-            raise BenchmarkError(f"artefact input '{name}': expected one of {', '.join([*files, *RESOURCE_FILES])}")
+            raise BenchmarkError(
+                f"artefact input '{name}': expected one of {', '.join([*files, *OF_RECORDINGS, *RESOURCE_FILES])}"
+            )
         return files[name]()
+
+    def artefact_files(self, artefact: Declared, dataset: str) -> dict[str, list[str]]:
+        """The files of single recordings that an artefact is built from."""
+        return {name: self.prepared(dataset, form) for name, form in OF_RECORDINGS.items() if name in artefact.inputs}
 
     def artefact_resources(self, artefact: Declared) -> dict[str, str]:
         """The committed files that an artefact is built from; their time stamps say nothing, their hashes do."""
@@ -303,6 +385,7 @@ class Workflow:
             return declared(room)[name(wildcards)]
 
         return {
+            "files": lambda wildcards: self.artefact_files(of(wildcards), wildcards.dataset),
             "resources": lambda wildcards: self.artefact_resources(of(wildcards)),
             "resources_sha256": lambda w: self.resources_sha256([*self.artefact_resources(of(w)).values()]),
             "settings": lambda wildcards: self.artefact_settings(of(wildcards), wildcards.dataset),
@@ -351,3 +434,40 @@ class Workflow:
         label = self.datasets[dataset].label
         said = "SIMULATED, not Sleep-EDF" if label.simulated else label.warning
         return f"{dataset} ({said})" if said else dataset
+
+
+TARGETS = {"data": 1, "prepared": 4}
+"""Of the targets that have a name and are not all, how many stages they end."""
+TRAINED = 5
+"""How many stages there are up to the trainings."""
+NAMED = 4
+"""Files that a message names; it counts the others."""
+
+
+def _stage(target: str, dataset: str, stages: Sequence[Sequence[str]]) -> int:
+    """How many stages of a dataset stand before a target."""
+    if target == "all":
+        return len(stages)
+    if target in TARGETS:
+        return TARGETS[target]
+    own = (number for number, stage in enumerate(stages) if target in stage)
+    return next(own, TRAINED if target.startswith(f"{paths.home(dataset)}/") else 0)
+
+
+def _said(found: Mapping[str, str]) -> list[str]:
+    """What is made again, and why, in a line for each reason."""
+    why = {
+        MISSING: "missing",
+        CHANGED: "not as it was made",
+        UNKNOWN: "without a record of its making",
+        FORGOTTEN: "made otherwise, or when Snakemake's memory (.snakemake) was another",
+    }
+    lines = []
+    for reason, text in why.items():
+        files = [path for path, one in found.items() if one == reason]
+        more = f" and {len(files) - NAMED:,} more" if len(files) > NAMED else ""
+        if files:
+            lines.append(f"Made again, as {text}: {', '.join(files[:NAMED])}{more}.")
+    if {UNKNOWN, FORGOTTEN} & {*found.values()}:
+        lines.append("Finished trainings of the same settings and code are kept.")
+    return lines

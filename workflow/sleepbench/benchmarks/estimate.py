@@ -29,9 +29,10 @@ from sleepbench.config.recipe import Recipe, RecipeSettings
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
 from sleepbench.core.gpu import CPU_BUILD, is_gpu_idle, takes_gpu
+from sleepbench.core.processes import require_shared_memory
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets import open_dataset
-from sleepbench.datasets.base import Dataset, Recording
+from sleepbench.datasets.base import Dataset, Recording, read_receipt
 from sleepbench.datasets.simulated import SimulatedCohort
 from sleepbench.models import describe
 from sleepbench.protocols.folds import make_folds
@@ -269,10 +270,11 @@ def time_preparation(one: Dataset, n: int) -> float:
 
     It is the dataset's first night that was fetched, or else a simulated one.
     """
+    require_shared_memory()
     with tempfile.TemporaryDirectory(prefix="sleepbench-") as temporary:
         receipts = [Path(paths.receipt(one.source, r.id)) for r in one.recordings() if is_there(one, r)]
         if found := next((path for path in receipts if path.exists()), None):
-            receipt = read_json(found)
+            receipt = read_receipt(found)
         else:
             day = {"reader": "simulated", "subjects": 1, "single_night_subjects": [0], "psg_hours": 24.0, "seed": 1}
             one = open_dataset("simulated", day, {})

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 
 from sleepbench.config.recipe import Recipe, RecipeSettings
+from sleepbench.core.processes import require_shared_memory
 from sleepbench.core.stages import EPOCH_SECONDS, SAMPLES_PER_EPOCH
 from sleepbench.datasets.base import ROLES
 from sleepbench.models import create_model, describe
@@ -82,6 +83,7 @@ def time_side_by_side(
 
     `seconds` is how long the steps of one work are timed, after some that warm up.
     """
+    require_shared_memory()
     context = multiprocessing.get_context("spawn")  # as a job starts: nothing is there yet
     barrier = context.Barrier(processes)
     with ProcessPoolExecutor(processes, context, _share, (barrier,)) as pool:  # tells when a process was killed

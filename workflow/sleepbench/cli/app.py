@@ -6,11 +6,14 @@ whatever starts NumPy, pandas or PyTorch is imported by the command that needs i
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from sleepbench.cli import benchmark, data, results, run
-from sleepbench.core.errors import BenchmarkError
+from sleepbench.core import surroundings
+from sleepbench.core.errors import ConfigurationError, printable
+from sleepbench.core.logs import explained
 
 SECTIONS = {
     "Run": [run.run, run.estimate],
@@ -57,20 +60,26 @@ def commands() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its status.
 
-    The status is 0 on success, 1 with an error message where the command failed, 2 for a wrong command line, and 130
-    after Ctrl-C.
+    The status is 0 on success, 1 with an error message where the command failed, 2 for a wrong command line or
+    configuration, and 130 after Ctrl-C.
     """
+    surroundings.without_optimization()
+    surroundings.settle()
     try:
+        surroundings.require_own_workflow(Path.cwd())
         status = commands.main(arguments, "sleepbench", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         status = error.exit_code
-    except (BenchmarkError, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
-        status = 1
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         status = 130
+    except Exception as error:
+        message = explained(error) or (str(error) if isinstance(error, OSError) else None)
+        if message is None:
+            raise
+        click.echo(f"Error: {printable(message)}", err=True)
+        status = 2 if isinstance(error, ConfigurationError) else 1
     sys.exit(status or 0)
 
 

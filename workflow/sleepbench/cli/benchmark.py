@@ -86,6 +86,18 @@ def memory(**options: Any) -> None:
     print_memory(**options)
 
 
+@benchmark.command(epilog="Example: sleepbench benchmark scale --recordings 500")
+@click.option("--recordings", type=click.IntRange(20), default=5000, show_default=True, help="That are planned.")
+@click.option("--trainings", type=click.IntRange(1), default=1000, show_default=True, help="That are planned.")
+@click.option("--runs", type=click.IntRange(1), default=10_000, show_default=True, help="Read back from MLflow.")
+@click.option("--subjects", type=click.IntRange(2), default=5000, show_default=True, help="That are resampled.")
+def scale(**options: Any) -> None:
+    """Planning, MLflow and bootstrap of a large study."""
+    from sleepbench.benchmarks.scale import measure_scale
+
+    measure_scale(**options)
+
+
 @benchmark.command(epilog="Example: sleepbench benchmark reporting")
 def reporting() -> int:
     """Time and memory of the tables of 1,600 made-up runs."""

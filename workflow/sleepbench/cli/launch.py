@@ -3,52 +3,76 @@
 A lock that a killed run left in the directory is removed.
 """
 
+import atexit
 import datetime
 import fcntl
+import logging
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
+from filelock import Timeout
 
+from sleepbench.cli.clock import bring_back
+from sleepbench.config import paths
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.locks import NO_LOCKS
+from sleepbench.core.garbage import expect_many_objects
+from sleepbench.core.locks import NO_LOCKS, OWNER, owner_lock, owner_of
 
 PROFILE = "workflow/profiles/default"
 HELD = Path(".snakemake/sleepbench.lock")
 """Locked by the kernel for as long as the process that runs Snakemake lives, however it ends; holds its id."""
 DRY_RUN = {"-n", "--dry-run", "--dryrun"}
+FORCERUN = ("--forcerun", "-R")
 NAMES = {"snakemake", "sleepbench"}
-PACKAGE = Path(__file__).parents[1]
 
 
-def snakemake(arguments: Sequence[str]) -> int:
+def snakemake(arguments: Sequence[str], again: Callable[[], Sequence[str]] = tuple) -> int:
     """Run Snakemake within this process, so that signals reach it; its exit status.
 
-    BenchmarkError where another process works in the directory. A dry run changes nothing, so it need not wait.
+    `again` gives files to be made again, and is asked when nobody else works in the directory. BenchmarkError where
+    another process works there. A dry run changes nothing, so it need not wait.
     """
     options, here = ["--profile", PROFILE], Path.cwd()
-    require_own_workflow(here)
     if not DRY_RUN & set(arguments):
-        pid = hold(here)
+        pid, host = hold(here) or (None, None)
         locked = has_locks(here)
         if pid is None and locked:
             pid = running_there(here)
         if pid is not None:
-            raise BenchmarkError(in_use(here, pid))
+            raise BenchmarkError(in_use(here, pid, host))
+        bring_back(here / paths.RESULTS)
         if locked:
             print("Removing the lock of a run that was killed.", file=sys.stderr)
             unlock = [sys.executable, "-m", "snakemake", *options, "--unlock"]
             subprocess.run(unlock, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return _run([*options, *arguments])
+    return _run(with_forced(again(), [*options, *arguments]))
+
+
+def with_forced(files: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Options of Snakemake by which files are made again.
+
+    Snakemake takes the last --forcerun alone: one among the options gets them as well.
+    """
+    if not files:
+        return list(options)
+    own = options[: options.index("--")] if "--" in options else options
+    place = next((n + 1 for n, option in enumerate(own) if option in FORCERUN), 0)
+    return [*options[:place], *([] if place else FORCERUN[:1]), *files, *options[place:]]
 
 
 def _run(arguments: list[str]) -> int:
     from snakemake.cli import main  # takes a second, which a refusal does without
 
+    expect_many_objects()
+    said = logging.getLogger("snakemake.logging")
+    said.addFilter(_is_news)
     interruptions = []
 
     def interrupt(number: int, frame: object) -> None:
@@ -66,24 +90,30 @@ def _run(arguments: list[str]) -> int:
         return int(ended.code or 0)
     finally:
         signal.signal(signal.SIGINT, before)
+        said.removeFilter(_is_news)
     return 0
 
 
-def require_own_workflow(directory: Path) -> None:
-    """Raise BenchmarkError where the directory's workflow belongs to another sleepbench.
-
-    Its rules and its jobs would run different code.
-    """
-    there = directory / "workflow" / "sleepbench"
-    if there.exists() and not there.samefile(PACKAGE):
-        raise BenchmarkError(
-            f"{there}: is not this sleepbench, which is {PACKAGE}; run the one that `make setup` installs here: "
-            f"{directory}/.venv/bin/sleepbench"
-        )
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether what Snakemake says of a job that failed was not said already: a job says itself why it failed."""
+    if getattr(record, "exception", None) == "RuleException":
+        return "CalledProcessError in file" not in record.getMessage()
+    if hasattr(record, "rule_msg") and hasattr(record, "log"):  # Snakemake's error of a job
+        record.rule_msg = record.rule_msg or "see above"
+        return not any(explained_itself(Path(log)) for log in record.log)
+    return True
 
 
-def hold(directory: Path) -> int | None:
-    """Lock the directory until this process ends; the id of the process that has it, or else None.
+def explained_itself(log: Path) -> bool:
+    """Whether a job's log ends with an error that a user can fix."""
+    try:
+        return re.search(r"^Error: ", log.read_text(encoding="utf-8", errors="replace"), re.MULTILINE) is not None
+    except OSError:
+        return False
+
+
+def hold(directory: Path) -> tuple[int, str | None] | None:
+    """Lock the directory until this process ends; the process that has it, with its host where known, or None.
 
     The id is 0 where that process has not written its own yet. Jobs do not inherit the lock: they may outlive it.
     """
@@ -93,13 +123,24 @@ def hold(directory: Path) -> int | None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return int(os.read(file, 32) or 0)
+        return int(os.read(file, 32) or 0), None
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        return None  # a file system without such locks: the processes that run Snakemake decide
+        return _hold_as_owner(path)
     os.truncate(file, 0)
     os.write(file, str(os.getpid()).encode())
+    return None
+
+
+def _hold_as_owner(path: Path) -> tuple[int, str | None] | None:
+    """The same on a file system without kernel locks."""
+    lock = owner_lock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return owner_of(lock) or (0, None)
+    atexit.register(lock.release)
     return None
 
 
@@ -124,8 +165,13 @@ def _runs_snakemake(process: psutil.Process, directory: Path) -> bool:
         return False  # ended meanwhile, or another user's
 
 
-def in_use(directory: Path, pid: int) -> str:
+def in_use(directory: Path, pid: int, host: str | None = None) -> str:
     """What is said instead of starting beside another run."""
+    if host not in (None, socket.gethostname()):
+        return (
+            f"{directory} is in use by process {pid} on {host}: another sleepbench or snakemake works there. Wait "
+            f"until it has ended, or stop it there; if it has ended already, remove {directory / HELD}{OWNER}"
+        )
     if not pid:
         return f"{directory} is in use by another run that has just started. Wait until it has ended."
     try:

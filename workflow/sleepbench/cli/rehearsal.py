@@ -23,6 +23,7 @@ from sleepbench.config import paths
 from sleepbench.config.load import CONFIG, load
 from sleepbench.config.plan import recordings
 from sleepbench.core.files import sha256_of_file, write_text
+from sleepbench.core.processes import require_shared_memory
 from sleepbench.datasets.base import Recording
 from sleepbench.datasets.recordings_table import write_recordings
 from sleepbench.datasets.simulated import STAGE_TEXTS
@@ -46,6 +47,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 def simulate_under_real_names(real: Sequence[Recording], directory: Path, table: Path) -> None:
     """Write simulated files by the names of `real` into `directory`, and the table of them to `table`."""
     directory.mkdir(parents=True, exist_ok=True)
+    require_shared_memory()
     with ProcessPoolExecutor(PROCESSES) as pool:
         write_recordings(table, list(pool.map(partial(_simulate, directory), real)))
 
@@ -53,7 +55,9 @@ def simulate_under_real_names(real: Sequence[Recording], directory: Path, table:
 def _simulate(directory: Path, real: Recording) -> Recording:
     psg, scoring = (directory / real.file(role).name for role in ("psg", "scoring"))
     simulate_night(psg, scoring, real.id, int(real.subject), real.night, PSG_HOURS, SEED, STAGE_TEXTS)
-    return replace(real, files=tuple(replace(f, sha256=sha256_of_file(directory / f.name)) for f in real.files))
+    paths = [directory / file.name for file in real.files]
+    known = [{"sha256": sha256_of_file(path), "n_bytes": path.stat().st_size} for path in paths]
+    return replace(real, files=tuple(replace(file, **one) for file, one in zip(real.files, known, strict=True)))
 
 
 def make_project(project: Path, table: Path, base_url: str) -> None:

@@ -9,6 +9,7 @@ import click
 
 from sleepbench.cli.run import make
 from sleepbench.cli.selection import planned, selection, settings_of
+from sleepbench.core.errors import printable
 
 
 @click.command(epilog="Example: sleepbench tables --experiment paper --datasets sleep-edf-20")
@@ -86,7 +87,7 @@ def export(dataset: str, archive: Path | None) -> None:
     from sleepbench.config.load import load
     from sleepbench.runs.archive import export
 
-    print(export(load(), dataset, archive))
+    print(printable(export(load(), dataset, archive)))
 
 
 @results.command(epilog="Example: sleepbench results compare sleep-edf-20 theirs.zip")
@@ -98,7 +99,7 @@ def compare(dataset: str, archive: Path, csv: Path | None) -> None:
     from sleepbench.config.load import load
     from sleepbench.runs.archive import compare
 
-    print(compare(load(), dataset, archive, csv))
+    print(printable(compare(load(), dataset, archive, csv)))
 
 
 @results.command("import", epilog="Example: sleepbench results import theirs.parquet")
@@ -114,7 +115,7 @@ def import_(table: Path, description: Path | None, hypnograms: Path | None) -> N
     from sleepbench.config.load import load
     from sleepbench.runs.others.importing import import_predictions
 
-    print(import_predictions(load(), table, description, hypnograms))
+    print(printable(import_predictions(load(), table, description, hypnograms)))
 
 
 @results.command(epilog="Example: sleepbench results imported sleep-edf-20")

@@ -1,13 +1,26 @@
 """Commands that run an experiment, or say what it takes."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sleepbench.cli.selection import planned, selection, settings_of
+
+if TYPE_CHECKING:
+    from sleepbench.config.models import Config
+
+
+WITHOUT_RUNS = {"data", "prepared", "profiles"}
+"""Targets for which no run is logged."""
+OTHER_CONFIG = {"--config", "-C", "--configfile", "--configfiles"}
+CONDA = {"--software-deployment-method", "--sdm", "--use-conda"}
+"""Options of Snakemake: what it plans is not of config.yaml alone; jobs run where PyTorch is its CPU build."""
 
 
 class Passing(click.Command):
@@ -44,12 +57,33 @@ def make(settings: dict[str, Any], targets: Sequence[str] = (), options: Sequenc
     is wrong.
     """
     from sleepbench.cli.launch import DRY_RUN, snakemake
+    from sleepbench.runs.store import require_store
 
-    _, plan = planned(settings)
-    status = snakemake([*with_config(options, settings), *(["--", *targets] if targets else [])])
+    config, plan = planned(settings)
+    if not DRY_RUN & set(options) and any(target not in WITHOUT_RUNS for target in targets or ["all"]):
+        require_store(config.tracking.uri)
+    arguments = [*with_config(options, settings), *(["--", *targets] if targets else [])]
+    status = snakemake(arguments, partial(_again, config, targets, options))
     if status == 0 and not targets and not DRY_RUN & set(options):
         print_summaries(plan.datasets)
     return status
+
+
+def _again(config: Config, targets: Sequence[str], options: Sequence[str]) -> list[str]:
+    """The files that are not what was made, or not as Snakemake remembers; they are named.
+
+    By itself Snakemake looks at time stamps, and at what it remembers.
+    """
+    from pathlib import Path
+
+    from sleepbench.workflow import Workflow
+
+    if OTHER_CONFIG & {*options}:
+        print("With a configuration of its own, results are not compared with their records.", file=sys.stderr)
+        return []
+    files, said = Workflow(config, Path.cwd(), may_use_gpu=not CONDA & {*options}).again(targets)
+    print(*said, sep="\n", end="\n" if said else "", file=sys.stderr)
+    return files
 
 
 def with_config(options: Sequence[str], settings: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from sleepbench.config.models import ALL, LADDER, OWN, Config
-from sleepbench.core.errors import BenchmarkError, nearest
+from sleepbench.core.errors import BenchmarkError, ConfigurationError, nearest
 from sleepbench.core.strict import problems_in
 from sleepbench.models import describe, model_names, model_source
 from sleepbench.protocols.selection import SELECTION_RULES
@@ -60,7 +60,7 @@ def validate(content: Any, path: Path = CONFIG) -> Config:
         problems = error.problems
     if problems:
         lines = "\n  ".join(_said(place, text, content, path) for place, text in problems)
-        raise BenchmarkError(f"the configuration ({path}, --configfile or --config) is wrong:\n  {lines}")
+        raise ConfigurationError(f"the configuration ({path}, --configfile or --config) is wrong:\n  {lines}")
     return config
 
 

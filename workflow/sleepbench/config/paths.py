@@ -14,6 +14,7 @@ RESULTS = "results"
 DATA = f"{RESULTS}/data"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
+MADE = f"{RESULTS}/made"
 PROFILES = f"{RESULTS}/profile"
 PARITY = f"{RESULTS}/parity"
 IMPORTED = f"{RESULTS}/imported"
@@ -165,6 +166,13 @@ def log(path: str) -> str:
 def benchmark(path: str) -> str:
     """Time and memory of the job that makes a path under results/."""
     return f"{BENCHMARKS}/{_stem(path)}.tsv"
+
+
+def made(path: str) -> str:
+    """The record of a file or directory that a job made: its hashes."""
+    if path.startswith(f"{RESULTS}/"):
+        return f"{MADE}{path.removeprefix(RESULTS)}.json"
+    return f"{MADE}/elsewhere/{path.lstrip('/').replace('../', '')}.json"
 
 
 def _stem(path: str) -> str:

@@ -5,12 +5,15 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.locks import alone
+
+OWN_SHA256 = "document_sha256"
+"""Key of a JSON document that holds the SHA-256 of the rest of it."""
 
 
 @contextmanager
@@ -73,6 +76,37 @@ def read_json(path: str | Path) -> dict:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def write_document(path: str | Path, content: Mapping[str, object]) -> None:
+    """Write a JSON mapping with its own SHA-256 in it, by which `read_document` tells whether it is as it was written.
+
+    For what a later step reads and no other document lists. A hash that is in the content already is replaced.
+    """
+    as_read = json.loads(json.dumps({k: v for k, v in content.items() if k != OWN_SHA256}, allow_nan=False))
+    write_json(path, {**as_read, OWN_SHA256: sha256_of_json(as_read)})
+
+
+def read_document(path: str | Path, remedy: str = "delete it and run again") -> dict:
+    """Read what `write_document` wrote, without its hash.
+
+    BenchmarkError, which ends in the remedy, when the file is missing or is not as it was written.
+    """
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"{path}: is missing; {remedy.removeprefix('delete it and ')}") from error
+    except ValueError as error:
+        raise BenchmarkError(f"{path}: is not whole ({error}); {remedy}") from error
+    expected = content.pop(OWN_SHA256, None) if isinstance(content, dict) else None
+    if not isinstance(expected, str):
+        raise BenchmarkError(f"{path}: is no document that holds its own hash ({OWN_SHA256}); {remedy}")
+    if (found := sha256_of_json(content)) != expected:
+        raise BenchmarkError(
+            f"{path}: was changed since it was written: SHA-256 of its content {found[:12]}…, expected "
+            f"{expected[:12]}…; {remedy}"
+        )
+    return content
+
+
 def read_unchanged(path: str | Path, sha256: str) -> bytes:
     """A file's bytes, read once and checked against the recorded SHA-256.
 
@@ -82,12 +116,24 @@ def read_unchanged(path: str | Path, sha256: str) -> bytes:
         content = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise BenchmarkError(f"{path}: is missing") from error
-    found = hashlib.sha256(content).hexdigest()
+    _require_same(path, hashlib.sha256(content).hexdigest(), sha256)
+    return content
+
+
+def check_unchanged(path: str | Path, sha256: str) -> None:
+    """The same of a file that is too large to be held, such as one that is memory-mapped afterwards."""
+    try:
+        found = sha256_of_file(path)
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"{path}: is missing") from error
+    _require_same(path, found, sha256)
+
+
+def _require_same(path: str | Path, found: str, sha256: str) -> None:
     if found != sha256:
         raise BenchmarkError(
             f"{path}: was changed since it was written: SHA-256 {found[:12]}…, expected {sha256[:12]}… as recorded"
         )
-    return content
 
 
 def sha256_of_file(path: str | Path) -> str:

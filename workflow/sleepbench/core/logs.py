@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from sleepbench.core.errors import BenchmarkError
 
@@ -16,27 +17,37 @@ from sleepbench.core.errors import BenchmarkError
 def logged(log: str) -> Iterator[None]:
     """Send what a job prints to its log file.
 
-    A BenchmarkError, or a full disk, ends the job with a message and no traceback, in the log and on the terminal; any
-    other exception leaves its traceback in the log as well. The last line of a job that succeeds is its peak memory:
-    Snakemake's benchmark samples it too rarely for jobs of seconds.
+    A BenchmarkError, or what a file system refuses, ends the job with a message and no traceback, in the log and on the
+    terminal; any other exception leaves its traceback in the log as well. The last line of a job that succeeds is its
+    peak memory: Snakemake's benchmark samples it too rarely for jobs of seconds.
     """
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
     terminal = sys.stderr
-    # line by line, so that the log of a running job can be followed
-    with Path(log).open("w", encoding="utf-8", buffering=1) as file:
+    with _opened(Path(log)) as file:
         try:
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
                 yield
             print(f"peak memory {peak_memory_mb():.0f} MB", file=file)
         except Exception as error:
-            message = _message(error)
+            message = explained(error)
             if message is None:
                 traceback.print_exc(file=file)
                 raise
             print(f"\nError: {message}\n", file=terminal)
-            with contextlib.suppress(OSError):  # the log may lie on the full disk
+            with contextlib.suppress(OSError):  # the log may lie on the same disk
                 print(f"Error: {message}", file=file)
             raise SystemExit(1) from None
+
+
+def _opened(log: Path) -> TextIO:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        # line by line, so that the log of a running job can be followed
+        return log.open("w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        if (message := explained(error)) is None:
+            raise
+        print(f"\nError: {message}\n", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def peak_memory_mb() -> float:
@@ -50,15 +61,34 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _message(error: Exception) -> str | None:
+FULL = re.compile(r"No space left|requested and \d+ written|database or disk is full")
+"""How libraries tell a full disk by their message alone: pyarrow, numpy's tofile, SQLite."""
+READ_ONLY = re.compile(r"attempt to write a readonly database")
+REFUSALS = {
+    errno.EROFS: "is on a file system that is read-only, or became so: make it writable again (`mount` says why)",
+    errno.EACCES: "may not be read or written by this user: correct its owner or permissions",
+    errno.EPERM: "may not be changed by this user: correct its owner or permissions",
+    errno.EIO: "cannot be read or written, the disk or the connection to it fails: see the system's log, or move away",
+    errno.ESTALE: "has gone from the network's file system: mount it again",
+    errno.ENAMETOOLONG: "has too long a path: move the project to a shorter one",
+    errno.EMFILE: "cannot be opened, too many files are open: raise `ulimit -n`",
+    errno.ENFILE: "cannot be opened, too many files are open on this machine: close other programs",
+}
+"""What a file system answers, and what to do about it."""
+
+
+def explained(error: BaseException) -> str | None:
     """What a user is told instead of a traceback; None for what is no user's to fix."""
     if isinstance(error, BenchmarkError):
         return str(error)
-    # pyarrow and numpy's tofile tell a full disk by their message alone
-    full = re.search(r"No space left|requested and \d+ written", str(error)) is not None
-    if isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or full):
+    number = error.errno if isinstance(error, OSError) else None
+    place = error.filename if isinstance(error, OSError) and error.filename else "a file"
+    if number in (errno.ENOSPC, errno.EDQUOT) or FULL.search(str(error)):
         return (
-            f"the disk is full ({error.filename or 'a file could not be written'}); nothing half-written was kept: "
-            "make room and run again"
+            f"the disk is full ({place} could not be written); nothing half-written was kept: make room and run again"
         )
+    if READ_ONLY.search(str(error)):
+        number = errno.EROFS
+    if number in REFUSALS:
+        return f"{place} {REFUSALS[number]}, then run again; nothing half-written was kept"
     return None

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.files import read_document, write_document
 from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.core.strict import Strict
 from sleepbench.signals.trimming import TRIMMINGS
@@ -261,6 +262,19 @@ class Dataset(ABC):
         if self.source_settings.base_url or self.label.simulated:
             return f"run `sleepbench data fetch --datasets {self.name}`, which gets what is missing"
         return f"put what is missing into {directory}, or set data.{self.source}.base_url"
+
+
+def write_receipt(path: str | Path, receipt: Mapping[str, Any]) -> None:
+    """Keep what `Dataset.fetch` returned of a recording."""
+    write_document(path, receipt)
+
+
+def read_receipt(path: str | Path) -> dict[str, Any]:
+    """Read a receipt; BenchmarkError when it is missing, damaged or of something else."""
+    receipt = read_document(path, "delete it and run again: its recording is verified again")
+    if "recording" not in receipt:
+        raise BenchmarkError(f"{path}: is no receipt of a recording; delete it and run again")
+    return receipt
 
 
 def with_checksums(recordings: Sequence[Recording], receipts: Mapping[str, Mapping[str, Any]]) -> list[Recording]:

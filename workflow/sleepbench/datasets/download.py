@@ -5,22 +5,30 @@ Afterwards all files are present and right; otherwise an error says what to do.
 Servers are slow and break off, so nothing that has come is given up: it stays in `.NAME.partial` beside
 the file, over attempts and over processes, and the next request asks only for the rest (HTTP Range). The SHA-256 alone
 decides what is whole; only then does the file get its name.
+
+Nor is a server believed: a file takes no more room than it is known to have, or than the server has said, or than
+MOST_BYTES; the room is there before it is asked for. Redirects are followed to any host, as mirrors do it and the
+SHA-256 decides, but never from https to http, nor to anything but these two.
 """
 
 import errno
+import os
 import re
+import shutil
+import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from sleepbench import __version__
-from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError, printable
 from sleepbench.core.files import sha256_of_file
 from sleepbench.core.locks import alone
 from sleepbench.datasets.base import Recording, SourceFile
@@ -37,6 +45,9 @@ STALL_SECONDS = 60
 LEAST_BYTES = 60_000
 """In STALL_SECONDS. A body that drips more slowly has stalled."""
 CHUNK_BYTES = 2**20
+MOST_BYTES = 2**32
+"""Of a file whose size nobody has said."""
+MOST_REDIRECTS = 10
 LINE_EVERY_BYTES = 10_000_000
 LINE_EVERY_SECONDS = 10.0
 
@@ -45,6 +56,13 @@ HEADERS = {"User-Agent": f"sleepbench/{__version__}", "Accept-Encoding": "identi
 SERVER_BUSY = (408, 429)
 """HTTP statuses below 500 after which trying again makes sense."""
 MAY_PASS = (requests.ConnectionError, requests.Timeout, HTTPError)
+
+
+class _Session(requests.Session):
+    """Leaves redirects to `Download`: what requests reads of them has no limit."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None is seen."""
 
 
 class Interrupted(Exception):
@@ -77,10 +95,30 @@ def fetch_files(recording: Recording, directory: Path, base_url: str | None, fol
             f"{directory}: {' and '.join(file.name for file in missing)} of recording {recording.id} missing, and "
             f"{why}; put them into {directory}{f' or {directory / folder}' if folder else ''}, or set base_url"
         )
+    _require_room(directory, missing)
     address = "/".join(part for part in (str(base_url).rstrip("/"), folder) if part)
     for file in missing:
         found[file.role] = Download(f"{address}/{file.name}", directory, file).run()
     return {"recording": recording.id, **{file.role: describe(found[file.role], file) for file in recording.files}}
+
+
+def _require_room(directory: Path, files: Sequence[SourceFile]) -> None:
+    """BenchmarkError where the disk has no room for files whose sizes are known, beside what has come of them."""
+    there = directory
+    while not there.exists():
+        there = there.parent
+    downloads = [Download("", directory, file) for file in files]
+    needed = sum(max(0, (one.file.n_bytes or 0) - one.size) for one in downloads)
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        raise BenchmarkError(f"{there}: cannot be searched ({error.strerror}); check its permissions") from error
+    if needed > free:
+        names = " and ".join(file.name for file in files)
+        raise BenchmarkError(
+            f"{directory}: the disk has {free} bytes free, {needed} are needed for {names}; make room, or set "
+            "`directory` of the recordings to another disk"
+        )
 
 
 def describe(path: Path, file: SourceFile) -> dict[str, Any]:
@@ -131,6 +169,11 @@ class Download:
     total: int = 0
 
     @property
+    def most(self) -> int:
+        """The most bytes that the file can have."""
+        return self.total or MOST_BYTES if self.file.n_bytes is None else self.file.n_bytes
+
+    @property
     def path(self) -> Path:
         return self.directory / self.file.name
 
@@ -141,16 +184,29 @@ class Download:
     @property
     def size(self) -> int:
         """Bytes that have come."""
-        return self.partial.stat().st_size if self.partial.exists() else 0
+        return self.partial.lstat().st_size if self.partial.exists() else 0
 
     def run(self) -> Path:
         """Download the file, unless another process does so meanwhile; return where it is."""
         try:
             with alone(self.path.with_name(f".{self.path.name}.lock"), self._say_that_it_waits):
-                there = find_right(self.directory, "", self.file)
-                return there or self._fetch_right().replace(self.path)
+                if there := find_right(self.directory, "", self.file):
+                    return there
+                self._remove_what_is_not_ours()
+                return self._fetch_right().replace(self.path)
         except OSError as error:
             raise BenchmarkError(self._explain_disk(error)) from error
+
+    def _remove_what_is_not_ours(self) -> None:
+        """Start over where a link or somebody else's file has the name of the partial one.
+
+        In a folder that others can write to, what comes would be written to where they like.
+        """
+        if os.path.lexists(self.partial) and not _is_own_file(self.partial.lstat()):
+            self.partial.unlink()
+            print(f"{self.partial}: was no file of this user alone, and was removed", flush=True)
+        if self.size > self.most:
+            self.partial.unlink()
 
     def _say_that_it_waits(self) -> None:
         print(f"{self.path}: another process is fetching it; waiting for that one", flush=True)
@@ -164,7 +220,8 @@ class Download:
                 print(f"{self.path.name}: all {size} bytes have come", flush=True)
                 return self.partial
             self.partial.unlink()
-            print(f"{self.url}: {size} bytes with SHA-256 {found} came, and were removed; {chance}", flush=True)
+            said = f"more than the {size - 1}" if size > self.most else f"{size}"
+            print(f"{self.url}: {said} bytes with SHA-256 {found} came, and were removed; {chance}", flush=True)
         raise BenchmarkError(
             f"{self.url}: what came is not {self.path.name}, twice, and was removed: its SHA-256 is {found} "
             f"({size} bytes), expected {self.file.sha256}{_size(self.file)}; check base_url and whether a "
@@ -177,7 +234,7 @@ class Download:
         BenchmarkError if that fails.
         """
         most, in_vain = self.size, 0
-        with requests.Session() as session:
+        with _Session() as session:
             session.headers.update(HEADERS)
             # a process may have been killed, or a connection lost, when all had come
             while not (self.partial.exists() and sha256_of_file(self.partial) == self.file.sha256):
@@ -199,7 +256,7 @@ class Download:
                             f"{self.url}: {ATTEMPTS} attempts in a row brought next to nothing (the last: {error}); "
                             f"{self._kept()}check the network, or {self._by_hand()}"
                         ) from error
-                    print(f"{self.url}: {error}; trying again in {wait:g} s", flush=True)
+                    print(printable(f"{self.url}: {error}; trying again in {wait:g} s"), flush=True)
                     time.sleep(wait)
 
     def _attempt(self, session: requests.Session) -> None:
@@ -210,18 +267,29 @@ class Download:
         have = self.size
         try:
             headers = {"Range": f"bytes={have}-"} if have else {}
-            with session.get(self.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+            with self._answer(session, headers) as response:
                 self._check_status(response)
                 self._receive(response, self._start(response, have))
         except MAY_PASS as error:
             # a ProtocolError's text repeats its cause
             raise Interrupted(error.args[0] if isinstance(error, ProtocolError) else error) from error
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # ValueError: an address that is none
             raise BenchmarkError(
                 f"{self.url}: cannot be fetched ({error}); check base_url, or {self._by_hand()}"
             ) from error
         if self.size < self.total:
             raise Interrupted(f"the answer ended after {self.size} of {self.total} bytes")
+
+    def _answer(self, session: requests.Session, headers: Mapping[str, str]) -> requests.Response:
+        """The answer to a request, behind redirects, whose bodies are not read: they may be endless."""
+        url = self.url
+        for _ in range(MOST_REDIRECTS + 1):
+            response = session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+            if (target := requests.Session.get_redirect_target(session, response)) is None:
+                return response
+            response.close()
+            url = followed(response.url, target)
+        raise requests.TooManyRedirects(f"Exceeded {MOST_REDIRECTS} redirects")
 
     def _check_status(self, response: requests.Response) -> None:
         """Interrupted for what may pass, BenchmarkError for what will not."""
@@ -240,19 +308,33 @@ class Download:
         Interrupted if the server cannot resume at byte `have`.
         """
         if response.status_code == 200:
-            length = response.headers.get("Content-Length", "")
-            self.total = int(length) if length.isdecimal() else 0
+            self.total = _number_of_bytes(response.headers.get("Content-Length", ""))
             return 0
         told = response.headers.get("Content-Range", "")
-        extent = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", told)
+        extent = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", told)
         if response.status_code == 206 and extent and int(extent[1]) == have:
-            self.total = int(extent[2].replace("*", "0"))
+            self.total = _number_of_bytes(extent[2])
             return have
         self.partial.unlink(missing_ok=True)
         raise Interrupted(
             f"asked to resume at byte {have}, the server answered {response.status_code} with "
             f"{told or 'no Content-Range'}; starting over"
         )
+
+    def _check_length(self) -> None:
+        """BenchmarkError where the server says another size than is known, or has more than there is room for."""
+        if self.total and self.file.n_bytes not in (None, self.total):
+            raise BenchmarkError(
+                f"{self.url}: the server says that it has {self.total} bytes, expected {self.file.n_bytes}; "
+                f"{self._kept()}check base_url and whether a proxy answers in its place, or {self._by_hand()}"
+            )
+        if self.total > MOST_BYTES and self.file.n_bytes is None:
+            raise BenchmarkError(
+                f"{self.url}: the server says that it has {self.total} bytes, expected at most {MOST_BYTES} of a "
+                f"recording; check base_url, or {self._by_hand()}"
+            )
+        if self.total - self.size > shutil.disk_usage(self.directory).free:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     def _receive(self, response: requests.Response, start: int) -> None:
         """Write a body from byte `start` on; Interrupted if it drips, BenchmarkError if it is a web page."""
@@ -263,10 +345,14 @@ class Download:
                 f"{response.url}: a web page came instead of {self.path.name}, beginning with {chunk[:80]!r}; "
                 f"{self._kept()}check base_url and whether a proxy or a log-in page answers in its place"
             )
+        self._check_length()
         progress = LogProgress(self.path.name, start, self.total)
         since, n_bytes = time.monotonic(), 0
-        with self.partial.open("ab" if start else "wb") as file:
-            while chunk:
+        room = self.most + 1 - start  # one byte more tells that there are too many
+        with open(self.partial, "ab" if start else "wb", opener=_open_own) as file:
+            while chunk and room > 0:
+                chunk = chunk[:room]
+                room -= len(chunk)
                 file.write(chunk)
                 file.flush()  # a process that is killed must leave what has come
                 progress.update(len(chunk))
@@ -293,6 +379,34 @@ class Download:
             return f"{self.path}: the disk is full: {needed}"
         problem = error.strerror or error
         return f"{self.path}: cannot be written ({problem}); check the folder {folder} and its permissions"
+
+
+def followed(url: str, target: str) -> str:
+    """Where a redirect from `url` leads to; a RequestException where it is not followed."""
+    there = urljoin(url, target)
+    before, scheme = (urlsplit(one).scheme for one in (url, there))
+    if scheme != "https" and (before, scheme) != ("http", "http"):
+        raise requests.exceptions.InvalidSchema(f"it redirects to {there[:200]!r}, which is not followed")
+    return there
+
+
+def _number_of_bytes(text: str) -> int:
+    """A size that a server says, 0 where it says none that makes sense."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
+
+
+def _is_own_file(found: os.stat_result) -> bool:
+    """Whether what is there is a file of this user, under this name alone."""
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
+
+
+def _open_own(path: str, flags: int) -> int:
+    """Open a file for writing, unless it has become a link or another user's since it was looked at."""
+    file = os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    if not _is_own_file(os.fstat(file)):
+        os.close(file)
+        raise OSError(errno.EPERM, "it is not this user's file")
+    return file
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -1,7 +1,7 @@
 """A table of recordings as CSV: their subjects, their files and the files' checksums.
 
-Columns: id, subject, night, then for each role of a file its name and ROLE_sha256 (empty: not known), then age, sex and
-group where the table has them.
+Columns: id, subject, night, then for each role of a file its name, ROLE_sha256 (empty: not known) and, where the table
+has them, ROLE_bytes, its size, then age, sex and group where the table has them.
 """
 
 import csv
@@ -14,7 +14,7 @@ from sleepbench.core.files import replacing
 from sleepbench.datasets.base import Recording, SourceFile
 
 REQUIRED, OPTIONAL = ("id", "subject", "night"), ("age", "sex", "group")
-CHECKSUM = "_sha256"
+CHECKSUM, SIZE = "_sha256", "_bytes"
 
 
 def read_recordings(path: str | Path) -> list[Recording]:
@@ -32,11 +32,12 @@ def read_recordings(path: str | Path) -> list[Recording]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     columns = tuple(rows.fieldnames or ())
     roles = [name.removesuffix(CHECKSUM) for name in columns if name.endswith(CHECKSUM)]
-    unknown = set(columns) - {*REQUIRED, *OPTIONAL, *roles, *(role + CHECKSUM for role in roles)}
+    of_files = {role + suffix for role in roles for suffix in ("", CHECKSUM, SIZE)}
+    unknown = set(columns) - {*REQUIRED, *OPTIONAL, *of_files}
     if unknown or not {*REQUIRED, *roles} <= set(columns):
         raise BenchmarkError(
             f"{path}: the columns are {list(columns)}, expected {', '.join(REQUIRED)}, for each file its role and "
-            f"ROLE{CHECKSUM}, and if they are known {', '.join(OPTIONAL)}"
+            f"ROLE{CHECKSUM}, and if they are known ROLE{SIZE}, {', '.join(OPTIONAL)}"
         )
     recordings = []
     for row in rows:
@@ -55,11 +56,14 @@ def _recording(row: dict[str, str], roles: Sequence[str]) -> Recording:
         raise ValueError("it has not as many cells as there are columns")
     if not row["id"] or "/" in row["id"] or row["id"].startswith("."):
         raise ValueError("its id cannot be the name of a file")
+    sizes = {role: int(row[role + SIZE]) if row.get(role + SIZE) else None for role in roles}
+    if wrong := [size for size in sizes.values() if size is not None and size < 0]:
+        raise ValueError(f"a file cannot have {wrong[0]} bytes")
     return Recording(
         id=row["id"],
         subject=row["subject"],
         night=int(row["night"]),
-        files=tuple(SourceFile(role, row[role], row[role + CHECKSUM] or None) for role in roles),
+        files=tuple(SourceFile(role, row[role], row[role + CHECKSUM] or None, sizes[role]) for role in roles),
         age=int(row["age"]) if row.get("age") else None,
         sex=row.get("sex") or None,
         group=row.get("group") or None,
@@ -84,8 +88,9 @@ def write_recordings(path: str | Path, recordings: Sequence[Recording]) -> None:
         writer.writerows(rows)
 
 
-def _cells(file: SourceFile) -> dict[str, str]:
-    return {file.role: file.name, file.role + CHECKSUM: file.sha256 or ""}
+def _cells(file: SourceFile) -> dict[str, object]:
+    size = {} if file.n_bytes is None else {file.role + SIZE: file.n_bytes}
+    return {file.role: file.name, file.role + CHECKSUM: file.sha256 or "", **size}
 
 
 def first_subjects(recordings: Sequence[Recording], n_subjects: int | None) -> list[Recording]:

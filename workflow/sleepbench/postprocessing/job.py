@@ -15,8 +15,9 @@ import torch
 
 import sleepbench
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, replacing, sha256_of_file, write_json
+from sleepbench.core.files import replacing, sha256_of_file, write_document
 from sleepbench.core.stages import STAGES
+from sleepbench.evaluation.bootstrap import check_predictions
 from sleepbench.models import describe
 from sleepbench.postprocessing.hmm import (
     POLYNOMIAL_ORDER,
@@ -26,11 +27,12 @@ from sleepbench.postprocessing.hmm import (
     estimate,
     filtered,
 )
-from sleepbench.protocols.folds import folds_of
+from sleepbench.preparation.prepared import PreparedFiles
+from sleepbench.protocols.folds import folds_of, read_folds
 from sleepbench.training.epochs import EpochSet, fold_sets
 from sleepbench.training.job import trained_model
-from sleepbench.training.keys import RECORD, read_training, run_of
-from sleepbench.training.loop import predict_probabilities, use_device
+from sleepbench.training.keys import RECORD, read_training, run_of, train_again
+from sleepbench.training.loop import DivergedError, predict_probabilities, use_device
 from sleepbench.training.sequences import segments
 
 KEPT = ["recording", "subject", "night", "epoch", "onset_s", "stage"]
@@ -52,7 +54,7 @@ class SmoothingJob:
     training : the directory of the fold
     selection : the rule by which the run reads it
     folds : the fold file
-    prepared : the prepared signals (.npy) of each recording
+    prepared : the prepared files of each recording
     output : the directory for predictions.parquet and hmm.json
     device, threads, code_sha256, provenance : as in a TrainingJob
     """
@@ -60,7 +62,7 @@ class SmoothingJob:
     training: Path
     selection: str
     folds: Path
-    prepared: Mapping[str, Path]
+    prepared: Mapping[str, PreparedFiles]
     output: Path
     device: str
     threads: int
@@ -80,22 +82,28 @@ def smooth(job: SmoothingJob) -> None:
     """
     record = read_training(job.training)
     run, settings = run_of(record, job.selection, job.training), record["settings"]
-    document = read_json(job.folds)
+    document = read_folds(job.folds)
     fold = folds_of(document)[settings["fold"]]
     if document["folds_sha256"] != settings["folds_sha256"]:
-        raise BenchmarkError(f"{job.training}: was trained on other folds than {job.folds}; train this fold again")
+        raise BenchmarkError(
+            f"{job.training}: was trained on other folds than {job.folds}: {train_again(job.training)}"
+        )
     info, engine = describe(settings["model"]), record["environment"]["engine"]
     transformation, trimming = info.input_transformation, settings["trimming"]
     (sets,) = fold_sets([fold], job.prepared, settings["channels"], trimming, transformation)
     train, test = sets["train"], sets["test"]
     path = job.training / job.selection / "predictions.parquet"
     plain = pd.read_parquet(path)
+    check_predictions(plain)
     _check_epochs(plain, test, path)
 
     place = use_device(job.device if info.kind == "network" else "cpu", job.threads)
     weights = torch.load(job.training / "weights.pt", map_location="cpu", weights_only=True)
     model = trained_model(info, test, weights[run["training_epoch"]], place)
-    of_training = _filtered_stages(predict_probabilities(model, train, engine, info), segments(train))
+    try:
+        of_training = _filtered_stages(predict_probabilities(model, train, engine, info), segments(train))
+    except DivergedError as error:
+        raise BenchmarkError(f"{job.training}, training recordings: {error}; {train_again(job.training)}") from error
     hmm = estimate(train.stage, of_training, segments(train))
     probabilities = plain[[f"p_{name}" for name in STAGES]].to_numpy()
     stages = decoded(hmm, _filtered_stages(probabilities, segments(test)), segments(test))
@@ -105,7 +113,7 @@ def smooth(job: SmoothingJob) -> None:
     smoothed.attrs["simulated"] = job.provenance["simulated"]  # is kept in the file's metadata
     with replacing(predictions) as temporary:
         smoothed.to_parquet(temporary, index=False)
-    write_json(
+    write_document(
         job.output / "hmm.json",
         {
             **{"run_key": run["run_key"], "training_key": record["training_key"], "selection": job.selection},
@@ -132,7 +140,9 @@ def smooth(job: SmoothingJob) -> None:
 def _check_epochs(plain: pd.DataFrame, test: EpochSet, path: Path) -> None:
     """The predictions are of the fold's test epochs as they are prepared, in their order."""
     if not (np.array_equal(plain.recording, test.column("id")) and np.array_equal(plain.epoch, test.column("epoch"))):
-        raise BenchmarkError(f"{path}: is not of the test epochs as they are prepared now; train this fold again")
+        raise BenchmarkError(
+            f"{path}: is not of the test epochs as they are prepared now: {train_again(path.parents[1])}"
+        )
 
 
 def _filtered_stages(probabilities: np.ndarray, runs: Sequence[np.ndarray]) -> np.ndarray:

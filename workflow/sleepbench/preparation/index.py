@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, replacing, sha256_of_file, write_json
+from sleepbench.core.files import read_document, replacing, sha256_of_file, write_document
 from sleepbench.core.stages import STAGES
-from sleepbench.datasets.base import Dataset, Recording, SourceFile, with_checksums
-from sleepbench.preparation.prepared import SIGNALS
+from sleepbench.datasets.base import Dataset, Recording, SourceFile, read_receipt, with_checksums
+from sleepbench.preparation.prepared import SIGNALS, PreparedFiles
 from sleepbench.signals.trimming import TRIMMINGS, check_trimming
 
 
@@ -23,9 +23,8 @@ class Index:
 
     recordings : in ascending order, with the SHA-256 of their files
     sources : by recording, the paths of its files by role
-    signals : by recording, the path of X.npy
+    prepared : by recording, its prepared files with their SHA-256
     epochs : by recording and trimming, epochs in all ("epochs") and by stage
-    sha256 : by recording, the SHA-256 of its prepared files by name
     """
 
     path: Path
@@ -33,9 +32,8 @@ class Index:
     simulated: bool
     recordings: tuple[Recording, ...]
     sources: Mapping[str, Mapping[str, Path]]
-    signals: Mapping[str, Path]
+    prepared: Mapping[str, PreparedFiles]
     epochs: Mapping[str, Mapping[str, Mapping[str, int]]]
-    sha256: Mapping[str, Mapping[str, str]]
 
     def kept(self, trimming: str) -> dict[str, Mapping[str, int]]:
         """The epochs that a trimming keeps of each recording, in all and by stage."""
@@ -52,7 +50,7 @@ def write_index(
     damaged, of another recording or of other files than were prepared, or not simulated as the dataset is.
     """
     output = Path(output)
-    fetched = {receipt["recording"]: receipt for receipt in map(_read_receipt, receipts)}
+    fetched = {receipt["recording"]: receipt for receipt in map(read_receipt, receipts)}
     found = {}
     for path in map(Path, prepared):
         summary = _read_description(path, dataset)
@@ -63,17 +61,17 @@ def write_index(
     rows = [_row(recording, *found[recording.id], fetched[recording.id]) for recording in recordings]
     document = {"dataset": dataset.name, "simulated": dataset.label.simulated, "recordings": rows}
     _write_view(output.with_suffix(".csv"), rows)
-    write_json(output, document)
+    write_document(output, document)
     return read_index(output)
 
 
 def read_index(path: str | Path) -> Index:
-    """Read an index; BenchmarkError when it is missing or damaged."""
+    """Read an index; BenchmarkError when it is missing or is not as it was written."""
     path = Path(path)
     if not path.exists():
         raise BenchmarkError(f"{path}: the index of recordings is missing; prepare the dataset first")
+    document = read_document(path)
     try:
-        document = read_json(path)
         rows = {row["recording"]: row for row in document["recordings"]}
         return Index(
             path=path,
@@ -81,34 +79,24 @@ def read_index(path: str | Path) -> Index:
             simulated=document["simulated"],
             recordings=tuple(_recording(row) for row in rows.values()),
             sources={id: {role: Path(f["path"]) for role, f in row["files"].items()} for id, row in rows.items()},
-            signals={id: Path(row["signals"]) for id, row in rows.items()},
+            prepared={id: PreparedFiles(path, Path(row["signals"]), row["sha256"]) for id, row in rows.items()},
             epochs={id: row["epochs"] for id, row in rows.items()},
-            sha256={id: row["sha256"] for id, row in rows.items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BenchmarkError(f"{path}: is no index of recordings ({error!r}); delete it and run again") from error
 
 
-def _read_receipt(path: str | Path) -> dict[str, Any]:
-    try:
-        receipt = read_json(path)
-        receipt["recording"]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise BenchmarkError(f"{path}: is no receipt of a recording ({error!r}); fetch it again") from error
-    return receipt
-
-
 def _read_description(path: Path, dataset: Dataset) -> dict[str, Any]:
     """An X.json, whose counts must add up and which must be simulated as the dataset is."""
+    summary = read_document(path, "delete it and run again: its recording is prepared again")
     try:
-        summary = read_json(path)
         sums = {
             trimming: (sum(int(counts[stage]) for stage in STAGES), counts["epochs"])
             for trimming in TRIMMINGS
             for counts in [summary["trimmings"][trimming]]
         }
         says = summary["simulated"], summary["recording"], summary["sources"], summary["sha256"]
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(f"{path}: does not describe a prepared recording ({error!r}); prepare it again") from error
     if says[0] is not dataset.label.simulated:
         raise BenchmarkError(

@@ -19,6 +19,10 @@ LARGELY_FLAT = 0.1
 """Share of flat epochs from which a channel is called largely flat: two hours of a day or more."""
 CLIPPED = 0.01
 """Share of samples at the recorder's limits from which a channel is called clipped: a quarter of an hour of a day."""
+PLAUSIBLE_UV = (0.3, 1000.0)
+"""Half the interquartile range of EEG and EOG: 5 to 50 uV over a night, a thousandth of it when volts are mistaken."""
+POSSIBLE_UV = (1e-3, 1e5)
+"""What no electrode reaches: below is a hundredth of the thermal noise of its skin, above a tenth of a volt."""
 LOWEST_CODE, N_CODES = -(2**15), 2**16
 """Recorders store whole numbers of 16 bits."""
 SAMPLES_PER_BLOCK = 2**18
@@ -37,12 +41,13 @@ def measure_channel(signal: Signal, n_epochs: int, seconds: float = EPOCH_SECOND
     - clipped_share: share of samples at (or beyond) the lowest or highest number that the recorder stores, whatever the
       unit and polarity: there it could not follow the signal. An epoch that is flat at a limit is clipped too. None
       where the storage is not known;
+    - samples_beyond_limits: samples beyond these numbers, which no recorder writes; None as above;
     - quantiles_uv: per percentage p of QUANTILES the smallest amplitude in microvolts that at least p % of the samples
       do not exceed; always an amplitude that occurs.
     """
     samples = round(signal.rate * seconds)
     epochs = signal.microvolts[: n_epochs * samples].reshape(n_epochs, samples)
-    n_flat, n_clipped, amplitudes, counts = (_values if signal.storage is None else _stored_numbers)(
+    n_flat, n_clipped, n_beyond, amplitudes, counts = (_values if signal.storage is None else _stored_numbers)(
         epochs, signal.storage
     )
     total = n_epochs * samples
@@ -54,18 +59,19 @@ def measure_channel(signal: Signal, n_epochs: int, seconds: float = EPOCH_SECOND
         "sampling_rate_hz": signal.rate,
         "flat_share": n_flat / n_epochs,
         "clipped_share": None if n_clipped is None else n_clipped / total,
+        "samples_beyond_limits": n_beyond,
         "quantiles_uv": dict(zip(QUANTILES, (round(float(value), 6) for value in quantiles), strict=True)),
     }
 
 
-Measured = tuple[int, int | None, np.ndarray, np.ndarray]
-"""Flat epochs, clipped samples, the amplitudes that occur or may occur, ascending, and how often each does."""
+Measured = tuple[int, int | None, int | None, np.ndarray, np.ndarray]
+"""Flat epochs, samples clipped and beyond the limits, amplitudes that may occur, ascending, how often each does."""
 
 
 def _values(epochs: np.ndarray, _storage: None) -> Measured:
     """Of microvolts as they are, whose storage is not known."""
     amplitudes, counts = np.unique(epochs, return_counts=True)
-    return int((epochs == epochs[:, :1]).all(axis=1).sum()), None, amplitudes, counts
+    return int((epochs == epochs[:, :1]).all(axis=1).sum()), None, None, amplitudes, counts
 
 
 def _stored_numbers(epochs: np.ndarray, storage: Storage) -> Measured:
@@ -82,14 +88,26 @@ def _stored_numbers(epochs: np.ndarray, storage: Storage) -> Measured:
         counts += np.bincount(codes.ravel() - LOWEST_CODE, minlength=N_CODES)
     low, high = storage.low - LOWEST_CODE, storage.high - LOWEST_CODE
     n_clipped = int(counts[: low + 1].sum() + counts[high:].sum())
+    n_beyond = int(counts[:low].sum() + counts[high + 1 :].sum())
     amplitudes = np.arange(LOWEST_CODE, LOWEST_CODE + N_CODES) * storage.gain + storage.offset
     if storage.gain < 0:
         amplitudes, counts = amplitudes[::-1], counts[::-1]
-    return n_flat, n_clipped, amplitudes, counts
+    return n_flat, n_clipped, n_beyond, amplitudes, counts
 
 
-def poor_sentences(channel: str, measured: Mapping[str, Any]) -> list[str]:
-    """Sentences on a channel that is flat or clipped; it is prepared as it is."""
+def half_range_uv(role: str, measured: Mapping[str, Any]) -> float | None:
+    """Half the interquartile range of a channel, by which a mistaken unit is noticed.
+
+    None of a channel that is no EEG or EOG, or does not change for much of the time.
+    """
+    if not role.startswith(("eeg", "eog")) or measured["flat_share"] >= LARGELY_FLAT:
+        return None
+    quantiles = measured["quantiles_uv"]
+    return (quantiles["75"] - quantiles["25"]) / 2 or None
+
+
+def poor_sentences(role: str, channel: str, measured: Mapping[str, Any]) -> list[str]:
+    """Sentences on a channel that is flat or clipped, or of an implausible unit; it is prepared as it is."""
     flat, clipped = measured["flat_share"], measured["clipped_share"] or 0
     sentences = []
     if flat == 1:
@@ -98,4 +116,12 @@ def poor_sentences(channel: str, measured: Mapping[str, Any]) -> list[str]:
         sentences.append(f"{channel} does not change in {100 * flat:.1f} % of the epochs; they are kept as they are")
     if clipped >= CLIPPED:
         sentences.append(f"{channel} is at the recorder's limits in {100 * clipped:.1f} % of the samples")
+    if beyond := measured["samples_beyond_limits"]:
+        sentences.append(f"{channel} has {beyond:,} samples beyond the recorder's limits: the file may be damaged")
+    half, (low, high) = half_range_uv(role, measured), PLAUSIBLE_UV
+    if half is not None and not low <= half <= high:
+        sentences.append(
+            f"{channel}: half of its samples lie within {half:.2g} uV of their middle, where EEG and EOG have "
+            f"{low:g} to {high:g} uV: is its unit right?"
+        )
     return sentences

@@ -14,10 +14,16 @@ import numpy as np
 from scipy.signal import resample
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import replacing, sha256_of_file, write_json
+from sleepbench.core.files import replacing, sha256_of_file, write_document
 from sleepbench.core.stages import EPOCH_SECONDS, MOVEMENT, SAMPLING_RATE, STAGES, UNKNOWN
 from sleepbench.datasets.base import Dataset, Signal, with_checksums
-from sleepbench.preparation.measure import NIGHT_STAGES, measure_channel, poor_sentences
+from sleepbench.preparation.measure import (
+    NIGHT_STAGES,
+    POSSIBLE_UV,
+    half_range_uv,
+    measure_channel,
+    poor_sentences,
+)
 from sleepbench.preparation.prepared import DESCRIPTION, EPOCH_COLUMNS, EPOCHS, QUALITY
 from sleepbench.signals.trimming import TRIMMINGS, select_trimming
 
@@ -39,7 +45,7 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
     dataset's samples an epoch. X.quality.json describes the whole night. Each file appears whole or not at all, X.json
     last.
     BenchmarkError when a checksum differs, the files are not the recording's, a channel cannot be had, or the night has
-    no sleep.
+    no sleep, or voltages that no electrode gives; what is merely implausible is among the oddities handled.
     """
     output = Path(output)
     (recording,) = with_checksums([dataset.recording(receipt["recording"])], {receipt["recording"]: receipt})
@@ -57,6 +63,8 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
 
     in_signals = _seconds_per_epoch(dataset)
     measured = {role: measure_channel(signals[role], n_epochs, in_signals) for role in dataset.montage}
+    for role, label in dataset.montage.items():
+        _require_possible(role, label, measured[role], files)
     start = dataset.start(files)
     night = {
         "recording": recording.id,
@@ -75,7 +83,7 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
         "handled": [
             *dataset.remarks(files, list(dataset.montage)),
             *_handled(dataset, seconds, stages, len(scored), signals),
-            *(text for role, label in dataset.montage.items() for text in poor_sentences(label, measured[role])),
+            *(text for role, label in dataset.montage.items() for text in poor_sentences(role, label, measured[role])),
         ],
     }
     with replacing(output) as temporary:
@@ -86,7 +94,7 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
             output.with_suffix(suffix).unlink(missing_ok=True)
     table, quality_file = output.with_suffix(EPOCHS), output.with_suffix(QUALITY)
     _write_epochs(table, stages, epochs, kept)
-    write_json(quality_file, quality)
+    write_document(quality_file, quality)
     summary = night | {
         "roles": list(dataset.montage),
         "channels": list(dataset.montage.values()),
@@ -100,7 +108,7 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
             **{path.name: sha256_of_file(path) for path in (table, quality_file)},
         },
     }
-    write_json(output.with_suffix(DESCRIPTION), summary)
+    write_document(output.with_suffix(DESCRIPTION), summary)
     return summary
 
 
@@ -112,6 +120,17 @@ def _check_checksum(path: Path, expected: str, dataset: Dataset) -> None:
         raise BenchmarkError(
             f"{path}: its SHA-256 is {found}, expected {expected} ({path.stat().st_size} bytes); "
             f"sleepbench data verify --datasets {dataset.name} says how to get the right one"
+        )
+
+
+def _require_possible(role: str, label: str, measured: Mapping[str, Any], files: Mapping[str, Path]) -> None:
+    """A channel has voltages that an electrode can have."""
+    half, (low, high) = half_range_uv(role, measured), POSSIBLE_UV
+    if half is not None and not low <= half <= high:
+        raise BenchmarkError(
+            f"{_first(files)}, channel {label!r}: half of its samples lie within {half:.2g} uV of their middle, which "
+            f"no electrode gives (expected {low:g} to {high:g} uV): the unit in the file is wrong; correct it there, "
+            "or leave the recording out of the dataset"
         )
 
 

@@ -4,19 +4,36 @@ X.npy, the kept epochs in microvolts; X.epochs.csv, one row an epoch; X.json, wh
 be; X.quality.json, what the whole night is like.
 """
 
+import io
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json
+from sleepbench.core.files import check_unchanged, read_unchanged
 from sleepbench.signals.trimming import TRIMMINGS, check_trimming
 
 EPOCH_COLUMNS = ("epoch", "onset_s", "stage", *TRIMMINGS)
 """Index in the night, seconds from the signals' beginning, stage, and whether each trimming keeps the epoch."""
 SIGNALS, EPOCHS, DESCRIPTION, QUALITY = ".npy", ".epochs.csv", ".json", ".quality.json"
 """Suffixes of the files."""
+
+
+@dataclass(frozen=True)
+class PreparedFiles:
+    """The files of a prepared recording, as the index of its dataset lists them.
+
+    index : the path of the index
+    signals : the path of X.npy
+    sha256 : the SHA-256 of each file by name
+    """
+
+    index: Path
+    signals: Path
+    sha256: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -46,28 +63,31 @@ class PreparedRecording:
         return np.flatnonzero(getattr(self, trimming))
 
 
-def load_prepared(path: str | Path) -> PreparedRecording:
-    """Open a prepared recording by its .npy, memory-mapped.
+def load_prepared(files: PreparedFiles) -> PreparedRecording:
+    """Open a prepared recording, its signals memory-mapped.
 
-    BenchmarkError when one of its three files (.npy, epochs, description) is missing or wrong.
+    Each of its three files (.npy, epochs, description) is read once and held against its hash, the signals to their
+    end: 48 MB a night. BenchmarkError, with what to delete, when one is missing or was changed since it was prepared.
     """
-    path = Path(path)
+    path = files.signals
     description, table = path.with_suffix(DESCRIPTION), path.with_suffix(EPOCHS)
-    for file in (path, table, description):
-        if not file.exists():
-            raise BenchmarkError(f"{file}: missing, so {path.stem} is not prepared; prepare it again")
     try:
-        summary = read_json(description)
+        summary = json.loads(read_unchanged(description, files.sha256[description.name]))
+        rows = read_unchanged(table, files.sha256[table.name])
+        check_unchanged(path, files.sha256[path.name])
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{error}; {prepare_again(path, files.index)}") from error
+    try:
         roles, n_epochs = tuple(summary["roles"]), int(summary["epochs_kept"])
         n_samples = int(summary["samples_per_epoch"])
         identity = summary["recording"], str(summary["subject"]), int(summary["night"])
         kept = {trimming: int(summary["trimmings"][trimming]["epochs"]) for trimming in TRIMMINGS}
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(
-            f"{description}: does not describe a prepared recording ({error}); prepare it again"
+            f"{description}: does not describe a prepared recording ({error!r}); {prepare_again(path, files.index)}"
         ) from error
     signals = _map_signals(path, (n_epochs, len(roles), n_samples))
-    epochs = _read_epochs(table, n_epochs)
+    epochs = _read_epochs(table, rows, n_epochs)
     for trimming, expected in kept.items():
         if (found := np.count_nonzero(epochs[trimming])) != expected:
             raise BenchmarkError(
@@ -86,9 +106,15 @@ def load_prepared(path: str | Path) -> PreparedRecording:
     )
 
 
-def _read_epochs(path: Path, n_epochs: int) -> dict[str, np.ndarray]:
+def prepare_again(signals: Path, index: Path) -> str:
+    """What to do about a file of a prepared recording that is wrong, as the end of a message."""
+    files = [signals.with_suffix(suffix).as_posix() for suffix in (SIGNALS, EPOCHS, DESCRIPTION, QUALITY)]
+    return f"delete {', '.join(files)} and {index} and run again: it is prepared again"
+
+
+def _read_epochs(path: Path, content: bytes, n_epochs: int) -> dict[str, np.ndarray]:
     """Read the table of kept epochs: column -> int64 (n_epochs,)."""
-    with path.open(encoding="utf-8") as file:
+    with io.TextIOWrapper(io.BytesIO(content), encoding="utf-8") as file:
         names = tuple(file.readline().rstrip("\n").split(","))
         if names != EPOCH_COLUMNS:
             raise BenchmarkError(f"{path}: the columns are {names}, expected {EPOCH_COLUMNS}; prepare it again")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json
+from sleepbench.core.files import read_document
 from sleepbench.core.stages import UNKNOWN
 from sleepbench.datasets.base import Recording
 from sleepbench.preparation.measure import NIGHT_STAGES
@@ -27,10 +27,8 @@ MEASURES = {
 def read_quality(path: str | Path) -> dict:
     """Read X.quality.json; BenchmarkError when it is missing, damaged or contradicts itself."""
     path = Path(path)
-    if not path.exists():
-        raise BenchmarkError(f"{path}: missing; prepare its recording again")
+    quality = read_document(path, "delete it and run again: its recording is prepared again")
     try:
-        quality = read_json(path)
         stages = stages_of(quality)
         rows_of([quality])
         quality["handled"] = [str(sentence) for sentence in quality["handled"]]

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import write_document
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import Dataset, KnownTotal
 from sleepbench.preparation.index import Index, read_index
+from sleepbench.protocols.folds import read_folds
 
 Counts = tuple[int, ...]
 """Epochs of W, N1, N2, N3, REM."""
@@ -25,7 +26,7 @@ def check_totals(
     sum of recordings all of which are known; and the epochs of each test fold. `known` says whether the whole set has a
     known total. BenchmarkError when anything differs, with a table of the recordings that do.
     """
-    document = read_json(folds)
+    document = read_folds(folds)
     tests = [fold["test"] for fold in document["folds"]]
     recordings = sorted(recording for test in tests for recording in test)
     found = _found(read_index(index), recordings, trimming)
@@ -42,7 +43,7 @@ def check_totals(
         result |= {"known": False, "reason": "simulated", "verdict": "nothing is known of simulated recordings"}
     else:
         result |= _compare(dataset, trimming, document, tests, found, total)
-    write_json(output, result)
+    write_document(output, result)
     return result
 
 

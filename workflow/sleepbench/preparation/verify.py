@@ -14,8 +14,7 @@ from typing import TextIO
 from sleepbench.config import paths, plan
 from sleepbench.config.models import Config
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json
-from sleepbench.datasets.base import Dataset, with_checksums
+from sleepbench.datasets.base import Dataset, read_receipt, with_checksums
 
 BLOCK_BYTES = 2**22
 """Read at once: large enough that a disk reads in sequence though several files are read side by side."""
@@ -76,7 +75,7 @@ def expected_files(dataset: Dataset, directory: Path, receipts: Path) -> list[Ex
             f"{receipts}: no receipt of {', '.join(absent)}, so nobody knows what the files should be; make them with "
             f"`sleepbench data fetch --datasets {dataset.name}`"
         )
-    found = {recording.id: read_json(receipts / f"{recording.id}.json") for recording in unknown}
+    found = {recording.id: read_receipt(receipts / f"{recording.id}.json") for recording in unknown}
     known = [recording for recording in recordings if recording.id not in found] + with_checksums(unknown, found)
     names = sorted((file.name, file.sha256) for recording in known for file in recording.files)
     return [ExpectedFile(dataset.locate(name, directory), sha256) for name, sha256 in names]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_document, write_document
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import Recording
 from sleepbench.protocols.folds import Fold, FoldSettings, folds_document, folds_of
@@ -156,12 +156,13 @@ def write_fold_file(
         _require_each_tested_once(audit)
     document["audit"] = summary(audit)
     print(audit_sentence(document["audit"], settings.name))
-    write_json(output, document)
+    write_document(output, document)
     return document
 
 
 def _require_same_folds(document: Mapping[str, Any], committed: Path) -> None:
-    found, expected = document["folds_sha256"], read_json(committed)["folds_sha256"]
+    known = read_document(committed, f"get it again: git checkout -- {committed}")
+    found, expected = document["folds_sha256"], known["folds_sha256"]
     if found != expected:
         raise BenchmarkError(
             f"{committed}: the folds '{document['name']}' of {document['dataset']} have the hash {found[:12]}, the "

@@ -7,13 +7,16 @@ nobody who reads one needs anything else to tell people apart.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import sha256_of_json
+from sleepbench.core.files import read_document, sha256_of_json
 from sleepbench.datasets.base import Recording
 
 VALIDATION_SHARE = 0.1
+FOLD_FILE_KEYS = ("dataset", "name", "folds", "folds_sha256", "data_sha256")
+"""What every reader of a fold file needs."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,14 @@ def folds_document(dataset: str, recordings: Iterable[Recording], settings: Fold
         "nights": {recording.id: recording.night for recording in recordings},
         "folds": assignment,
     }
+
+
+def read_folds(path: str | Path) -> dict[str, Any]:
+    """The content of a fold file; BenchmarkError when it is missing, or is not as it was written."""
+    document = read_document(path, "delete it and run again: the folds are made again, the same ones")
+    if missing := [key for key in FOLD_FILE_KEYS if key not in document]:
+        raise BenchmarkError(f"{path}: lacks {', '.join(missing)}; delete it and run again")
+    return document
 
 
 def folds_of(document: Mapping[str, Any]) -> list[Fold]:

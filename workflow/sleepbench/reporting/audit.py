@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sleepbench.core.errors import BenchmarkError, nearest
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_document, write_json
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import DataLabel
 from sleepbench.protocols.audit import audit_document
+from sleepbench.protocols.folds import read_folds
 from sleepbench.protocols.selection import SELECTION_RULES
 
 Protocol = Mapping[str, Any]
@@ -31,8 +32,8 @@ def write_audit(
     BenchmarkError where a file is missing or of something else, or somebody is in training and test though the folds
     are of subjects.
     """
-    documents = {document["name"]: document for document in map(read_json, folds)}
-    counts = {(document["folds"], document["trimming"]): document for document in map(read_json, totals)}
+    documents = {document["name"]: document for document in map(read_folds, folds)}
+    counts = {(document["folds"], document["trimming"]): document for document in map(read_document, totals)}
     audits = []
     for name, protocol in protocols.items():
         places = (("fold file", documents, protocol["folds"]),)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from sleepbench.config.made import require_as_made
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import Recording
@@ -82,10 +83,11 @@ def predictions_path(run: Any) -> Path:
 
 
 def run_file(run: Any, name: str) -> Path:
-    """A file of a row of the runs table; BenchmarkError when it is not there."""
+    """A file of a row of the runs table; BenchmarkError when it is not there, or not as it was made."""
     path = Path(run.directory) / name
     if not path.is_file():
-        raise BenchmarkError(f"{path}: is missing, but run {run.run_key} is of it; delete the runs table and run again")
+        raise BenchmarkError(f"{path}: is missing, but run {run.run_key} is of it; run again")
+    require_as_made([path])
     return path
 
 

@@ -5,7 +5,6 @@ import math
 import tempfile
 import textwrap
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import sleepbench
 from sleepbench.config import paths, plan
 from sleepbench.config.load import CONFIG
 from sleepbench.config.models import Config
-from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError, printable
 from sleepbench.core.files import replacing, sha256_of_file
 from sleepbench.core.provenance import git_commit
 from sleepbench.datasets.base import DataLabel
@@ -27,12 +26,10 @@ from sleepbench.evaluation.scores import confusions
 from sleepbench.runs.results import Results, read_results, row_scores
 from sleepbench.runs.run import RowKey, Run
 from sleepbench.runs.text import DASH, SHORT, TEXT_WIDTH, aligned
+from sleepbench.runs.unpack import FORMAT, MANIFEST, check_directory, unpack
 from sleepbench.runs.verify import Expected, differing, is_archived, row_settings, stale
 from sleepbench.training.keys import RECORD
 
-FORMAT = "sleepbench results, 2"
-MANIFEST = "manifest.json"
-MANIFEST_KEYS = ("dataset", "simulated", "sleepbench", "git_commit", "files")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same results give the same bytes
 SPREAD = 2
 """Standard deviations of the difference of two means within which two results are said to agree."""
@@ -44,6 +41,8 @@ DIFFERENCES = {  # column of the main table: (heading, factor that makes points 
     "macro_f1": ("Δ MF1", 1),
     "cohen_kappa": ("Δ kappa", 100),
 }
+
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, TypeError, ValueError)
 
 CAPTION = (
     "Here, There: mean of the fold accuracies in percent. Δ: there minus here, in points, of that mean and of the "
@@ -76,10 +75,12 @@ def export(config: Config, dataset: str, archive: Path | None = None) -> str:
         "runs": len(results.table),
         "files": {path.as_posix(): sha256_of_file(path) for path in files},
     }
-    with replacing(archive) as temporary, zipfile.ZipFile(temporary, "w") as file:
-        _add(file, MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
-        for path in files:
-            _add(file, path.as_posix(), path.read_bytes())
+    with replacing(archive) as temporary:
+        with zipfile.ZipFile(temporary, "w") as file:
+            _add(file, MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+            for path in files:
+                _add(file, path.as_posix(), path.read_bytes())
+        check_directory(temporary)
     return "\n".join([*_contents(archive, results, files), *_changes(config, results)])
 
 
@@ -143,56 +144,6 @@ def _changes(config: Config, results: Results) -> list[str]:
         "such as {}; what each run was made with is in its training.json."
     )
     return [note.format(others[0])] if others else []
-
-
-# ------------------------------------------------------------------------------------------------------------- reading
-
-
-def unpack(archive: Path, directory: Path, dataset: str) -> dict[str, Any]:
-    """Unpack an archive's files, each checked against the manifest's SHA-256, and return the manifest.
-
-    BenchmarkError when the archive is damaged, of another dataset or none that `export` wrote.
-    """
-    if not archive.is_file():
-        raise BenchmarkError(f"{archive}: no such file; give the archive that `sleepbench results export` wrote")
-    try:
-        with zipfile.ZipFile(archive) as file:
-            manifest = _read_manifest(file, archive)
-            if manifest["dataset"] != dataset:
-                raise BenchmarkError(
-                    f"{archive}: holds results on {manifest['dataset']}, not on {dataset}; "
-                    f"compare it with those on {manifest['dataset']}"
-                )
-            names = [name for name in file.namelist() if name != MANIFEST]
-            wrong = [
-                *(f"{name} is missing" for name in manifest["files"] if name not in names),
-                *(f"{name} is not in the manifest" for name in names if name not in manifest["files"]),
-                *(f"{name} is there more than once" for name in sorted(set(names)) if names.count(name) > 1),
-            ]
-            if not wrong:
-                file.extractall(directory)
-                wrong = [
-                    f"{name} differs from the manifest"
-                    for name, sha256 in manifest["files"].items()
-                    if not (directory / name).is_file() or sha256_of_file(directory / name) != sha256
-                ]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise BenchmarkError(f"{archive}: is damaged or no zip file ({error}); get it again") from error
-    if wrong:
-        raise BenchmarkError(f"{archive}: is damaged; get it again:\n  " + "\n  ".join(wrong))
-    return manifest
-
-
-def _read_manifest(file: zipfile.ZipFile, archive: Path) -> dict[str, Any]:
-    if MANIFEST not in file.namelist():
-        raise BenchmarkError(f"{archive}: has no {MANIFEST}; give an archive that `sleepbench results export` wrote")
-    manifest = json.loads(file.read(MANIFEST))
-    form = manifest.get("format") if isinstance(manifest, dict) else None
-    if form != FORMAT:
-        raise BenchmarkError(f"{archive}: its format is {form!r}, expected {FORMAT!r}; export it with this version")
-    if missing := [key for key in MANIFEST_KEYS if key not in manifest]:
-        raise BenchmarkError(f"{archive}: its {MANIFEST} lacks {', '.join(missing)}; get the archive again")
-    return manifest
 
 
 # ---------------------------------------------------------------------------------------------------------- comparison
@@ -368,9 +319,12 @@ def compare(config: Config, dataset: str, archive: Path, csv: Path | None = None
         here = read_results(expected)
         try:
             there = read_results(Expected(config, dataset, Path(directory), archived=True))
+            comparisons = compare_rows(here, there)
         except BenchmarkError as error:
             raise BenchmarkError(f"{archive}: {str(error).replace(directory, archive.name)}") from error
-        comparisons = compare_rows(here, there)
+        except UNREADABLE as error:  # what no check has foreseen is no reason for a traceback
+            said = printable(f"{type(error).__name__}: {error}".splitlines()[0][:200])
+            raise BenchmarkError(f"{archive}: cannot be read as results ({said}); get it again") from error
     mine, theirs = here.rows(), there.rows()
     alone = [f"only here: {key}" for key in mine if key not in theirs]
     alone += [f"only in the archive: {key}" for key in theirs if key not in mine]

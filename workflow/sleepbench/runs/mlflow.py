@@ -6,7 +6,9 @@ date with them, and so also fills a store that was lost. Tables are then made fr
 
 import logging
 import os
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -15,15 +17,17 @@ from sleepbench.config import paths
 from sleepbench.config.keys import PlannedRun
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import write_json
+from sleepbench.core.garbage import expect_many_objects
 from sleepbench.evaluation.metrics import METRICS
 from sleepbench.runs.run import Run, read_runs_of
 from sleepbench.runs.runs_table import row_of, tuned_learning_rate, write_runs
-from sleepbench.runs.store import number_store, store_file
+from sleepbench.runs.store import damage, is_of_damage, number_store, set_aside, store_file
 from sleepbench.runs.verify import RUN_AGAIN, Expected, verify
 from sleepbench.training.keys import RECORD, changed_files
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine unasked
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is not there is said within a minute
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
@@ -39,26 +43,20 @@ METRICS_PER_BATCH = 1000  # MLflow's limit for one request
 def log_runs(planned: Sequence[PlannedRun], uri: str, store: str, experiment: str, output: Path) -> None:
     """Make the store hold every planned run once, as its files are now, and write the list of these runs.
 
-    Idempotent: a run that is there with the same content is left alone; one that was left unfinished, or whose files
-    have changed, is deleted and logged again. Runs of other settings in the same experiment are not touched. `store` is
-    what `store_state` said before the job began. BenchmarkError lists runs that cannot be read, or that are to be
-    logged and have files which are missing or changed.
+    Idempotent: a run that is there as its files say is left alone; one that was left unfinished, that was changed in
+    the store, or whose files have changed, is deleted and logged again. A local store that is damaged is set aside, and
+    a new one is filled. Runs of other settings in the same experiment are not touched. `store` is what `store_state`
+    said before the job began. BenchmarkError lists runs that cannot be read, or that are to be logged and have files
+    which are missing or changed.
     """
     runs = read_runs_of(planned)
+    file = store_file(uri)
+    if file and (found := damage(file)):
+        print(f"{file} is damaged ({found}): it is now {set_aside(file)}; a new store is filled from the run files")
     client = _client(uri)
-    number_store(uri, store)
-    experiment_id = _experiment_id(client, uri, experiment, Path(paths.ARTIFACTS) / runs[0].training.dataset)
-    logged = _runs_by_key(client, experiment_id)
-    waiting = [run for run in runs if not _is_current(logged.get((run.key, run.protocol), []), run)]
-    _require_unchanged(waiting)
-    for run in waiting:
-        for old in logged.get((run.key, run.protocol), []):
-            client.delete_run(old.info.run_id)
-        _log_run(client, experiment_id, run)
-    print(
-        f"{len(runs)} runs in experiment '{experiment}': {len(waiting)} logged now, {len(runs) - len(waiting)} were "
-        "there"
-    )
+    with _damage_explained(uri):
+        number_store(uri, store)
+        _bring_up_to_date(client, runs, uri, experiment)
     listed = [
         {"run_key": run.key, "protocol": run.protocol, "selection": run.selection, "directory": str(run.directory)}
         for run in runs
@@ -66,17 +64,41 @@ def log_runs(planned: Sequence[PlannedRun], uri: str, store: str, experiment: st
     write_json(output, listed)
 
 
+def _bring_up_to_date(client: MlflowClient, runs: Sequence[Run], uri: str, experiment: str) -> None:
+    experiment_id = _experiment_id(client, uri, experiment, Path(paths.ARTIFACTS) / runs[0].training.dataset)
+    logged = _runs_by_key(client, experiment_id)
+    there = [logged.get((run.key, run.protocol), []) for run in runs]
+    waiting = [run for run, mine in zip(runs, there, strict=True) if not _is_current(mine, run)]
+    changed = sum(bool(logged.get((run.key, run.protocol))) for run in waiting)
+    _require_unchanged(waiting)
+    for run in waiting:
+        for old in logged.get((run.key, run.protocol), []):
+            client.delete_run(old.info.run_id)
+        _log_run(client, experiment_id, run)
+    print(
+        f"{len(runs)} runs in experiment '{experiment}': {len(waiting)} logged now, {len(runs) - len(waiting)} were "
+        f"there{f'; {changed} were not as their files say' if changed else ''}"
+    )
+
+
 def collect_runs(planned: Sequence[PlannedRun], expected: Expected, uri: str, experiment: str, output: Path) -> None:
     """Verify all runs, and write the table of runs: who a run is from its files, its metrics from MLflow.
 
-    BenchmarkError naming runs that MLflow does not hold, or holds more than once, or that are not whole.
+    BenchmarkError naming runs that MLflow does not hold, or holds more than once or otherwise than their files say, or
+    that are not whole.
     """
     client = _client(uri)
-    found = client.get_experiment_by_name(experiment)
-    by_key = _runs_by_key(client, found.experiment_id) if found else {}
+    with _damage_explained(uri):
+        found = client.get_experiment_by_name(experiment)
+        by_key = _runs_by_key(client, found.experiment_id) if found else {}
     runs = read_runs_of(planned)
-    wrong = [
-        f"{run}: {n} in MLflow, expected 1" for run in runs if (n := len(by_key.get((run.key, run.protocol), []))) != 1
+    there = [by_key.get((run.key, run.protocol), []) for run in runs]
+    both = list(zip(runs, there, strict=True))
+    wrong = [f"{run}: {len(mine)} in MLflow, expected 1" for run, mine in both if len(mine) != 1]
+    wrong = wrong or [
+        f"{run}: its {name} is another than in its metrics.json"
+        for run, mine in both
+        if (name := _changed_metric(mine[0], run.metrics()))
     ]
     if wrong:
         raise BenchmarkError(
@@ -85,9 +107,45 @@ def collect_runs(planned: Sequence[PlannedRun], expected: Expected, uri: str, ex
             + f"\nDelete {paths.logged(expected.dataset)} and run again: the runs are logged from their files."
         )
     only_folds = expected.config.datasets[expected.dataset].only_folds or ()
-    rows = [row_of(run, _metrics(by_key[run.key, run.protocol][0]), only_folds) for run in runs]
+    rows = [row_of(run, _metrics(mine[0]), only_folds) for run, mine in both]
     verify(runs, expected, rows)
     write_runs(pd.DataFrame(rows), output)
+
+
+@contextmanager
+def _damage_explained(uri: str, opening: bool = False) -> Iterator[None]:
+    """Set a local store aside that MLflow cannot read, and say so; any other fault of the store is said as well.
+
+    `opening`: whether MLflow refuses a store for what it is, even where SQLite can read it.
+    """
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        file, reason, causes = store_file(uri), " ".join(str(error).split())[:200], list(_causes(error))
+        refused = opening and isinstance(error, MlflowException)
+        if file and file.exists() and (all(map(is_of_damage, causes)) if causes else refused):
+            raise BenchmarkError(
+                f"{file}: MLflow cannot read this store ({reason}): it is now {set_aside(file)}. Run again: a new one "
+                "is filled from the run files"
+            ) from error
+        cannot, what_to_do = (
+            ("opened", "start the server or correct the file, or set tracking.uri to sqlite:///results/mlflow.db")
+            if opening
+            else ("used", "see that it can be reached and written, and run again")
+        )
+        raise BenchmarkError(
+            f"tracking.uri {uri!r}: the MLflow store cannot be {cannot} ({reason}); {what_to_do}: the runs are logged "
+            "from their files"
+        ) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """What SQLite said that an error came from."""
+    while error is not None:
+        said = getattr(error, "orig", error)
+        if isinstance(said, sqlite3.Error):
+            yield said
+        error = error.__cause__ or error.__context__
 
 
 def _require_unchanged(runs: Sequence[Run]) -> None:
@@ -101,29 +159,44 @@ def _require_unchanged(runs: Sequence[Run]) -> None:
 
 
 def _client(uri: str) -> MlflowClient:
-    try:
+    with _damage_explained(uri, opening=True):
         if file := store_file(uri):
             file.parent.mkdir(parents=True, exist_ok=True)
+            # As a URI: MLflow puts its default, a path, into SQL as it is, and a path may have quotes.
+            os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = Path(paths.ARTIFACTS).resolve().as_uri()
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise BenchmarkError(f"tracking.uri {uri!r}: the MLflow store cannot be opened ({error})") from error
     return client
 
 
+def require_store(uri: str) -> None:
+    """BenchmarkError where the store cannot be opened: asked before all training, not after it."""
+    _client(uri)
+
+
 def _experiment_id(client: MlflowClient, uri: str, name: str, artifacts: Path) -> str:
+    # a remote server has a place of its own for artefacts
+    location = artifacts.resolve().as_uri() if store_file(uri) else None
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        # a remote server has a place of its own for artefacts
-        location = artifacts.resolve().as_uri() if store_file(uri) else None
         return client.create_experiment(name, artifact_location=location)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
-    return experiment.experiment_id
+    if location in (None, experiment.artifact_location):
+        return experiment.experiment_id
+    # The results were moved or copied: the other place is not this project's to write to. It is not deleted either,
+    # `mlflow gc` would then delete the artefacts there.
+    old = f"{name}, in {experiment.artifact_location} ({experiment.experiment_id})"
+    client.rename_experiment(experiment.experiment_id, old)
+    print(
+        f"the runs were logged in another place; that experiment is now called '{old}', and they are logged again here"
+    )
+    return client.create_experiment(name, artifact_location=location)
 
 
 def _runs_by_key(client: MlflowClient, experiment_id: str) -> dict[tuple[str, str], list[LoggedRun]]:
     """Runs that are not deleted, by run key and protocol."""
+    expect_many_objects()
     by_key: dict[tuple[str, str], list[LoggedRun]] = {}
     token = None
     while True:
@@ -136,16 +209,23 @@ def _runs_by_key(client: MlflowClient, experiment_id: str) -> dict[tuple[str, st
 
 
 def _is_current(logged: list[LoggedRun], run: Run) -> bool:
+    """Whether a run is there once, whole, and in every tag, parameter and last value of a metric as it would be logged.
+
+    What the store holds may have been changed since.
+    """
+    if len(logged) != 1 or logged[0].info.status != "FINISHED":
+        return False
+    data, (tags, parameters, metrics) = logged[0].data, _content(run)
     return (
-        len(logged) == 1
-        and logged[0].info.status == "FINISHED"
-        and logged[0].data.tags.get("content_sha256") == run.content_sha256
+        tags.items() <= data.tags.items()
+        and parameters == data.params
+        and {one.key: one.value for one in metrics} == data.metrics
     )
 
 
-def _log_run(client: MlflowClient, experiment_id: str, run: Run) -> None:
+def _content(run: Run) -> tuple[dict[str, str], dict[str, str], list[Metric]]:
+    """Tags, parameters and metrics of a run as they are logged; the steps of a metric in ascending order."""
     settings, provenance = run.settings, run.record["provenance"]
-    history = pd.read_csv(run.directory / "history.csv")
     tags = {
         "run_key": run.key,
         "training_key": run.record["training_key"],
@@ -157,9 +237,6 @@ def _log_run(client: MlflowClient, experiment_id: str, run: Run) -> None:
         "code_sha256": run.record["code_sha256"],
         **{name: provenance[name] for name in ("simulated", "git_commit", "config_sha256")},
     }
-    name = f"{run.protocol}, {settings['model']}, fold {settings['fold']}, seed {settings['seed']}"
-    created = client.create_run(experiment_id, tags={key: str(value) for key, value in tags.items()}, run_name=name)
-    run_id, now = created.info.run_id, created.info.start_time
     parameters = {
         **{key: value for key, value in settings.items() if key != "recipe"},
         **{f"recipe.{key}": value for key, value in settings["recipe"].items()},
@@ -169,14 +246,24 @@ def _log_run(client: MlflowClient, experiment_id: str, run: Run) -> None:
     if rate := tuned_learning_rate(run.record):
         parameters["tuned_learning_rate"] = rate
     final = {**run.metrics(), "selected_epoch": run.selected_epoch, "duration_s": run.record["duration_s"]}
-    values = [Metric(key, float(value), now, run.selected_epoch) for key, value in final.items() if value is not None]
-    values += [
-        Metric(f"history.{column}", float(value), now, int(epoch))
-        for column in history.columns.drop("training_epoch")
-        for epoch, value in zip(history["training_epoch"], history[column], strict=True)
-        if pd.notna(value)
-    ]
-    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in parameters.items()])
+    metrics = [Metric(key, float(value), 0, run.selected_epoch) for key, value in final.items() if value is not None]
+    for row in run.history():
+        step = int(row.pop("training_epoch"))
+        metrics += [Metric(f"history.{name}", value, 0, step) for name, value in row.items() if value is not None]
+    return _texts(tags), _texts(parameters), metrics
+
+
+def _texts(values: Mapping[str, object]) -> dict[str, str]:
+    return {key: str(value) for key, value in values.items()}
+
+
+def _log_run(client: MlflowClient, experiment_id: str, run: Run) -> None:
+    tags, parameters, metrics = _content(run)
+    name = f"{run.protocol}, {run.training.model}, fold {run.training.fold}, seed {run.training.seed}"
+    created = client.create_run(experiment_id, tags=tags, run_name=name)
+    run_id, now = created.info.run_id, created.info.start_time
+    client.log_batch(run_id, params=[Param(key, value) for key, value in parameters.items()])
+    values = [Metric(one.key, one.value, now, one.step) for one in metrics]
     for start in range(0, len(values), METRICS_PER_BATCH):
         client.log_batch(run_id, metrics=values[start : start + METRICS_PER_BATCH])
     for path in (RECORD, "history.csv", "weights.pt"):
@@ -189,3 +276,10 @@ def _metrics(logged: LoggedRun) -> dict[str, float]:
     """The metrics of a run and the cells of its confusion matrix; what MLflow cannot hold was undefined."""
     values = {key: value for key, value in logged.data.metrics.items() if not key.startswith("history.")}
     return dict.fromkeys(METRICS, float("nan")) | values
+
+
+def _changed_metric(logged: LoggedRun, written: Mapping[str, float | None]) -> str:
+    """The first metric that the store holds otherwise than metrics.json; empty if there is none."""
+    known = {name: value for name, value in written.items() if value is not None}
+    found = {name: value for name, value in logged.data.metrics.items() if name in written}
+    return next((name for name in {**known, **found} if known.get(name) != found.get(name)), "")

@@ -39,7 +39,7 @@ def read_results(expected: Expected) -> Results:
     runs, problems = [], []
     for row in table.itertuples():
         try:
-            runs.append(run_of_row(row, expected.root))
+            runs.append(run_of_row(row, expected.root, expected.archived))
         except BenchmarkError as error:
             where = f"{RowKey(row.protocol, row.model, row.input, row.recipe)}, seed {row.seed}, fold {row.fold}"
             problems.append(f"{where} (run {row.run_key}): {error}")
@@ -67,9 +67,9 @@ def read_table(expected: Expected) -> pd.DataFrame:
     return complete_runs(runs, expected.label)
 
 
-def run_of_row(row: tuple, root: Path = Path()) -> Run:
+def run_of_row(row: tuple, root: Path = Path(), archived: bool = False) -> Run:
     """The run of a row of the table; BenchmarkError when its training.json is missing or damaged."""
-    run = run_in(root / row.directory, row.protocol, row.selection)
+    run = run_in(root / row.directory, row.protocol, row.selection, archived=archived)
     names = ("dataset", "trimming", "model", "input", "recipe", "seed", "fold")
     training = replace(run.training, **{name: getattr(row, name) for name in names})
     return replace(run, key=row.run_key, training=training)

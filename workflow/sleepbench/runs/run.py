@@ -3,6 +3,7 @@
 Its files count only as training.json lists them.
 """
 
+import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from sleepbench.config import paths
 from sleepbench.config.keys import PlannedRun, TrainingKey
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, read_unchanged, sha256_of_file
+from sleepbench.training import keys
 from sleepbench.training.keys import RECORD, run_of
 
 RECORD_KEYS = ("settings", "code_sha256", "provenance", "runs", "n_epochs", "environment", "files")
@@ -103,6 +105,12 @@ class Run:
         """Its metrics and the cells of its confusion matrix, from metrics.json."""
         return read_document(self.directory / self.selection / "metrics.json", "train this fold again")
 
+    def history(self) -> list[dict[str, float | None]]:
+        """The rows of its training's history.csv by training epoch; None where a column is empty."""
+        with (self.directory / "history.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [{name: float(text) if text else None for name, text in row.items()} for row in rows]
+
     def __str__(self) -> str:
         seed_and_fold = f"seed {self.training.seed}, fold {self.training.fold}"
         return f"{self.row}, {seed_and_fold} (run {self.key})"
@@ -116,12 +124,14 @@ def read_run(planned: PlannedRun, root: Path = Path()) -> Run:
     return run_in(root / paths.training(planned.training), planned.protocol, planned.selection, planned.training)
 
 
-def run_in(directory: Path, protocol: str, selection: str, training: TrainingKey | None = None) -> Run:
+def run_in(
+    directory: Path, protocol: str, selection: str, training: TrainingKey | None = None, archived: bool = False
+) -> Run:
     """The run of a selection in a training's directory; BenchmarkError as `read_run`.
 
-    `training` is the one that should be there; None: the one that its record says.
+    `training` is the one that should be there; None: the one that its record says. Files of an archive are `archived`.
     """
-    record = read_record(directory)
+    record = read_record(directory, archived)
     key = run_of(record, selection, directory)["run_key"]
     return Run(key, training or training_in(record), protocol, selection, directory, record)
 
@@ -146,12 +156,15 @@ def training_in(record: dict[str, Any]) -> TrainingKey:
     return TrainingKey(*(settings[n] for n in names), settings["recipe"]["name"], settings["seed"], settings["fold"])
 
 
-def read_record(directory: Path) -> dict[str, Any]:
-    """training.json of a training; BenchmarkError when it is missing, half-written or no such record."""
+def read_record(directory: Path, archived: bool = False) -> dict[str, Any]:
+    """training.json of a training; BenchmarkError when it is missing, changed since it was written or no such record.
+
+    One that is `archived` was held against its archive's manifest; it may be of a time when records had no hash.
+    """
     path = directory / RECORD
-    record = read_document(path, "train this fold again")
+    record = read_document(path, "train this fold again") if archived else keys.read_record(directory)
     if missing := [key for key in RECORD_KEYS if key not in record]:
-        raise BenchmarkError(f"{path}: lacks {', '.join(missing)}; delete {directory} and train this fold again")
+        raise BenchmarkError(f"{path}: lacks {', '.join(missing)}: {keys.train_again(directory)}")
     return record
 
 

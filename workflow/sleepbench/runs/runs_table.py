@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from sleepbench.config.made import require_as_made
 from sleepbench.config.recipe import recipe_from
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import replacing
@@ -36,7 +37,11 @@ SAME_IN_A_ROW = ("n_folds", "selection", "trimming", "training_epochs", "recipe_
 
 
 def read_runs(path: str | Path) -> pd.DataFrame:
-    """Read a table of runs; BenchmarkError when it is missing, no such table or lacks a column."""
+    """Read a table of runs.
+
+    BenchmarkError when it is missing, not as it was made, no such table or lacks a column.
+    """
+    require_as_made([path])
     try:
         runs = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
     except FileNotFoundError as error:

@@ -1,13 +1,19 @@
-"""Noticing that the MLflow store was lost or replaced, without importing MLflow."""
+"""Noticing that the MLflow store was lost, replaced or damaged, without importing MLflow."""
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from sleepbench.config import paths
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import sha256_of_json
 
 SQLITE = "sqlite:///"
+SURROUNDINGS = {
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),
+    *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT),
+}
+"""What SQLite says that is no fault of the file."""
 USER_VERSION = slice(60, 64)
 """Where a SQLite file holds the number that is left to its users; MLflow does not use it."""
 
@@ -32,6 +38,30 @@ def store_state(uri: str) -> str:
     return "elsewhere" if file is None else str(_number(file) or _next_number())
 
 
+def require_store(uri: str) -> None:
+    """BenchmarkError where the store cannot be opened; without importing MLflow where it is a local file.
+
+    A local file may be damaged: the job that logs runs sees to that.
+    """
+    file = store_file(uri)
+    if file is None:
+        from sleepbench.runs import mlflow
+
+        mlflow.require_store(uri)
+    elif file.exists():
+        try:
+            with closing(sqlite3.connect(file, timeout=20)) as connection:
+                connection.execute("BEGIN IMMEDIATE")  # it can be written to
+                connection.rollback()
+        except sqlite3.OperationalError as error:
+            raise BenchmarkError(
+                f"{file}: the MLflow store cannot be opened or written to ({error}); correct its permissions or move "
+                "it away: the runs are logged from their files"
+            ) from error
+        except sqlite3.DatabaseError:
+            pass
+
+
 def number_store(uri: str, state: str) -> None:
     """Give a store that has no number the one of `state`.
 
@@ -41,6 +71,38 @@ def number_store(uri: str, state: str) -> None:
     if file and not _number(file):
         with closing(sqlite3.connect(file)) as connection:
             connection.execute(f"PRAGMA user_version = {int(state)}")
+
+
+def damage(file: Path) -> str:
+    """What is wrong with a store as a file; empty if nothing is, or there is no store.
+
+    BenchmarkError where it cannot be opened for another reason, which MLflow would try to for minutes.
+    """
+    if not file.exists() or not file.stat().st_size:
+        return ""
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error as error:
+        if is_of_damage(error):
+            return str(error)
+        raise BenchmarkError(
+            f"{file}: the MLflow store cannot be used ({error}); see that it can be read and written, that no other "
+            "program holds it, and run again"
+        ) from error
+    return "" if found == "ok" else " ".join(found.split())
+
+
+def is_of_damage(error: BaseException) -> bool:
+    """Whether what SQLite says is of a file that is damaged; not that it is locked, or the disk full, or read-only."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF not in SURROUNDINGS
+
+
+def set_aside(file: Path) -> Path:
+    """Give a damaged store another name, which it takes from an earlier one, so that a new one can be filled."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+    return file.replace(file.with_name(f"{file.name}.damaged"))
 
 
 def _number(file: Path) -> int:

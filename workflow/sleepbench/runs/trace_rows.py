@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from sleepbench.config import paths
+from sleepbench.config.made import require_as_made
 from sleepbench.core.errors import BenchmarkError, nearest
 from sleepbench.runs.results import read_table, row_scores
 from sleepbench.runs.run import RowKey
@@ -183,6 +184,7 @@ class _Table:
         if not self.path.exists():
             command = command_that_trains(self.expected.config, self.expected.dataset)
             raise BenchmarkError(f"{self.path}: not there; `{command}` makes it")
+        require_as_made([self.path])
         texts = {"run_keys": str, "folds_sha256": str}
         chosen = pd.read_csv(self.path, keep_default_na=False, na_values=[""], dtype=texts)
         if chosen.empty:

@@ -19,7 +19,7 @@ from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.bootstrap import COLUMNS, check_predictions
 from sleepbench.evaluation.metrics import confusion_from_items, confusion_matrix
 from sleepbench.preparation.quality import epochs_in_trimmings
-from sleepbench.protocols.folds import Fold, folds_of
+from sleepbench.protocols.folds import Fold, folds_of, read_folds
 from sleepbench.runs.run import WEIGHTS, Run, read_document, training_in
 from sleepbench.runs.text import command_that_trains, shortened
 from sleepbench.training.keys import run_key, training_settings
@@ -91,7 +91,7 @@ class Expected:
 
     def _read_folds(self, name: str) -> tuple[dict[str, Any], list[Fold]]:
         path = self.root / paths.folds(self.dataset, name)
-        document = read_document(path, "make the folds again")
+        document = read_document(path, "make the folds again") if self.archived else read_folds(path)
         try:
             return document, folds_of(document)
         except KeyError as error:

@@ -1,18 +1,20 @@
 """Checkpoints, from which a training that was killed is resumed.
 
-A checkpoint holds the state after the last completed training epoch.
+A checkpoint holds the state after the last completed training epoch. Its first line says what it is and the SHA-256 of
+what follows: a damaged or foreign file is never resumed from.
 """
 
+import hashlib
 import io
-import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import BadZipFile
 
 import torch
 
 from sleepbench.core.files import replacing
+
+FIRST_LINE = b"sleepbench checkpoint, SHA-256 %s\n"
 
 
 class Checkpoint:
@@ -32,19 +34,31 @@ class Checkpoint:
         return self._spent_before + time.monotonic() - self._started
 
     def load(self) -> dict:
-        """What was saved last; empty where there is nothing to resume."""
-        if not self.path.exists():
-            return {}
-        try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError) as error:
-            self.report(f"{self.path} cannot be read ({type(error).__name__}): the training starts again")
+        """What was saved last; empty where there is nothing to resume, which is said of what is of something else."""
+        content = self._read()
+        if content is None:
             return {}
         if content["identity"] != self.identity:
             self.report(f"{self.path} is of other settings, code, device, engine or threads: the training starts again")
             return {}
         self._spent_before = content["spent_s"]
         return content["state"]
+
+    def peek(self) -> dict:
+        """What `load` gives, without a word on what is of something else."""
+        content = self._read()
+        return content["state"] if content and content["identity"] == self.identity else {}
+
+    def _read(self) -> dict | None:
+        """What was saved last, whatever it is of; what is not as it was saved is said and dropped."""
+        if not self.path.exists():
+            return None
+        line, newline, saved = self.path.read_bytes().partition(b"\n")
+        if line + newline != FIRST_LINE % hashlib.sha256(saved).hexdigest().encode():
+            self.report(f"{self.path} is damaged or no checkpoint, and is dropped: the training starts again")
+            self.remove()
+            return None
+        return torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
 
     def save(self, state: dict) -> None:
         """Write a state atomically.
@@ -53,9 +67,11 @@ class Checkpoint:
         """
         content = io.BytesIO()  # torch's own file writer hides why it failed
         torch.save({"identity": self.identity, "spent_s": self.spent_s, "state": state}, content)
-        with replacing(self.path) as temporary:
-            temporary.write_bytes(content.getbuffer())
+        saved = content.getbuffer()
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
+            file.write(FIRST_LINE % hashlib.sha256(saved).hexdigest().encode())
+            file.write(saved)
 
     def remove(self) -> None:
-        """The training is finished."""
+        """It is not needed any more."""
         self.path.unlink(missing_ok=True)

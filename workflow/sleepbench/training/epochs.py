@@ -7,13 +7,12 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.models.transformation import NONE, InputTransformation
-from sleepbench.preparation.prepared import PreparedRecording, load_prepared
+from sleepbench.preparation.prepared import PreparedFiles, PreparedRecording, load_prepared
 from sleepbench.protocols.folds import Fold
 
 
@@ -117,11 +116,16 @@ def epoch_set(
     BenchmarkError where a recording was not prepared with these channels, or with others than the first recording.
     """
     for prepared in recordings:
-        missing = [name for name in roles if name not in prepared.roles]
-        if missing or prepared.roles != recordings[0].roles:
+        again = f"delete {prepared.id}.json among the prepared files and run again"
+        if missing := [name for name in roles if name not in prepared.roles]:
             raise BenchmarkError(
-                f"recording {prepared.id} was prepared with channels for {list(prepared.roles)}, wanted: "
-                f"{list(roles)}; prepare it again with these in its dataset's montage"
+                f"recording {prepared.id} was prepared without {', '.join(missing)}, it has "
+                f"{', '.join(prepared.roles)}; add what is missing to its dataset's montage, then {again}"
+            )
+        if prepared.roles != recordings[0].roles:
+            raise BenchmarkError(
+                f"recording {prepared.id} was prepared with {', '.join(prepared.roles)}, but {recordings[0].id} with "
+                f"{', '.join(recordings[0].roles)}: the same channels in the same order are expected; {again}"
             )
     rows = [prepared.trimmed(trimming) for prepared in recordings]
     return EpochSet(
@@ -139,14 +143,15 @@ def epoch_set(
 
 def fold_sets(
     folds: Iterable[Fold],
-    prepared: Mapping[str, Path],
+    prepared: Mapping[str, PreparedFiles],
     roles: Sequence[str],
     trimming: str,
     transformation: InputTransformation,
 ) -> list[dict[str, EpochSet]]:
     """The sets "train", "validation" and "test" of each fold, transformed as a model sees them.
 
-    `prepared` has the path of each recording's signals. A recording is opened, and measured, once.
+    `prepared` has the files of each recording. A recording is opened, its files held against their hashes, and
+    measured, once.
     """
     opened = functools.cache(lambda id: load_prepared(prepared[id]))
     measured: dict[str, np.ndarray] = {}

@@ -1,7 +1,9 @@
 """Models that are no networks: trained in one go, kept as bytes in place of weights."""
 
+import io
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,6 +60,48 @@ def state_of(estimator: Estimator) -> dict[str, torch.Tensor]:
     return {STATE: torch.from_numpy(np.frombuffer(pickle.dumps(estimator), np.uint8).copy())}
 
 
-def from_state(state: dict[str, torch.Tensor]) -> Estimator:
-    """The estimator that `state_of` kept. Unpickling runs code: only of files that were made here."""
-    return pickle.loads(state[STATE].numpy().tobytes())
+def from_state(state: dict[str, torch.Tensor], like: Estimator) -> Estimator:
+    """The estimator that `state_of` kept, of the class of `like`.
+
+    A pickle may name anything to be called. So only files of results that were made here are read, and no archive has
+    any; and what they name must be of the model's own module, of scikit-learn, or an array. BenchmarkError otherwise.
+    """
+    try:
+        estimator = _OnlyEstimators(state[STATE].numpy().tobytes(), type(like).__module__).load()
+        if type(estimator) is not type(like):
+            raise pickle.UnpicklingError(f"it holds a {type(estimator).__name__}")
+    except (pickle.UnpicklingError, KeyError, EOFError, AttributeError, ImportError, IndexError, TypeError) as error:
+        raise BenchmarkError(
+            f"the weights hold no {type(like).__name__} ({error}): an estimator is read from results that were made "
+            "here alone, never from those of others; delete the fold's directory and run again"
+        ) from error
+    return estimator
+
+
+class _OnlyEstimators(pickle.Unpickler):
+    """Reads what estimators consist of: classes of one of our modules, of scikit-learn, and NumPy's arrays."""
+
+    def __init__(self, content: bytes, module: str) -> None:
+        super().__init__(io.BytesIO(content))
+        self.module = module
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a pickle names, if it is harmless."""
+        if "." not in name:
+            found = super().find_class(module, name)
+            of_ours = module == self.module or module.startswith("sklearn.")
+            if (module, name) in OF_ARRAYS or (
+                of_ours and (isinstance(found, type) or name.startswith("__pyx_unpickle_"))
+            ):
+                return found
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+OF_ARRAYS = {
+    *(("numpy", name) for name in ("ndarray", "dtype")),
+    *(("numpy._core.multiarray", name) for name in ("_reconstruct", "scalar")),
+    *(("numpy.random._pickle", name) for name in ("__generator_ctor", "__bit_generator_ctor")),
+    ("numpy.random._pcg64", "PCG64"),
+    *(("numpy.random.bit_generator", name) for name in ("__pyx_unpickle_SeedSequence", "SeedSequence")),
+}
+"""What the pickles of arrays and of NumPy's random generator name."""

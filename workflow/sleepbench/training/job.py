@@ -22,18 +22,19 @@ import sleepbench
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.recipe import Recipe
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_json
+from sleepbench.core.files import read_document, sha256_of_file, sha256_of_json, write_document
 from sleepbench.core.locks import alone
 from sleepbench.models import create_model, describe
 from sleepbench.models.base import Estimator, Network
 from sleepbench.models.registry import ModelInfo
-from sleepbench.protocols.folds import folds_of
+from sleepbench.preparation.prepared import PreparedFiles
+from sleepbench.protocols.folds import folds_of, read_folds
 from sleepbench.training import estimators, loop
 from sleepbench.training.checkpoint import Checkpoint
 from sleepbench.training.engines import arrangement_of
 from sleepbench.training.epochs import EpochSet, fold_sets
-from sleepbench.training.keys import RECORD, training_settings
-from sleepbench.training.loop import predict_probabilities, use_device
+from sleepbench.training.keys import RECORD, receipts_of, training_settings
+from sleepbench.training.loop import DivergedError, predict_probabilities, use_device
 from sleepbench.training.memory import is_out_of_memory
 from sleepbench.training.outputs import FoldOutput, add_runs, write_folds
 from sleepbench.training.stack import is_stackable, train_stack
@@ -47,7 +48,7 @@ class TrainingJob:
 
     directories : where each fold goes; the keys differ in the fold alone
     folds : the fold file
-    prepared : the prepared signals (.npy) of each recording
+    prepared : the prepared files of each recording
     recipe, roles : what the keys' recipe and input stand for
     engine, device, threads : how the machine is used; "auto" is the GPU where there is one
     code_sha256 : of the code that decides the numbers
@@ -57,7 +58,7 @@ class TrainingJob:
 
     directories: Mapping[TrainingKey, Path]
     folds: Path
-    prepared: Mapping[str, Path]
+    prepared: Mapping[str, PreparedFiles]
     recipe: Recipe
     roles: tuple[str, ...]
     engine: str
@@ -95,7 +96,7 @@ def train(job: TrainingJob) -> None:
     # A job may outlive the Snakemake that started it and was killed; then its successor waits and keeps what it finds.
     lock = job.beside("lock")
     with alone(lock, lambda: _say(f"waiting for a process that trains these folds already; {lock} is its lock")):
-        document = read_json(job.folds)
+        document = read_folds(job.folds)
         use = _Use.of(job)
         folds = [
             FoldOutput(
@@ -110,6 +111,9 @@ def train(job: TrainingJob) -> None:
             for key, directory in job.directories.items()
         ]
         splits = folds_of(document)
+        # Those of a job that is begun, or of other groups of folds, list what may be replaced here.
+        for receipt in dict.fromkeys(path for fold in folds for path in receipts_of(fold.directory)):
+            receipt.unlink()
 
         def sets_of(some: list[FoldOutput]) -> list[dict[str, EpochSet]]:
             own = [splits[fold.number] for fold in some]
@@ -121,7 +125,7 @@ def train(job: TrainingJob) -> None:
                 _complete(fold, job, use, functools.cache(lambda fold=fold: sets_of([fold])[0]["test"]))
         _train_waiting(list(zip(waiting, sets_of(waiting), strict=True)), job, use)
         if job.receipt:
-            write_json(job.receipt, {"folds": document["name"], "trainings": [_entry(fold) for fold in folds]})
+            write_document(job.receipt, {"folds": document["name"], "trainings": [_entry(fold) for fold in folds]})
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,7 @@ def _waiting(folds: list[FoldOutput], together: Path, use: _Use) -> list[FoldOut
     """
     waiting = []
     for fold in folds:
-        if fold.is_finished():
+        if fold.is_finished(_say):
             _say(f"fold {fold.number}: finished before with the same settings and code, kept")
             fold.beside("checkpoint").unlink(missing_ok=True)  # of a process killed between the two
         else:
@@ -183,7 +187,7 @@ def _waiting(folds: list[FoldOutput], together: Path, use: _Use) -> list[FoldOut
 
 def _is_trained(folds: list[FoldOutput], together: Path, use: _Use) -> bool:
     """Whether a checkpoint is of a stack of all these folds that has had all its training epochs."""
-    kept = Checkpoint(together, _identity(folds, use), lambda line: None).load()
+    kept = Checkpoint(together, _identity(folds, use), _say).peek()
     return bool(kept) and kept["stack"]["completed"] == folds[0].record["settings"]["recipe"]["training_epochs"]
 
 
@@ -194,26 +198,28 @@ def _complete(fold: FoldOutput, job: TrainingJob, use: _Use, test: Callable[[], 
         model = trained_model(job.info, test(), state, use.device)
         return predict_probabilities(model, test(), use.engine, job.info)
 
-    add_runs(fold, test, predict, _say)
+    with _divergence_explained([fold], job):
+        add_runs(fold, test, predict, _say)
 
 
 def _train_waiting(work: Work, job: TrainingJob, use: _Use) -> None:
     started = psutil.Process().create_time()
     n_values = len(job.roles) * work[0][1]["train"].n_samples if work else 0
     if len(work) > 1 and is_stackable(job.info, job.recipe, use.engine, use.device, n_values):
-        with _memory_explained(job.recipe, len(work), use.device_name):
+        explained = _divergence_explained([fold for fold, _ in work], job)
+        with explained, _memory_explained(job.recipe, len(work), use.device_name):
             _train_stack(work, job, use, Timing(started))
         return
     if len(job.directories) > 1:
         job.beside("checkpoint").unlink(missing_ok=True)  # of a process killed when its folds were in place
     for fold, sets in work:
-        with _memory_explained(job.recipe, 1, use.device_name):
+        with _divergence_explained([fold], job), _memory_explained(job.recipe, 1, use.device_name):
             _train_alone(fold, sets, job, use, Timing(started))
         started = time.time()  # of the next fold of this process
 
 
 def _entry(fold: FoldOutput) -> dict[str, Any]:
-    record = read_json(fold.directory / RECORD)
+    record = read_document(fold.directory / RECORD)
     return {
         "directory": str(fold.directory),
         "training_key": record["training_key"],
@@ -221,6 +227,21 @@ def _entry(fold: FoldOutput) -> dict[str, Any]:
         "runs": {selection: run["run_key"] for selection, run in record["runs"].items()},
         "training_json_sha256": sha256_of_file(fold.directory / RECORD),
     }
+
+
+@contextmanager
+def _divergence_explained(folds: list[FoldOutput], job: TrainingJob) -> Iterator[None]:
+    """Say of which fold and recipe a number is not finite, and what to try."""
+    try:
+        yield
+    except DivergedError as error:
+        recipe = f"recipes.{job.recipe.name}"
+        fitted = f"look at the signals in the table of quality: {job.info.title} has no learning rate to lower"
+        remedy = f"a lower {recipe}.learning_rate, or {recipe}.clip_norm: 1.0 or lower"
+        raise BenchmarkError(
+            f"fold {folds[error.position].number}, recipe {job.recipe.name}: {error}; nothing of it is written. What "
+            f"to try: {remedy if job.info.kind == 'network' else fitted}"
+        ) from error
 
 
 @contextmanager
@@ -307,7 +328,7 @@ def trained_model(
 def with_weights(model: Network | Estimator, state: Mapping[str, torch.Tensor]) -> Network | Estimator:
     """The model as it was when `state` was kept."""
     if not isinstance(model, Network):
-        return estimators.from_state(state)
+        return estimators.from_state(state, model)
     model.load_state_dict(state)
     return model
 

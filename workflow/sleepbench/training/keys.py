@@ -10,14 +10,14 @@ selection rule. A fold's directory appears whole, by one rename, and holds
     <selection>/metrics.json
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.recipe import Recipe
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json
+from sleepbench.core.files import read_document, sha256_of_file, sha256_of_json
 
 RECORD = "training.json"
 
@@ -54,14 +54,25 @@ def run_key(settings: Mapping[str, Any], selection: str) -> str:
     return sha256_of_json({**settings, "selection": selection})[:16]
 
 
-def is_finished(directory: Path, settings: Mapping[str, Any], code_sha256: str) -> bool:
-    """Whether a directory holds this training, by the same settings and code, with unchanged files."""
+def is_finished(
+    directory: Path, settings: Mapping[str, Any], code_sha256: str, report: Callable[[str], None] = lambda line: None
+) -> bool:
+    """Whether a directory holds this training, by the same settings and code, with unchanged files.
+
+    What is damaged is told to `report`.
+    """
     if not (directory / RECORD).exists():
         return False
-    record = read_json(directory / RECORD)
-    if record["settings"] != settings or record["code_sha256"] != code_sha256:
+    try:
+        record = read_document(directory / RECORD)
+    except BenchmarkError:
+        report(f"{directory / RECORD} is not as it was written")
         return False
-    return not changed_files(directory, record)
+    if record.get("settings") != settings or record.get("code_sha256") != code_sha256:
+        return False
+    if changed := changed_files(directory, record):
+        report(f"{directory}: {', '.join(changed)} differs from what {RECORD} lists")
+    return not changed
 
 
 def changed_files(directory: Path, record: Mapping[str, Any]) -> list[str]:
@@ -73,20 +84,51 @@ def changed_files(directory: Path, record: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def read_training(directory: Path) -> dict[str, Any]:
-    """The record (training.json) of a finished training.
+def read_record(directory: Path) -> dict[str, Any]:
+    """The record (training.json) of a finished training, alone.
 
-    BenchmarkError where it is missing, or a file it lists is missing or was changed.
+    BenchmarkError, with what to delete, where it is missing, is not as it was written, or is not the one that the
+    receipt of the job that made it lists.
     """
-    if not (directory / RECORD).exists():
-        raise BenchmarkError(f"{directory / RECORD} is not there: train this fold again")
-    record = read_json(directory / RECORD)
+    path = directory / RECORD
+    record = read_document(path, train_again(directory))
+    for receipt in receipts_of(directory):
+        remedy = "delete it and run again: it is written again, and finished folds are kept"
+        entries = read_document(receipt, remedy)["trainings"]
+        listed = [entry["training_json_sha256"] for entry in entries if entry["fold"] == record["settings"]["fold"]]
+        if listed and listed != [sha256_of_file(path)]:
+            raise BenchmarkError(f"{path}: is not the one that {receipt} lists: {train_again(directory)}")
+    return record
+
+
+def read_training(directory: Path) -> dict[str, Any]:
+    """The record (training.json) of a finished training, all of whose files are as they were written.
+
+    BenchmarkError as `read_record`, and where a file it lists is missing or was changed.
+    """
+    record = read_record(directory)
     if changed := changed_files(directory, record):
         raise BenchmarkError(
-            f"{directory}: {', '.join(changed)} differs from what training.json lists: delete the directory and run "
-            "again, the fold is then trained again"
+            f"{directory}: {', '.join(changed)} differs from what {RECORD} lists: {train_again(directory)}"
         )
     return record
+
+
+def receipts_of(directory: Path) -> list[Path]:
+    """The receipts beside a fold's directory of jobs that trained several folds, this one among them."""
+    fold = int(directory.name.rpartition("-")[2])
+
+    def covers(receipt: Path) -> bool:
+        _, first, last = receipt.stem.split("-")
+        return int(first) <= fold <= int(last)
+
+    return sorted(filter(covers, directory.parent.glob("stack-*-*.json")))
+
+
+def train_again(directory: Path) -> str:
+    """What to do about a fold that is damaged, as the end of a message."""
+    what = " and ".join(map(str, [directory, *receipts_of(directory)]))
+    return f"delete {what} and run again: this fold is trained again"
 
 
 def run_of(record: Mapping[str, Any], selection: str, directory: Path) -> dict[str, Any]:

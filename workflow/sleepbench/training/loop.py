@@ -1,10 +1,12 @@
 """The training loop of one fold: a network, a recipe, and training, validation and test set."""
 
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -117,7 +119,8 @@ def train(
     while progress.completed < recipe.training_epochs and not _is_patience_over(recipe, progress.history):
         row = course.training_epoch()
         for name in ("validation", "test"):
-            row |= {f"{name}_{key}": value for key, value in evaluate(model, sets[name], engine, info).items()}
+            with after_training_epoch(row):
+                row |= {f"{name}_{key}": value for key, value in evaluate(model, sets[name], engine, info).items()}
             timing.lap(EVALUATION, evaluated=len(sets[name]))
         progress.add(row, model.state_dict())
         report(_line(row, recipe.training_epochs))
@@ -345,6 +348,7 @@ class _Course:
         for i, batch in enumerate(batches):
             rate = learning_rate_at(self.recipe, self.step, self.completed + i / len(batches))
             loss, hits = self.learner.step(batch, rate)
+            check_loss(loss, self.completed + 1, i + 1, len(batches))
             losses.append(loss)
             counted.append(int(batch.counted.sum()))
             correct += hits
@@ -357,7 +361,8 @@ class _Course:
             "train_loss": float(np.average(losses, weights=counted)),
             "train_accuracy": correct / sum(counted),
         }
-        check_loss(row)
+        with after_training_epoch(row):
+            check_weights(self.model.state_dict())
         return row
 
     def state(self) -> dict:
@@ -387,13 +392,43 @@ class _Course:
 
 
 class DivergedError(BenchmarkError):
-    """The loss of a training is no number."""
+    """A loss, a weight or a probability of a training is not finite.
+
+    position : of the fold among those that are trained at once
+    """
+
+    def __init__(self, message: str, position: int = 0):
+        super().__init__(message)
+        self.position = position
 
 
-def check_loss(row: dict) -> None:
-    """Raise DivergedError when the training loss in a row of the history is no number."""
-    if not np.isfinite(row["train_loss"]):
-        raise DivergedError(f"the training loss is {row['train_loss']} in training epoch {row['training_epoch']}")
+def check_loss(loss: float, training_epoch: int, step: int, n_steps: int, position: int = 0) -> None:
+    """Raise DivergedError when the loss of an optimizer step is not finite."""
+    if not math.isfinite(loss):
+        where = f"step {step} of {n_steps} of training epoch {training_epoch}"
+        raise DivergedError(f"the training loss is {loss} in {where}", position)
+
+
+def check_weights(state: Mapping[str, Tensor], position: int = 0) -> None:
+    """Raise DivergedError when a tensor of a state_dict is not finite."""
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise DivergedError(f"not all weights of '{name}' are finite", position)
+
+
+def check_probabilities(probabilities: np.ndarray, position: int = 0) -> None:
+    """Raise DivergedError when one of the probabilities (n_epochs, n_classes) is not finite."""
+    if n := np.count_nonzero(~np.isfinite(probabilities).all(axis=1)):
+        raise DivergedError(f"{n:,} of {len(probabilities):,} epochs have probabilities that are not finite", position)
+
+
+@contextmanager
+def after_training_epoch(row: Mapping[str, Any]) -> Iterator[None]:
+    """Say after which training epoch something is not finite."""
+    try:
+        yield
+    except DivergedError as error:
+        raise DivergedError(f"{error} after training epoch {row['training_epoch']}", error.position) from error
 
 
 class _Learner:
@@ -464,9 +499,18 @@ class _Learner:
         return self.recipe.l2 / 2 * torch.stack([parameter.square().sum() for parameter in self.penalised]).sum()
 
 
-@torch.inference_mode()
 def predict_probabilities(model: Network | Estimator, epochs: EpochSet, engine: str, info: ModelInfo) -> np.ndarray:
-    """Stage probabilities of every epoch in evaluation mode, float32 (n_epochs, 5)."""
+    """Stage probabilities of every epoch in evaluation mode, float32 (n_epochs, 5).
+
+    DivergedError where they are not finite: the largest of NaNs would be that of W.
+    """
+    probabilities = _probabilities(model, epochs, engine, info)
+    check_probabilities(probabilities)
+    return probabilities
+
+
+@torch.inference_mode()
+def _probabilities(model: Network | Estimator, epochs: EpochSet, engine: str, info: ModelInfo) -> np.ndarray:
     batches = inference_batches(epochs, info.sequence_length, info.inference, INFERENCE_BATCH)
     if info.kind == "estimator":
         probabilities = [model.predict_proba(epochs.signals(batch.epochs)).astype(np.float32) for batch in batches]

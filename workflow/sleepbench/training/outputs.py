@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, sha256_of_file, write_json
+from sleepbench.core.files import read_document, sha256_of_file, write_document, write_json
 from sleepbench.core.stages import STAGES
 from sleepbench.evaluation.metrics import confusion_items, confusion_matrix, summary
 from sleepbench.protocols.selection import selected
@@ -43,9 +43,16 @@ class FoldOutput:
         """A hidden file or directory of this fold, such as `.fold-3.checkpoint`."""
         return self.directory.with_name(f".{self.directory.name}.{suffix}")
 
-    def is_finished(self) -> bool:
-        """Whether it is there, by the same settings and code, every file as it was written."""
-        return is_finished(self.directory, self.record["settings"], self.record["code_sha256"])
+    def is_finished(self, report: Callable[[str], None] = lambda line: None) -> bool:
+        """Whether it is there, by the same settings and code, every file as it was written.
+
+        What is damaged is told to `report`.
+        """
+
+        def damaged(what: str) -> None:
+            report(f"fold {self.number}: is trained again, for {what}")
+
+        return is_finished(self.directory, self.record["settings"], self.record["code_sha256"], damaged)
 
 
 class _NotRepeatedError(BenchmarkError):
@@ -97,7 +104,7 @@ def _write_fold(directory: Path, record: dict[str, Any], training: Training, pre
             record["lacking"][selection] = _not_kept(n, probabilities)
     names = sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
     record["files"] = {name: sha256_of_file(directory / name) for name in names}
-    write_json(directory / RECORD, {"training_key": training_key(record["settings"]), **record})
+    write_document(directory / RECORD, {"training_key": training_key(record["settings"]), **record})
 
 
 def add_runs(fold: FoldOutput, test: Callable[[], EpochSet], predict: Predict, report: Callable[[str], None]) -> None:
@@ -107,7 +114,7 @@ def add_runs(fold: FoldOutput, test: Callable[[], EpochSet], predict: Predict, r
     training epoch that it takes were not, or do not repeat its accuracy here, training.json says so under "lacking".
     Whatever is there and is what the rules take stays as it is.
     """
-    record = read_json(fold.directory / RECORD)
+    record = read_document(fold.directory / RECORD)
     history = read_history(fold.directory)
     taken = selected(history, record["before_cycle_ends"])
     wanted = {name: n for name, n in taken.items() if record["runs"].get(name, {}).get("training_epoch") != n}
@@ -119,7 +126,7 @@ def add_runs(fold: FoldOutput, test: Callable[[], EpochSet], predict: Predict, r
         "files": {name: sha for name, sha in record["files"].items() if name.partition("/")[0] not in wanted},
     }
     if new["runs"] != record["runs"]:  # no file is listed that is about to be removed
-        write_json(fold.directory / RECORD, new)
+        write_document(fold.directory / RECORD, new)
     for selection in wanted:
         shutil.rmtree(fold.directory / selection, ignore_errors=True)
     weights = torch.load(fold.directory / "weights.pt", map_location="cpu", weights_only=True)
@@ -142,7 +149,7 @@ def add_runs(fold: FoldOutput, test: Callable[[], EpochSet], predict: Predict, r
         report(f"fold {fold.number}: the selection '{selection}' takes training epoch {n}; its run is added")
     new["files"] = dict(sorted(new["files"].items()))
     if new != record:
-        write_json(fold.directory / RECORD, new)
+        write_document(fold.directory / RECORD, new)
 
 
 def read_history(directory: Path) -> list[dict[str, float | None]]:

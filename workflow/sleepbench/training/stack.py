@@ -26,7 +26,17 @@ from sleepbench.models.base import Network
 from sleepbench.models.registry import ModelInfo, architecture_of
 from sleepbench.training.checkpoint import Checkpoint
 from sleepbench.training.epochs import EpochSet
-from sleepbench.training.loop import INFERENCE_BATCH, Progress, Training, check_loss, sampler_of, scores
+from sleepbench.training.loop import (
+    INFERENCE_BATCH,
+    Progress,
+    Training,
+    after_training_epoch,
+    check_loss,
+    check_probabilities,
+    check_weights,
+    sampler_of,
+    scores,
+)
 from sleepbench.training.loss import IGNORED, class_weights_of, cross_entropies
 from sleepbench.training.memory import is_out_of_memory
 from sleepbench.training.optimizer import StackedAdam
@@ -92,10 +102,16 @@ def train_stack(
     while stack.completed < recipe.training_epochs:
         rows = stack.training_epoch()
         for name in ("validation", "test"):
-            for row, values in zip(rows, stack.evaluate(name), strict=True):
+            with after_training_epoch(rows[0]):
+                evaluated = stack.evaluate(name)
+            for row, values in zip(rows, evaluated, strict=True):
                 row |= {f"{name}_{key}": value for key, value in values.items()}
             timing.lap(EVALUATION, evaluated=sum(len(fold[name]) for fold in sets))
-        for one, row, state in zip(progress, rows, stack.state_dicts(), strict=True):
+        states = stack.state_dicts()
+        for position, state in enumerate(states):
+            with after_training_epoch(rows[position]):
+                check_weights(state, position)
+        for one, row, state in zip(progress, rows, states, strict=True):
             one.add(row, state)
         report(_line(rows, recipe.training_epochs))
         if checkpoint:
@@ -153,7 +169,7 @@ class Stack:
     def training_epoch(self) -> list[dict]:
         """Train every fold for one pass over its training set; the row of each fold's history.
 
-        The rows hold what is known from the training itself. BenchmarkError where a loss is not finite.
+        The rows hold what is known from the training itself. DivergedError where a loss is not finite.
         """
         self.timing.start()
         batches, sizes, rates = self.draw()
@@ -170,13 +186,14 @@ class Stack:
         for i, own in enumerate(batches):
             self.steps[i] += len(own)
             n = len(own)
+            for step, loss in enumerate(losses[:n, i].tolist(), start=1):
+                check_loss(loss, self.completed, step, n, i)
             row = {
                 "training_epoch": self.completed,
                 "learning_rate": float(rates[n - 1, i]),
                 "train_loss": float(np.average(losses[:n, i].astype(np.float64), weights=sizes[:n, i])),
                 "train_accuracy": float(hits[i] / sizes[:, i].sum()),
             }
-            check_loss(row)
             rows.append(row)
         return rows
 
@@ -323,7 +340,10 @@ class Stack:
             for index in torch.from_numpy(table).to(self.device).split(size, dim=1)
         ]
         joined = torch.cat(parts, dim=1).cpu().numpy()
-        return [joined[i, : len(own)] for i, own in enumerate(positions)]
+        probabilities = [joined[i, : len(own)] for i, own in enumerate(positions)]
+        for position, of_fold in enumerate(probabilities):
+            check_probabilities(of_fold, position)
+        return probabilities
 
     def state_dicts(self) -> list[dict[str, Tensor]]:
         """Each fold's state_dict, on the CPU."""

@@ -34,7 +34,7 @@ def tune(
     validation : the epochs that choose
     checkpoint, timing, report : of all these trainings; as in `loop.train`
 
-    BenchmarkError where no validation subjects are held out, or all trainings diverge.
+    BenchmarkError where no validation subjects are held out; DivergedError where all trainings diverge.
     """
     if not len(validation):
         raise BenchmarkError(
@@ -60,7 +60,7 @@ def tune(
     taken = chosen(done["tuning"])
     if taken is None:
         rates = ", ".join(f"{rate:g}" for rate in recipe.learning_rates)
-        raise BenchmarkError(f"recipe {recipe.name}: the training diverges with all of {rates}; add a lower rate")
+        raise DivergedError(f"the training diverges with all learning_rates, {rates}: add a lower one")
     report(f"learning rate {taken['learning_rate']:g} is taken: validation {taken['validation_accuracy']:.3f}")
     return Training(**done["best"] | {"tuning": done["tuning"]})
 

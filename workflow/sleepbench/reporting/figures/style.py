@@ -2,10 +2,11 @@
 
 import textwrap
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import matplotlib.style
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -45,6 +46,11 @@ STYLE = {
 }
 
 
+def styled() -> AbstractContextManager[None]:
+    """The one look: matplotlib's own defaults and STYLE, whatever a user's matplotlibrc says."""
+    return matplotlib.style.context(["default", STYLE])
+
+
 def make_figure(artefact: FigureArtefact, inputs: Inputs, png: str | Path, pdf: str | Path, csv: str | Path) -> None:
     """Write a figure as PNG and PDF, and the numbers behind it as CSV.
 
@@ -58,7 +64,7 @@ def make_figure(artefact: FigureArtefact, inputs: Inputs, png: str | Path, pdf: 
 
 def drawn(artefact: FigureArtefact, numbers: pd.DataFrame, inputs: Inputs) -> Figure:
     """The figure of these numbers in the one style."""
-    with rc_context(STYLE):
+    with styled():
         return artefact.draw(numbers, inputs)
 
 
@@ -89,7 +95,7 @@ def key_below(figure: Figure, handles: Sequence[Artist], n_columns: int | None =
 
 def save(figure: Figure, png: str | Path, pdf: str | Path) -> None:
     """Write a figure as PNG (200 dpi) and PDF; the same figure gives the same bytes."""
-    with rc_context(STYLE):
+    with styled():
         figure.set_dpi(STYLE["savefig.dpi"])
         canvas = FigureCanvasAgg(figure)
         # Places are found once, and the canvases print: savefig would draw all of it twice, the first time to place it.

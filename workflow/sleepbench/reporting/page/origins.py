@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sleepbench.config.made import require_as_made
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
 
@@ -81,10 +82,8 @@ def _training_records(runs: pd.DataFrame) -> dict[str, dict]:
     paths = {directory: Path(directory) / "training.json" for directory in dict.fromkeys(runs.directory)}
     missing = [str(path) for path in paths.values() if not path.exists()]
     if missing:
-        raise BenchmarkError(
-            "the runs table names trainings that are not there; delete the runs table (runs.csv) and run again:\n  "
-            + "\n  ".join(missing)
-        )
+        raise BenchmarkError("the runs table names trainings that are not there; run again:\n  " + "\n  ".join(missing))
+    require_as_made(paths.values())
     return {directory: read_json(path) for directory, path in paths.items()}
 
 

@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, write_text
 from sleepbench.datasets.base import DataLabel
+from sleepbench.protocols.folds import read_folds
 from sleepbench.reporting import artefacts
 from sleepbench.reporting.artefacts import FigureArtefact, Table
 from sleepbench.reporting.page.opening import Line, opening_lines
@@ -228,7 +229,7 @@ def dataset_report(
     """
     runs_table = read_csv(runs)
     opening = opening_lines(label, runs_table, read_csv(tables["claims"]), read_json(audit)["protocols"])
-    sources = Sources(Origins(runs_table), [read_json(path) for path in folds], [read_json(path) for path in profiles])
+    sources = Sources(Origins(runs_table), [read_folds(path) for path in folds], [read_json(path) for path in profiles])
     shown_tables = [shown_table(table, csv, label, sources) for table, csv in _known(artefacts.tables, tables)]
     shown_figures = [shown_figure(figure, png, label) for figure, png in _known(artefacts.figures, figures)]
     write_page(label, shown_tables, shown_figures, opening, sources, output, not_trained)

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import EXCERPTS, DataLabel
-from sleepbench.reporting.figures.style import BLACK, ORANGE, PAGE_WIDTH, STYLE, new_figure
+from sleepbench.reporting.figures.style import BLACK, ORANGE, PAGE_WIDTH, new_figure, styled
 from sleepbench.reporting.realism.excerpts import (
     AMPLITUDE_QUANTILES,
     BANDS,
@@ -171,7 +170,7 @@ def draw_excerpts(compared: ExcerptComparison, label: DataLabel) -> Figure:
     text = f"First 5 s of each epoch, Fpz-Cz: {label.dataset} ({label.warning}) beside real excerpts\n({EXCERPTS})"
     sides = {"simulated": compared.simulated, "real excerpts": compared.real}
     sides = {name: side for name, side in sides.items() if side is not None}
-    with rc_context(STYLE):
+    with styled():
         figure = new_figure(PAGE_WIDTH, 5.6, text)
         grid = figure.subplots(3, len(STAGES), sharey="row")
         for code, stage in enumerate(STAGES):

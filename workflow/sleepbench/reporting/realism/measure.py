@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json
+from sleepbench.core.processes import require_shared_memory
 from sleepbench.core.stages import N1, SAMPLES_PER_EPOCH, SAMPLING_RATE, STAGES, W
 from sleepbench.datasets.base import Dataset
 from sleepbench.evaluation import metrics
@@ -168,6 +169,7 @@ def measure_realism(
     if processes == 1:
         nights = [read(id) for id in ids]
     else:
+        require_shared_memory()
         with ProcessPoolExecutor(processes) as pool:
             nights = list(pool.map(read, ids))
     predicted = logistic_regression(nights)
@@ -196,8 +198,7 @@ def read_night(dataset: Dataset, index: Index, recording: str) -> Night:
 
     Channels are filtered and z-scored over the whole PSG, the day included, as the table's were.
     """
-    path = index.signals[recording]
-    night = load_prepared(path)
+    night, path = load_prepared(index.prepared[recording]), index.prepared[recording].signals
     if missing := [role for role in ROLES if role not in night.roles]:
         raise BenchmarkError(
             f"{path}: holds channels for {', '.join(night.roles)}, the comparison also needs {', '.join(missing)}; "

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
@@ -20,7 +19,7 @@ from sleepbench.core.stages import EPOCH_SECONDS, STAGES
 from sleepbench.datasets.base import DataLabel, Dataset
 from sleepbench.preparation.index import read_index
 from sleepbench.preparation.prepared import load_prepared
-from sleepbench.reporting.figures.style import BLACK, ORANGE, PAGE_WIDTH, STAGE_COLOURS, STYLE, new_figure, save
+from sleepbench.reporting.figures.style import BLACK, ORANGE, PAGE_WIDTH, STAGE_COLOURS, new_figure, save, styled
 from sleepbench.reporting.realism.excerpts import Excerpts
 from sleepbench.reporting.realism.excerpts_page import (
     compare_excerpts,
@@ -75,7 +74,7 @@ def realism_report(
     """
     prepared = read_index(index)
     realism = measure_realism(dataset, prepared, networks_of(predictions), processes)
-    simulated = [Excerpts.of(load_prepared(path)) for path in prepared.signals.values()]
+    simulated = [Excerpts.of(load_prepared(files)) for files in prepared.prepared.values()]
     is_held = realism.recordings >= HELD_FROM
     compared = compare_excerpts(simulated, real, missing, is_held)
     checks = [Check(*check) for check in excerpt_checks(compared)]
@@ -263,7 +262,7 @@ def _pipe(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def draw_realism(realism: Realism, label: DataLabel) -> Figure:
     """Spectra, transitions, scores of the logistic regression, shares over the night and a hypnogram."""
     text = f"A simulated cohort beside statistics of the 153 real recordings, {label.dataset}\n({label.warning})"
-    with rc_context(STYLE):
+    with styled():
         figure = new_figure(PAGE_WIDTH, 9.3, text)
         spectra, middle, bottom = figure.subfigures(3, 1, height_ratios=[4.6, 2.6, 1.9])
         _draw_spectra(spectra, realism)

@@ -51,7 +51,7 @@ def stage_nights(dataset: Dataset, index: Index, nights: int = NIGHTS) -> Stager
     firsts = [recording for recording in index.recordings if recording.night == 1][:nights]
     accuracy, confusion = {}, np.zeros((len(STAGES), len(STAGES)), dtype=np.int64)
     for recording in firsts:
-        prepared = load_prepared(index.signals[recording.id])
+        prepared = load_prepared(index.prepared[recording.id])
         kept = prepared.trimmed("standard")
         epoch, stage = prepared.epoch[kept], prepared.stage[kept]
         signals = dataset.read_signals(index.sources[recording.id], ROLES)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_unchanged, sha256_of_file
+from sleepbench.core.files import read_document, read_unchanged, sha256_of_file
 from sleepbench.core.stages import STAGES
 from sleepbench.evaluation.bootstrap import bootstrap_differences, subject_confusions
 from sleepbench.evaluation.metrics import macro_f1_stages
@@ -34,7 +34,6 @@ from sleepbench.reporting.cells import (
 )
 from sleepbench.reporting.reading import COMPARED, KEY, predictions_path, read_predictions, read_runs
 from sleepbench.reporting.rendering import Column
-from sleepbench.runs.run import read_document
 
 EPOCH = ("recording", "epoch", "stage")
 """What the smoothed predictions have in common with the plain ones, row by row."""
@@ -75,7 +74,7 @@ def build(inputs: Inputs) -> pd.DataFrame:
 
 def _read(directory: Path) -> tuple[Path, dict[str, Any]]:
     path = directory / "hmm.json"
-    document = read_document(path, "smooth this run again")
+    document = read_document(path, f"delete {directory} and run again: this run is smoothed again")
     if missing := [key for key in ("run_key", "training_json_sha256", "files") if key not in document]:
         raise BenchmarkError(f"{path}: lacks {', '.join(missing)}; delete it and smooth this run again")
     return directory, document

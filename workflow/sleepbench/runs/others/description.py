@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
-from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError, printable
 from sleepbench.core.strict import Strict, problems_in
 
 
@@ -23,7 +23,14 @@ def _source(value: str) -> str:
     return value
 
 
-Text = Annotated[str, Field(min_length=1)]
+def _text(value: str) -> str:
+    if printable(value) != value:
+        raise ValueError(f"found {value[:80]!a}, which has characters that cannot be printed")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_text)]
+MOST_BYTES = 2**16
 
 
 class Description(Strict):
@@ -57,17 +64,32 @@ def read_description(path: Path) -> Description:
     """The description of a table; BenchmarkError lists every key that is missing, unknown or wrong."""
     needed = ", ".join(name for name, field in Description.model_fields.items() if field.is_required())
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(_plain_yaml(path), yaml.SafeLoader)
     except FileNotFoundError as error:
         raise BenchmarkError(
             f"{path}: not found; say there what the table is of ({needed}), or name the file with --description"
         ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: a date that is none, or no UTF-8
         raise BenchmarkError(f"{path}: cannot be read as YAML ({error}); correct it") from error
     if not isinstance(content, dict):
-        raise BenchmarkError(f"{path}: found {content!r}, expected a mapping with the keys {needed}")
+        raise BenchmarkError(f"{path}: found {str(content)[:80]!r}, expected a mapping with the keys {needed}")
     try:
         return Description.model_validate(content)
     except ValidationError as error:
-        said = "\n  ".join(f"{'.'.join(map(str, place))}: {text}" for place, text in problems_in(error))
+        said = "\n  ".join(f"{'.'.join(map(str, place))}: {text[:300]}" for place, text in problems_in(error))
         raise BenchmarkError(f"{path}: does not describe a table of predictions:\n  {said}") from error
+
+
+def _plain_yaml(path: Path) -> str:
+    """The text of a small YAML file without aliases, by which a short one could stand for an endless one."""
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES} bytes")
+    text = content.decode("utf-8")
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):  # as far as it is read: what is nested takes time as its square
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > 2:
+            raise ValueError("it is nested, or has an alias (*name), which no description needs")
+    return text

@@ -1,20 +1,29 @@
 """Reading somebody else's table of predictions: every column is checked, nothing is mended."""
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from sleepbench.core.errors import BenchmarkError, most_alike
+from sleepbench.core.errors import BenchmarkError, most_alike, printable
+from sleepbench.core.limits import bounded_memory
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import Dataset
 from sleepbench.evaluation.bootstrap import PROBABILITIES, SUM_TOLERANCE
+from sleepbench.runs.schema import MOST_EPOCHS, lines_of, open_parquet
 
 NEEDED = ("recording", "epoch", "stage", "predicted")
 FORMS = (".parquet", ".csv")
-SHOWN = 5
-"""Names or values that a message lists before it says how many there are."""
+SHOWN, SHORT = 5, 80
+"""Names or values that a message lists before it says how many there are, and characters of each."""
+MEMORY_BYTES = 500 * 2**20
+"""That reading a table may take: that of the most epochs takes half of it."""
+MOST_COLUMNS = 1000
+LATEST = 2**31
+"""No epoch has this number: a night of 30-s epochs would last two thousand years."""
 
 
 def read_table(path: Path, stages: str, dataset: Dataset) -> pd.DataFrame:
@@ -31,12 +40,12 @@ def read_table(path: Path, stages: str, dataset: Dataset) -> pd.DataFrame:
     stage and predicted (int8, 0..4), and p_W to p_REM (float64) where the table has them. `attrs["not_read"]` names the
     columns that were left out. BenchmarkError lists all that is wrong.
     """
-    table = _read(path)
-    has_probabilities = _check_columns(path, table)
+    table, names = _read(path)
+    has_probabilities = _check_columns(path, names)
     if table.empty:
         raise BenchmarkError(f"{path}: has no row, expected one for each epoch; make the table again")
     columns = [*NEEDED, *(PROBABILITIES if has_probabilities else ())]
-    not_read = [str(name) for name in table if name not in columns]
+    not_read = [name for name in names if name not in columns]
     table = table[columns].reset_index(drop=True)
     table["recording"] = table.recording.where(table.recording.isna(), table.recording.astype(str))
     coded = pd.DataFrame({name: _codes(table[name], stages) for name in ("stage", "predicted")})
@@ -57,32 +66,66 @@ def read_table(path: Path, stages: str, dataset: Dataset) -> pd.DataFrame:
     return table
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The columns of a table that are needed, as far as it has them, and the names of all."""
     if path.suffix not in FORMS:
         raise BenchmarkError(f"{path}: a table of predictions is a file named .parquet or .csv; convert it")
     if not path.is_file():
         raise BenchmarkError(f"{path}: no such file; give the table of predictions")
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        texts = dict.fromkeys(("recording", "stage", "predicted"), str)
-        return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
-    except (ValueError, OSError) as error:  # what pyarrow and pandas raise for damaged files
-        said = str(error).splitlines()[0].rstrip(".")
+        with bounded_memory(MEMORY_BYTES):
+            return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    except MemoryError as error:
+        raise BenchmarkError(f"{path}: takes more memory than a table of predictions may; make it again") from error
+    except (ValueError, TypeError, LookupError, OSError, csv.Error, pa.ArrowException) as error:  # of damaged files
+        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:500]
         raise BenchmarkError(f"{path}: is not a whole {path.suffix} file ({said}); get or make it again") from error
 
 
-def _check_columns(path: Path, table: pd.DataFrame) -> bool:
+def _read_parquet(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    with open_parquet(path, MOST_EPOCHS) as file:
+        types = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
+        wanted = [name for name in types if name in (*NEEDED, *PROBABILITIES)]
+        for name in wanted:
+            if not any(is_one(types[name]) for is_one in SIMPLE):
+                raise ValueError(f"the column {name} is of {types[name]}, expected texts or numbers")
+        # As it stands in the file: what pandas noted of an index would be read as well.
+        table = file.read(columns=wanted, use_threads=False).replace_schema_metadata()
+        return table.to_pandas(), list(types)
+
+
+SIMPLE = (
+    *(pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null, pa.types.is_dictionary),
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+)
+"""Types of columns that are read."""
+
+
+def _read_csv(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    names: list[str] = []
+    for number, line in enumerate(lines_of(path)):
+        if number == 0:
+            names = next(csv.reader([line]), [])
+        if number > MOST_EPOCHS:
+            raise ValueError(f"it has more than {MOST_EPOCHS} rows")
+    if len(names) > MOST_COLUMNS:
+        raise ValueError(f"it has {len(names)} columns, expected at most {MOST_COLUMNS}")
+    texts = dict.fromkeys(("recording", "stage", "predicted"), str)
+    wanted = [name for name in dict.fromkeys(names) if name in (*NEEDED, *PROBABILITIES)]
+    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], usecols=wanted), names
+
+
+def _check_columns(path: Path, names: list[str]) -> bool:
     """Whether there are probabilities; BenchmarkError where a column is missing or there twice."""
-    found = ", ".join(map(str, table.columns)) or "none"
-    there = [name for name in PROBABILITIES if name in table]
-    missing = [name for name in (*NEEDED, *(PROBABILITIES if there else ())) if name not in table]
+    found = ", ".join(name[:SHORT] for name in names[: len(NEEDED) * SHOWN]) or "none"
+    there = [name for name in PROBABILITIES if name in names]
+    missing = [name for name in (*NEEDED, *(PROBABILITIES if there else ())) if name not in names]
     if missing:
         which = "" if set(missing) & set(NEEDED) else " (of the probabilities all five are needed, or none)"
         raise BenchmarkError(
             f"{path}: lacks the column {', '.join(missing)}{which}; its columns are {found}; rename or add them"
         )
-    if repeated := sorted({str(name) for name in table.columns[table.columns.duplicated()]}):
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise BenchmarkError(f"{path}: has the column {', '.join(repeated)} more than once; keep one")
     return bool(there)
 
@@ -115,7 +158,7 @@ def _faults(
         nearest = most_alike(table.recording[unknown].iloc[0], known)
         hint = f"; it has {known[0]} to {known[-1]}" + (f", the nearest is {nearest}" if nearest else "")
     yield f"the recording is not one of {dataset.name}{hint}", unknown, _found(table.recording[unknown])
-    not_whole = ~(np.isfinite(epoch) & (epoch == np.floor(epoch)) & (epoch >= 0))
+    not_whole = ~(np.isfinite(epoch) & (epoch == np.floor(epoch)) & (epoch >= 0) & (epoch < LATEST))
     yield "the epoch is not a whole number from 0", not_whole, _found(table.epoch[not_whole])
     expected = f"0 to {len(STAGES) - 1}" if stages == "numbers" else ", ".join(STAGES)
     for name in coded:
@@ -144,6 +187,6 @@ def _other_form(bad: pd.Series, stages: str) -> str:
 
 
 def _found(values: pd.Series) -> str:
-    distinct = list(dict.fromkeys("nothing" if pd.isna(value) else str(value) for value in values))
+    distinct = list(dict.fromkeys("nothing" if pd.isna(value) else printable(value)[:SHORT] for value in values))
     more = f", … ({len(distinct)} in all)" if len(distinct) > SHOWN else ""
     return f", found {', '.join(distinct[:SHOWN])}{more}"

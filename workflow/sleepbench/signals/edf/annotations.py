@@ -60,22 +60,30 @@ def read_annotation_lists(path: str | Path, header: EdfHeader) -> list[Annotatio
                 except _MalformedError as error:
                     raise BenchmarkError(
                         f"{path}: its annotations cannot be read: in data record {record + 1} of {header.n_records}, "
-                        f"at byte {position + error.offset} of the file, {error}; the file is damaged: move it away "
-                        "and fetch it again"
+                        f"at byte {position + error.offset} of the file, {error}; {error.remedy}"
                     ) from error
             lists.append(AnnotationList(annotations[0].onset, tuple(annotations[1:])))
     return lists
 
 
+DAMAGED = "the file is damaged: move it away and fetch it again"
+OTHER_CHARACTERS = (
+    "EDF+ asks for UTF-8, the program that wrote the file took other characters (in Latin-1 it says {!r}), and fetched "
+    "again it is the same: let that program write UTF-8, or put an ASCII character in the place of each byte above 127 "
+    "(EDFbrowser edits annotations)"
+)
+
+
 class _MalformedError(Exception):
     """Bytes that are not an annotation list.
 
-    `offset` is their position, counted from the beginning of the signal's part of the data record.
+    `offset` is their position, counted from the beginning of the signal's part of the data record; `remedy` says what
+    to do.
     """
 
-    def __init__(self, message: str, offset: int) -> None:
+    def __init__(self, message: str, offset: int, remedy: str = DAMAGED) -> None:
         super().__init__(message)
-        self.offset = offset
+        self.offset, self.remedy = offset, remedy
 
 
 def _parse_annotations(content: bytes, stamped: bool) -> list[Annotation]:
@@ -114,7 +122,8 @@ def _annotation(onset: bytes, duration: list[bytes], text: bytes, position: int)
     try:
         decoded = text.decode()
     except UnicodeDecodeError as error:
-        raise _MalformedError(f"the text {text[:40]!r} is not UTF-8", position) from error
+        remedy = OTHER_CHARACTERS.format(text[:40].decode("latin-1"))
+        raise _MalformedError(f"the text {text[:40]!r} is not UTF-8", position, remedy) from error
     if CONTROL.search(decoded):
         raise _MalformedError(f"the text {text[:40]!r} has control characters", position)
     annotation = Annotation(float(onset), float(duration[0]) if duration else None, decoded)

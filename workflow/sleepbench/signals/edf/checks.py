@@ -13,6 +13,7 @@ from sleepbench.signals.edf.annotations import read_annotation_lists
 from sleepbench.signals.edf.header import (
     ANNOTATIONS,
     FIXED_HEADER_BYTES,
+    NUL_PADDED,
     SIGNAL_FIELDS,
     EdfHeader,
     EdfSignal,
@@ -44,9 +45,12 @@ def check_complete(path: str | Path, header: EdfHeader) -> None:
     found = Path(path).stat().st_size
     if found != expected:
         what = "truncated" if found < expected else "longer than its header says"
+        remedy = "move it away and fetch it again"
+        if found > expected and _is_zero_from(path, expected):
+            remedy = f"all bytes beyond these are zero: cut them off, truncate -s {expected} FILE, or fetch it again"
         raise BenchmarkError(
             f"{path}: is {what}: {found} bytes, expected {expected} ({header.header_bytes} of header and "
-            f"{header.n_records} records of {header.record_bytes}); move it away and fetch it again"
+            f"{header.n_records} records of {header.record_bytes}); {remedy}"
         )
     if header.seconds > LONGEST_RECORDING:
         raise BenchmarkError(
@@ -59,6 +63,13 @@ def check_complete(path: str | Path, header: EdfHeader) -> None:
             "cannot be counted in samples; a continuous EDF is expected"
         )
     _check_time_stamps(path, header, [record.start for record in read_annotation_lists(path, header)])
+
+
+def _is_zero_from(path: str | Path, start: int) -> bool:
+    """Whether a file holds nothing but zero bytes from a byte on."""
+    with Path(path).open("rb") as file:
+        file.seek(start)
+        return not any(any(block) for block in iter(lambda: file.read(2**20), b""))
 
 
 def check_has_signals(path: str | Path, header: EdfHeader) -> None:
@@ -137,6 +148,8 @@ def _suggestion(channel: str, labels: list[str]) -> str:
         return re.sub(r"\s", "", label).casefold()
 
     for label in labels:
+        if "\0" in label and plain(label.replace("\0", "")) == plain(channel):
+            return f" (its label is {NUL_PADDED})"
         if plain(label) == plain(channel):
             return f" (it has {label!r}: case and blanks count)"
     near = most_alike(channel, labels, least=0.4)

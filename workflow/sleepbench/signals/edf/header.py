@@ -22,6 +22,10 @@ SIGNAL_HEADER_BYTES = 256
 SIGNAL_FIELDS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 """Widths of label, transducer, dimension, physical and digital min and max, filter, samples per record, reserved."""
 
+NUL_PADDED = (
+    "padded with NUL bytes where EDF has blanks, by the program that wrote it: put a blank in the place of each NUL "
+    "byte of the header"
+)
 SCALE_FIELDS = ("physical minimum", "physical maximum", "digital minimum", "digital maximum")
 
 ANNOTATIONS = "EDF Annotations"
@@ -157,6 +161,8 @@ def _check_is_edf(path: Path, fixed: bytes) -> None:
     if not fixed:
         raise BenchmarkError(f"{path}: is empty, expected an EDF file; move it away and fetch it again")
     if fixed[:8] != b"0       ":
+        if fixed[:8].rstrip(b"\0 ") == b"0":
+            raise BenchmarkError(f"{path}: its header is {NUL_PADDED}")
         what = "a web page" if fixed.lstrip()[:1] == b"<" else f"something that begins with {fixed[:8]!r}"
         raise BenchmarkError(f"{path}: is not an EDF file but {what}; move it away and fetch it again")
     if len(fixed) < FIXED_HEADER_BYTES:
@@ -251,11 +257,16 @@ def _text(field: bytes) -> str:
     return field.decode("latin-1").strip()
 
 
+def _fault(field: bytes) -> str:
+    """What is wrong with a header that has such a field."""
+    return NUL_PADDED if field.rstrip(b"\0") != field else "damaged"
+
+
 def _integer(path: Path, name: str, field: bytes) -> int:
     """A whole number in a header field; Python's int() alone would take 1_0."""
     text = _text(field)
     if not INTEGER.fullmatch(text):
-        raise BenchmarkError(f"{path}: the {name} is {text!r}, expected a whole number; the header is damaged")
+        raise BenchmarkError(f"{path}: the {name} is {text!r}, expected a whole number; the header is {_fault(field)}")
     return int(text)
 
 
@@ -264,5 +275,5 @@ def _number(path: Path, name: str, field: bytes) -> float:
     text = _text(field)
     value = float(text) if NUMBER.fullmatch(text) else np.inf
     if not np.isfinite(value):
-        raise BenchmarkError(f"{path}: the {name} is {text!r}, expected a number; the header is damaged")
+        raise BenchmarkError(f"{path}: the {name} is {text!r}, expected a number; the header is {_fault(field)}")
     return value

@@ -1,0 +1,5 @@
+"""`python -m sleepbench` is the command `sleepbench`."""
+
+from sleepbench.cli.app import main
+
+main()
