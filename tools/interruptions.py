@@ -31,8 +31,7 @@ JOBS = {
     "collect_runs": (RUNS,),
     "audit": (f"{HOME}/tables/audit.json",),
     "statistics": (STATISTICS,),
-    "table": (f"{HOME}/tables/main_results.*",),
-    "figure": (f"{HOME}/figures/ladder.*",),
+    "artefacts": (f"{HOME}/tables/main_results.*", f"{HOME}/figures/ladder.*"),
     "report": (f"{HOME}/report.html",),
     "summary": (f"{HOME}/summary.md",),
 }
@@ -102,7 +101,7 @@ def _kill_job(workshop: Workshop, source: random.Random, number: int) -> Result:
 def _seconds(project: Project, rule: str) -> float:
     """Of a job of the rule in the finished run, on the clock."""
     marks = {"train": "trainings", "smooth": "postprocessed", "prepare": "prepared", "fetch": "verified"}
-    marks |= {"log_runs": "logged_runs", "collect_runs": "runs.tsv", "table": "main_results", "figure": "ladder"}
+    marks |= {"log_runs": "logged_runs", "collect_runs": "runs.tsv"}
     found = [p for p in project.reference.glob("results/benchmarks/**/*.tsv") if marks.get(rule, rule) in str(p)]
     return float(found[0].read_text().split("\n")[1].split("\t")[0]) if found else 0.3
 

@@ -93,59 +93,35 @@ rule statistics:
         mem_mb=MEMORY_MB,
         runtime=4 * MINUTES,
     params:
-        **W.artefact_parameters("statistics", lambda w: "subjects"),
+        **W.artefact_parameters(declared("statistics")["subjects"]),
     message:
         "Statistics over the subjects of {wildcards.dataset}"
     script:
         "../scripts/compute_statistics.py"
 
 
-rule table:
+rule artefacts:
+    # One job for all: most of what each takes is to import what it is made with.
     input:
-        unpack(lambda w: W.artefact_inputs(declared("tables")[w.table], w.dataset)),
+        unpack(lambda w: W.artefacts_inputs(w.dataset)),
     output:
-        **{form: paths.table("{dataset}", "{table}", form) for form in paths.TABLE_FORMS},
+        [paths.table("{dataset}", name, form) for name in declared("tables") for form in paths.TABLE_FORMS],
+        [paths.figure("{dataset}", name, form) for name in declared("figures") for form in paths.FIGURE_FORMS],
     log:
-        paths.log(paths.table("{dataset}", "{table}")),
+        paths.log(f"{paths.home('{dataset}')}/artefacts"),
     benchmark:
-        paths.benchmark(paths.table("{dataset}", "{table}"))
-    wildcard_constraints:
-        table="|".join(declared("tables")),
+        paths.benchmark(f"{paths.home('{dataset}')}/artefacts")
     conda:
         ENVIRONMENT
     resources:
         mem_mb=MEMORY_MB,
-        runtime=MINUTES,
+        runtime=8 * MINUTES,
     params:
-        **W.artefact_parameters("tables", lambda w: w.table),
+        **W.artefacts_parameters(),
     message:
-        "Table: {wildcards.table} of {wildcards.dataset}"
+        "Tables and figures of {wildcards.dataset}"
     script:
-        "../scripts/table.py"
-
-
-rule figure:
-    input:
-        unpack(lambda w: W.artefact_inputs(declared("figures")[w.figure], w.dataset)),
-    output:
-        **{form: paths.figure("{dataset}", "{figure}", form) for form in paths.FIGURE_FORMS},
-    log:
-        paths.log(paths.figure("{dataset}", "{figure}")),
-    benchmark:
-        paths.benchmark(paths.figure("{dataset}", "{figure}"))
-    wildcard_constraints:
-        figure="|".join(declared("figures")),
-    conda:
-        ENVIRONMENT
-    resources:
-        mem_mb=MEMORY_MB,
-        runtime=MINUTES,
-    params:
-        **W.artefact_parameters("figures", lambda w: w.figure),
-    message:
-        "Figure: {wildcards.figure} of {wildcards.dataset}"
-    script:
-        "../scripts/figure.py"
+        "../scripts/artefacts.py"
 
 
 rule report:

@@ -176,26 +176,26 @@ def statistics(name: str, inputs: Any, parameters: Any, outputs: Mapping[str, st
     from sleepbench.reporting.artefacts import find, make_statistics
     from sleepbench.reporting.artefacts import statistics as known
 
-    make_statistics(find(known, name), _inputs(inputs, parameters), outputs)
+    make_statistics(find(known, name), _inputs(inputs, parameters, parameters.settings), outputs)
 
 
-def table(name: str, inputs: Any, parameters: Any, outputs: Mapping[str, str]) -> None:
-    """Make a table in its three forms."""
-    from sleepbench.reporting.artefacts import find, tables
+def artefacts(name: str, inputs: Any, parameters: Any) -> None:
+    """Make the tables of a dataset in three forms each, and its figures as PNG and PDF with the numbers drawn."""
+    from sleepbench.reporting.artefacts import figures, tables
+    from sleepbench.reporting.figures.style import make_figure
     from sleepbench.reporting.rendering import make_table
 
-    make_table(find(tables, name), _inputs(inputs, parameters), outputs["csv"], outputs["md"], outputs["tex"])
+    for table in tables().values():
+        print(f"table {table.name}", flush=True)
+        files = (paths.table(name, table.name, form) for form in ("csv", "md", "tex"))
+        make_table(table, _inputs(inputs, parameters, parameters.settings["tables"][table.name]), *files)
+    for figure in figures().values():
+        print(f"figure {figure.name}", flush=True)
+        files = (paths.figure(name, figure.name, form) for form in ("png", "pdf", "csv"))
+        make_figure(figure, _inputs(inputs, parameters, parameters.settings["figures"][figure.name]), *files)
 
 
-def figure(name: str, inputs: Any, parameters: Any, outputs: Mapping[str, str]) -> None:
-    """Make a figure as PNG and PDF, with the numbers drawn."""
-    from sleepbench.reporting.artefacts import figures, find
-    from sleepbench.reporting.figures.style import make_figure
-
-    make_figure(find(figures, name), _inputs(inputs, parameters), outputs["png"], outputs["pdf"], outputs["csv"])
-
-
-def _inputs(declared: Any, parameters: Any) -> "Inputs":
+def _inputs(declared: Any, parameters: Any, settings: Mapping[str, Any]) -> "Inputs":
     """What an artefact is built from, from the inputs and parameters of its rule."""
     from sleepbench.reporting.artefacts import STATISTICS, Inputs
 
@@ -205,7 +205,7 @@ def _inputs(declared: Any, parameters: Any) -> "Inputs":
         files[name] = Path(found) if isinstance(found, str) else [Path(path) for path in found]
     files |= {name: [Path(path) for path in found] for name, found in parameters.files.items()}
     files |= {name: Path(path) for name, path in parameters.resources.items()}
-    return Inputs(files, parameters.settings, DataLabel(**parameters.label))
+    return Inputs(files, settings, DataLabel(**parameters.label))
 
 
 def report(inputs: Any, parameters: Any, output: Path) -> None:

@@ -4,7 +4,7 @@ Nothing here writes, and nothing imports PyTorch, SciPy or pandas: it is run whe
 """
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -375,22 +375,40 @@ class Workflow:
             raise BenchmarkError(f"{artefact.name}: no setting '{unknown[0]}', expected one of {', '.join(said)}")
         return {name: said[name]() for name in artefact.settings}
 
-    def artefact_parameters(self, room: str, name: Callable[[Any], str]) -> dict[str, Callable[[Any], Any]]:
-        """The parameters of a rule that makes any artefact of a room.
+    def artefact_parameters(self, artefact: Declared) -> dict[str, Callable[[Any], Any]]:
+        """The parameters of a rule that makes one artefact."""
+        return {
+            "files": lambda wildcards: self.artefact_files(artefact, wildcards.dataset),
+            "resources": lambda _: self.artefact_resources(artefact),
+            "resources_sha256": lambda _: self.resources_sha256([*self.artefact_resources(artefact).values()]),
+            "settings": lambda wildcards: self.artefact_settings(artefact, wildcards.dataset),
+            "label": lambda wildcards: self.label(wildcards.dataset),
+            "code": lambda _: module_sha256(artefact.module),
+        }
 
-        `name` gives the artefact's name from the wildcards.
-        """
+    def artefacts_inputs(self, dataset: str) -> dict[str, Any]:
+        """The files that the tables and figures are built from, by the names that they give them."""
+        return _joined(self.artefact_inputs(one, dataset) for one in shown())
 
-        def of(wildcards: Any) -> Declared:
-            return declared(room)[name(wildcards)]
+    def artefacts_parameters(self) -> dict[str, Callable[[Any], Any]]:
+        """The parameters of the rule that makes the tables and figures; settings by room and name."""
+
+        def resources(_: Any) -> dict[str, str]:
+            return _joined(self.artefact_resources(one) for one in shown())
+
+        def settings(wildcards: Any) -> dict[str, Any]:
+            of = wildcards.dataset
+            return {
+                room: {name: self.artefact_settings(one, of) for name, one in declared(room).items()} for room in SHOWN
+            }
 
         return {
-            "files": lambda wildcards: self.artefact_files(of(wildcards), wildcards.dataset),
-            "resources": lambda wildcards: self.artefact_resources(of(wildcards)),
-            "resources_sha256": lambda w: self.resources_sha256([*self.artefact_resources(of(w)).values()]),
-            "settings": lambda wildcards: self.artefact_settings(of(wildcards), wildcards.dataset),
+            "files": lambda wildcards: _joined(self.artefact_files(one, wildcards.dataset) for one in shown()),
+            "resources": resources,
+            "resources_sha256": lambda _: self.resources_sha256([*resources(_).values()]),
+            "settings": settings,
             "label": lambda wildcards: self.label(wildcards.dataset),
-            "code": lambda wildcards: module_sha256(of(wildcards).module),
+            "code": lambda _: sha256_of_json([module_sha256(one.module) for one in shown()]),
         }
 
     def protocols(self, dataset: str) -> dict[str, dict[str, Any]]:
@@ -434,6 +452,19 @@ class Workflow:
         label = self.datasets[dataset].label
         said = "SIMULATED, not Sleep-EDF" if label.simulated else label.warning
         return f"{dataset} ({said})" if said else dataset
+
+
+SHOWN = ("tables", "figures")
+"""The rooms of artefacts that are made by one job."""
+
+
+def shown() -> list[Declared]:
+    """The tables and figures, in the order of the report."""
+    return [one for room in SHOWN for one in declared(room).values()]
+
+
+def _joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for part in parts for name, value in part.items()}
 
 
 TARGETS = {"data": 1, "prepared": 4}
