@@ -4,6 +4,8 @@
     python tools/reliability.py --kinds flips --times 3      some of it; --list says what there is
     python tools/reliability.py --write docs/reliability.md  writes the table
 
+With `--keep DIRECTORY` what became of each kind is kept there, and kinds that were tried at the same commit, as often
+and with the same seed, are not tried again: a campaign may be interrupted, and two processes may try some kinds each.
 A trial depends only on the seed, its kind and its number: `--kinds "a bit of: folds" --only 7` repeats one. It is good
 if the next command makes the same predictions and tables as the undisturbed run, or refuses with one clear error whose
 remedy, followed as it is printed, makes them.
@@ -11,9 +13,12 @@ remedy, followed as it is printed, makes them.
 
 import argparse
 import datetime
+import functools
+import json
 import os
 import platform
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -60,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         begun = cpu_seconds()
         workshop.finished()
         print(f"the undisturbed run: {cpu_seconds() - begun:.0f} CPU s", file=sys.stderr, flush=True)
-        tallies = {kind: tried(kind, workshop, options) for kind in chosen}
+        tallies = {kind: kept(kind, options) or tried(kind, workshop, options) for kind in chosen}
     finally:
         if not options.scratch:
             shutil.rmtree(folder, ignore_errors=True)
@@ -81,6 +86,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="a few trials of the cheap kinds")
     parser.add_argument("--list", action="store_true", help="list the kinds")
     parser.add_argument("--scratch", metavar="DIRECTORY", help="where finished runs are kept for the next campaign")
+    parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="where what became of each kind is kept")
     parser.add_argument("--write", type=Path, metavar="FILE", help=f"write the table, as {DOCUMENT.name}")
     return parser.parse_args(arguments)
 
@@ -98,7 +104,7 @@ def kinds() -> list:
 def tried(kind, workshop, options: argparse.Namespace) -> Tally:
     """Try a kind as often as asked for."""
     tally, number, begun, started = Tally(), 0, cpu_seconds(), time.monotonic()
-    total = kind.short if options.short else min(options.times or kind.times, kind.times)
+    total = wanted(kind, options)
     while sum(tally.outcomes.values()) < total and not tally.skipped:
         workshop.wanted = total - sum(tally.outcomes.values())
         chosen = number if options.only is None else options.only
@@ -121,7 +127,45 @@ def tried(kind, workshop, options: argparse.Namespace) -> Tally:
     counts = ", ".join(f"{n} {outcome}" for outcome, n in tally.outcomes.items()) or f"skipped: {tally.skipped}"
     took = f"{tally.cpu_s:.0f} CPU s, {time.monotonic() - started:.0f} s"
     print(f"{kind.group}: {kind.name}: {counts} ({took})", file=sys.stderr, flush=True)
+    if options.keep and options.only is None:
+        path = keeping_place(kind, options)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"of": circumstances(kind, options), "tally": vars(tally)}), encoding="utf-8")
     return tally
+
+
+def wanted(kind, options: argparse.Namespace) -> int:
+    """How often a kind is tried."""
+    return kind.short if options.short else min(options.times or kind.times, kind.times)
+
+
+def keeping_place(kind, options: argparse.Namespace) -> Path:
+    """Where what became of a kind is kept."""
+    return options.keep / (re.sub(r"\W+", "-", f"{kind.group} {kind.name}") + ".json")
+
+
+def circumstances(kind, options: argparse.Namespace) -> dict:
+    """What must be the same for trials not to be made again."""
+    return {"kind": kind.name, "times": wanted(kind, options), "seed": options.seed, "commit": commit()}
+
+
+def kept(kind, options: argparse.Namespace) -> Tally | None:
+    """What became of a kind in an earlier campaign like this one."""
+    if not options.keep or options.only is not None or not (path := keeping_place(kind, options)).exists():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found["of"] != circumstances(kind, options):
+        return None
+    tally = found["tally"]
+    bad = [tuple(one) for one in tally["bad"]]
+    return Tally(Counter(tally["outcomes"]), bad, tally["cpu_s"], tally["skipped"])
+
+
+@functools.cache
+def commit() -> str:
+    """The commit that is tried."""
+    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True)
+    return said.stdout.strip() or "unknown"
 
 
 def cpu_seconds() -> float:
@@ -169,10 +213,9 @@ def bad_trials(tallies: dict, seed: int) -> Iterator[str]:
 
 def write(path: Path, tallies: dict, seed: int) -> None:
     """Write the table into a document, between its two marks."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True)
     said = (
         f"Made on {datetime.date.today():%Y-%m-%d} by `python tools/reliability.py`, seed {seed}, at commit "
-        f"{commit.stdout.strip() or 'unknown'}, on {os.cpu_count()} cores of {platform.machine()}, "
+        f"{commit()}, on {os.cpu_count()} cores of {platform.machine()}, "
         f"{platform.system()}, Python {platform.python_version()}."
     )
     marks = "<!-- trials: by tools/reliability.py -->", "<!-- trials end -->"

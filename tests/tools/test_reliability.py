@@ -15,7 +15,9 @@ import trials
 from forked import Ended
 
 TOOLS = Path(reliability.__file__).parent
-REFUSED = "Building DAG\n\nError: results/a.json: was changed; delete it and run again\n\n[Mon] Error in rule artefacts:\n"
+REFUSED = (
+    "Building DAG\n\nError: results/a.json: was changed; delete it and run again\n\n[Mon] Error in rule artefacts:\n"
+)
 
 
 def test_the_short_campaign_finds_nothing_bad():
@@ -33,6 +35,25 @@ def test_every_kind_has_a_name_of_its_own_and_a_number_of_trials():
     assert {kind.group for kind in kinds} == {
         *("kills", "full disk", "flips", "deletions", "surroundings", "hostile input"),
     }
+
+
+def test_what_became_of_a_kind_is_kept_and_not_tried_again(tmp_path, monkeypatch):
+    for name in ("XDG_CACHE_HOME", "PYTHONPATH"):  # which a workshop sets
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    tried = []
+
+    def attempt(workshop, source, number):
+        tried.append(number)
+        return trials.Result(trials.SILENT if number == 1 else trials.SAME, f"trial {number}")
+
+    kind, workshop = trials.Kind("flips", "a bit of: a file", 3, attempt), trials.Workshop(tmp_path / "scratch")
+    options = reliability.parse(["--keep", str(tmp_path / "kept")])
+    assert reliability.kept(kind, options) is None
+    tally = reliability.tried(kind, workshop, options)
+    assert reliability.kept(kind, options) == tally and tried == [0, 1, 2]
+    assert tally.outcomes == {trials.SAME: 2, trials.SILENT: 1} and tally.bad == [(1, trials.SILENT, "trial 1")]
+    options.seed = 2
+    assert reliability.kept(kind, options) is None
 
 
 def test_a_flip_changes_one_bit_and_neither_time_stamp_nor_what_is_linked(tmp_path):
