@@ -15,6 +15,7 @@ case "$1 $2" in
 "-m venv") mkdir -p "$3/bin" && touch "$3/pyvenv.cfg" && cp "$0" "$3/bin/python" ;;
 "-m pip") shift 2 && echo "$@" >>pip-calls ;;
 "-P -m") echo "runs in $PWD" ;;
+"envs/installed.py "*) : ;;
 *) exec {sys.executable} "$@" ;;
 esac
 """

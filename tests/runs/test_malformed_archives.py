@@ -74,7 +74,7 @@ def test_an_ordinary_archive_is_none_of_them(members, pristine, tmp_path, monkey
 
 
 def test_the_archive_of_real_results_is_within_the_limits(tmp_path):
-    assert len(unpack(REAL, tmp_path, "sleep-edf-20-5s")["files"]) == 443
+    assert len(unpack(REAL, tmp_path, "sleep-edf-20-5s")["files"]) == 928
 
 
 def test_a_link_in_place_of_an_archive_to_a_device(tmp_path):

@@ -85,11 +85,11 @@ def test_simulated_files_cannot_pass_for_real_ones(tmp_path, served):
     result = project.run("results/data/sleep-edf/prepared/SC4001.npy")
     assert result.returncode != 0
     assert "a rehearsal has a table of its own" in result.stdout
-    # With the official table it is the checksum that gives them away.
+    # With the official table it is their size that gives them away.
     project.configure(datasets={"try-real": {"table": str(OFFICIAL_TABLE)}})
     result = project.run("results/data/sleep-edf/prepared/SC4001.npy")
     assert result.returncode != 0
-    assert "what came is not SC4001E0-PSG.edf" in result.stdout
+    assert "SC4001E0-PSG.edf: the server says that it has 2190848 bytes, expected 48338048" in result.stdout
     assert not list((project.directory / "results").rglob("SC4001.npy"))
 
 
