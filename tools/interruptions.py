@@ -31,7 +31,8 @@ JOBS = {
     "collect_runs": (RUNS,),
     "audit": (f"{HOME}/tables/audit.json",),
     "statistics": (STATISTICS,),
-    "artefacts": (f"{HOME}/tables/main_results.*", f"{HOME}/figures/ladder.*"),
+    "tables": (f"{HOME}/tables/main_results.*",),
+    "figures": (f"{HOME}/figures/ladder.*",),
     "report": (f"{HOME}/report.html",),
     "summary": (f"{HOME}/summary.md",),
 }

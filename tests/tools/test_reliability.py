@@ -15,9 +15,7 @@ import trials
 from forked import Ended
 
 TOOLS = Path(reliability.__file__).parent
-REFUSED = (
-    "Building DAG\n\nError: results/a.json: was changed; delete it and run again\n\n[Mon] Error in rule artefacts:\n"
-)
+REFUSED = "Building DAG\n\nError: results/a.json: was changed; delete it and run again\n\n[Mon] Error in rule tables:\n"
 
 
 def test_the_short_campaign_finds_nothing_bad():

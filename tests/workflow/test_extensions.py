@@ -93,4 +93,4 @@ def test_what_is_finished_stays_finished_when_more_is_added(extended):
     planned = extended.sleepbench(*RUN.split(), "-n")
     assert planned.returncode == 0, planned.stdout
     jobs = re.findall(r"^(\w+) +\d+$", planned.stdout + planned.stderr, re.MULTILINE)
-    assert set(jobs) == {"artefacts", "report", "summary", "all", "total"}
+    assert set(jobs) == {"tables", "report", "summary", "all", "total"}

@@ -100,28 +100,49 @@ rule statistics:
         "../scripts/compute_statistics.py"
 
 
-rule artefacts:
+rule tables:
     # One job for all: most of what each takes is to import what it is made with.
     input:
-        unpack(lambda w: W.artefacts_inputs(w.dataset)),
+        unpack(lambda w: W.room_inputs("tables", w.dataset)),
     output:
         [paths.table("{dataset}", name, form) for name in declared("tables") for form in paths.TABLE_FORMS],
-        [paths.figure("{dataset}", name, form) for name in declared("figures") for form in paths.FIGURE_FORMS],
     log:
-        paths.log(f"{paths.home('{dataset}')}/artefacts"),
+        paths.log(f"{paths.home('{dataset}')}/tables"),
     benchmark:
-        paths.benchmark(f"{paths.home('{dataset}')}/artefacts")
+        paths.benchmark(f"{paths.home('{dataset}')}/tables")
     conda:
         ENVIRONMENT
     resources:
         mem_mb=MEMORY_MB,
-        runtime=8 * MINUTES,
+        runtime=4 * MINUTES,
     params:
-        **W.artefacts_parameters(),
+        **W.room_parameters("tables"),
     message:
-        "Tables and figures of {wildcards.dataset}"
+        "Tables of {wildcards.dataset}"
     script:
-        "../scripts/artefacts.py"
+        "../scripts/tables.py"
+
+
+rule figures:
+    input:
+        unpack(lambda w: W.room_inputs("figures", w.dataset)),
+    output:
+        [paths.figure("{dataset}", name, form) for name in declared("figures") for form in paths.FIGURE_FORMS],
+    log:
+        paths.log(f"{paths.home('{dataset}')}/figures"),
+    benchmark:
+        paths.benchmark(f"{paths.home('{dataset}')}/figures")
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=MEMORY_MB,
+        runtime=4 * MINUTES,
+    params:
+        **W.room_parameters("figures"),
+    message:
+        "Figures of {wildcards.dataset}"
+    script:
+        "../scripts/figures.py"
 
 
 rule report:

@@ -179,20 +179,26 @@ def statistics(name: str, inputs: Any, parameters: Any, outputs: Mapping[str, st
     make_statistics(find(known, name), _inputs(inputs, parameters, parameters.settings), outputs)
 
 
-def artefacts(name: str, inputs: Any, parameters: Any) -> None:
-    """Make the tables of a dataset in three forms each, and its figures as PNG and PDF with the numbers drawn."""
-    from sleepbench.reporting.artefacts import figures, tables
-    from sleepbench.reporting.figures.style import make_figure
+def tables(name: str, inputs: Any, parameters: Any) -> None:
+    """Make the tables of a dataset, in three forms each."""
+    from sleepbench.reporting import artefacts
     from sleepbench.reporting.rendering import make_table
 
-    for table in tables().values():
+    for table in artefacts.tables().values():
         print(f"table {table.name}", flush=True)
         files = (paths.table(name, table.name, form) for form in ("csv", "md", "tex"))
-        make_table(table, _inputs(inputs, parameters, parameters.settings["tables"][table.name]), *files)
-    for figure in figures().values():
+        make_table(table, _inputs(inputs, parameters, parameters.settings[table.name]), *files)
+
+
+def figures(name: str, inputs: Any, parameters: Any) -> None:
+    """Make the figures of a dataset as PNG and PDF, with the numbers drawn."""
+    from sleepbench.reporting import artefacts
+    from sleepbench.reporting.figures.style import make_figure
+
+    for figure in artefacts.figures().values():
         print(f"figure {figure.name}", flush=True)
         files = (paths.figure(name, figure.name, form) for form in ("png", "pdf", "csv"))
-        make_figure(figure, _inputs(inputs, parameters, parameters.settings["figures"][figure.name]), *files)
+        make_figure(figure, _inputs(inputs, parameters, parameters.settings[figure.name]), *files)
 
 
 def _inputs(declared: Any, parameters: Any, settings: Mapping[str, Any]) -> "Inputs":

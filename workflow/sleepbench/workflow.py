@@ -386,29 +386,24 @@ class Workflow:
             "code": lambda _: module_sha256(artefact.module),
         }
 
-    def artefacts_inputs(self, dataset: str) -> dict[str, Any]:
-        """The files that the tables and figures are built from, by the names that they give them."""
-        return _joined(self.artefact_inputs(one, dataset) for one in shown())
+    def room_inputs(self, room: str, dataset: str) -> dict[str, Any]:
+        """The files that all artefacts of a room are built from, by the names that they give them."""
+        return _joined(self.artefact_inputs(one, dataset) for one in declared(room).values())
 
-    def artefacts_parameters(self) -> dict[str, Callable[[Any], Any]]:
-        """The parameters of the rule that makes the tables and figures; settings by room and name."""
+    def room_parameters(self, room: str) -> dict[str, Callable[[Any], Any]]:
+        """The parameters of the rule that makes all artefacts of a room; settings by artefact."""
+        artefacts = declared(room)
 
         def resources(_: Any) -> dict[str, str]:
-            return _joined(self.artefact_resources(one) for one in shown())
-
-        def settings(wildcards: Any) -> dict[str, Any]:
-            of = wildcards.dataset
-            return {
-                room: {name: self.artefact_settings(one, of) for name, one in declared(room).items()} for room in SHOWN
-            }
+            return _joined(self.artefact_resources(one) for one in artefacts.values())
 
         return {
-            "files": lambda wildcards: _joined(self.artefact_files(one, wildcards.dataset) for one in shown()),
+            "files": lambda w: _joined(self.artefact_files(one, w.dataset) for one in artefacts.values()),
             "resources": resources,
-            "resources_sha256": lambda _: self.resources_sha256([*resources(_).values()]),
-            "settings": settings,
+            "resources_sha256": lambda w: self.resources_sha256([*resources(w).values()]),
+            "settings": lambda w: {name: self.artefact_settings(one, w.dataset) for name, one in artefacts.items()},
             "label": lambda wildcards: self.label(wildcards.dataset),
-            "code": lambda _: sha256_of_json([module_sha256(one.module) for one in shown()]),
+            "code": lambda _: sha256_of_json([module_sha256(one.module) for one in artefacts.values()]),
         }
 
     def protocols(self, dataset: str) -> dict[str, dict[str, Any]]:
@@ -454,19 +449,6 @@ class Workflow:
         return f"{dataset} ({said})" if said else dataset
 
 
-SHOWN = ("tables", "figures")
-"""The rooms of artefacts that are made by one job."""
-
-
-def shown() -> list[Declared]:
-    """The tables and figures, in the order of the report."""
-    return [one for room in SHOWN for one in declared(room).values()]
-
-
-def _joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: value for part in parts for name, value in part.items()}
-
-
 TARGETS = {"data": 1, "prepared": 4}
 """Of the targets that have a name and are not all, how many stages they end."""
 TRAINED = 5
@@ -502,3 +484,7 @@ def _said(found: Mapping[str, str]) -> list[str]:
     if {UNKNOWN, FORGOTTEN} & {*found.values()}:
         lines.append("Finished trainings of the same settings and code are kept.")
     return lines
+
+
+def _joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for part in parts for name, value in part.items()}
