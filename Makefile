@@ -46,7 +46,7 @@ rivals: setup ## every model, one protocol; DATASET=sleep-edf-20 by default
 
 ##@ For developers
 test: lint ## lint, then the test suite; PYTEST="-m slow" the slow tests
-	@PYTEST_ADDOPTS="-n 2 --dist loadfile $$PYTEST" "$$VENV/bin/python" -m pytest
+	@PYTEST_ADDOPTS="-n 2 --dist loadfile --no-loadscope-reorder $$PYTEST" "$$VENV/bin/python" -m pytest
 
 lint: setup ## ruff, snakefmt, snakemake --lint, import-linter
 	@"$$VENV/bin/ruff" check .
