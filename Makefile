@@ -52,7 +52,7 @@ lint: setup ## ruff, snakefmt, snakemake --lint, import-linter
 	@"$$VENV/bin/ruff" check .
 	@"$$VENV/bin/ruff" format --check --quiet .
 	@"$$VENV/bin/snakefmt" --check Snakefile workflow
-	@"$$VENV/bin/snakemake" --lint
+	@"$$VENV/bin/snakemake" --lint --sdm conda
 	@"$$VENV/bin/lint-imports" --no-cache
 
 format: setup ## format Python and Snakemake files
