@@ -4,8 +4,9 @@
     python tools/reliability.py --kinds flips --times 3      some of it; --list says what there is
     python tools/reliability.py --write docs/reliability.md  writes the table
 
-With `--keep DIRECTORY` what became of each kind is kept there, and kinds that were tried at the same commit, as often
-and with the same seed, are not tried again: a campaign may be interrupted, and two processes may try some kinds each.
+With `--keep DIRECTORY` what became of each kind is kept there, and kinds of which the same code was tried, as
+often and with the same seed, are not tried again: a campaign may be interrupted, and two processes may try some kinds
+each.
 A trial depends only on the seed, its kind and its number: `--kinds "a bit of: folds" --only 7` repeats one. It is good
 if the next command makes the same predictions and tables as the undisturbed run, or refuses with one clear error whose
 remedy, followed as it is printed, makes them.
@@ -146,7 +147,7 @@ def keeping_place(kind, options: argparse.Namespace) -> Path:
 
 def circumstances(kind, options: argparse.Namespace) -> dict:
     """What must be the same for trials not to be made again."""
-    return {"kind": kind.name, "times": wanted(kind, options), "seed": options.seed, "commit": commit()}
+    return {"kind": kind.name, "times": wanted(kind, options), "seed": options.seed, "code": code()}
 
 
 def kept(kind, options: argparse.Namespace) -> Tally | None:
@@ -159,6 +160,13 @@ def kept(kind, options: argparse.Namespace) -> Tally | None:
     tally = found["tally"]
     bad = [tuple(one) for one in tally["bad"]]
     return Tally(Counter(tally["outcomes"]), bad, tally["cpu_s"], tally["skipped"])
+
+
+@functools.cache
+def code() -> str:
+    """A hash of the package and the rules that are tried."""
+    said = subprocess.run(["git", "rev-parse", "HEAD:workflow"], cwd=REPOSITORY, capture_output=True, text=True)
+    return said.stdout.strip()
 
 
 @functools.cache

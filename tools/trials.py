@@ -445,7 +445,7 @@ REMEDIES: list[tuple[str, Callable[[Project, str, re.Match], bool]]] = [
     (r"prepare (?:it|its recording|the recording|all|them) again", _data("prepare")),
     (r"fetch (?:it|its recording|the recording) again", _data("fetch")),
     (r"(?:make|smooth) [\w ]*again", _delete_subject),
-    (r"run again|[Rr]un it again|make room|Start (?:it|the run) again", _nothing),
+    (r"[Rr]un again|[Rr]un it again|make room|Start (?:it|the run) again", _nothing),
 ]
 """What messages tell a user to do, and how that is done here: to the letter."""
 
