@@ -54,6 +54,20 @@ def test_a_log_that_cannot_be_written_is_said_too(tmp_path, capsys, monkeypatch)
     assert "job.log is on a file system that is read-only" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("error", [None, OSError(errno.ENOSPC, "No space left on device", "big.npy")])
+def test_a_log_on_a_full_disk_hides_no_message(tmp_path, capsys, error):
+    (tmp_path / "job.log").symlink_to("/dev/full")
+    with pytest.raises(SystemExit) as ended, logged(tmp_path / "job.log"):
+        if error:
+            raise error
+        print("a line")
+    assert ended.value.code == 1
+    assert re.fullmatch(
+        r"\nError: the disk is full \((big\.npy|a file) could [^\n]*run again\n\n", capsys.readouterr().err
+    )
+
+
 def test_any_other_exception_keeps_its_traceback(tmp_path):
     with pytest.raises(ZeroDivisionError), logged(tmp_path / "job.log"):
         raise ZeroDivisionError

@@ -294,7 +294,9 @@ def test_failure_keeps_the_previous_preparation(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("sleepbench.preparation.prepare._block", full)
-    with pytest.raises(BenchmarkError, match=r"SC4001.npy: cannot be written \(No space left.*needs 7056000 bytes"):
+    with pytest.raises(
+        BenchmarkError, match=r"SC4001.npy: cannot be written \(No space left.*needs 7056000 bytes .*: make room"
+    ):
         prepare(tmp_path, recording)
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "prepared").iterdir()}
 

@@ -234,6 +234,17 @@ def test_a_damaged_store_is_set_aside_and_filled_again(store, capsys, empty):
     assert len(store.collect()) == 1
 
 
+def test_a_full_disk_is_no_damage_of_the_store(store, monkeypatch):
+    def full(*_arguments, **_options):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    store.log()
+    monkeypatch.setattr("sleepbench.runs.mlflow._bring_up_to_date", full)
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        store.log()
+    assert list(store.results.root.rglob("mlflow.db")) and not list(store.results.root.rglob("*.damaged"))
+
+
 def test_store_that_cannot_be_opened_is_named(store):
     (store.results.root / "store" / "mlflow.db").mkdir(parents=True)
     with pytest.raises(BenchmarkError, match=r"mlflow\.db: the MLflow store cannot be used .*run again"):

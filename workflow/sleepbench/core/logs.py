@@ -30,7 +30,8 @@ def logged(log: str) -> Iterator[None]:
         except Exception as error:
             message = explained(error)
             if message is None:
-                traceback.print_exc(file=file)
+                with contextlib.suppress(OSError):
+                    traceback.print_exc(file=file)
                 raise
             print(f"\nError: {message}\n", file=terminal)
             with contextlib.suppress(OSError):  # the log may lie on the same disk
@@ -38,16 +39,22 @@ def logged(log: str) -> Iterator[None]:
             raise SystemExit(1) from None
 
 
-def _opened(log: Path) -> TextIO:
+@contextlib.contextmanager
+def _opened(log: Path) -> Iterator[TextIO]:
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         # line by line, so that the log of a running job can be followed
-        return log.open("w", encoding="utf-8", buffering=1)
+        file = log.open("w", encoding="utf-8", buffering=1)
     except OSError as error:
         if (message := explained(error)) is None:
             raise
         print(f"\nError: {message}\n", file=sys.stderr)
         raise SystemExit(1) from None
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):  # of a full disk, which was said when a line could not be written
+            file.close()
 
 
 def peak_memory_mb() -> float:
@@ -77,13 +84,18 @@ REFUSALS = {
 """What a file system answers, and what to do about it."""
 
 
+def is_of_a_full_disk(error: BaseException) -> bool:
+    """Whether an error says that a disk, or a quota of it, is full."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or bool(FULL.search(str(error)))
+
+
 def explained(error: BaseException) -> str | None:
     """What a user is told instead of a traceback; None for what is no user's to fix."""
     if isinstance(error, BenchmarkError):
         return str(error)
     number = error.errno if isinstance(error, OSError) else None
     place = error.filename if isinstance(error, OSError) and error.filename else "a file"
-    if number in (errno.ENOSPC, errno.EDQUOT) or FULL.search(str(error)):
+    if is_of_a_full_disk(error):
         return (
             f"the disk is full ({place} could not be written); nothing half-written was kept: make room and run again"
         )

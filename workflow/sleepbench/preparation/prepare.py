@@ -224,7 +224,8 @@ def _write_signals(temporary: Path, output: Path, signals: list[Signal], epochs:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BenchmarkError(
-            f"{output}: cannot be written ({error.strerror}); it needs {4 * np.prod(shape)} bytes in {output.parent}"
+            f"{output}: cannot be written ({error.strerror}); it needs {4 * np.prod(shape)} bytes in {output.parent}: "
+            "make room there and run again"
         ) from error
 
 

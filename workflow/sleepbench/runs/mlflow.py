@@ -18,6 +18,7 @@ from sleepbench.config.keys import PlannedRun
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import write_json
 from sleepbench.core.garbage import expect_many_objects
+from sleepbench.core.logs import is_of_a_full_disk
 from sleepbench.evaluation.metrics import METRICS
 from sleepbench.runs.run import Run, read_runs_of
 from sleepbench.runs.runs_table import row_of, tuned_learning_rate, write_runs
@@ -116,11 +117,14 @@ def collect_runs(planned: Sequence[PlannedRun], expected: Expected, uri: str, ex
 def _damage_explained(uri: str, opening: bool = False) -> Iterator[None]:
     """Set a local store aside that MLflow cannot read, and say so; any other fault of the store is said as well.
 
+    That a disk is full is said where all of a job's errors are.
     `opening`: whether MLflow refuses a store for what it is, even where SQLite can read it.
     """
     try:
         yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        if is_of_a_full_disk(error):
+            raise
         file, reason, causes = store_file(uri), " ".join(str(error).split())[:200], list(_causes(error))
         refused = opening and isinstance(error, MlflowException)
         if file and file.exists() and (all(map(is_of_damage, causes)) if causes else refused):
