@@ -39,8 +39,9 @@ DOCUMENT = REPOSITORY / "docs" / "reliability.md"
 
 @dataclass
 class Tally:
-    """How often a kind was tried, by outcome; the trials that ended badly; and CPU seconds."""
+    """How often a kind was tried at a commit, by outcome; the trials that ended badly; and CPU seconds."""
 
+    commit: str
     outcomes: Counter = field(default_factory=Counter)
     bad: list[tuple[int, str, str]] = field(default_factory=list)
     cpu_s: float = 0.0
@@ -104,7 +105,7 @@ def kinds() -> list:
 
 def tried(kind, workshop, options: argparse.Namespace) -> Tally:
     """Try a kind as often as asked for."""
-    tally, number, begun, started = Tally(), 0, cpu_seconds(), time.monotonic()
+    tally, number, begun, started = Tally(commit()), 0, cpu_seconds(), time.monotonic()
     total = wanted(kind, options)
     while sum(tally.outcomes.values()) < total and not tally.skipped:
         workshop.wanted = total - sum(tally.outcomes.values())
@@ -159,7 +160,7 @@ def kept(kind, options: argparse.Namespace) -> Tally | None:
         return None
     tally = found["tally"]
     bad = [tuple(one) for one in tally["bad"]]
-    return Tally(Counter(tally["outcomes"]), bad, tally["cpu_s"], tally["skipped"])
+    return Tally(tally["commit"], Counter(tally["outcomes"]), bad, tally["cpu_s"], tally["skipped"])
 
 
 @functools.cache
@@ -221,9 +222,10 @@ def bad_trials(tallies: dict, seed: int) -> Iterator[str]:
 
 def write(path: Path, tallies: dict, seed: int) -> None:
     """Write the table into a document, between its two marks."""
+    commits = list(dict.fromkeys(tally.commit for tally in tallies.values()))
     said = (
         f"Made on {datetime.date.today():%Y-%m-%d} by `python tools/reliability.py`, seed {seed}, at commit "
-        f"{commit()}, on {os.cpu_count()} cores of {platform.machine()}, "
+        f"{' and '.join(commits)}, on {os.cpu_count()} cores of {platform.machine()}, "
         f"{platform.system()}, Python {platform.python_version()}."
     )
     marks = "<!-- trials: by tools/reliability.py -->", "<!-- trials end -->"
