@@ -120,17 +120,23 @@ def test_the_page_refers_to_itself_and_to_embedded_images_only(page):
     assert "http:" not in page and "https:" not in page and "@import" not in page and "url(" not in page
     for target in re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', page):
         assert target.startswith(("#", "data:")), target
+    assert_links_lead_somewhere(page)
+    assert "default-src 'none'" in page
+
+
+def assert_links_lead_somewhere(page: str) -> None:
+    """No two elements have one id, and links and labels name ids that are there."""
     identifiers = re.findall(r'\bid="([^"]*)"', page)
     assert len(identifiers) == len(set(identifiers))
-    assert {target for target in re.findall(r'href="#([^"]*)"', page)} <= set(identifiers)
-    assert "default-src 'none'" in page
+    referred = re.findall(r'(?:href="#|aria-labelledby="|aria-describedby="|\bfor=")([^"]*)"', page)
+    assert set(referred) <= set(identifiers)
 
 
 def test_simulated_is_said_in_title_banner_and_every_heading(page):
     assert WARNING in re.search(r"<title>(.*?)</title>", page).group(1)
     assert text_of(re.search(r'<p class="banner".*?</p>', page).group()) == WARNING
     by_id = dict(re.findall(r'<h3 id="([^"]*)">(.*?)</h3>', page, re.DOTALL))
-    for name in ("main_results", "complexity", "claims", "confusion"):
+    for name in ("main_results", "complexity", "claims", "figure-confusion"):
         assert WARNING in text_of(by_id[name])
     assert WARNING in text_of(re.search(r"<h1>.*?</h1>", page, re.DOTALL).group())
     assert WARNING in text_of(re.search(r'<h2 id="provenance">.*?</h2>', page, re.DOTALL).group())
@@ -159,8 +165,8 @@ def test_cells_are_those_of_the_markdown_and_every_row_is_there(simulated, page)
 def test_tables_and_figures_stand_in_the_order_of_the_registry(simulated, page, tmp_path):
     files = dict(reversed(simulated.tables.items()))
     assert simulated.write(tmp_path / "report.html", tables=files) == page
-    headings = [name for name in re.findall(r'<h3 id="([^"]*)">', page) if name in {*tables(), *figures()}]
-    assert headings == [*(name for name in tables() if name in files), "confusion"]
+    headings = [name for name in re.findall(r'<h3 id="([^"]*)">', page) if name not in ("origins", "folds", "profiles")]
+    assert headings == [*(name for name in tables() if name in files), "figure-confusion"]
 
 
 def test_numbers_are_sorted_by_the_csv_and_missing_ones_have_no_order(simulated, page):
@@ -220,7 +226,24 @@ def test_provenance_names_all_that_a_row_rests_on(simulated, page):
 def test_every_row_leads_to_the_runs_or_folds_or_profile_it_is_computed_from(tmp_path):
     made = Report(tmp_path, models=("ULW-SleepNet", "TinySleepNet"))
     csvs = {**made.tables, "audit": made.make_table("audit"), **made.make_statistics()}
-    page = made.write(tmp_path / "report.html", tables=csvs)
+    pngs = {"ladder": made.make_figure("ladder"), **made.figures}
+    page = made.write(tmp_path / "report.html", tables=csvs, figures=pngs)
+    assert_links_lead_somewhere(page)
+    # The answer comes first, and the ladder with it.
+    answer = re.search(r'<section aria-labelledby="answer">(.*?)</section>', page, re.DOTALL).group(1)
+    assert re.findall(r'<figure aria-labelledby="(.*?)">', answer) == ["figure-ladder"]
+    assert page.count('<figure aria-labelledby="figure-ladder">') == 1 and page.index(answer) < page.index(
+        'id="opening"'
+    )
+    assert re.findall(r'<dd>.*?href="#(.*?)"', answer) == [
+        "intervals",
+        "main_results",
+        "ladder",
+        "non_inferiority",
+        "claims",
+    ]
+    pooled = read_csv(csvs["intervals"]).query("over == 'pooled'").iloc[0]
+    assert f"under {pooled.protocol} accuracy {pooled.accuracy:.1f} % [{pooled.accuracy_low:.1f}, " in text_of(answer)
     behind = {
         id: re.findall(r'<td class="left hash">([0-9a-f]{16})</td>', record)
         for id, record in re.findall(r'<div id="(P\d+)">(.*?)</details>', page, re.DOTALL)
@@ -279,7 +302,9 @@ def test_text_is_escaped(simulated, tmp_path):
     sources = report.Sources(Origins(simulated.results.read_runs()), [], [])
     shown = [shown_table(table, tmp_path / "t.csv", simulated.label, sources)]
     drawn = [shown_figure(figure, simulated.figures["confusion"], simulated.label)]
-    report.write_page(simulated.label, shown, drawn, [Line(NASTY, NASTY)], sources, tmp_path / "r.html")
+    report.write_page(
+        simulated.label, shown, drawn, [Line(NASTY, NASTY, "t")], [Line(NASTY, NASTY)], sources, tmp_path / "r.html"
+    )
     page = (tmp_path / "r.html").read_text()
     assert page.count("<script>") == 1 and "<b>" not in page
     assert page.count("&lt;script&gt;") >= 8
@@ -427,8 +452,8 @@ def test_a_figure_is_added_by_one_file(simulated, tmp_path, monkeypatch):
     make_figure(added, simulated.results.inputs(added), *outputs)
     assert list(pd.read_csv(outputs[2])) == ["run_key", "n_test", "simulated"]
     page = simulated.write(tmp_path / "report.html", figures={"tested": outputs[0], **simulated.figures})
-    assert re.findall(r'<figure aria-labelledby="(.*?)">', page) == ["confusion", "tested"]
-    assert text_of(re.search(r'<h3 id="tested">.*?</h3>', page, re.DOTALL).group()) == f"Test epochs {WARNING}"
+    assert re.findall(r'<figure aria-labelledby="(.*?)">', page) == ["figure-confusion", "figure-tested"]
+    assert text_of(re.search(r'<h3 id="figure-tested">.*?</h3>', page, re.DOTALL).group()) == f"Test epochs {WARNING}"
 
     # What the rules read of it, without importing it.
     monkeypatch.setattr(declared, "PACKAGE", tmp_path)

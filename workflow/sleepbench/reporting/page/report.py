@@ -23,6 +23,7 @@ from sleepbench.datasets.base import DataLabel
 from sleepbench.protocols.folds import read_folds
 from sleepbench.reporting import artefacts
 from sleepbench.reporting.artefacts import FigureArtefact, Table
+from sleepbench.reporting.page.answers import answers
 from sleepbench.reporting.page.opening import Line, opening_lines
 from sleepbench.reporting.page.origins import Origins
 from sleepbench.reporting.reading import read_csv
@@ -228,11 +229,14 @@ def dataset_report(
     not_trained : sentences on what was asked for and skipped
     """
     runs_table = read_csv(runs)
-    opening = opening_lines(label, runs_table, read_csv(tables["claims"]), read_json(audit)["protocols"])
+    known_tables, known_figures = _known(artefacts.tables, tables), _known(artefacts.figures, figures)
+    contents = {table.name: read_csv(csv) for table, csv in known_tables}
+    opening = opening_lines(label, runs_table, contents["claims"], read_json(audit)["protocols"])
     sources = Sources(Origins(runs_table), [read_folds(path) for path in folds], [read_json(path) for path in profiles])
-    shown_tables = [shown_table(table, csv, label, sources) for table, csv in _known(artefacts.tables, tables)]
-    shown_figures = [shown_figure(figure, png, label) for figure, png in _known(artefacts.figures, figures)]
-    write_page(label, shown_tables, shown_figures, opening, sources, output, not_trained)
+    shown_tables = [shown_table(table, csv, label, sources) for table, csv in known_tables]
+    shown_figures = [shown_figure(figure, png, label) for figure, png in known_figures]
+    said = answers(label, contents)
+    write_page(label, shown_tables, shown_figures, said, opening, sources, output, not_trained)
 
 
 def _known(registry: Callable, files: Mapping[str, Path]) -> list[tuple]:
@@ -246,6 +250,7 @@ def write_page(
     label: DataLabel,
     tables: Sequence[ShownTable],
     figures: Sequence[ShownFigure],
+    answer: Sequence[Line],
     opening: Sequence[Line],
     sources: Sources,
     output: Path,
@@ -265,6 +270,8 @@ def write_page(
         title=label.title("Sleep-staging benchmark"),
         dataset=label.dataset,
         warning=label.warning,
+        answer=answer,
+        headings={table.name: table.short_heading for table in tables},
         opening=opening,
         not_trained=" ".join(not_trained),
         tables=tables,
