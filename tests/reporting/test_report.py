@@ -23,9 +23,9 @@ from sleepbench.reporting.figures.style import make_figure
 from sleepbench.reporting.page import report
 from sleepbench.reporting.page.opening import Line, check_verdicts, opening_lines
 from sleepbench.reporting.page.origins import Origins
-from sleepbench.reporting.page.report import dataset_report, shown_figure, shown_table
+from sleepbench.reporting.page.report import dataset_report, row_anchors, shown_figure, shown_table
 from sleepbench.reporting.reading import read_csv
-from sleepbench.reporting.rendering import Column, make_table, read_cells, text
+from sleepbench.reporting.rendering import Cells, Column, make_table, read_cells, text
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser", "chrome"))), None)
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
@@ -106,14 +106,42 @@ def text_of(fragment: str) -> str:
 
 
 def rows_of(page: str, table: str) -> list[list[tuple[str, str | None]]]:
-    """The text and the order of each cell of a table's rows."""
-    rows = re.findall(rf'<tr id="{table}-\d+"[^>]*>(.*?)</tr>', page, re.DOTALL)
+    """The text and the order of each cell of a table's rows, without their notes."""
+    page = re.sub(r"<sup>.*?</sup>", "", page)
+    rows = re.findall(rf'<tr id="{table}\.[^"]*"[^>]*>(.*?)</tr>', page, re.DOTALL)
     cells = [re.findall(r"<td([^>]*)>(.*?)</td>", row, re.DOTALL) for row in rows]
     order = re.compile(r'data-order="([^"]*)"')
     return [[(text_of(text), (order.search(at) or [None, None])[1]) for at, text in row] for row in cells]
 
 
 # ------------------------------------------------------------------------------------------------------------- the page
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Acc. (accuracy) is pooled. MF1 too. By fold.", ("Acc. (accuracy) is pooled.", "MF1 too. By fold.")),
+        ("One sentence of 5.3 points.", ("One sentence of 5.3 points.", "")),
+        ("", ("", "")),
+    ],
+)
+def test_a_caption_is_folded_to_its_first_sentence(text, parts):
+    assert report.sentences(text) == parts
+
+
+def test_links_to_rows_stay_when_rows_are_moved_or_added():
+    def anchors(keys: tuple[str, ...], **columns: list) -> list[str]:
+        records = pd.DataFrame(columns)
+        shown = (Column("A", text("a"), "left"), Column("B", text("b")))
+        cells = Cells(shown, "", records, [[str(row.a), str(row.b)] for row in records.itertuples()], [], [])
+        return row_anchors(Table("t", 0, "", "", (), lambda inputs: None, shown, text("a"), keys), cells)
+
+    first = anchors(("a", "b"), a=["ULW-SleepNet", "x"], b=["clean", None], data=["Sleep-EDF-20"] * 2)
+    assert first == ["t.sleep-edf-20.ulw-sleepnet.clean", "t.sleep-edf-20.x"]
+    more = anchors(("a", "b"), a=["x", "new", "ULW-SleepNet"], b=[None, "1", "clean"], data=["Sleep-EDF-20"] * 3)
+    assert {*first} < {*more}
+    # Without keys, what stands at the left names a row; two of one name are told apart.
+    assert anchors((), a=["x (y)", "x y", "<b>"], b=[1, 2, 3]) == ["t.x-y", "t.x-y.2", "t.b"]
 
 
 def test_the_page_refers_to_itself_and_to_embedded_images_only(page):
@@ -133,14 +161,15 @@ def assert_links_lead_somewhere(page: str) -> None:
 
 
 def test_simulated_is_said_in_title_banner_and_every_heading(page):
+    assert page.count('class="banner"') == 1
     assert WARNING in re.search(r"<title>(.*?)</title>", page).group(1)
-    assert text_of(re.search(r'<p class="banner".*?</p>', page).group()) == WARNING
+    assert text_of(re.search(r'<aside class="banner".*?</aside>', page).group()) == WARNING
     by_id = dict(re.findall(r'<h3 id="([^"]*)">(.*?)</h3>', page, re.DOTALL))
     for name in ("main_results", "complexity", "claims", "figure-confusion"):
         assert WARNING in text_of(by_id[name])
     assert WARNING in text_of(re.search(r"<h1>.*?</h1>", page, re.DOTALL).group())
     assert WARNING in text_of(re.search(r'<h2 id="provenance">.*?</h2>', page, re.DOTALL).group())
-    said = re.findall(r'<p class="warning">(.*?)</p>', page)
+    said = re.findall(r'<p class="caution">(.*?)</p>', page)
     others = "DOD-H, DOD-O, Sleep-EDF-20, Sleep-EDF-78"
     assert said == [f"SIMULATED: rows on {others} cannot be compared with those on simulated data."]
 
@@ -155,11 +184,14 @@ def test_cells_are_those_of_the_markdown_and_every_row_is_there(simulated, page)
     for name, csv in simulated.tables.items():
         cells = read_cells(tables()[name], csv)
         shown = rows_of(page, name)
-        assert [[text for text, _ in row[:-2]] for row in shown] == cells.texts
-        assert [row[-2][0] for row in shown] == [str(number) for number in cells.note_numbers]
+        assert [[text for text, _ in row[:-1]] for row in shown] == cells.texts
+        assert re.findall(rf'<sup><a href="#{name}-note-(\d+)"', page) == [str(number) for number in cells.note_numbers]
         for note in cells.notes:
             assert html.escape(note, quote=False) in page.replace("&#39;", "'").replace("&#34;", '"')
-        assert html.escape(cells.caption, quote=False) in page.replace("&#39;", "'").replace("&#34;", '"')
+        caption = re.search(rf'<(\w+) class="caption">(<summary id="{name}-caption">.*?)</\1>', page, re.DOTALL).group(
+            2
+        )
+        assert text_of(caption) == text_of(html.escape(cells.caption))
 
 
 def test_tables_and_figures_stand_in_the_order_of_the_registry(simulated, page, tmp_path):
@@ -243,7 +275,7 @@ def test_every_row_leads_to_the_runs_or_folds_or_profile_it_is_computed_from(tmp
         "claims",
     ]
     pooled = read_csv(csvs["intervals"]).query("over == 'pooled'").iloc[0]
-    assert f"under {pooled.protocol} accuracy {pooled.accuracy:.1f} % [{pooled.accuracy_low:.1f}, " in text_of(answer)
+    assert f"under {pooled.protocol} accuracy {pooled.accuracy:.1f} % [{pooled.accuracy_low:.1f}," in text_of(answer)
     behind = {
         id: re.findall(r'<td class="left hash">([0-9a-f]{16})</td>', record)
         for id, record in re.findall(r'<div id="(P\d+)">(.*?)</details>', page, re.DOTALL)
@@ -453,7 +485,7 @@ def test_a_figure_is_added_by_one_file(simulated, tmp_path, monkeypatch):
     assert list(pd.read_csv(outputs[2])) == ["run_key", "n_test", "simulated"]
     page = simulated.write(tmp_path / "report.html", figures={"tested": outputs[0], **simulated.figures})
     assert re.findall(r'<figure aria-labelledby="(.*?)">', page) == ["figure-confusion", "figure-tested"]
-    assert text_of(re.search(r'<h3 id="figure-tested">.*?</h3>', page, re.DOTALL).group()) == f"Test epochs {WARNING}"
+    assert text_of(re.search(r'<h3 id="figure-tested">.*?</h3>', page, re.DOTALL).group()) == f"Test epochs ({WARNING})"
 
     # What the rules read of it, without importing it.
     monkeypatch.setattr(declared, "PACKAGE", tmp_path)
@@ -505,13 +537,13 @@ class TestInChromium:
         measure = """
             const root = document.documentElement;
             const wide = [...document.querySelectorAll("body *")].filter(
-                e => !e.closest(".scroll") && e.getBoundingClientRect().right > innerWidth + 1);
+                e => !e.closest(".scroll, .said") && e.getBoundingClientRect().right > innerWidth + 1);
             const small = [...document.querySelectorAll("p, li, td, th, dd, summary, figcaption")].filter(
                 e => parseFloat(getComputedStyle(e).fontSize) < 11);
             const scrolling = [...document.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth);
             parent.postMessage({width: innerWidth, scroll: root.scrollWidth, wide: wide.map(e => e.outerHTML),
                 small: small.length, scrolling: scrolling.length}, "*");"""
-        opened = page.replace("<details>", "<details open>")
+        opened = re.sub("<details\\b", "<details open", page)
         (tmp_path / "report.html").write_text(with_script(opened, measure), encoding="utf-8")
         for width in (400, 1280):
             # A window of headless Chromium is at least 500 pixels wide; a frame may be narrower.
@@ -545,7 +577,9 @@ class TestInChromium:
             log.pressed = document.querySelector("button.size").getAttribute("aria-pressed");
             location.hash = "#P2";
             setTimeout(() => {
-                log.open = [...document.querySelectorAll("details")].map(details => details.open);
+                const around = id => document.getElementById(id).closest("details");
+                log.open = ["P1", "P2", "P3", "P4"].map(id => around(id).open);
+                log.around = around("P2").parentElement.closest("details").open;
                 document.title = JSON.stringify(log);
             }, 300);"""
         (tmp_path / "report.html").write_text(with_script(page, act), encoding="utf-8")
@@ -561,4 +595,9 @@ class TestInChromium:
         assert restored == log["printed"]
         assert models == sorted(models, key=str.casefold)
         assert [text for text in ids if text != "–"] == ["P1", "P2", "P3", "P4"] and ids[-1] == "–"
-        assert log["focusable"] and log["pressed"] == "true" and log["open"] == [False, True, False, False]
+        assert (
+            log["focusable"]
+            and log["pressed"] == "true"
+            and log["open"] == [False, True, False, False]
+            and log["around"]
+        )

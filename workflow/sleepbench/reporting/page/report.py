@@ -11,6 +11,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from sleepbench.reporting.page.answers import answers
 from sleepbench.reporting.page.opening import Line, opening_lines
 from sleepbench.reporting.page.origins import Origins
 from sleepbench.reporting.reading import read_csv
-from sleepbench.reporting.rendering import DASH, Column, read_cells
+from sleepbench.reporting.rendering import DASH, Cells, Column, read_cells
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SHOWN_FACTS = (
@@ -35,6 +36,11 @@ SHOWN_FACTS = (
     *("PyTorch", "NumPy", "Python", "sleepbench"),
 )
 """What the overview of the runs behind the rows shows of each."""
+GROUPS = (
+    *((0, "Results and claims"), (40, "Protocols and networks"), (70, "Metrics"), (100, "Comparisons")),
+    (110, "People and nights"),
+)
+"""What the contents call tables, by the places from which on they stand."""
 DOTS_PER_CSS_PIXEL = 200 / 96 / 1.2
 """Figures have 200 dots per inch; on the screen they are shown a fifth larger than in print."""
 
@@ -51,8 +57,9 @@ class ShownCell(NamedTuple):
 
 
 class ShownRow(NamedTuple):
-    """A row of a table: its cells, the number of its note, and the ids of what it was computed from."""
+    """A row of a table: its id, its cells, the number of its note, and the ids of what it was computed from."""
 
+    anchor: str
     cells: list[ShownCell]
     note: int
     mark: str
@@ -63,10 +70,11 @@ class ShownRow(NamedTuple):
 class ShownTable(NamedTuple):
     """A table as the page prints it.
 
-    `heads`: heading, alignment and order ("number" or "text") of each column.
+    `heads`: heading, alignment and order ("number" or "text") of each column. `group` is that of the contents.
     """
 
     name: str
+    group: str
     short_heading: str
     heading: str
     warning: str
@@ -74,6 +82,12 @@ class ShownTable(NamedTuple):
     heads: list[tuple[str, str, str]]
     rows: list[ShownRow]
     notes: list[str]
+
+
+def sentences(text: str) -> tuple[str, str]:
+    """The first sentence of a text, and the others."""
+    first, _, others = re.sub(r"(?<=[.!?]) +(?=[A-Z])", "\n", text, count=1).partition("\n")
+    return first, others
 
 
 def shown_number(text: str) -> float | None:
@@ -127,22 +141,42 @@ class Sources:
 def shown_table(table: Table, csv: Path, label: DataLabel, sources: Sources) -> ShownTable:
     """A table's CSV as the page prints it: the cells of its Markdown, and what each column is sorted by."""
     cells = read_cells(table, csv)
-    rows = []
-    for (_, record), texts, note in zip(cells.records.iterrows(), cells.texts, cells.note_numbers, strict=True):
+    rows, anchors = [], row_anchors(table, cells)
+    for (_, record), anchor, texts, note in zip(
+        cells.records.iterrows(), anchors, cells.texts, cells.note_numbers, strict=True
+    ):
         shown = [_shown_cell(column, text, record) for column, text in zip(cells.columns, texts, strict=True)]
         mark, verdict = ("" if pd.isna(record.get(name)) else record[name] for name in ("mark", "verdict"))
-        rows.append(ShownRow(shown, note, mark, verdict, sources.behind(record)))
+        rows.append(ShownRow(anchor, shown, note, mark, verdict, sources.behind(record)))
     heads = [(one.heading, one.align, "number" if one.align == "right" else "text") for one in cells.columns]
     return ShownTable(
         table.name,
+        next(group for first, group in reversed(GROUPS) if table.place >= first),
         table.heading,
         label.title(table.heading),
         _warning(cells.records, label),
         cells.caption,
-        [*heads, ("Note", "right", "number"), ("Runs", "left", "text")],
+        [*heads, ("Runs", "left", "text")],
         rows,
         cells.notes,
     )
+
+
+def row_anchors(table: Table, cells: Cells) -> list[str]:
+    """The id of each row, from what tells it from the others: it stays when rows are added, sorted or moved."""
+    records, keys = cells.records, [*({"data"} & {*cells.records}), *table.row_keys]
+    if table.row_keys:
+        named = [[record[key] for key in keys if not pd.isna(record[key])] for _, record in records.iterrows()]
+    else:
+        left = [column.align != "right" for column in cells.columns]
+        named = [[text for text, is_left in zip(texts, left, strict=True) if is_left] for texts in cells.texts]
+    found: dict[str, int] = {}
+    anchors = []
+    for names in named:
+        anchor = ".".join([table.name, *(re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-") for name in names)])
+        found[anchor] = found.get(anchor, 0) + 1
+        anchors.append(anchor if found[anchor] == 1 else f"{anchor}.{found[anchor]}")
+    return anchors
 
 
 def _shown_cell(column: Column, text: str, record: pd.Series) -> ShownCell:
@@ -265,7 +299,7 @@ def write_page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"duration": duration, "short": short}
+    environment.filters |= {"duration": duration, "short": short, "sentences": sentences}
     page = environment.get_template("report.html.jinja").render(
         title=label.title("Sleep-staging benchmark"),
         dataset=label.dataset,
@@ -275,6 +309,7 @@ def write_page(
         opening=opening,
         not_trained=" ".join(not_trained),
         tables=tables,
+        groups=[(name, list(members)) for name, members in groupby(tables, key=lambda table: table.group)],
         figures=figures,
         provenance_heading=label.title("Provenance"),
         origins=list(sources.runs),
@@ -290,17 +325,17 @@ def write_page(
     write_text(output, page)
 
 
-def _used_in(tables: Sequence[ShownTable]) -> dict[str, list[tuple[str, str, list[int]]]]:
+def _used_in(tables: Sequence[ShownTable]) -> dict[str, list[tuple[str, list[tuple[int, str]]]]]:
     """By origin, the rows that were computed from it.
 
-    Each entry holds a table's name, its short heading, and the rows' numbers, counted from 1.
+    Each entry holds a table's short heading, and the rows' numbers, counted from 1, and ids.
     """
-    used: dict[str, list[tuple[str, str, list[int]]]] = {}
+    used: dict[str, list[tuple[str, list[tuple[int, str]]]]] = {}
     for table in tables:
-        rows: dict[str, list[int]] = {}
+        rows: dict[str, list[tuple[int, str]]] = {}
         for number, row in enumerate(table.rows, start=1):
             for origin in row.origins:
-                rows.setdefault(origin, []).append(number)
+                rows.setdefault(origin, []).append((number, row.anchor))
         for origin, numbers in rows.items():
-            used.setdefault(origin, []).append((table.name, table.short_heading, numbers))
+            used.setdefault(origin, []).append((table.short_heading, numbers))
     return used
