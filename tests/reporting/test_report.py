@@ -1,5 +1,6 @@
 """The report: one page of all tables and figures, with where each number is from."""
 
+import base64
 import html
 import json
 import re
@@ -112,6 +113,51 @@ def rows_of(page: str, table: str) -> list[list[tuple[str, str | None]]]:
     cells = [re.findall(r"<td([^>]*)>(.*?)</td>", row, re.DOTALL) for row in rows]
     order = re.compile(r'data-order="([^"]*)"')
     return [[(text_of(text), (order.search(at) or [None, None])[1]) for at, text in row] for row in cells]
+
+
+# -------------------------------------------------------------------------------------------------- rows and downloads
+
+
+@pytest.mark.parametrize(
+    ("record", "chosen"),
+    [
+        ({"model": "ULW-SleepNet", "protocol": "clean", "mark": "measured"}, (["ULW-SleepNet"], ["clean"])),
+        ({"title": "ULW-SleepNet", "rival": "EEGNet", "protocol": "clean"}, (["ULW-SleepNet", "EEGNet"], ["clean"])),
+        ({"model": "commonest stage, always", "protocol": "clean", "mark": "reference"}, (None, ["clean"])),
+        ({"model": "people, another database", "protocol": "majority", "mark": "people"}, (None, None)),
+        ({"model": "ULW-SleepNet (re-run)", "protocol": "not known", "mark": "secondary"}, (["ULW-SleepNet"], None)),
+        ({"model": None, "protocol": None}, (None, None)),
+    ],
+)
+def test_rows_are_chosen_by_what_they_say(simulated, record, chosen):
+    found = report.chosen_by(pd.Series(record), Origins(simulated.results.read_runs()))
+    assert (found.get("model"), found.get("protocol")) == chosen
+
+
+def test_files_behind_tables_and_figures_are_embedded_as_they_are(simulated, page):
+    links = dict(re.findall(r'<a download="([^"]*)" href="data:[a-z/-]*;base64,([^"]*)">', page))
+    files = {
+        f"simulated-tables-{name}.{form}": csv.with_suffix(f".{form}")
+        for name, csv in simulated.tables.items()
+        for form in ("csv", "tex")
+    }
+    files |= {
+        f"simulated-figures-{name}.{form}": png.with_suffix(f".{form}")
+        for name, png in simulated.figures.items()
+        for form in ("pdf", "csv")
+    }
+    assert {name: base64.b64decode(content) for name, content in links.items()} == {
+        name: file.read_bytes() for name, file in files.items()
+    }
+
+
+def test_a_file_too_large_for_a_link_is_named_instead(simulated, tmp_path, monkeypatch):
+    size = simulated.tables["claims"].stat().st_size
+    monkeypatch.setattr(report, "MOST_EMBEDDED_BYTES", size)
+    assert report.shown_files([simulated.tables["claims"]], "simulated")[0].uri
+    monkeypatch.setattr(report, "MOST_EMBEDDED_BYTES", size - 1)
+    page = simulated.write(tmp_path / "report.html")
+    assert 'download="simulated-tables-claims.csv"' not in page and "CSV: <code>tables/claims.csv</code>" in page
 
 
 # ------------------------------------------------------------------------------------------------------------- the page
@@ -560,18 +606,47 @@ class TestInChromium:
             assert found["wide"] == [] and found["small"] == 0
             assert found["scrolling"] or width == 1280  # wide tables scroll in a container of their own
 
+    def test_rows_are_chosen_in_all_tables_and_shown_where_a_link_leads(self, page, tmp_path):
+        act = """
+            const shown = name => [...document.querySelectorAll(`table[aria-labelledby="${name}"] tbody tr`)].filter(
+                row => !row.hidden).map(row => [...row.cells].map(cell => cell.textContent));
+            const said = () => document.querySelector(".choice output").textContent;
+            const select = document.getElementById("choose-protocol");
+            const log = {options: [...select.options].map(one => one.value), all: [shown("main_results"), said()]};
+            select.value = "clean";
+            select.dispatchEvent(new Event("change"));
+            log.clean = [shown("main_results"), said(), shown("complexity").length];
+            const hidden = document.querySelector("#tables ~ section tr[hidden]");
+            location.hash = hidden.id;
+            setTimeout(() => {
+                log.led = [hidden.hidden, said(), select.value];
+                document.title = JSON.stringify(log);
+            }, 300);"""
+        (tmp_path / "report.html").write_text(with_script(page, act), encoding="utf-8")
+        dom, console = browse(tmp_path / "report.html", tmp_path)
+        assert console == ""
+        log = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom).group(1)))
+        rows, said = log["all"]
+        assert log["options"] == ["", "released", "clean"] and log["led"] == [False, said, ""]
+        chosen, fewer, networks = log["clean"]
+        assert chosen == [row for row in rows if "released" not in row[2]] and len(chosen) < len(rows)
+        n_rows = int(said.split()[0])
+        assert fewer == f"{n_rows - len(rows) + len(chosen)} of {said}" and networks == 2
+
     def test_sorting_links_and_buttons(self, page, tmp_path):
         act = """
             const table = document.querySelector('table[aria-labelledby="main_results"]');
             const heads = [...table.tHead.rows[0].cells];
             const column = name => heads.findIndex(head => head.textContent.trim() === name);
             const read = name => [...table.tBodies[0].rows].map(row => row.cells[column(name)].textContent);
-            const log = {printed: read("MF1"), clicks: []};
+            const groups = () => [...table.tBodies[0].rows].map(row => row.dataset.group);
+            const log = {printed: read("MF1"), clicks: [], groups: groups()};
             for (const name of ["MF1", "MF1", "MF1", "Model", "Runs"]) {
                 heads[column(name)].querySelector("button").click();
                 log.clicks.push([heads[column(name)].getAttribute("aria-sort"), read(name),
                     document.querySelectorAll("[aria-sort]").length]);
             }
+            log.sorted = groups();
             log.focusable = heads.every(head => head.querySelector("button").tabIndex === 0);
             document.querySelector("button.size").click();
             log.pressed = document.querySelector("button.size").getAttribute("aria-pressed");
@@ -586,14 +661,23 @@ class TestInChromium:
         dom, console = browse(tmp_path / "report.html", tmp_path)
         assert console == ""
         log = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom).group(1)))
-        numbers = sorted(float(text) for text in log["printed"] if text != "–")
+        # What is published, or of people, stays below what was measured, in whatever order the rows are.
+        apart = log["groups"].index("1")
+        assert apart > 0 and log["groups"] == sorted(log["groups"]) == log["sorted"]
+        numbers = sorted(float(text) for text in log["printed"][:apart])
+        others = [
+            sorted([text for text in log["printed"][start:end] if text != "–"], key=float)
+            for start, end in ((apart, log["groups"].index("2")), (log["groups"].index("2"), None))
+        ]
         missing = ["–"] * log["printed"].count("–")
         (up, rising, one), (down, falling, _), (no, restored, none), (text, models, _), (*_, ids, _) = log["clicks"]
         assert (up, down, no, text, one, none) == ("ascending", "descending", None, "ascending", 1, 0)
-        assert missing and [float(text) for text in rising if text != "–"] == numbers and rising[-1] == "–"
-        assert falling == [f"{number:.1f}" for number in numbers[::-1]] + missing
+        assert missing and [float(text) for text in rising[:apart]] == numbers
+        assert rising[apart:] == [*others[0], *missing, *others[1]]
+        assert falling[:apart] == [f"{number:.1f}" for number in numbers[::-1]]
+        assert falling[apart:] == [*others[0][::-1], *missing, *others[1][::-1]]
         assert restored == log["printed"]
-        assert models == sorted(models, key=str.casefold)
+        assert models[:apart] == sorted(models[:apart], key=str.casefold)
         assert [text for text in ids if text != "–"] == ["P1", "P2", "P3", "P4"] and ids[-1] == "–"
         assert (
             log["focusable"]

@@ -41,11 +41,52 @@ GROUPS = (
     (110, "People and nights"),
 )
 """What the contents call tables, by the places from which on they stand."""
+MODELS = ("model", "title", "rival", "first", "second")
+"""Columns of tables' CSVs that name a model."""
+CHOSEN = ("protocol", "input", "recipe")
+"""Beside a row's models, what rows are chosen by."""
+APART = {"published": 1, "secondary": 1, "people": 2}
+"""Rows with these marks stay below those that were measured, however they are sorted."""
+OF_NO_MODEL = ("reference", "people")
+"""Marks of rows that stay beside those of any model."""
+MOST_EMBEDDED_BYTES = 1_500_000
+"""In base64, some browsers take no longer link."""
+MEDIA_TYPES = {"csv": ("CSV", "text/csv"), "tex": ("LaTeX", "text/x-tex"), "pdf": ("PDF", "application/pdf")}
 DOTS_PER_CSS_PIXEL = 200 / 96 / 1.2
 """Figures have 200 dots per inch; on the screen they are shown a fifth larger than in print."""
 
 
 # -------------------------------------------------------------------------------------------------------------- tables
+
+
+class ShownFile(NamedTuple):
+    """A file behind a table or figure: what kind it is, its name, its content as a data URI, and its bytes in words.
+
+    The URI is empty where the file is too large to be embedded; then `name` is where it lies beside the report.
+    """
+
+    kind: str
+    name: str
+    uri: str
+    size: str
+
+
+def shown_files(paths: Sequence[Path], dataset: str) -> list[ShownFile]:
+    """Those of the files that are there; their names say which dataset they are of."""
+    return [_shown_file(path, dataset) for path in paths if path.is_file()]
+
+
+def _shown_file(path: Path, dataset: str) -> ShownFile:
+    content = path.read_bytes()
+    kind, media_type = MEDIA_TYPES[path.suffix[1:]]
+    size = f"{len(content) / 1e6:.1f} MB" if len(content) > 1e6 else f"{len(content) / 1e3:.0f} kB"
+    if len(content) > MOST_EMBEDDED_BYTES:
+        return ShownFile(kind, f"{path.parent.name}/{path.name}", "", size)
+    return ShownFile(kind, f"{dataset}-{path.parent.name}-{path.name}", _data_uri(content, media_type), size)
+
+
+def _data_uri(content: bytes, media_type: str) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 class ShownCell(NamedTuple):
@@ -57,7 +98,10 @@ class ShownCell(NamedTuple):
 
 
 class ShownRow(NamedTuple):
-    """A row of a table: its id, its cells, the number of its note, and the ids of what it was computed from."""
+    """A row of a table: its id, its cells, the number of its note, and the ids of what it was computed from.
+
+    `chosen` holds what it is found by: by name, such as "protocol", the values that it is of.
+    """
 
     anchor: str
     cells: list[ShownCell]
@@ -65,6 +109,12 @@ class ShownRow(NamedTuple):
     mark: str
     verdict: str
     origins: list[str]
+    chosen: dict[str, list[str]]
+
+    @property
+    def group(self) -> int:
+        """Rows of one group are sorted among themselves."""
+        return APART.get(self.mark, 0)
 
 
 class ShownTable(NamedTuple):
@@ -82,6 +132,7 @@ class ShownTable(NamedTuple):
     heads: list[tuple[str, str, str]]
     rows: list[ShownRow]
     notes: list[str]
+    files: list[ShownFile]
 
 
 def sentences(text: str) -> tuple[str, str]:
@@ -147,7 +198,9 @@ def shown_table(table: Table, csv: Path, label: DataLabel, sources: Sources) -> 
     ):
         shown = [_shown_cell(column, text, record) for column, text in zip(cells.columns, texts, strict=True)]
         mark, verdict = ("" if pd.isna(record.get(name)) else record[name] for name in ("mark", "verdict"))
-        rows.append(ShownRow(anchor, shown, note, mark, verdict, sources.behind(record)))
+        rows.append(
+            ShownRow(anchor, shown, note, mark, verdict, sources.behind(record), chosen_by(record, sources.runs))
+        )
     heads = [(one.heading, one.align, "number" if one.align == "right" else "text") for one in cells.columns]
     return ShownTable(
         table.name,
@@ -159,7 +212,21 @@ def shown_table(table: Table, csv: Path, label: DataLabel, sources: Sources) -> 
         [*heads, ("Runs", "left", "text")],
         rows,
         cells.notes,
+        shown_files([csv, csv.with_suffix(".tex")], label.dataset),
     )
+
+
+def chosen_by(record: pd.Series, runs: Origins) -> dict[str, list[str]]:
+    """What a row of a table's CSV is found by: its models, and protocol, input and recipe where runs are of them.
+
+    What a row does not say does not hide it: a published one stays under every protocol, a people's beside every model.
+    """
+    mark = record.get("mark")
+    models = [record[name] for name in MODELS if not pd.isna(record.get(name)) and mark not in OF_NO_MODEL]
+    if mark in APART:  # "ULW-SleepNet (re-run of released code)" is the model ULW-SleepNet
+        models = [re.sub(r" \(.*\)$", "", model) for model in models]
+    chosen = {name: [record[name]] for name in CHOSEN if record.get(name) in runs.choices[name]}
+    return {"model": models, **chosen} if models else chosen
 
 
 def row_anchors(table: Table, cells: Cells) -> list[str]:
@@ -222,6 +289,7 @@ class ShownFigure(NamedTuple):
     width: int
     height: int
     shown_width: int
+    files: list[ShownFile]
 
 
 def shown_figure(figure: FigureArtefact, png: Path, label: DataLabel) -> ShownFigure:
@@ -230,10 +298,11 @@ def shown_figure(figure: FigureArtefact, png: Path, label: DataLabel) -> ShownFi
     if not content.startswith(PNG_SIGNATURE):
         raise BenchmarkError(f"{png}: not a PNG image; delete it and run again")
     width, height = struct.unpack(">II", content[16:24])
-    uri = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+    uri = _data_uri(content, "image/png")
     heading = label.title(figure.heading)
     shown_width = round(width / DOTS_PER_CSS_PIXEL)
-    return ShownFigure(figure.name, figure.heading, heading, figure.caption, uri, width, height, shown_width)
+    files = shown_files([Path(png).with_suffix(f".{form}") for form in ("pdf", "csv")], label.dataset)
+    return ShownFigure(figure.name, figure.heading, heading, figure.caption, uri, width, height, shown_width, files)
 
 
 # ---------------------------------------------------------------------------------------------------------------- page
@@ -312,6 +381,8 @@ def write_page(
         groups=[(name, list(members)) for name, members in groupby(tables, key=lambda table: table.group)],
         figures=figures,
         provenance_heading=label.title("Provenance"),
+        choices={name: values for name, values in sources.runs.choices.items() if len(values) > 1},
+        n_rows=sum(len(table.rows) for table in tables),
         origins=list(sources.runs),
         origin_heads=[
             *[("Id", "left", "number"), ("Runs", "right", "number"), ("Duration", "right", "number")],
