@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -204,6 +205,17 @@ def assert_links_lead_somewhere(page: str) -> None:
     assert len(identifiers) == len(set(identifiers))
     referred = re.findall(r'(?:href="#|aria-labelledby="|aria-describedby="|\bfor=")([^"]*)"', page)
     assert set(referred) <= set(identifiers)
+
+
+def test_headings_controls_and_images_can_be_read_aloud(page):
+    levels = [int(level) for level in re.findall(r"<h(\d)\b", page)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    for tag in ("button", "th", "summary", "h2", "h3", "label", "option"):
+        assert all(text_of(inner) for inner in re.findall(rf"<{tag}\b[^>]*>(.*?)</{tag}>", page, re.DOTALL)), tag
+    assert all(text_of(inner) or "aria-label=" in at for at, inner in re.findall(r"<a\b([^>]*)>(.*?)</a>", page))
+    assert all(re.search(r'alt="[^"]+"', image) for image in re.findall(r"<img\b[^>]*>", page))
+    assert set(re.findall(r'<select id="([^"]*)"', page)) == set(re.findall(r'<label for="([^"]*)"', page)) != set()
 
 
 def test_simulated_is_said_in_title_banner_and_every_heading(page):
