@@ -32,6 +32,11 @@ def tables():
     ]
     pairs = [("Rival", 0.5, -1.0, 2.0), ("Better", -3.0, -4.0, -2.0)]
     published = {"data": "Sleep-EDF-20", "model": "Net", "accuracy": 86.9, "mark": "published", "source": "a paper"}
+    here = {"data": "Sleep-EDF-20", "model": "Net", "mark": "measured"}
+    measured = [
+        {**here, "protocol": "released", "accuracy": 85.04, "accuracy_mean_of_folds": 85.18},
+        {**here, "protocol": "clean", "accuracy": 82, "accuracy_mean_of_folds": 82.2},
+    ]
     others = {"data": "Sleep-EDF-78", "model": "Net", "accuracy": 81.4, "mark": "published", "source": "a paper"}
     people = {"convention": "majority, pooled"}
     return {
@@ -45,7 +50,7 @@ def tables():
                 {"protocol": "clean", **rival, **metrics(99, 99, 0.99)},
             ]
         ),
-        "main_results": pd.DataFrame([published, others]).assign(macro_f1=None, cohen_kappa=None),
+        "main_results": pd.DataFrame([*measured, published, others]).assign(macro_f1=None, cohen_kappa=None),
         "people": pd.DataFrame(
             [
                 {"data": "DOD-H", **people, "accuracy": 83.35, "macro_f1": 77.7, "cohen_kappa": 0.761},
@@ -82,7 +87,10 @@ def test_full_recordings_are_answered_beside_what_is_published_and_people(tables
             "[.790, .810]; under clean accuracy 82.0 % [81.0, 83.0], macro-F1 77.0 % [76.0, 78.0], kappa .750 "
             "[.740, .760]. In brackets: 95 % over subjects. The table has 1 more protocol."
         ),
-        "Published": "Net on Sleep-EDF-20: accuracy 86.9 % (published: a paper).",
+        "Published": (
+            "Net on Sleep-EDF-20: accuracy 86.9 % (published: a paper). Here, the mean of the fold accuracies under "
+            "released is 85.2 %."
+        ),
         "People": (
             "Five scorers of other nights (DOD-H, DOD-O) reach accuracy 80.7 to 83.3 %, macro-F1 73.6 to 77.7 %, kappa "
             ".721 to .761 by 'majority, pooled': where agreement between people ends, and no bar for a network on "
@@ -130,5 +138,7 @@ def test_a_network_that_was_not_run_and_a_lone_rung_are_said(tables):
     assert lines["Staging"].startswith("Other was not run") and lines["The ladder"].startswith("Other was not run")
     assert lines["Published"] == "Nothing is published of Other on Sleep-EDF-20."
     assert lines["Best rival"].startswith("Other has no rival")
+    one_step = said(REAL, tables | {"ladder": tables["ladder"].iloc[:2]})
+    assert one_step["The ladder"].endswith("The one step in accuracy: -0.5 points [-0.9, -0.2].")
     lone = said(REAL, tables | {"ladder": tables["ladder"].iloc[:1]})
     assert lone["The ladder"] == "Only the rung released was run of Net (four, own): there is no change."

@@ -235,6 +235,7 @@ def test_simulated_is_said_in_title_banner_and_every_heading(page):
 def test_simulated_is_not_said_of_real_data(real, tmp_path):
     page = real.write(tmp_path / "report.html")
     assert "SIMULATED" not in page and 'class="banner"' not in page
+    assert "ULW-SleepNet on Sleep-EDF-20: accuracy 86.9 % (published: arXiv:2602.23852, abstract)" in text_of(page)
     assert "<title>Sleep-staging benchmark, Sleep-EDF-20</title>" in page
 
 

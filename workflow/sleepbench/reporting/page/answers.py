@@ -75,7 +75,12 @@ def _published(label: DataLabel, tables: Tables, about: str) -> str:
     if known.empty:
         return f"Nothing is published of {about} on {label.name}."
     said = [f"{_published_metrics(row)} ({row['mark']}: {row['source']})" for _, row in known.iterrows()]
-    return f"{about} on {label.name}: {'; '.join(said)}."
+    here = table[(table.model == about) & (table.mark == "measured")]
+    beside = "".join(
+        f" Here, the mean of the fold accuracies under {row.protocol} is {row.accuracy_mean_of_folds:.1f} %."
+        for row in here[:1].itertuples()
+    )
+    return f"{about} on {label.name}: {'; '.join(said)}.{beside}"
 
 
 def _people(label: DataLabel, tables: Tables, about: str) -> str:
@@ -106,6 +111,8 @@ def _ladder(label: DataLabel, tables: Tables, about: str) -> str:
     steps = rungs[rungs.accuracy_change.notna()]
     if steps.empty:
         return text
+    if len(steps) == 1:
+        return f"{text} The one step in accuracy: {_change(steps.iloc[0])}."
     largest = steps.loc[steps.accuracy_change.abs().idxmax()]
     clear = steps[(steps.accuracy_change_low > 0) | (steps.accuracy_change_high < 0)]
     named = f": {', '.join(clear.protocol)}" if len(clear) else ""

@@ -1,9 +1,9 @@
 """The report: one HTML file that opens offline.
 
-It holds verdicts on claims, tables, figures, and where each number is from.
+It holds the answer in sentences, verdicts on claims, tables, figures, and where each number is from.
 
 `report.html.jinja` beside this file is the page; it loads nothing, and its Content-Security-Policy forbids it to. Its
-tables and figures are those of the registry: neither this file nor the page knows one of them.
+tables and figures are those of the registry; the page knows one of them, the ladder, which stands with the answer.
 """
 
 import base64
