@@ -1,10 +1,12 @@
 """The report: one page of all tables and figures, with where each number is from."""
 
+import base64
 import html
 import json
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -23,9 +25,9 @@ from sleepbench.reporting.figures.style import make_figure
 from sleepbench.reporting.page import report
 from sleepbench.reporting.page.opening import Line, check_verdicts, opening_lines
 from sleepbench.reporting.page.origins import Origins
-from sleepbench.reporting.page.report import dataset_report, shown_figure, shown_table
+from sleepbench.reporting.page.report import dataset_report, row_anchors, shown_figure, shown_table
 from sleepbench.reporting.reading import read_csv
-from sleepbench.reporting.rendering import Column, make_table, read_cells, text
+from sleepbench.reporting.rendering import Cells, Column, make_table, read_cells, text
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser", "chrome"))), None)
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
@@ -106,35 +108,126 @@ def text_of(fragment: str) -> str:
 
 
 def rows_of(page: str, table: str) -> list[list[tuple[str, str | None]]]:
-    """The text and the order of each cell of a table's rows."""
-    rows = re.findall(rf'<tr id="{table}-\d+"[^>]*>(.*?)</tr>', page, re.DOTALL)
+    """The text and the order of each cell of a table's rows, without their notes."""
+    page = re.sub(r"<sup>.*?</sup>", "", page)
+    rows = re.findall(rf'<tr id="{table}\.[^"]*"[^>]*>(.*?)</tr>', page, re.DOTALL)
     cells = [re.findall(r"<td([^>]*)>(.*?)</td>", row, re.DOTALL) for row in rows]
     order = re.compile(r'data-order="([^"]*)"')
     return [[(text_of(text), (order.search(at) or [None, None])[1]) for at, text in row] for row in cells]
 
 
+# -------------------------------------------------------------------------------------------------- rows and downloads
+
+
+@pytest.mark.parametrize(
+    ("record", "chosen"),
+    [
+        ({"model": "ULW-SleepNet", "protocol": "clean", "mark": "measured"}, (["ULW-SleepNet"], ["clean"])),
+        ({"title": "ULW-SleepNet", "rival": "EEGNet", "protocol": "clean"}, (["ULW-SleepNet", "EEGNet"], ["clean"])),
+        ({"model": "commonest stage, always", "protocol": "clean", "mark": "reference"}, (None, ["clean"])),
+        ({"model": "people, another database", "protocol": "majority", "mark": "people"}, (None, None)),
+        ({"model": "ULW-SleepNet (re-run)", "protocol": "not known", "mark": "secondary"}, (["ULW-SleepNet"], None)),
+        ({"model": None, "protocol": None}, (None, None)),
+    ],
+)
+def test_rows_are_chosen_by_what_they_say(simulated, record, chosen):
+    found = report.chosen_by(pd.Series(record), Origins(simulated.results.read_runs()))
+    assert (found.get("model"), found.get("protocol")) == chosen
+
+
+def test_files_behind_tables_and_figures_are_embedded_as_they_are(simulated, page):
+    links = dict(re.findall(r'<a download="([^"]*)" href="data:[a-z/-]*;base64,([^"]*)">', page))
+    files = {
+        f"simulated-tables-{name}.{form}": csv.with_suffix(f".{form}")
+        for name, csv in simulated.tables.items()
+        for form in ("csv", "tex")
+    }
+    files |= {
+        f"simulated-figures-{name}.{form}": png.with_suffix(f".{form}")
+        for name, png in simulated.figures.items()
+        for form in ("pdf", "csv")
+    }
+    assert {name: base64.b64decode(content) for name, content in links.items()} == {
+        name: file.read_bytes() for name, file in files.items()
+    }
+
+
+def test_a_file_too_large_for_a_link_is_named_instead(simulated, tmp_path, monkeypatch):
+    size = simulated.tables["claims"].stat().st_size
+    monkeypatch.setattr(report, "MOST_EMBEDDED_BYTES", size)
+    assert report.shown_files([simulated.tables["claims"]], "simulated")[0].uri
+    monkeypatch.setattr(report, "MOST_EMBEDDED_BYTES", size - 1)
+    page = simulated.write(tmp_path / "report.html")
+    assert 'download="simulated-tables-claims.csv"' not in page and "CSV: <code>tables/claims.csv</code>" in page
+
+
 # ------------------------------------------------------------------------------------------------------------- the page
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Acc. (accuracy) is pooled. MF1 too. By fold.", ("Acc. (accuracy) is pooled.", "MF1 too. By fold.")),
+        ("One sentence of 5.3 points.", ("One sentence of 5.3 points.", "")),
+        ("", ("", "")),
+    ],
+)
+def test_a_caption_is_folded_to_its_first_sentence(text, parts):
+    assert report.sentences(text) == parts
+
+
+def test_links_to_rows_stay_when_rows_are_moved_or_added():
+    def anchors(keys: tuple[str, ...], **columns: list) -> list[str]:
+        records = pd.DataFrame(columns)
+        shown = (Column("A", text("a"), "left"), Column("B", text("b")))
+        cells = Cells(shown, "", records, [[str(row.a), str(row.b)] for row in records.itertuples()], [], [])
+        return row_anchors(Table("t", 0, "", "", (), lambda inputs: None, shown, text("a"), keys), cells)
+
+    first = anchors(("a", "b"), a=["ULW-SleepNet", "x"], b=["clean", None], data=["Sleep-EDF-20"] * 2)
+    assert first == ["t.sleep-edf-20.ulw-sleepnet.clean", "t.sleep-edf-20.x"]
+    more = anchors(("a", "b"), a=["x", "new", "ULW-SleepNet"], b=[None, "1", "clean"], data=["Sleep-EDF-20"] * 3)
+    assert {*first} < {*more}
+    # Without keys, what stands at the left names a row; two of one name are told apart.
+    assert anchors((), a=["x (y)", "x y", "<b>"], b=[1, 2, 3]) == ["t.x-y", "t.x-y.2", "t.b"]
 
 
 def test_the_page_refers_to_itself_and_to_embedded_images_only(page):
     assert "http:" not in page and "https:" not in page and "@import" not in page and "url(" not in page
     for target in re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', page):
         assert target.startswith(("#", "data:")), target
-    identifiers = re.findall(r'\bid="([^"]*)"', page)
-    assert len(identifiers) == len(set(identifiers))
-    assert {target for target in re.findall(r'href="#([^"]*)"', page)} <= set(identifiers)
+    assert_links_lead_somewhere(page)
     assert "default-src 'none'" in page
 
 
+def assert_links_lead_somewhere(page: str) -> None:
+    """No two elements have one id, and links and labels name ids that are there."""
+    identifiers = re.findall(r'\bid="([^"]*)"', page)
+    assert len(identifiers) == len(set(identifiers))
+    referred = re.findall(r'(?:href="#|aria-labelledby="|aria-describedby="|\bfor=")([^"]*)"', page)
+    assert set(referred) <= set(identifiers)
+
+
+def test_headings_controls_and_images_can_be_read_aloud(page):
+    levels = [int(level) for level in re.findall(r"<h(\d)\b", page)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    for tag in ("button", "th", "summary", "h2", "h3", "label", "option"):
+        assert all(text_of(inner) for inner in re.findall(rf"<{tag}\b[^>]*>(.*?)</{tag}>", page, re.DOTALL)), tag
+    assert all(text_of(inner) or "aria-label=" in at for at, inner in re.findall(r"<a\b([^>]*)>(.*?)</a>", page))
+    assert all(re.search(r'alt="[^"]+"', image) for image in re.findall(r"<img\b[^>]*>", page))
+    assert set(re.findall(r'<select id="([^"]*)"', page)) == set(re.findall(r'<label for="([^"]*)"', page)) != set()
+
+
 def test_simulated_is_said_in_title_banner_and_every_heading(page):
+    assert page.count('class="banner"') == 1
     assert WARNING in re.search(r"<title>(.*?)</title>", page).group(1)
-    assert text_of(re.search(r'<p class="banner".*?</p>', page).group()) == WARNING
+    assert text_of(re.search(r'<aside class="banner".*?</aside>', page).group()) == WARNING
     by_id = dict(re.findall(r'<h3 id="([^"]*)">(.*?)</h3>', page, re.DOTALL))
-    for name in ("main_results", "complexity", "claims", "confusion"):
+    for name in ("main_results", "complexity", "claims", "figure-confusion"):
         assert WARNING in text_of(by_id[name])
     assert WARNING in text_of(re.search(r"<h1>.*?</h1>", page, re.DOTALL).group())
     assert WARNING in text_of(re.search(r'<h2 id="provenance">.*?</h2>', page, re.DOTALL).group())
-    said = re.findall(r'<p class="warning">(.*?)</p>', page)
+    said = re.findall(r'<p class="caution">(.*?)</p>', page)
     others = "DOD-H, DOD-O, Sleep-EDF-20, Sleep-EDF-78"
     assert said == [f"SIMULATED: rows on {others} cannot be compared with those on simulated data."]
 
@@ -142,6 +235,7 @@ def test_simulated_is_said_in_title_banner_and_every_heading(page):
 def test_simulated_is_not_said_of_real_data(real, tmp_path):
     page = real.write(tmp_path / "report.html")
     assert "SIMULATED" not in page and 'class="banner"' not in page
+    assert "ULW-SleepNet on Sleep-EDF-20: accuracy 86.9 % (published: arXiv:2602.23852, abstract)" in text_of(page)
     assert "<title>Sleep-staging benchmark, Sleep-EDF-20</title>" in page
 
 
@@ -149,18 +243,21 @@ def test_cells_are_those_of_the_markdown_and_every_row_is_there(simulated, page)
     for name, csv in simulated.tables.items():
         cells = read_cells(tables()[name], csv)
         shown = rows_of(page, name)
-        assert [[text for text, _ in row[:-2]] for row in shown] == cells.texts
-        assert [row[-2][0] for row in shown] == [str(number) for number in cells.note_numbers]
+        assert [[text for text, _ in row[:-1]] for row in shown] == cells.texts
+        assert re.findall(rf'<sup><a href="#{name}-note-(\d+)"', page) == [str(number) for number in cells.note_numbers]
         for note in cells.notes:
             assert html.escape(note, quote=False) in page.replace("&#39;", "'").replace("&#34;", '"')
-        assert html.escape(cells.caption, quote=False) in page.replace("&#39;", "'").replace("&#34;", '"')
+        caption = re.search(rf'<(\w+) class="caption">(<summary id="{name}-caption">.*?)</\1>', page, re.DOTALL).group(
+            2
+        )
+        assert text_of(caption) == text_of(html.escape(cells.caption))
 
 
 def test_tables_and_figures_stand_in_the_order_of_the_registry(simulated, page, tmp_path):
     files = dict(reversed(simulated.tables.items()))
     assert simulated.write(tmp_path / "report.html", tables=files) == page
-    headings = [name for name in re.findall(r'<h3 id="([^"]*)">', page) if name in {*tables(), *figures()}]
-    assert headings == [*(name for name in tables() if name in files), "confusion"]
+    headings = [name for name in re.findall(r'<h3 id="([^"]*)">', page) if name not in ("origins", "folds", "profiles")]
+    assert headings == [*(name for name in tables() if name in files), "figure-confusion"]
 
 
 def test_numbers_are_sorted_by_the_csv_and_missing_ones_have_no_order(simulated, page):
@@ -220,7 +317,24 @@ def test_provenance_names_all_that_a_row_rests_on(simulated, page):
 def test_every_row_leads_to_the_runs_or_folds_or_profile_it_is_computed_from(tmp_path):
     made = Report(tmp_path, models=("ULW-SleepNet", "TinySleepNet"))
     csvs = {**made.tables, "audit": made.make_table("audit"), **made.make_statistics()}
-    page = made.write(tmp_path / "report.html", tables=csvs)
+    pngs = {"ladder": made.make_figure("ladder"), **made.figures}
+    page = made.write(tmp_path / "report.html", tables=csvs, figures=pngs)
+    assert_links_lead_somewhere(page)
+    # The answer comes first, and the ladder with it.
+    answer = re.search(r'<section aria-labelledby="answer">(.*?)</section>', page, re.DOTALL).group(1)
+    assert re.findall(r'<figure aria-labelledby="(.*?)">', answer) == ["figure-ladder"]
+    assert page.count('<figure aria-labelledby="figure-ladder">') == 1 and page.index(answer) < page.index(
+        'id="opening"'
+    )
+    assert re.findall(r'<dd>.*?href="#(.*?)"', answer) == [
+        "intervals",
+        "main_results",
+        "ladder",
+        "non_inferiority",
+        "claims",
+    ]
+    pooled = read_csv(csvs["intervals"]).query("over == 'pooled'").iloc[0]
+    assert f"under {pooled.protocol} accuracy {pooled.accuracy:.1f} % [{pooled.accuracy_low:.1f}," in text_of(answer)
     behind = {
         id: re.findall(r'<td class="left hash">([0-9a-f]{16})</td>', record)
         for id, record in re.findall(r'<div id="(P\d+)">(.*?)</details>', page, re.DOTALL)
@@ -279,7 +393,9 @@ def test_text_is_escaped(simulated, tmp_path):
     sources = report.Sources(Origins(simulated.results.read_runs()), [], [])
     shown = [shown_table(table, tmp_path / "t.csv", simulated.label, sources)]
     drawn = [shown_figure(figure, simulated.figures["confusion"], simulated.label)]
-    report.write_page(simulated.label, shown, drawn, [Line(NASTY, NASTY)], sources, tmp_path / "r.html")
+    report.write_page(
+        simulated.label, shown, drawn, [Line(NASTY, NASTY, "t")], [Line(NASTY, NASTY)], sources, tmp_path / "r.html"
+    )
     page = (tmp_path / "r.html").read_text()
     assert page.count("<script>") == 1 and "<b>" not in page
     assert page.count("&lt;script&gt;") >= 8
@@ -427,8 +543,8 @@ def test_a_figure_is_added_by_one_file(simulated, tmp_path, monkeypatch):
     make_figure(added, simulated.results.inputs(added), *outputs)
     assert list(pd.read_csv(outputs[2])) == ["run_key", "n_test", "simulated"]
     page = simulated.write(tmp_path / "report.html", figures={"tested": outputs[0], **simulated.figures})
-    assert re.findall(r'<figure aria-labelledby="(.*?)">', page) == ["confusion", "tested"]
-    assert text_of(re.search(r'<h3 id="tested">.*?</h3>', page, re.DOTALL).group()) == f"Test epochs {WARNING}"
+    assert re.findall(r'<figure aria-labelledby="(.*?)">', page) == ["figure-confusion", "figure-tested"]
+    assert text_of(re.search(r'<h3 id="figure-tested">.*?</h3>', page, re.DOTALL).group()) == f"Test epochs ({WARNING})"
 
     # What the rules read of it, without importing it.
     monkeypatch.setattr(declared, "PACKAGE", tmp_path)
@@ -480,13 +596,13 @@ class TestInChromium:
         measure = """
             const root = document.documentElement;
             const wide = [...document.querySelectorAll("body *")].filter(
-                e => !e.closest(".scroll") && e.getBoundingClientRect().right > innerWidth + 1);
+                e => !e.closest(".scroll, .said") && e.getBoundingClientRect().right > innerWidth + 1);
             const small = [...document.querySelectorAll("p, li, td, th, dd, summary, figcaption")].filter(
                 e => parseFloat(getComputedStyle(e).fontSize) < 11);
             const scrolling = [...document.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth);
             parent.postMessage({width: innerWidth, scroll: root.scrollWidth, wide: wide.map(e => e.outerHTML),
                 small: small.length, scrolling: scrolling.length}, "*");"""
-        opened = page.replace("<details>", "<details open>")
+        opened = re.sub("<details\\b", "<details open", page)
         (tmp_path / "report.html").write_text(with_script(opened, measure), encoding="utf-8")
         for width in (400, 1280):
             # A window of headless Chromium is at least 500 pixels wide; a frame may be narrower.
@@ -503,37 +619,82 @@ class TestInChromium:
             assert found["wide"] == [] and found["small"] == 0
             assert found["scrolling"] or width == 1280  # wide tables scroll in a container of their own
 
-    def test_sorting_links_and_buttons(self, page, tmp_path):
+    def test_rows_are_chosen_in_all_tables_and_shown_where_a_link_leads(self, page, tmp_path):
         act = """
-            const table = document.querySelector('table[aria-labelledby="main_results"]');
-            const heads = [...table.tHead.rows[0].cells];
-            const column = name => heads.findIndex(head => head.textContent.trim() === name);
-            const read = name => [...table.tBodies[0].rows].map(row => row.cells[column(name)].textContent);
-            const log = {printed: read("MF1"), clicks: []};
-            for (const name of ["MF1", "MF1", "MF1", "Model", "Runs"]) {
-                heads[column(name)].querySelector("button").click();
-                log.clicks.push([heads[column(name)].getAttribute("aria-sort"), read(name),
-                    document.querySelectorAll("[aria-sort]").length]);
-            }
-            log.focusable = heads.every(head => head.querySelector("button").tabIndex === 0);
-            document.querySelector("button.size").click();
-            log.pressed = document.querySelector("button.size").getAttribute("aria-pressed");
-            location.hash = "#P2";
+            const shown = name => [...document.querySelectorAll(`table[aria-labelledby="${name}"] tbody tr`)].filter(
+                row => !row.hidden).map(row => [...row.cells].map(cell => cell.textContent));
+            const said = () => document.querySelector(".choice output").textContent;
+            const select = document.getElementById("choose-protocol");
+            const log = {options: [...select.options].map(one => one.value), all: [shown("main_results"), said()]};
+            select.value = "clean";
+            select.dispatchEvent(new Event("change"));
+            log.clean = [shown("main_results"), said(), shown("complexity").length];
+            const hidden = document.querySelector("#tables ~ section tr[hidden]");
+            location.hash = hidden.id;
             setTimeout(() => {
-                log.open = [...document.querySelectorAll("details")].map(details => details.open);
+                log.led = [hidden.hidden, said(), select.value];
                 document.title = JSON.stringify(log);
             }, 300);"""
         (tmp_path / "report.html").write_text(with_script(page, act), encoding="utf-8")
         dom, console = browse(tmp_path / "report.html", tmp_path)
         assert console == ""
         log = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom).group(1)))
-        numbers = sorted(float(text) for text in log["printed"] if text != "–")
+        rows, said = log["all"]
+        assert log["options"] == ["", "released", "clean"] and log["led"] == [False, said, ""]
+        chosen, fewer, networks = log["clean"]
+        assert chosen == [row for row in rows if "released" not in row[2]] and len(chosen) < len(rows)
+        n_rows = int(said.split()[0])
+        assert fewer == f"{n_rows - len(rows) + len(chosen)} of {said}" and networks == 2
+
+    def test_sorting_links_and_buttons(self, page, tmp_path):
+        act = """
+            const table = document.querySelector('table[aria-labelledby="main_results"]');
+            const heads = [...table.tHead.rows[0].cells];
+            const column = name => heads.findIndex(head => head.textContent.trim() === name);
+            const read = name => [...table.tBodies[0].rows].map(row => row.cells[column(name)].textContent);
+            const groups = () => [...table.tBodies[0].rows].map(row => row.dataset.group);
+            const log = {printed: read("MF1"), clicks: [], groups: groups()};
+            for (const name of ["MF1", "MF1", "MF1", "Model", "Runs"]) {
+                heads[column(name)].querySelector("button").click();
+                log.clicks.push([heads[column(name)].getAttribute("aria-sort"), read(name),
+                    document.querySelectorAll("[aria-sort]").length]);
+            }
+            log.sorted = groups();
+            log.focusable = heads.every(head => head.querySelector("button").tabIndex === 0);
+            document.querySelector("button.size").click();
+            log.pressed = document.querySelector("button.size").getAttribute("aria-pressed");
+            location.hash = "#P2";
+            setTimeout(() => {
+                const around = id => document.getElementById(id).closest("details");
+                log.open = ["P1", "P2", "P3", "P4"].map(id => around(id).open);
+                log.around = around("P2").parentElement.closest("details").open;
+                document.title = JSON.stringify(log);
+            }, 300);"""
+        (tmp_path / "report.html").write_text(with_script(page, act), encoding="utf-8")
+        dom, console = browse(tmp_path / "report.html", tmp_path)
+        assert console == ""
+        log = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom).group(1)))
+        # What is published, or of people, stays below what was measured, in whatever order the rows are.
+        apart = log["groups"].index("1")
+        assert apart > 0 and log["groups"] == sorted(log["groups"]) == log["sorted"]
+        numbers = sorted(float(text) for text in log["printed"][:apart])
+        others = [
+            sorted([text for text in log["printed"][start:end] if text != "–"], key=float)
+            for start, end in ((apart, log["groups"].index("2")), (log["groups"].index("2"), None))
+        ]
         missing = ["–"] * log["printed"].count("–")
         (up, rising, one), (down, falling, _), (no, restored, none), (text, models, _), (*_, ids, _) = log["clicks"]
         assert (up, down, no, text, one, none) == ("ascending", "descending", None, "ascending", 1, 0)
-        assert missing and [float(text) for text in rising if text != "–"] == numbers and rising[-1] == "–"
-        assert falling == [f"{number:.1f}" for number in numbers[::-1]] + missing
+        assert missing and [float(text) for text in rising[:apart]] == numbers
+        assert rising[apart:] == [*others[0], *missing, *others[1]]
+        assert falling[:apart] == [f"{number:.1f}" for number in numbers[::-1]]
+        assert falling[apart:] == [*others[0][::-1], *missing, *others[1][::-1]]
         assert restored == log["printed"]
-        assert models == sorted(models, key=str.casefold)
+        assert models[:apart] == sorted(models[:apart], key=str.casefold)
         assert [text for text in ids if text != "–"] == ["P1", "P2", "P3", "P4"] and ids[-1] == "–"
-        assert log["focusable"] and log["pressed"] == "true" and log["open"] == [False, True, False, False]
+        assert (
+            log["focusable"]
+            and log["pressed"] == "true"
+            and log["open"] == [False, True, False, False]
+            and log["around"]
+        )

@@ -149,6 +149,10 @@ rule report:
     input:
         tables=[paths.table("{dataset}", name) for name in declared("tables")],
         figures=[paths.figure("{dataset}", name) for name in declared("figures")],
+        downloads=[
+            *(paths.table("{dataset}", name, "tex") for name in declared("tables")),
+            *(paths.figure("{dataset}", name, form) for name in declared("figures") for form in ("pdf", "csv")),
+        ],
         runs=paths.runs("{dataset}"),
         trainings=lambda w: W.trainings(w.dataset),
         folds=lambda w: W.fold_files(w.dataset),

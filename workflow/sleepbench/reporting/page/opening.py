@@ -1,4 +1,4 @@
-"""The first lines of the report: what was run, each claim's verdict, the audit, what to do next."""
+"""What a report says below its answer: what was run, each claim's verdict, the audit, what to do next."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,10 +18,14 @@ CLAIMED = ("sleep-edf-20", "sleep-edf-78")
 
 
 class Line(NamedTuple):
-    """A line of the opening: a label of one to three words, such as a verdict, and a sentence."""
+    """A line of the opening: a label of one to three words, such as a verdict, and a sentence.
+
+    `table` names the table that the sentence is made of, and leads to; empty: none.
+    """
 
     label: str
     text: str
+    table: str = ""
 
 
 def opening_lines(

@@ -14,6 +14,9 @@ from sleepbench.core.files import read_json
 CONTENDER = ("protocol", "model", "input", "recipe")
 """Runs that differ in one of these have different origins."""
 
+CHOICES = {"title": "model", "protocol": "protocol", "input": "input", "recipe": "recipe"}
+"""What rows are chosen by: columns of the runs table, and what they are called."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -44,6 +47,8 @@ class Origins:
         self._records = _training_records(runs)
         self._runs = {run["run_key"]: run for run in runs.to_dict("records")}
         self._by_keys: dict[frozenset[str], Origin] = {}
+        self.choices = {shown: list(dict.fromkeys(runs[name])) for name, shown in CHOICES.items()}
+        """By model, protocol, input and recipe, which of them were run, in the order of the runs table."""
 
     def behind(self, run_keys: str) -> list[Origin]:
         """The origins of a row, from its run keys joined by spaces.
