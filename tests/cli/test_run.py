@@ -23,7 +23,7 @@ def passed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "config.yaml", tmp_path)
     calls = []
-    monkeypatch.setattr(launch, "snakemake", lambda arguments, again: calls.append(list(arguments)) or 0)
+    monkeypatch.setattr(launch, "snakemake", lambda arguments, again, verbose: calls.append(list(arguments)) or 0)
     return calls
 
 
@@ -133,18 +133,31 @@ def test_what_cannot_be_trained_is_said_too(passed, capsys):
     assert "nothing is trained on simulated" in capsys.readouterr().err and passed == []
 
 
-def test_summaries_are_printed_at_the_end(passed, capsys, monkeypatch):
+def test_what_came_out_is_said_at_the_end(passed, capsys, monkeypatch):
     for name in ("simulated", "simulated-tiny"):
-        summary = Path("results", name, "summary.md")
-        summary.parent.mkdir(parents=True)
-        summary.write_text(f"# Results on {name}\n")
+        claims = Path("results", name, "tables", "claims.csv")
+        claims.parent.mkdir(parents=True)
+        claims.write_text("model,verdict\nULW-SleepNet,reproduced\n")
     assert run("run", "--datasets", "simulated,simulated-tiny") == 0
-    assert capsys.readouterr().out == "# Results on simulated\n# Results on simulated-tiny\n"
+    results = [
+        "Results (SIMULATED data – not a result on Sleep-EDF)",
+        "SIMULATED data | Published claims: 1 reproduced",
+    ]
+    out = capsys.readouterr().out.splitlines()
+    assert out[:6] == ["", *results, "", *results] and out[6].startswith("Took ")
+    assert out[7:] == ["Open results/simulated/report.html", "Open results/simulated-tiny/report.html"]
     for without in (["-n"], ["results/simulated/runs.csv"], ["--", "--dry-run"]):
         assert run("run", "--datasets", "simulated", *without) == 0
-    monkeypatch.setattr(launch, "snakemake", lambda arguments, again: 1)
+    monkeypatch.setattr(launch, "snakemake", lambda arguments, again, verbose: 1)
     assert run("run", "--datasets", "simulated") == 1
     assert capsys.readouterr().out == ""
+
+
+def test_snakemake_speaks_where_that_is_asked_for(passed, monkeypatch):
+    asked = []
+    monkeypatch.setattr(launch, "snakemake", lambda arguments, again, verbose: asked.append((arguments, verbose)) or 0)
+    assert run("run", "--verbose", "results/x.csv") == 0 and run("run", "results/x.csv") == 0
+    assert asked == [(["--", "results/x.csv"], True), (["--", "results/x.csv"], False)]
 
 
 def test_data_and_report_ask_for_their_targets(passed, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.logs import logged, peak_memory_mb
+from sleepbench.core.logs import ERRORS_ARE_READ, logged, peak_memory_mb
 
 
 def test_output_goes_to_the_log(tmp_path, capsys):
@@ -42,6 +42,20 @@ def test_what_a_user_can_mend_is_one_message_without_traceback(tmp_path, capsys,
     for text in (capsys.readouterr().err, (tmp_path / "job.log").read_text()):
         assert message in text
         assert "Traceback" not in text
+
+
+def test_where_logs_are_read_the_terminal_gets_only_what_is_in_no_log(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(ERRORS_ARE_READ, "1")
+    for error in (BenchmarkError("x.edf: is wrong"), ZeroDivisionError()):
+        with pytest.raises(SystemExit), logged(tmp_path / "job.log"):
+            raise error
+        assert capsys.readouterr().err == ""
+    assert "ZeroDivisionError" in (tmp_path / "job.log").read_text()
+    full = Path("/dev/full")
+    if full.exists():
+        with pytest.raises(SystemExit), logged(full):
+            raise BenchmarkError("x.edf: is wrong")
+        assert capsys.readouterr().err == "\nError: x.edf: is wrong\n\n"
 
 
 def test_a_log_that_cannot_be_written_is_said_too(tmp_path, capsys, monkeypatch):

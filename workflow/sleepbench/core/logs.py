@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import re
 import resource
 import sys
@@ -12,14 +13,18 @@ from typing import TextIO
 
 from sleepbench.core.errors import BenchmarkError
 
+ERRORS_ARE_READ = "SLEEPBENCH_ERRORS_ARE_READ"
+"""A variable of the environment: whoever started the jobs shows the errors that are in their logs."""
+
 
 @contextlib.contextmanager
 def logged(log: str) -> Iterator[None]:
     """Send what a job prints to its log file.
 
     A BenchmarkError, or what a file system refuses, ends the job with a message and no traceback, in the log and on the
-    terminal; any other exception leaves its traceback in the log as well. The last line of a job that succeeds is its
-    peak memory: Snakemake's benchmark samples it too rarely for jobs of seconds.
+    terminal; any other exception leaves its traceback there. Where ERRORS_ARE_READ is set, the terminal gets only what
+    could not be written to the log. The last line of a job that succeeds is its peak memory: Snakemake's benchmark
+    samples it too rarely for jobs of seconds.
     """
     terminal = sys.stderr
     with _opened(Path(log)) as file:
@@ -29,12 +34,21 @@ def logged(log: str) -> Iterator[None]:
             print(f"peak memory {peak_memory_mb():.0f} MB", file=file)
         except Exception as error:
             message = explained(error)
+            is_read = os.environ.get(ERRORS_ARE_READ)
             if message is None:
                 traceback.print_exc(file=file)
+                if is_read:
+                    raise SystemExit(1) from None
                 raise
-            print(f"\nError: {message}\n", file=terminal)
+            is_written = False
             with contextlib.suppress(OSError):  # the log may lie on the same disk
-                print(f"Error: {message}", file=file)
+                try:
+                    print(f"Error: {message}", file=file)
+                finally:
+                    file.close()  # here, where it may fail
+                is_written = True
+            if not (is_read and is_written):
+                print(f"\nError: {message}\n", file=terminal)
             raise SystemExit(1) from None
 
 
