@@ -12,6 +12,7 @@ import pytest
 from sleepbench.cli import app, launch
 from sleepbench.cli.run import with_config
 from sleepbench.cli.selection import planned, settings_of, settings_of_data
+from sleepbench.core import gpu
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "$(touch made) `touch made` \"'; touch made"
@@ -78,6 +79,20 @@ def test_a_store_that_is_not_there_is_said_before_snakemake_starts(passed, capsy
     assert run("run") == 1 and not passed
     assert "results/mlflow.db: the MLflow store cannot be opened" in capsys.readouterr().err
     assert run("run", "-n") == 0 and run("run", "data") == 0 and len(passed) == 2
+
+
+def test_a_gpu_that_is_not_there_is_said_before_snakemake_starts(passed, capsys, monkeypatch):
+    monkeypatch.setattr(gpu, "DEVICES", Path("nowhere"))
+    config = Path("config.yaml")
+    config.write_text(config.read_text().replace("  device: auto", "  device: cuda"))
+    assert run("run", "--datasets", "simulated") == 1 and not passed
+    said = capsys.readouterr().err
+    assert said.startswith("Error: training.device is 'cuda', but this machine has no GPU") and "auto or cpu" in said
+    # Recordings need none, nor does a plan, nor what runs on a cluster.
+    for arguments in (["data"], ["-n"], ["results/x.csv", "--", "--executor", "slurm"]):
+        assert run("run", *arguments) == 0
+    monkeypatch.setattr("sleepbench.cli.run._is_trained", lambda plan: True)
+    assert run("run", "results/simulated/runs.csv") == 0 and len(passed) == 4  # all is trained
 
 
 def test_a_wrong_configuration_has_a_status_of_its_own(passed, capsys):

@@ -16,13 +16,16 @@ from sleepbench.cli.selection import planned, selection, settings_of
 
 if TYPE_CHECKING:
     from sleepbench.config.models import Config
+    from sleepbench.config.plan import Plan
 
 
 WITHOUT_RUNS = {"data", "prepared", "profiles"}
 """Targets for which no run is logged."""
 OTHER_CONFIG = {"--config", "-C", "--configfile", "--configfiles"}
 CONDA = {"--software-deployment-method", "--sdm", "--use-conda"}
-"""Options of Snakemake: what it plans is not of config.yaml alone; jobs run where PyTorch is its CPU build."""
+ELSEWHERE = {"--executor", "-e", "--profile", "--workflow-profile"}
+"""Options of Snakemake: what it plans is not of config.yaml alone; jobs run where PyTorch is its CPU build; or where
+there may be a GPU that is not here."""
 
 
 class Passing(click.Command):
@@ -64,17 +67,29 @@ def make(
     is wrong.
     """
     from sleepbench.cli.launch import DRY_RUN, snakemake
+    from sleepbench.core.gpu import require_gpu
     from sleepbench.runs.store import require_store
 
     started = time.monotonic()
     config, plan = planned(settings)
     if not DRY_RUN & set(options) and any(target not in WITHOUT_RUNS for target in targets or ["all"]):
         require_store(config.tracking.uri)
+        if not ELSEWHERE & set(options) and not _is_trained(plan):
+            require_gpu(config.training.device)
     arguments = [*with_config(options, settings), *(["--", *targets] if targets else [])]
     status = snakemake(arguments, partial(_again, config, targets, options), verbose=verbose)
     if status == 0 and not targets and not DRY_RUN & set(options):
         print_outcomes(config, plan.datasets, time.monotonic() - started)
     return status
+
+
+def _is_trained(plan: Plan) -> bool:
+    """Whether all of its trainings are there."""
+    from pathlib import Path
+
+    from sleepbench.config import paths
+
+    return all(Path(paths.training(key)).exists() for one in plan.datasets.values() for key in one.trainings)
 
 
 def _again(config: Config, targets: Sequence[str], options: Sequence[str]) -> list[str]:
