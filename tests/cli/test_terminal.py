@@ -105,6 +105,15 @@ def test_the_same_error_of_several_jobs_is_said_once(handler, capsys, tmp_path):
     assert capsys.readouterr().err == "\nError: results/a.json: is not whole; delete it and run again\n\n"
 
 
+@pytest.mark.parametrize("how", ["died with <Signals.SIGINT: 2>.", "returned non-zero exit status 130."])
+def test_what_ctrl_c_ends_has_no_error(handler, capsys, tmp_path, how):
+    handler.emit(record(f"RuleException:\nCalledProcessError in file a.smk, line 3:\nCommand 'x' {how}", logging.ERROR))
+    handler.emit(job(LogEvent.JOB_ERROR, 1, log=[str(tmp_path / "a.log")]))
+    assert capsys.readouterr().err == ""
+    handler.emit(job(LogEvent.JOB_ERROR, 2, log=[str(tmp_path / "a.log")]))  # this one was ended by something else
+    assert capsys.readouterr().err.startswith("\nError: a job was ended; its log is ")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -74,6 +74,13 @@ def test_any_other_exception_keeps_its_traceback(tmp_path):
     assert "Traceback" in (tmp_path / "job.log").read_text()
 
 
+def test_ctrl_c_is_an_exit_status_and_no_traceback(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended, logged(tmp_path / "job.log"):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130 and capsys.readouterr() == ("", "")
+    assert (tmp_path / "job.log").read_text() == "Interrupted.\n"
+
+
 def test_peak_memory_is_that_of_this_process_alone():
     """Not that of the one that started it, which Linux' getrusage begins with."""
     held = np.ones(60_000_000)  # 480 MB here

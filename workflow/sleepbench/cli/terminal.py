@@ -34,7 +34,9 @@ NOISE = re.compile(
 )
 """What Snakemake says of jobs that failed; each said itself, in its log, why it did."""
 CLASS = re.compile(r"^(?:WorkflowError|\w+Exception)(?: in [^\n]*)?:\n")
-SIGNAL = re.compile(r"died with <Signals\.(\w+)")
+SIGNAL = re.compile(r"died with <Signals\.(\w+)|exit status (130)\b")
+INTERRUPTED = ("SIGINT", "130")
+"""How a job ends at Ctrl-C, which no error is: by the signal, or by the exit status that stands for it."""
 LOG = re.compile(r"Complete log\(s\): (.*)")
 
 
@@ -104,15 +106,16 @@ class LogHandler(LogHandlerBase):
             if SAID.match(text):
                 self.say(text)
         elif NOISE.match(text):
-            self.ended_by = found[1] if (found := SIGNAL.search(text)) else self.ended_by
+            self.ended_by = found[1] or found[2] if (found := SIGNAL.search(text)) else self.ended_by
         else:
             self.error(CLASS.sub("", text) if record.levelno > WARNING else text, record.levelno)
 
     def _fail(self, record: LogRecord) -> None:
         """Say why a job failed: its log ends with it."""
-        job = self.progress.fail(record.jobid)
-        self.error(why(job, Path(record.log[0]) if record.log else None, self.ended_by or record.rule_msg or ""))
+        job, ended_by = self.progress.fail(record.jobid), self.ended_by or record.rule_msg or ""
         self.ended_by = ""
+        if ended_by not in INTERRUPTED:
+            self.error(why(job, Path(record.log[0]) if record.log else None, ended_by))
 
     def error(self, text: str, level: int = WARNING + 1) -> None:
         """Say what is wrong, once."""
@@ -135,7 +138,8 @@ def why(job: Job | None, log: Path | None, ended_by: str = "") -> str:
     ended = f" by {ended_by}" if ended_by.startswith("SIG") else ""
     memory = " (often: there was not enough memory)" if ended_by == "SIGKILL" else ""
     more = f"; {ended_by.strip()}" if ended_by and not ended else ""
-    return f"{what} was ended{ended}{memory}; its log is {log}{more}; run again"
+    where = f"; its log is {log}" if log is not None else ""
+    return f"{what} was ended{ended}{memory}{where}{more}; run again"
 
 
 def register() -> str:

@@ -32,6 +32,9 @@ def logged(log: str) -> Iterator[None]:
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
                 yield
             print(f"peak memory {peak_memory_mb():.0f} MB", file=file)
+        except KeyboardInterrupt:
+            print("Interrupted.", file=file)
+            raise SystemExit(130) from None
         except Exception as error:
             message = explained(error)
             is_read = os.environ.get(ERRORS_ARE_READ)
