@@ -8,9 +8,11 @@ PYTEST ?=
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 $(foreach name,$(sort PYTHON VENV GPU DATASET PYTEST $(given)),$(eval override $(name) := $$(value $(name))))
 export PYTHON VENV GPU DATASET PYTEST
+unknown := $(sort $(filter-out PYTHON VENV GPU DATASET PYTEST,$(given)))
+$(if $(unknown),$(warning $(unknown): nothing here takes that; .venv/bin/sleepbench has more options))
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup demo demo-real paper try-real rivals test lint format lock
+.PHONY: help no-dataset setup demo demo-real paper try-real rivals test lint format lock
 .DEFAULT_GOAL := help
 
 ##@ Start here
@@ -22,14 +24,18 @@ help: ## this list
 setup: ## make or update .venv (the other commands do it by themselves)
 	@envs/setup.sh "$$PYTHON" "$$VENV" "$$GPU"
 
-demo: setup ## the whole benchmark on a small simulated cohort, a few minutes
+no-dataset:
+	@[ -z "$$DATASET" ] || { printf '%s\n' "demo and try-real take no DATASET: they are on a simulated cohort and on two subjects" \
+	  "of Sleep-EDF. Of your choice: make paper, make rivals, make demo-real" >&2; exit 2; }
+
+demo: no-dataset setup ## the whole benchmark on a small simulated cohort, a few minutes
 	@"$$VENV/bin/sleepbench" run --experiment demo
 
 demo-real: setup ## real EEG, 5 s an epoch: hours; README has a short form
 	@"$$VENV/bin/sleepbench" run --experiment real-5s --datasets="$${DATASET:-sleep-edf-20-5s}"
 
 ##@ On Sleep-EDF
-try-real: setup ## fetch 200 MB, train one fold a little: does it work here?
+try-real: no-dataset setup ## fetch 200 MB, train one fold a little: does it work here?
 	@"$$VENV/bin/sleepbench" run --experiment try-real
 
 paper: setup ## the ladder of protocols: DATASET=sleep-edf-20 or sleep-edf-78

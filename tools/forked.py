@@ -47,7 +47,7 @@ def import_everything() -> None:
     import snakemake.cli
     import snakemake.script
 
-    from sleepbench.cli import app, launch  # noqa: F401
+    from sleepbench.cli import app, launch, terminal  # noqa: F401
     from sleepbench.config import load  # noqa: F401
     from sleepbench.postprocessing import job as smoothing  # noqa: F401
     from sleepbench.preparation import index, prepare, totals  # noqa: F401

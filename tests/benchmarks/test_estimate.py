@@ -319,6 +319,7 @@ def small(tmp_path, monkeypatch):
         lambda config, trainings, at: {phase: Rates(0.01, 0.002, 3.0) for work in trainings for phase in work.phases},
     )
     monkeypatch.setattr(estimate, "time_preparation", lambda one, n: 1.0)
+    monkeypatch.setattr(estimate, "busy_cores", lambda: 0.0)
     return asking(datasets=["simulated"], protocols=["released"], models=["ulw_sleepnet"])
 
 
@@ -326,6 +327,22 @@ def finish(config, planned, duration_s):
     """Write records of all trainings as if each had taken so long."""
     for work in works(config, planned.datasets["simulated"], counted(config, "simulated")):
         write_document(Path(paths.training(work.key), "training.json"), record(config, work.key, duration_s(work)))
+
+
+@pytest.mark.parametrize(("share", "is_said"), [(0.05, False), (0.5, True)])
+def test_a_busy_machine_is_said_before_it_is_timed(small, monkeypatch, capsys, share, is_said):
+    cores = estimate.places(small[0]).cores
+    monkeypatch.setattr(estimate, "busy_cores", lambda: share * cores)
+    estimate.estimate_run(*small)
+    said = capsys.readouterr().out
+    assert (f"busy: others use {share * cores:.1f} of its {cores} cores" in said) == is_said
+    assert "In all about" in said
+
+
+def test_cores_that_others_use_are_counted(monkeypatch):
+    monkeypatch.setattr(estimate.psutil, "cpu_percent", lambda seconds, percpu: [100.0, 50.0, 25.0])
+    monkeypatch.setattr(estimate.os, "sched_getaffinity", lambda pid: {0, 2}, raising=False)
+    assert estimate.busy_cores() == 1.25
 
 
 def test_nothing_is_timed_when_nothing_is_left_to_train(small, monkeypatch, capsys):

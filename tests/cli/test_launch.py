@@ -184,6 +184,7 @@ def test_ctrl_c_ends_the_jobs_and_is_exit_status_130(project):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130 and output.endswith("Interrupted.\n") and "Traceback" not in output
+    assert "Error" not in output
     assert not job.is_running() and not has_locks(project) and not (project / "done").exists()
 
 

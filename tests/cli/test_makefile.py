@@ -53,6 +53,11 @@ def test_help_lists_all_targets_in_80_columns(project):
         "format",
         "lock",
     ]
+    assert re.findall(r"^(?!GPU)\w[^:\n]*$", result.stdout, re.MULTILINE) == [
+        "Start here",
+        "On Sleep-EDF",
+        "For developers",
+    ]
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
@@ -79,6 +84,15 @@ def test_paper_needs_a_dataset(project):
     result, calls = make(project, "paper")
     assert result.returncode == 2 and len(calls) == 1
     assert "Name the dataset: make paper DATASET=sleep-edf-20" in result.stderr
+
+
+@pytest.mark.parametrize("target", ["demo", "try-real"])
+def test_what_has_a_dataset_of_its_own_takes_no_other(project, target):
+    for arguments, environment in ((["DATASET=sleep-edf-20"], {}), ([], {"DATASET": HOSTILE})):
+        result, calls = make(project, target, *arguments, **environment)
+        assert result.returncode == 2 and calls == []
+        assert "take no DATASET" in result.stderr and "make paper" in result.stderr
+    assert make(project, target)[0].returncode == 0 and make(project, "help", "DATASET=x")[0].returncode == 0
 
 
 def test_without_an_estimate_the_run_starts(project):
@@ -148,8 +162,9 @@ def test_no_value_is_a_command(project, kind):
     assert calls[1][-1] == f"--datasets={value}"
     result, calls = make(project, "paper", DATASET=value, GPU=value, PYTEST=value)
     assert result.returncode == 0 and [call[-1] for call in calls[1:]] == [f"--datasets={value}"] * 2
-    others = ("EXPERIMENT", "ROW", "TO", "WITH", "CSV", "YES", "MODELS")
+    others = ("CSV", "EXPERIMENT", "MODELS", "ROW", "TO", "WITH", "YES")
     result, calls = make(project, "demo", *(f"{name}={value}" for name in others))
+    assert f"{' '.join(others)}: nothing here takes that" in result.stderr
     assert result.returncode == 0 and calls[1] == [".venv/bin/sleepbench", "run", "--experiment", "demo"]
 
 

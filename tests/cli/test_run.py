@@ -12,6 +12,7 @@ import pytest
 from sleepbench.cli import app, launch
 from sleepbench.cli.run import with_config
 from sleepbench.cli.selection import planned, settings_of, settings_of_data
+from sleepbench.core import gpu
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "$(touch made) `touch made` \"'; touch made"
@@ -23,7 +24,7 @@ def passed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "config.yaml", tmp_path)
     calls = []
-    monkeypatch.setattr(launch, "snakemake", lambda arguments, again: calls.append(list(arguments)) or 0)
+    monkeypatch.setattr(launch, "snakemake", lambda arguments, again, verbose: calls.append(list(arguments)) or 0)
     return calls
 
 
@@ -80,6 +81,20 @@ def test_a_store_that_is_not_there_is_said_before_snakemake_starts(passed, capsy
     assert run("run", "-n") == 0 and run("run", "data") == 0 and len(passed) == 2
 
 
+def test_a_gpu_that_is_not_there_is_said_before_snakemake_starts(passed, capsys, monkeypatch):
+    monkeypatch.setattr(gpu, "DEVICES", Path("nowhere"))
+    config = Path("config.yaml")
+    config.write_text(config.read_text().replace("  device: auto", "  device: cuda"))
+    assert run("run", "--datasets", "simulated") == 1 and not passed
+    said = capsys.readouterr().err
+    assert said.startswith("Error: training.device is 'cuda', but this machine has no GPU") and "auto or cpu" in said
+    # Recordings need none, nor does a plan, nor what runs on a cluster.
+    for arguments in (["data"], ["-n"], ["results/x.csv", "--", "--executor", "slurm"]):
+        assert run("run", *arguments) == 0
+    monkeypatch.setattr("sleepbench.cli.run._is_trained", lambda plan: True)
+    assert run("run", "results/simulated/runs.csv") == 0 and len(passed) == 4  # all is trained
+
+
 def test_a_wrong_configuration_has_a_status_of_its_own(passed, capsys):
     assert run("run", "--datasets", "sleep-edf-2O") == 2 and not passed
     assert capsys.readouterr().err.count("sleep-edf-2O") == 1
@@ -133,18 +148,31 @@ def test_what_cannot_be_trained_is_said_too(passed, capsys):
     assert "nothing is trained on simulated" in capsys.readouterr().err and passed == []
 
 
-def test_summaries_are_printed_at_the_end(passed, capsys, monkeypatch):
+def test_what_came_out_is_said_at_the_end(passed, capsys, monkeypatch):
     for name in ("simulated", "simulated-tiny"):
-        summary = Path("results", name, "summary.md")
-        summary.parent.mkdir(parents=True)
-        summary.write_text(f"# Results on {name}\n")
+        claims = Path("results", name, "tables", "claims.csv")
+        claims.parent.mkdir(parents=True)
+        claims.write_text("model,verdict\nULW-SleepNet,reproduced\n")
     assert run("run", "--datasets", "simulated,simulated-tiny") == 0
-    assert capsys.readouterr().out == "# Results on simulated\n# Results on simulated-tiny\n"
+    results = [
+        "Results (SIMULATED data – not a result on Sleep-EDF)",
+        "SIMULATED data | Published claims: 1 reproduced",
+    ]
+    out = capsys.readouterr().out.splitlines()
+    assert out[:6] == ["", *results, "", *results] and out[6].startswith("Took ")
+    assert out[7:] == ["Open results/simulated/report.html", "Open results/simulated-tiny/report.html"]
     for without in (["-n"], ["results/simulated/runs.csv"], ["--", "--dry-run"]):
         assert run("run", "--datasets", "simulated", *without) == 0
-    monkeypatch.setattr(launch, "snakemake", lambda arguments, again: 1)
+    monkeypatch.setattr(launch, "snakemake", lambda arguments, again, verbose: 1)
     assert run("run", "--datasets", "simulated") == 1
     assert capsys.readouterr().out == ""
+
+
+def test_snakemake_speaks_where_that_is_asked_for(passed, monkeypatch):
+    asked = []
+    monkeypatch.setattr(launch, "snakemake", lambda arguments, again, verbose: asked.append((arguments, verbose)) or 0)
+    assert run("run", "--verbose", "results/x.csv") == 0 and run("run", "results/x.csv") == 0
+    assert asked == [(["--", "results/x.csv"], True), (["--", "results/x.csv"], False)]
 
 
 def test_data_and_report_ask_for_their_targets(passed, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.logs import logged, peak_memory_mb
+from sleepbench.core.logs import ERRORS_ARE_READ, logged, peak_memory_mb
 
 
 def test_output_goes_to_the_log(tmp_path, capsys):
@@ -44,6 +44,20 @@ def test_what_a_user_can_mend_is_one_message_without_traceback(tmp_path, capsys,
         assert "Traceback" not in text
 
 
+def test_where_logs_are_read_the_terminal_gets_only_what_is_in_no_log(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(ERRORS_ARE_READ, "1")
+    for error in (BenchmarkError("x.edf: is wrong"), ZeroDivisionError()):
+        with pytest.raises(SystemExit), logged(tmp_path / "job.log"):
+            raise error
+        assert capsys.readouterr().err == ""
+    assert "ZeroDivisionError" in (tmp_path / "job.log").read_text()
+    full = Path("/dev/full")
+    if full.exists():
+        with pytest.raises(SystemExit), logged(full):
+            raise BenchmarkError("x.edf: is wrong")
+        assert capsys.readouterr().err == "\nError: x.edf: is wrong\n\n"
+
+
 def test_a_log_that_cannot_be_written_is_said_too(tmp_path, capsys, monkeypatch):
     def refused(path, *_arguments, **_options):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
@@ -72,6 +86,13 @@ def test_any_other_exception_keeps_its_traceback(tmp_path):
     with pytest.raises(ZeroDivisionError), logged(tmp_path / "job.log"):
         raise ZeroDivisionError
     assert "Traceback" in (tmp_path / "job.log").read_text()
+
+
+def test_ctrl_c_is_an_exit_status_and_no_traceback(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended, logged(tmp_path / "job.log"):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130 and capsys.readouterr() == ("", "")
+    assert (tmp_path / "job.log").read_text() == "Interrupted.\n"
 
 
 def test_peak_memory_is_that_of_this_process_alone():

@@ -152,6 +152,10 @@ def test_a_row_of_the_main_table_may_be_named_by_its_number(whole):
     measured = traced("table=main_results", f"row={numbers['measured']}", "fold=2")[0]
     assert measured["row"] == CLEAN._asdict() and len(measured["runs"]) == 1
     assert measured["numbers"]["table_state"] == "the same numbers"
+    listed = dict(re.findall(r"row=(\d+) protocol=(\w+)", error_of()))
+    for number, protocol in listed.items():
+        assert traced(f"row={number}")[0]["row"]["protocol"] == protocol
+    assert len(listed) == 2
     reference = traced("table=main_results", f"row={numbers['reference']}")[0]
     assert reference["row"]["model"] == "commonest stage, always"
     assert [run["run_key"] for run in reference["runs"]] == table.run_keys.iloc[numbers["reference"] - 1].split()
@@ -200,7 +204,7 @@ def test_a_title_is_taken_as_the_model(whole):
 @pytest.mark.parametrize(
     ("terms", "said"),
     [
-        ([], "2 rows match.*protocol=released model=ulw_sleepnet.*protocol=clean model=ulw_sleepnet"),
+        ([], r"2 rows match.*row=\d+ protocol=released model=ulw_sleepnet.*row=\d+ protocol=clean model=ulw_sleepnet"),
         (["model=ulw_sleepnet"], "2 rows match; model=ulw_sleepnet is not enough"),
         (["protocol=clear"], "no row has protocol=clear; the nearest known name is 'clean'"),
         (["protocl=clean"], "no key 'protocl'; the nearest known name is 'protocol'"),

@@ -163,7 +163,7 @@ def test_interrupted_training_leaves_nothing_half_written_and_continues(prepared
     assert not (project.directory / TRAINING / "fold-0").exists()
     result = project.run(fold)
     assert result.returncode == 0, result.stdout
-    assert "Preparing" not in result.stdout
+    assert "1 job to do, 1 job of training" in result.stdout
     left = sorted(path.name for path in (project.directory / TRAINING).iterdir())
     assert left == ["fold-0"]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import psutil
 
 from sleepbench.benchmarks.jobs import read_benchmarks
 from sleepbench.config import paths
@@ -52,6 +53,8 @@ RESULT_BYTES_A_TEST_EPOCH = 400
 RESULT_BYTES_A_TRAINING = 350_000
 """Weights of a small network, history, metrics and logs."""
 TOLERANCE = 0.3
+BUSY = 0.1
+"""Of the cores, used by others: from then on the estimate says so."""
 Counts = Mapping[tuple[str, str], np.ndarray]
 """(recording, trimming) -> epochs of W, N1, N2, N3, REM."""
 
@@ -292,6 +295,13 @@ def is_there(one: Dataset, recording: Recording) -> bool:
     return all(one.locate(file.name, directory).exists() for file in recording.files)
 
 
+def busy_cores(seconds: float = 0.5) -> float:
+    """How many of the cores that this process may use are used by others now; it waits meanwhile."""
+    of_each = psutil.cpu_percent(seconds, percpu=True)
+    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(of_each))
+    return sum(of_each[core] for core in mine if core < len(of_each)) / 100
+
+
 def _prepare(one: Dataset, receipt: Mapping[str, Any], directory: Path) -> None:
     from sleepbench.preparation.prepare import prepare_recording
 
@@ -395,6 +405,11 @@ def _estimate_dataset(config: Config, planned: DatasetPlan) -> None:
         print(CPU_BUILD)
     print(f"Timing some steps of what {name} asks for, to say what it takes here ...", flush=True)
     at = places(config)
+    if (busy := busy_cores()) > BUSY * at.cores:
+        print(
+            f"This machine is busy: others use {busy:.1f} of its {at.cores} cores. Steps take longer now than on an "
+            "idle one, so the estimate is high."
+        )
     unprepared = [r.id for r in people if not Path(paths.prepared(one.source, r.id, "json")).exists()]
     n_absent = sum(not is_there(one, recording) for recording in people)
     hours = one.settings.psg_hours if isinstance(one, SimulatedCohort) else 24

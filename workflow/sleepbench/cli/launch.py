@@ -24,6 +24,7 @@ from sleepbench.config import paths
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.garbage import expect_many_objects
 from sleepbench.core.locks import NO_LOCKS, OWNER, owner_lock, owner_of
+from sleepbench.core.logs import ERRORS_ARE_READ
 
 PROFILE = "workflow/profiles/default"
 HELD = Path(".snakemake/sleepbench.lock")
@@ -31,13 +32,16 @@ HELD = Path(".snakemake/sleepbench.lock")
 DRY_RUN = {"-n", "--dry-run", "--dryrun"}
 FORCERUN = ("--forcerun", "-R")
 NAMES = {"snakemake", "sleepbench"}
+SAID_BY_SNAKEMAKE = DRY_RUN | {"--verbose", "--quiet", "-q", "--logger", "--sdm", "--software-deployment-method"}
+"""Options with which the terminal shows what Snakemake says, as it says it."""
 
 
-def snakemake(arguments: Sequence[str], again: Callable[[], Sequence[str]] = tuple) -> int:
+def snakemake(arguments: Sequence[str], again: Callable[[], Sequence[str]] = tuple, *, verbose: bool = False) -> int:
     """Run Snakemake within this process, so that signals reach it; its exit status.
 
     `again` gives files to be made again, and is asked when nobody else works in the directory. BenchmarkError where
-    another process works there. A dry run changes nothing, so it need not wait.
+    another process works there. A dry run changes nothing, so it need not wait. What it does is shown as `terminal`
+    shows it, or, `verbose` or planning only, as Snakemake does.
     """
     options, here = ["--profile", PROFILE], Path.cwd()
     if not DRY_RUN & set(arguments):
@@ -52,7 +56,8 @@ def snakemake(arguments: Sequence[str], again: Callable[[], Sequence[str]] = tup
             print("Removing the lock of a run that was killed.", file=sys.stderr)
             unlock = [sys.executable, "-m", "snakemake", *options, "--unlock"]
             subprocess.run(unlock, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return _run(with_forced(again(), [*options, *arguments]))
+    plainly = verbose or bool(SAID_BY_SNAKEMAKE & set(arguments))
+    return _run(with_forced(again(), [*options, *arguments]), plainly)
 
 
 def with_forced(files: Sequence[str], options: Sequence[str]) -> list[str]:
@@ -67,12 +72,18 @@ def with_forced(files: Sequence[str], options: Sequence[str]) -> list[str]:
     return [*options[:place], *([] if place else FORCERUN[:1]), *files, *options[place:]]
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], plainly: bool) -> int:
     from snakemake.cli import main  # takes a second, which a refusal does without
 
     expect_many_objects()
     said = logging.getLogger("snakemake.logging")
-    said.addFilter(_is_news)
+    if plainly:
+        said.addFilter(_is_news)
+    else:
+        from sleepbench.cli import terminal
+
+        os.environ[ERRORS_ARE_READ] = "1"
+        arguments = ["--logger", terminal.register(), *arguments]
     interruptions = []
 
     def interrupt(number: int, frame: object) -> None:
@@ -91,6 +102,7 @@ def _run(arguments: list[str]) -> int:
     finally:
         signal.signal(signal.SIGINT, before)
         said.removeFilter(_is_news)
+        os.environ.pop(ERRORS_ARE_READ, None)
     return 0
 
 

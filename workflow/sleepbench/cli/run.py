@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sleepbench.cli.progress import duration
 from sleepbench.cli.selection import planned, selection, settings_of
 
 if TYPE_CHECKING:
     from sleepbench.config.models import Config
+    from sleepbench.config.plan import Plan
 
 
 WITHOUT_RUNS = {"data", "prepared", "profiles"}
 """Targets for which no run is logged."""
 OTHER_CONFIG = {"--config", "-C", "--configfile", "--configfiles"}
 CONDA = {"--software-deployment-method", "--sdm", "--use-conda"}
-"""Options of Snakemake: what it plans is not of config.yaml alone; jobs run where PyTorch is its CPU build."""
+ELSEWHERE = {"--executor", "-e", "--profile", "--workflow-profile"}
+"""Options of Snakemake: what it plans is not of config.yaml alone; jobs run where PyTorch is its CPU build; or where
+there may be a GPU that is not here."""
 
 
 class Passing(click.Command):
@@ -38,8 +43,11 @@ class Passing(click.Command):
 @selection
 @click.option("-n", "--dry-run", is_flag=True, help="Plan only: list the jobs.")
 @click.option("--cores", metavar="N", type=click.IntRange(1), help="Jobs at a time; default: as many as cores.")
+@click.option("--verbose", is_flag=True, help="Print all that Snakemake says.")
 @click.argument("targets", nargs=-1)
-def run(dry_run: bool, cores: int | None, targets: tuple[str, ...], passed: tuple[str, ...], **asked: str) -> int:
+def run(
+    dry_run: bool, cores: int | None, verbose: bool, targets: tuple[str, ...], passed: tuple[str, ...], **asked: str
+) -> int:
     """Run an experiment, up to its tables, figures and report.
 
     Finished trainings are kept, an interrupted run resumes. A LIST is separated by commas and takes the place of the
@@ -47,26 +55,41 @@ def run(dry_run: bool, cores: int | None, targets: tuple[str, ...], passed: tupl
     "--".
     """
     options = [*(["--dry-run"] if dry_run else []), *(["--cores", str(cores)] if cores else []), *passed]
-    return make(settings_of(**asked), targets, options)
+    return make(settings_of(**asked), targets, options, verbose=verbose)
 
 
-def make(settings: dict[str, Any], targets: Sequence[str] = (), options: Sequence[str] = ()) -> int:
+def make(
+    settings: dict[str, Any], targets: Sequence[str] = (), options: Sequence[str] = (), *, verbose: bool = False
+) -> int:
     """Check the configuration and make targets with Snakemake, by default all of them.
 
-    Where all were made, print their summaries. Returns Snakemake's exit status. BenchmarkError when the configuration
+    Where all were made, print what came out. Returns Snakemake's exit status. BenchmarkError when the configuration
     is wrong.
     """
     from sleepbench.cli.launch import DRY_RUN, snakemake
+    from sleepbench.core.gpu import require_gpu
     from sleepbench.runs.store import require_store
 
+    started = time.monotonic()
     config, plan = planned(settings)
     if not DRY_RUN & set(options) and any(target not in WITHOUT_RUNS for target in targets or ["all"]):
         require_store(config.tracking.uri)
+        if not ELSEWHERE & set(options) and not _is_trained(plan):
+            require_gpu(config.training.device)
     arguments = [*with_config(options, settings), *(["--", *targets] if targets else [])]
-    status = snakemake(arguments, partial(_again, config, targets, options))
+    status = snakemake(arguments, partial(_again, config, targets, options), verbose=verbose)
     if status == 0 and not targets and not DRY_RUN & set(options):
-        print_summaries(plan.datasets)
+        print_outcomes(config, plan.datasets, time.monotonic() - started)
     return status
+
+
+def _is_trained(plan: Plan) -> bool:
+    """Whether all of its trainings are there."""
+    from pathlib import Path
+
+    from sleepbench.config import paths
+
+    return all(Path(paths.training(key)).exists() for one in plan.datasets.values() for key in one.trainings)
 
 
 def _again(config: Config, targets: Sequence[str], options: Sequence[str]) -> list[str]:
@@ -100,15 +123,15 @@ def with_config(options: Sequence[str], settings: Mapping[str, Any]) -> list[str
     return [*options, "--config", run]
 
 
-def print_summaries(datasets: Sequence[str]) -> None:
-    """Print the summaries of some datasets as far as they are there."""
-    from pathlib import Path
-
+def print_outcomes(config: Config, datasets: Sequence[str], seconds: float) -> None:
+    """Print the main results of some datasets, what they took, and where their reports are."""
+    from sleepbench.cli.outcome import outcome
     from sleepbench.config import paths
+    from sleepbench.config.plan import dataset
 
-    for path in map(Path, map(paths.summary, datasets)):
-        if path.exists():
-            sys.stdout.write(path.read_text(encoding="utf-8"))
+    for name in datasets:
+        print("", *outcome(dataset(config, name).label), sep="\n")
+    print(f"Took {duration(seconds)}", *(f"Open {paths.report(name)}" for name in datasets), sep="\n")
 
 
 @click.command(epilog="Example: sleepbench estimate --experiment paper --datasets sleep-edf-20")

@@ -106,7 +106,10 @@ def plan(config: Config) -> Plan:
     for dataset, one in planned.items():
         if not one.trainings:
             reasons = "; ".join(map(str, skipped)) or "its lists leave nothing"
-            raise BenchmarkError(f"run: nothing is trained on {dataset}: {reasons}")
+            raise BenchmarkError(
+                f"run: nothing is trained on {dataset}: {reasons}. Ask for models, inputs, recipes and protocols that "
+                "go together there"
+            )
     problems = [problem for one in planned.values() for problem in _wrong_trainings(config, one)]
     if problems:
         raise BenchmarkError("the configuration asks for what cannot be done:\n  " + "\n  ".join(problems))

@@ -6,6 +6,8 @@ import runpy
 import shutil
 from pathlib import Path
 
+from sleepbench.core.errors import BenchmarkError
+
 DEVICES = Path("/dev")
 CPU_BUILD = (
     "This machine has a GPU, but PyTorch is installed without CUDA, so that trainings run on the CPU: "
@@ -21,6 +23,16 @@ def takes_gpu(device: str) -> bool:
 def is_gpu_idle(device: str) -> bool:
     """Whether there is a GPU that trainings would take if PyTorch were built for it; `CPU_BUILD` says so."""
     return device == "auto" and has_gpu() and not is_built_for_cuda()
+
+
+def require_gpu(device: str) -> None:
+    """BenchmarkError where trainings are to go to a GPU, and cannot."""
+    if device == "cuda" and not takes_gpu(device):
+        found = "PyTorch is installed without CUDA" if has_gpu() else "this machine has no GPU that a process may use"
+        raise BenchmarkError(
+            f"training.device is 'cuda', but {found}: set it to auto or cpu, or, where there is a GPU, install with "
+            "make setup GPU=1"
+        )
 
 
 def has_gpu() -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import re
 import resource
 import sys
@@ -12,14 +13,18 @@ from typing import TextIO
 
 from sleepbench.core.errors import BenchmarkError
 
+ERRORS_ARE_READ = "SLEEPBENCH_ERRORS_ARE_READ"
+"""A variable of the environment: whoever started the jobs shows the errors that are in their logs."""
+
 
 @contextlib.contextmanager
 def logged(log: str) -> Iterator[None]:
     """Send what a job prints to its log file.
 
     A BenchmarkError, or what a file system refuses, ends the job with a message and no traceback, in the log and on the
-    terminal; any other exception leaves its traceback in the log as well. The last line of a job that succeeds is its
-    peak memory: Snakemake's benchmark samples it too rarely for jobs of seconds.
+    terminal; any other exception leaves its traceback there. Where ERRORS_ARE_READ is set, the terminal gets only what
+    could not be written to the log. The last line of a job that succeeds is its peak memory: Snakemake's benchmark
+    samples it too rarely for jobs of seconds.
     """
     terminal = sys.stderr
     with _opened(Path(log)) as file:
@@ -27,16 +32,28 @@ def logged(log: str) -> Iterator[None]:
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
                 yield
             print(f"peak memory {peak_memory_mb():.0f} MB", file=file)
+        except KeyboardInterrupt:
+            print("Interrupted.", file=file)
+            raise SystemExit(130) from None
         except Exception as error:
             message = explained(error)
-            if message is None:
-                with contextlib.suppress(OSError):
-                    traceback.print_exc(file=file)
+            text = traceback.format_exc() if message is None else f"Error: {message}\n"
+            is_said = _appended(file, text) and bool(os.environ.get(ERRORS_ARE_READ))
+            if message is None and not is_said:
                 raise
-            print(f"\nError: {message}\n", file=terminal)
-            with contextlib.suppress(OSError):  # the log may lie on the same disk
-                print(f"Error: {message}", file=file)
+            if not is_said:
+                print(f"\nError: {message}\n", file=terminal)
             raise SystemExit(1) from None
+
+
+def _appended(file: TextIO, text: str) -> bool:
+    """Write a text and close the file; whether that could be done, as it may lie on a disk that is full."""
+    try:
+        with file:
+            file.write(text)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -99,26 +99,49 @@ RUN_KEYS = {**{name: (name,) for name in (*ROW, *RUN_FILTERS)}, "model": ("model
 def _main_row(expected: Expected, terms: Sequence[str]) -> TracedRow:
     """A measured row of the main table."""
     runs = read_table(expected)
-    key, chosen = choose(runs, terms)
+    key, chosen = choose(runs, terms, Path(paths.table(expected.dataset, MAIN)))
     mine = runs[(runs[list(ROW)] == list(key)).all(axis=1)]
     return TracedRow(MAIN, key._asdict(), _numbers(mine, expected.dataset), len(mine), chosen)
 
 
-def choose(runs: pd.DataFrame, terms: Sequence[str]) -> tuple[RowKey, pd.DataFrame]:
+def choose(runs: pd.DataFrame, terms: Sequence[str], printed: Path) -> tuple[RowKey, pd.DataFrame]:
     """The one row of the main table that the terms name, and those of its runs that they name.
 
     A term is key=value, with a key of a row (protocol, model, input, recipe) or of a run (seed, fold), or the first
-    digits of a run key. BenchmarkError with the nearest values when nothing matches, with a list when several rows do.
+    digits of a run key. BenchmarkError with the nearest values when nothing matches, with a list when several rows do:
+    with their numbers in the `printed` table, where they are in it.
     """
     chosen = runs
     for term in terms:
         chosen = _matching(chosen, "", RUN_KEYS, term) if "=" in term else _by_run_key(chosen, term)
     keys = [RowKey(*key) for key, _ in chosen.groupby(list(ROW), sort=False)]
     if len(keys) > 1:
-        listed = "\n  ".join(" ".join(f"{name}={value}" for name, value in key._asdict().items()) for key in keys)
+        numbers = _row_numbers(runs, keys, printed)
+        named = [
+            " ".join(f"{name}={value}" for name, value in {**numbers.get(key, {}), **key._asdict()}.items())
+            for key in keys
+        ]
         asked = f"{' '.join(terms)} is" if terms else "this is"
-        raise BenchmarkError(f"{len(keys)} rows match; {asked} not enough to tell them apart, name one:\n  {listed}")
+        by_number = ", by its number or the rest" if numbers else ""
+        raise BenchmarkError(
+            f"{len(keys)} rows match; {asked} not enough to tell them apart, name one{by_number}:\n  "
+            + "\n  ".join(named)
+        )
     return keys[0], chosen
+
+
+def _row_numbers(runs: pd.DataFrame, keys: Sequence[RowKey], printed: Path) -> dict[RowKey, dict[str, int]]:
+    """What rows are called by their numbers in the printed table, from 1, as far as it is there and has them."""
+    if not printed.exists():
+        return {}
+    table = pd.read_csv(printed, dtype={"run_keys": str})
+    found = {
+        (row.protocol, row.run_keys): {"row": number}
+        for number, row in enumerate(table.itertuples(), start=1)
+        if row.mark == "measured"
+    }
+    of_rows = {RowKey(*key): " ".join(mine.run_key) for key, mine in runs.groupby(list(ROW), sort=False)}
+    return {key: found[key.protocol, of_rows[key]] for key in keys if (key.protocol, of_rows[key]) in found}
 
 
 def _by_run_key(runs: pd.DataFrame, digits: str) -> pd.DataFrame:
