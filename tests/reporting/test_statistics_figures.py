@@ -23,7 +23,7 @@ from sleepbench.reporting.figures.panels import by_contender
 from sleepbench.reporting.figures.reliability import ECE
 from sleepbench.reporting.figures.sleep_agreement import MEASURES as DRAWN_MEASURES
 
-NAMES = ("ladder", "cost", "subjects", "reliability", "sleep_agreement")
+NAMES = ("ladder", "cost", "subjects", "hard_subjects", "reliability", "sleep_agreement")
 
 
 def inputs_of(name: str, files: dict, dataset: str = "simulated", estimators: tuple[str, ...] = ()) -> Inputs:
@@ -140,7 +140,7 @@ def test_nothing_leaves_the_figure_nor_lies_on_something_else(name, files, reque
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_lacks_a_column_or_rows_is_named(name, one, tmp_path):
-    key = {"cost": "intervals", "sleep_agreement": "nights"}.get(name, name)
+    key = {"cost": "intervals", "sleep_agreement": "nights", "hard_subjects": "subjects"}.get(name, name)
     table = statistics(one, key)
     broken = changed(one, tmp_path, **{key: table.drop(columns="protocol")})
     path = re.escape(str(tmp_path / f"changed_{key}.csv"))
@@ -161,7 +161,7 @@ def test_every_figure_has_a_heading_and_a_caption(name):
 
 def test_figures_stand_in_the_order_of_the_report():
     assert list(figures()) == [
-        *("ladder", "cost", "reproduction", "confusion", "subjects", "non_inferiority", "ranks"),
+        *("ladder", "cost", "reproduction", "confusion", "subjects", "hard_subjects", "non_inferiority", "ranks"),
         *("reliability", "sleep_agreement"),
         *("night", "training_curves", "hypnograms"),
     ]
@@ -459,6 +459,53 @@ def test_contenders_of_one_protocol_are_lines_of_one_pair_of_panels(name, marker
 def test_few_subjects_have_no_box(single, one):
     assert not drawn("subjects", single).axes[0].lines
     assert drawn("subjects", one).axes[0].lines
+
+
+# -------------------------------------------------------------------------------------------------------- who is hard
+
+
+def test_who_is_hard_is_of_the_final_protocol_by_age_and_by_place(several):
+    subjects = numbers("hard_subjects", several)
+    assert set(subjects.protocol) == {"clean"}
+    mean = subjects.groupby("subject").agg({"accuracy": "mean", "place": "first"}).sort_values("place")
+    assert mean.place.tolist() == list(range(1, 21)) and mean.accuracy.is_monotonic_increasing
+    mine = subjects[subjects.title == "ULW-SleepNet"]
+    rank = mine[["age", "accuracy"]].rank().corr().iloc[0, 1]  # what Spearman's is
+    assert mine.spearman.to_numpy() == pytest.approx(np.full(20, rank))
+    age, place = drawn("hard_subjects", several).axes
+    for axes, x in ((age, "age"), (place, "place")):
+        women = mine[mine.sex == "F"]
+        assert of_marker(axes, "o")[0].get_xydata() == pytest.approx(
+            np.column_stack([women[x], 100 * women.accuracy]).astype(float)
+        )
+    assert [label.get_text() for label in place.get_xticklabels()] == mean.index.tolist()
+
+
+def test_who_is_hard_says_the_rank_correlation_where_there_is_one(several, single):
+    said = [text.get_text() for text in drawn("hard_subjects", several).legends[0].get_texts()]
+    assert re.fullmatch(r"ULW-SleepNet, ρ = −?0\.\d\d", said[0]) and "ρ: Spearman's, with age, n = 20" in said
+    alone = numbers("hard_subjects", single)
+    assert alone.spearman.isna().all()
+    said = [text.get_text() for text in drawn("hard_subjects", single).legends[0].get_texts()]
+    assert said == ["ULW-SleepNet", "woman"]
+
+
+def test_unknown_ages_and_sexes_are_said(one):
+    subjects = numbers("hard_subjects", one)
+    subjects.loc[subjects.subject == "00", ["age", "sex"]] = np.nan
+    figure = drawn("hard_subjects", one, table=subjects)
+    assert figure.axes[0].get_xlabel() == "age (years); of 1 not known"
+    assert "sex not known" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(of_marker(figure.axes[1], "D")[0].get_xdata()) == 1
+    nobody = drawn("hard_subjects", one, table=subjects.assign(age=np.nan))
+    assert [text.get_text() for text in nobody.texts][-1] == "no age of a subject is known"
+
+
+def test_of_many_subjects_the_hardest_are_named(one):
+    subjects = pd.concat([numbers("hard_subjects", one)] * 8, ignore_index=True)
+    subjects = subjects.assign(subject=[f"s{i}" for i in range(48)], place=range(1, 49))
+    place = drawn("hard_subjects", one, table=subjects).axes[1]
+    assert [label.get_text() for label in place.get_xticklabels()] == ["s0", "s1", "s2", "s3", "s4"]
 
 
 # --------------------------------------------------------------------------------------------------------- reliability
