@@ -142,7 +142,7 @@ ARTEFACT = FigureArtefact(
     heading="One night",
     caption=(
         "The scored hypnogram, then for each protocol the predicted one, a strip that is black where it is another "
-        "one than scored, and the hypnodensity: the predicted probabilities of the stages. N1 to REM are shaded, REM is "
+        "than scored, and the hypnodensity: the predicted probabilities of the stages. N1 to REM are shaded, REM is "
         "drawn thick. Of more than three protocols the first and the final one are shown. Of the recordings tested "
         "under every protocol, it is the one whose accuracy under the first protocol is the median, for the first "
         "contender and seed. Epochs that the protocol's trimming drops or that have no stage are left blank."
