@@ -456,6 +456,15 @@ def test_contenders_of_one_protocol_are_lines_of_one_pair_of_panels(name, marker
         assert "a subject, n = 6" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def test_a_contender_has_lines_for_its_own_protocols_alone(several):
+    subjects = statistics(several, "subjects")
+    mine = subjects[(subjects.title == "ULW-SleepNet") | subjects.protocol.isin(["validation_held_out", "clean"])]
+    figure = drawn("subjects", several, table=mine)
+    shown = [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes[::2]]
+    assert shown == [list(RUNGS), *[["validation_held_out", "clean"]] * 3]
+    assert len(figure.axes[2].collections) == 2
+
+
 def test_few_subjects_have_no_box(single, one):
     assert not drawn("subjects", single).axes[0].lines
     assert drawn("subjects", one).axes[0].lines

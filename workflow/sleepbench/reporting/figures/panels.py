@@ -23,7 +23,6 @@ INTERVAL = "bars: 95 % intervals over subjects"
 SMALL_PANELS_PER_ROW = 6
 MOST_CONTENDERS = 4
 """Of more contenders than these all panels are drawn small, and run on from one to the next in the same rows."""
-MOST_CONTENDERS_IN_ONE_COLUMN = 3
 
 
 # -------------------------------------------------------------------------------------------------------- what is read
@@ -132,9 +131,9 @@ class Pair(NamedTuple):
 def paired_panels(
     table: pd.DataFrame, inches: float, inputs: Inputs, text: str, labels: tuple[str, str]
 ) -> tuple[Figure, dict[Contender, Pair]]:
-    """A figure with a pair of panels per contender, protocols from top to bottom, `inches` high each.
+    """A figure with a pair of panels per contender, with a line for each protocol that it was run under.
 
-    More than three contenders are drawn in two columns of pairs. All left panels have one x axis, and all right panels;
+    Lines are `inches` high, protocols from top to bottom. All left panels have one x axis, and all right panels;
     `labels` are theirs. With one protocol alone, several contenders have lines in one pair of panels.
     """
     called, protocols = names_of(table), list(table.protocol.unique())
@@ -144,32 +143,26 @@ def paired_panels(
         figure = new_figure(PAGE_WIDTH, 1.1 + inches * len(contenders), heading(inputs, text))
         left, right = figure.subplots(1, 2, sharey=True)
         pairs = {contender: Pair(left, right, {protocols[0]: i}) for i, contender in enumerate(contenders)}
-        names = list(called.values())
+        lines = {left: list(called.values())}
     else:
-        per_row = 1 if len(contenders) <= MOST_CONTENDERS_IN_ONE_COLUMN else 2
-        n_rows = math.ceil(len(contenders) / per_row)
-        figure = new_figure(PAGE_WIDTH, 1.1 + n_rows * (0.45 + inches * len(protocols)), heading(inputs, text))
-        grid, pairs, first = figure.add_gridspec(n_rows, 2 * per_row), {}, (None, None)
-        names = protocols
-        for i, contender in enumerate(contenders):
-            row, column = divmod(i, per_row)
-            left = figure.add_subplot(grid[row, 2 * column], sharex=first[0], sharey=first[0])
-            right = figure.add_subplot(grid[row, 2 * column + 1], sharex=first[1], sharey=left)
+        run = {contender: list(mine.protocol.unique()) for contender, mine in by_contender(table).items()}
+        height = sum(0.4 + inches * len(mine) for mine in run.values())
+        figure = new_figure(PAGE_WIDTH, 1.1 + height, heading(inputs, text))
+        ratios = [len(mine) for mine in run.values()]
+        grid = figure.subplots(len(run), 2, sharex="col", sharey="row", squeeze=False, height_ratios=ratios)
+        pairs, lines = {}, {}
+        for (left, right), (contender, mine) in zip(grid, run.items(), strict=True):
             left.set_title(called[contender], loc="left")
-            left.tick_params(labelleft=column == 0)
-            right.tick_params(labelleft=False)
-            pairs[contender] = Pair(left, right, {protocol: line for line, protocol in enumerate(protocols)})
-            first = first if i else (left, right)
-    left = figure.axes[0]
-    left.set_yticks(range(len(names)), names)
-    left.set_ylim(len(names) - 0.5, -0.5)
+            pairs[contender] = Pair(left, right, {protocol: line for line, protocol in enumerate(mine)})
+            lines[left] = mine
+    for left, names in lines.items():
+        left.set_yticks(range(len(names)), names)
+        left.set_ylim(len(names) - 0.5, -0.5)
     for axes in figure.axes:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", color="#E8E8E8", linewidth=0.4)
         axes.set_axisbelow(True)
-    # The lowest pair of each column of pairs; those above show the same ticks.
-    lowest = {pair.left.get_subplotspec().colspan.start: pair for pair in pairs.values()}
-    for pair in lowest.values():
-        pair.left.set_xlabel(labels[0])
-        pair.right.set_xlabel(labels[1])
+    last = pairs[contenders[-1]]
+    last.left.set_xlabel(labels[0])
+    last.right.set_xlabel(labels[1])
     return figure, pairs
