@@ -117,10 +117,12 @@ def test_without_titles_a_warning_stays_and_the_files_name_the_title(dataset, re
     figure = drawn("confusion", results, dataset=dataset)
     said = " ".join(figure.get_suptitle().split())
     assert said.startswith("Confusion matrices")
-    style.take_title(figure, inputs.label.warning)
+    with style.styled():
+        style.take_title(figure, inputs.label.warning)
     assert figure.get_suptitle() == (f"({inputs.label.warning})" if dataset == "simulated" else "")
+    assert figure._suptitle.get_fontsize() == style.STYLE["figure.titlesize"]
     with Image.open(files[True][0]) as full, Image.open(files[False][0]) as without:
-        assert without.width == full.width and full.height - 60 < without.height < full.height
+        assert without.width == full.width and full.height - 50 < without.height < full.height
         assert without.text["Title"] == said
     assert files[True][2].read_bytes() == files[False][2].read_bytes()
 
@@ -379,10 +381,8 @@ def test_many_contenders_share_rows_of_small_panels(many):
     assert set(labelled) == {"training epoch"}
 
 
-def test_a_few_contenders_share_a_row_only_where_all_of_their_panels_fit():
-    long, short, shorter = [("a", 1), ("a", 2), ("a", 3), ("a", 4)], [("b", 1), ("b", 2)], [("c", 1)]
-    assert rows_of_panels([long, shorter], 3) == [long[:2], long[2:], shorter]
-    assert rows_of_panels([short, shorter], 3) == [short + shorter]
-    assert rows_of_panels([short, short, shorter], 3) == [short, short + shorter]
-    many = [[(letter, 1)] for letter in "abcdefg"]
-    assert [len(row) for row in rows_of_panels(many, 3)] == [4, 3]
+def test_small_panels_stand_in_evenly_filled_rows():
+    long, short = [("a", i) for i in range(6)], [("b", 1), ("b", 2)]
+    assert rows_of_panels([long, short], 5) == [long[:4], [*long[4:], *short]]
+    assert rows_of_panels([short], 5) == [short]
+    assert [len(row) for row in rows_of_panels([[(letter, 1)] for letter in "abcdefg"], 3)] == [3, 3, 1]

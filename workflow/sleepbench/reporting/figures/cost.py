@@ -168,20 +168,32 @@ def draw(points: pd.DataFrame, inputs: Inputs) -> Figure:
     if not protocols:
         return figure_of_nothing(heading(inputs, TITLE), "no network was run")
     band = people_band(points)
+    drawn = 100 * points[["accuracy", "low", "high", LOW, HIGH]].to_numpy(float)
+    bottom, top, floor = np.nanmin(drawn), np.nanmax(drawn), 100 * points[FLOOR].iloc[0]
+    # A line so far below that all points would be on top of each other is named at the end of the axis instead.
+    low_floor = bottom - floor > top - bottom
+    bottom = bottom if low_floor else min(bottom, floor)
     figure = new_figure(PAGE_WIDTH, 3.9 if band else 3.7, heading(inputs, TITLE))
     macs, parameters = figure.subplots(1, 2, sharey=True)
     panels = {"macs": macs, "parameters": parameters}
     for quantity, axes in panels.items():
         _draw_costs(axes, points[points.quantity == quantity], protocols)
         axes.set_xlabel(f"{QUANTITIES[quantity]} (log scale)")
-        axes.axhline(100 * points[FLOOR].iloc[0], zorder=0, **FLOOR_LOOK)
+        if low_floor:
+            axes.text(
+                0.015, 0.015, f"\N{DOWNWARDS ARROW} {floor_name(points)}", transform=axes.transAxes, fontsize=SMALL
+            )
+        else:
+            axes.axhline(100 * points[FLOOR].iloc[0], zorder=0, **FLOOR_LOOK)
         if band:
             axes.axhspan(*band, zorder=0, **LOOK)
     macs.set_ylabel("accuracy (%)")
-    drawn = 100 * points[["accuracy", "low", "high", LOW, HIGH, FLOOR]].to_numpy(float)
-    margin = max(1.0, 0.06 * (np.nanmax(drawn) - np.nanmin(drawn)))
-    macs.set_ylim(np.nanmin(drawn) - margin, np.nanmax(drawn) + margin)
-    handles = [*_key(points, protocols), *key_of_people(band)]
+    margin = max(1.0, 0.08 * (top - bottom))
+    macs.set_ylim(bottom - margin, top + margin)
+    handles = _key(points, protocols)
+    if not low_floor:
+        handles.append(Line2D([], [], label=floor_name(points), **FLOOR_LOOK))
+    handles += key_of_people(band)
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=3, title=note(inputs, 115))
     legend.set_alignment("left")
     legend.get_title().set_fontsize(SMALL)
@@ -213,6 +225,7 @@ def _draw_costs(axes: Axes, points: pd.DataFrame, protocols: list[str]) -> None:
         # Protocols of a contender have one cost: the bar of the first is broad and pale, behind that of the final one.
         final = protocol == protocols[-1]
         look = {"linewidth": 1, "zorder": 2} if final else {"linewidth": 3.5, "alpha": 0.35, "zorder": 1}
+        look |= {"alpha": 0.35} if points.number.nunique() > MOST_NAMED else {}
         axes.vlines(mine["count"], 100 * mine.low, 100 * mine.high, color=colour, **look)
         axes.plot(mine["count"], 100 * mine.accuracy, marker, color=colour, markersize=4, zorder=3)
     mine = points[points.mark != "measured"]
@@ -228,12 +241,12 @@ def _key(points: pd.DataFrame, protocols: list[str]) -> list[Line2D]:
     ]
     if (points.mark != "measured").any():
         handles.append(Line2D([], [], label="published", **PUBLISHED_LOOK))
-    floor = f"always the commonest stage, {100 * points[FLOOR].iloc[0]:.1f} %"
-    return [
-        *handles,
-        Line2D([], [], color=GREY, linewidth=1, label=INTERVAL),
-        Line2D([], [], label=floor, **FLOOR_LOOK),
-    ]
+    return [*handles, Line2D([], [], color=GREY, linewidth=1, label=INTERVAL)]
+
+
+def floor_name(points: pd.DataFrame) -> str:
+    """The accuracy of always guessing the commonest stage, in words."""
+    return f"always the commonest stage, {100 * points[FLOOR].iloc[0]:.1f} %"
 
 
 def named(points: pd.DataFrame) -> pd.DataFrame:
@@ -265,50 +278,59 @@ NAME_WIDTH = 20
 
 
 def _write_names(axes: Axes, points: pd.DataFrame) -> None:
-    """Write names beside points, clear of points, bars, the line of the commonest stage and other names."""
+    """Write names beside points, clear of points, bars, the line of the commonest stage and other names.
+
+    Where there is no such place a name may lie on bars.
+    """
     scale = 72 / axes.figure.dpi
 
     def place(x: float, y: float) -> np.ndarray:
         return axes.transData.transform((x, 100 * y)) * scale
 
-    taken, half_bar = [], np.array([0.7, 0])
-    many = points.number.nunique() > MOST_NAMED
+    taken, bars, written, half_bar = [], [], [], np.array([0.7, 0])
     for row in points.itertuples():
         middle = place(row.count, row.accuracy)
         taken.append(Bbox([middle - 3, middle + 3]))
-        if not many and pd.notna(row.low) and pd.notna(row.high):
-            taken.append(Bbox([place(row.count, row.low) - half_bar, place(row.count, row.high) + half_bar]))
+        if pd.notna(row.low) and pd.notna(row.high):
+            bars.append(Bbox([place(row.count, row.low) - half_bar, place(row.count, row.high) + half_bar]))
     (x0, y0), (x1, y1) = axes.get_window_extent().get_points() * scale
     floor = place(points["count"].iloc[0], points[FLOOR].iloc[0])[1]
     taken.append(Bbox([(x0, floor - 1), (x1, floor + 1)]))
+    taken += [Bbox(text.get_window_extent().get_points() * scale) for text in axes.texts]
 
-    def is_free(box: Bbox) -> bool:
+    def is_free(box: Bbox, others: list[Bbox]) -> bool:
         inside = box.x0 > x0 and box.y0 > y0 and box.x1 < x1 and box.y1 < y1
-        return inside and not any(box.overlaps(other) for other in taken)
+        return inside and not any(box.overlaps(other) for other in others)
 
     for row in named(points).sort_values("accuracy", ascending=False, kind="stable").itertuples():
-        # Found at the size of print, before its place is known.
-        text = axes.text(0, 0, short_lines(row.name, width=NAME_WIDTH), fontsize=SMALL, linespacing=1)
+        # Its size is found before its place.
+        said = short_lines(row.name, width=NAME_WIDTH)
+        text = axes.text(0, 0, said, fontsize=SMALL, linespacing=1)
         size = np.array(text.get_window_extent().size) * scale + 1
         text.remove()
-        middle = place(row.count, row.accuracy)
-        boxes = []
+        middle, boxes, clear = place(row.count, row.accuracy), [], []
+        along = np.linspace(0, 1, 20)[:, None]
         for distance, (right, up) in product(DISTANCES, DIRECTIONS):
             centre = middle + np.array([right * (distance + size[0] / 2), up * (distance + size[1])])
-            boxes.append((distance, centre - middle, Bbox([centre - size / 2, centre + size / 2])))
-        distance, offset, box = next((one for one in boxes if is_free(one[2])), boxes[0])
+            boxes.append(Bbox([centre - size / 2, centre + size / 2]))
+            if not any(name.count_contains(middle + along * (centre - middle)) for name in written):
+                clear.append(boxes[-1])  # no name lies between
+        tries = ((clear, taken + bars), (clear, taken), (boxes, taken))
+        box = next((one for places, others in tries for one in places if is_free(one, others)), boxes[0])
         taken.append(box)
-        leader = {"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 1, "shrinkB": 3}
+        written.append(box)
+        gap = np.maximum(0, np.maximum([box.x0, box.y0] - middle, middle - [box.x1, box.y1]))
+        look = {"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 1, "shrinkB": 3}
         axes.annotate(
-            text.get_text(),
+            said,
             (row.count, 100 * row.accuracy),
-            xytext=offset,
+            xytext=(box.x0 + size[0] / 2 - middle[0], box.y0 + size[1] / 2 - middle[1]),
             textcoords="offset points",
             ha="center",
             va="center",
             fontsize=SMALL,
             linespacing=1,
-            arrowprops=leader if distance > DISTANCES[1] else None,
+            arrowprops=look if np.hypot(*gap) > DISTANCES[1] else None,
         )
 
 
@@ -321,7 +343,8 @@ ARTEFACT = FigureArtefact(
         "training sequence divided by its length, and against the trainable parameters. Filled: measured here, under "
         "the first protocol (broad bars) and under the final one (thin bars), which have the same cost; bars are 95 % "
         "bootstrap intervals over subjects. Open: published, where the source prints the accuracy and the count of the "
-        "axis. The dotted line is the accuracy of always guessing the commonest stage of the test epochs. Operations "
+        "axis. The dotted line, or the number at the end of the axis where it is far below, is the accuracy of always "
+        "guessing the commonest stage of the test epochs. Operations "
         "in another convention are no MACs and are not drawn, and on simulated data nothing published is. Models that "
         "are no networks have no such cost and are left out. Of more than 12 points those are named that no cheaper "
         f"one equals in accuracy, and the first. {CAPTION}"

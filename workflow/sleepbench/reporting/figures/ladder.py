@@ -13,6 +13,7 @@ from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import INTERVAL, Contender, by_contender, names_of, read_statistics
 from sleepbench.reporting.figures.people_band import CAPTION, LOOK, key_of_people, people_band, with_people
 from sleepbench.reporting.figures.style import (
+    BLUE,
     GREY,
     NETWORK_COLOURS,
     PAGE_WIDTH,
@@ -56,12 +57,12 @@ def draw(rungs: pd.DataFrame, inputs: Inputs) -> Figure:
         return figure_of_nothing(heading(inputs, TITLE), "no protocol of the ladder was run")
     one_rung, names = rungs.protocol.nunique() == 1, names_of(rungs)
     shown = rungs if one_rung else _of_most_rungs(rungs)
-    colours = dict(zip(by_contender(shown), NETWORK_COLOURS * len(names), strict=False))
+    colours = dict.fromkeys(names, BLUE) if one_rung else dict(zip(by_contender(shown), NETWORK_COLOURS, strict=False))
     lines, ticks = _lines(shown)
     bottom, band = max(lines.values()), people_band(rungs)
     rows = [[name] for name in rungs.protocol.unique()] if one_rung else [[names[one]] for one in colours]
     key_inches = 0.2 * (2 + len(rows) / 3)
-    text = f"{TITLE}, protocol {rungs.protocol.iloc[0]}" if one_rung else TITLE
+    text = f"{TITLE}, protocol {rungs.protocol.iloc[0]} alone" if one_rung else TITLE
     figure = new_figure(PAGE_WIDTH, 1 + key_inches + LINE * (bottom + 2), heading(inputs, text))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (metric, label) in zip(panels, METRICS.items(), strict=True):

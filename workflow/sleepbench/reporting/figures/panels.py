@@ -20,7 +20,7 @@ from sleepbench.reporting.rendering import with_contenders
 Contender = tuple[str, str, str]
 
 INTERVAL = "bars: 95 % intervals over subjects"
-SMALL_PANELS_PER_ROW = 6
+SMALL_PANELS_PER_ROW = 5
 MOST_CONTENDERS = 4
 """Of more contenders than these all panels are drawn small, and run on from one to the next in the same rows."""
 
@@ -89,22 +89,10 @@ def panels_by_contender(table: pd.DataFrame) -> list[list[Panel]]:
 
 
 def rows_of_panels(panels: Sequence[Sequence[tuple]], most: int) -> list[list[tuple]]:
-    """Arrange panels, given by contender, in rows of at most `most`.
-
-    A contender's own rows are evenly filled. Contenders share a row where all of their panels fit into it. Small panels
-    (see `are_small`) are arranged as one sequence across contenders.
-    """
-    if are_small(panels):
-        panels, most = [[panel for mine in panels for panel in mine]], SMALL_PANELS_PER_ROW
-    rows, has_room = [], False
-    for mine in panels:
-        if has_room and len(rows[-1]) + len(mine) <= most:
-            rows[-1] += mine
-            continue
-        per_row = math.ceil(len(mine) / math.ceil(len(mine) / most))
-        rows += [list(mine[start : start + per_row]) for start in range(0, len(mine), per_row)]
-        has_room = len(mine) <= most
-    return rows
+    """Arrange panels, given by contender, one after another in evenly filled rows of at most `most`."""
+    every = [panel for mine in panels for panel in mine]
+    per_row = math.ceil(len(every) / math.ceil(len(every) / most))
+    return [every[start : start + per_row] for start in range(0, len(every), per_row)]
 
 
 def are_small(panels: Sequence[Sequence]) -> bool:

@@ -75,7 +75,8 @@ def make_figure(
     numbers = artefact.build(inputs)
     figure = drawn(artefact, numbers, inputs)
     if not titles:
-        take_title(figure, inputs.label.warning)
+        with styled():
+            take_title(figure, inputs.label.warning)
     save(figure, png, pdf)
     with replacing(csv) as temporary:
         numbers.assign(simulated=inputs.label.simulated).to_csv(temporary, index=False)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from sleepbench.core.files import read_json
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
-from sleepbench.reporting.figures.panels import Panel, by_contender, names_of, short_lines
+from sleepbench.reporting.figures.panels import SMALL_PANELS_PER_ROW, Panel, by_contender, names_of, short_lines
 from sleepbench.reporting.figures.style import (
     COLUMN_WIDTH,
     GREY,
@@ -26,7 +26,6 @@ from sleepbench.reporting.figures.style import (
 )
 from sleepbench.reporting.reading import CONTENDER, read_runs, run_file
 
-MOST_PER_ROW = 6
 QUANTITIES = {"loss": "loss (nats)", "accuracy": "accuracy (%)"}
 SCALE = {"loss": 1, "accuracy": 100}
 RULE_COLOURS = {
@@ -67,7 +66,7 @@ def draw(curves: pd.DataFrame, inputs: Inputs) -> Figure:
     rule alone, share a panel. Models that are fitted in one go have no curve and no panel, unless all are such models.
     """
     panels, names = _panels(curves), names_of(curves)
-    n_rows = math.ceil(len(panels) / MOST_PER_ROW)
+    n_rows = math.ceil(len(panels) / SMALL_PANELS_PER_ROW)
     n_columns = math.ceil(len(panels) / n_rows)
     drawn = pd.concat([panel.rows for panel in panels])
     width = PAGE_WIDTH if n_columns > 2 else COLUMN_WIDTH
