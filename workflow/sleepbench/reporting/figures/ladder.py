@@ -60,8 +60,7 @@ def draw(rungs: pd.DataFrame, inputs: Inputs) -> Figure:
     colours = dict.fromkeys(names, BLUE) if one_rung else dict(zip(by_contender(shown), NETWORK_COLOURS, strict=False))
     lines, ticks = _lines(shown)
     bottom, band = max(lines.values()), people_band(rungs)
-    rows = [[name] for name in rungs.protocol.unique()] if one_rung else [[names[one]] for one in colours]
-    key_inches = 0.2 * (2 + len(rows) / 3)
+    key_inches = 0.2 * (2 + (0 if one_rung else len(colours) / 3))
     text = f"{TITLE}, protocol {rungs.protocol.iloc[0]} alone" if one_rung else TITLE
     figure = new_figure(PAGE_WIDTH, 1 + key_inches + LINE * (bottom + 2), heading(inputs, text))
     panels = figure.subplots(1, 2, sharey=True)
