@@ -101,6 +101,7 @@ def test_configuration_is_short_and_explains_every_key():
         ("comparisons.margins", [1, 1.0], r"comparisons\.margins .*1\.0 is there more than once"),
         ("comparisons.margins", [2, 1], r"comparisons\.margins .*found \[2\.0, 1\.0\], expected the smallest first"),
         ("comparisons.margins", 1, r"comparisons\.margins .*found 1, expected a list"),
+        ("figures.titles", "maybe", r"figures\.titles \(line \d+\): found 'maybe', expected"),
         ("comparisons.margin", [1], r"comparisons: unknown key 'margin'; .* 'margins'"),
         ("comparisons.margins", ["one"], r"comparisons\.margins.*found 'one', expected a number"),
         ("datasets.try-real.only_folds", [0, 0], r"only_folds: 0 is there more than once"),

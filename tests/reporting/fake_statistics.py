@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sleepbench.core.files import write_json
+from sleepbench.evaluation.metrics import confusion_items
 from sleepbench.evaluation.sleep_measures import MEASURES, agreement
 from sleepbench.reporting.reading import CONTENDER, KEY
 from sleepbench.runs.runs_table import RUN_COLUMNS
@@ -66,7 +67,9 @@ def make_statistics(
     for name, table in tables.items():
         table.assign(run_keys="any").to_csv(files[f"statistics/{name}"], index=False)
     runs = pd.DataFrame(contenders).reindex(columns=list(RUN_COLUMNS))  # of a run, figures of statistics read who it is
-    runs.assign(n_channels=runs.input.map(N_CHANNELS)).to_csv(directory / "runs.csv", index=False)
+    runs = runs.assign(n_channels=runs.input.map(N_CHANNELS), protocol=protocols[-1], seed=32, fold=0)
+    epochs = confusion_items(100 * np.diag(range(1, 6)))
+    runs.assign(**epochs).to_csv(directory / "runs.csv", index=False)
     return files | {"runs": directory / "runs.csv", "profiles": [_profile(directory, one) for one in contenders]}
 
 

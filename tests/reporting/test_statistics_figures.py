@@ -23,7 +23,7 @@ from sleepbench.reporting.figures.panels import by_contender
 from sleepbench.reporting.figures.reliability import ECE
 from sleepbench.reporting.figures.sleep_agreement import MEASURES as DRAWN_MEASURES
 
-NAMES = ("ladder", "cost", "subjects", "reliability", "sleep_agreement")
+NAMES = ("ladder", "cost", "subjects", "hard_subjects", "reliability", "sleep_agreement")
 
 
 def inputs_of(name: str, files: dict, dataset: str = "simulated", estimators: tuple[str, ...] = ()) -> Inputs:
@@ -140,7 +140,7 @@ def test_nothing_leaves_the_figure_nor_lies_on_something_else(name, files, reque
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_lacks_a_column_or_rows_is_named(name, one, tmp_path):
-    key = {"cost": "intervals", "sleep_agreement": "nights"}.get(name, name)
+    key = {"cost": "intervals", "sleep_agreement": "nights", "hard_subjects": "subjects"}.get(name, name)
     table = statistics(one, key)
     broken = changed(one, tmp_path, **{key: table.drop(columns="protocol")})
     path = re.escape(str(tmp_path / f"changed_{key}.csv"))
@@ -161,7 +161,7 @@ def test_every_figure_has_a_heading_and_a_caption(name):
 
 def test_figures_stand_in_the_order_of_the_report():
     assert list(figures()) == [
-        *("ladder", "cost", "reproduction", "confusion", "subjects", "non_inferiority", "ranks"),
+        *("ladder", "cost", "reproduction", "confusion", "subjects", "hard_subjects", "non_inferiority", "ranks"),
         *("reliability", "sleep_agreement"),
         *("night", "training_curves", "hypnograms"),
     ]
@@ -170,46 +170,82 @@ def test_figures_stand_in_the_order_of_the_report():
 # -------------------------------------------------------------------------------------------------------------- ladder
 
 
+def of_marker(axes, marker):
+    """What is drawn with a marker, in the order in which it was drawn."""
+    return [line for line in axes.lines if line.get_marker() == marker]
+
+
 def positions(axes, marker):
-    """Points that are drawn with a marker, (n, 2), in the order in which they were drawn."""
-    lines = [line for line in axes.lines if line.get_marker() == marker]
-    return np.concatenate([np.column_stack(line.get_data()) for line in lines])
+    """Points that are drawn with a marker, (n, 2)."""
+    return np.concatenate([np.empty((0, 2)), *(line.get_xydata() for line in of_marker(axes, marker))])
 
 
-def test_the_ladder_shows_values_and_changes_in_the_order_of_the_rungs(several):
+def test_the_ladder_shows_each_network_on_its_rungs_in_order(several):
     figure = drawn("ladder", several)
     ladder = statistics(several, "ladder")
-    assert len(figure.axes) == 2 * len(CONTENDERS)
-    values, changes = figure.axes[:2]
-    assert [label.get_text() for label in values.get_yticklabels()] == [name.replace("_", " ") for name in RUNGS]
-    assert values.yaxis_inverted()
-    mine = ladder[ladder.title == "ULW-SleepNet"]
-    macro_f1 = mine[mine.metric == "macro_f1"]
-    assert positions(values, "s")[:, 0] == pytest.approx(100 * macro_f1.value.to_numpy())
-    assert (np.diff(positions(values, "s")[:, 1]) > 0).all()
-    assert positions(changes, "s")[:, 0] == pytest.approx(100 * macro_f1.change.to_numpy(), nan_ok=True)
-    bars = [segment[:, 0] for bar in changes.collections for segment in bar.get_segments() if len(segment)]
-    drawn_ends = sorted(tuple(ends) for ends in bars if np.isfinite(ends).all())
-    both = mine[mine.metric.isin(["accuracy", "macro_f1"]) & mine.change.notna()]
-    assert np.array(drawn_ends) == pytest.approx(100 * both[["change_low", "change_high"]].sort_values("change_low"))
+    assert len(figure.axes) == 2
+    for axes, metric in zip(figure.axes, ("accuracy", "macro_f1"), strict=True):
+        assert axes.yaxis_inverted()
+        for i, (title, _, _) in enumerate(CONTENDERS):
+            mine = ladder[(ladder.title == title) & (ladder.metric == metric)]
+            points = [line for line in of_marker(axes, "o") if line.get_markersize() == 4][i].get_xydata()
+            assert points[:, 0] == pytest.approx(100 * mine.value.to_numpy())
+            assert (np.diff(points[:, 1]) > 0).all()
+    labels = figure.axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == list(RUNGS)
+    names = [text.get_text() for text in figure.legends[0].get_texts()][: len(CONTENDERS)]
+    assert names == [title for title, _, _ in CONTENDERS]
+    colours = {line.get_color() for line in of_marker(figure.axes[0], "o")}
+    assert len(colours) == len(CONTENDERS)
 
 
-def test_rungs_in_any_order_of_the_file_are_sorted_and_a_missing_rung_leaves_a_gap(several, tmp_path):
+def test_the_mean_of_the_folds_lies_open_beside_the_pooled_accuracy(one):
+    axes, macro_f1 = drawn("ladder", one).axes
+    filled, beside = of_marker(axes, "o")
+    folds = statistics(one, "ladder").query("metric == 'accuracy_mean_of_folds'")
+    assert beside.get_xdata() == pytest.approx(100 * folds.value.to_numpy())
+    assert beside.get_markerfacecolor() == "white" and len(of_marker(macro_f1, "o")) == 1
+    assert (beside.get_ydata() - filled.get_ydata() > 0.2).all()
+
+
+def test_changes_are_written_beside_their_lines_with_their_intervals(one):
+    figure = drawn("ladder", one)
+    change = statistics(one, "ladder").query("protocol == 'clean' and metric == 'accuracy'").iloc[0]
+    said = f"{100 * change.change:+.1f} [{100 * change.change_low:+.1f}, {100 * change.change_high:+.1f}]"
+    texts = {text.get_text(): text.get_position()[1] for text in figure.axes[0].texts}
+    assert texts[said.replace("-", "−")] == of_marker(figure.axes[0], "o")[0].get_ydata()[1]
+    assert len(texts) == 2  # the head of the column, and one change
+
+
+def test_a_network_has_no_line_on_rungs_that_it_was_not_run_on(several, tmp_path):
     ladder = statistics(several, "ladder")
-    ladder = ladder[(ladder.title != "TinySleepNet") | (ladder.protocol != "subject_folds")]
+    ladder = ladder[(ladder.title == "ULW-SleepNet") | ladder.protocol.isin(RUNGS[-2:])]
     files = changed(several, tmp_path, ladder=ladder.iloc[::-1])
     rungs = numbers("ladder", files)
     assert list(rungs.protocol.unique()) == list(RUNGS)
-    tiny = list(by_contender(rungs)).index(CONTENDERS[1])
-    assert len(positions(drawn("ladder", files).axes[2 * tiny], "s")) == len(RUNGS) - 1
+    axes = drawn("ladder", files).axes[0]
+    n_lines = len(RUNGS) + 2 * (len(CONTENDERS) - 1)
+    lines = np.sort(np.concatenate([line.get_ydata() for line in of_marker(axes, "o") if line.get_markersize() == 4]))
+    assert len(lines) == n_lines and set(np.diff(lines)) == {1.0, 1.5}
+
+
+def test_of_many_networks_those_on_the_most_rungs_are_drawn(many, tmp_path):
+    ladder = statistics(many, "ladder")
+    names = ladder.title + ladder.input
+    before = ladder[names.isin(names.unique()[-9:])].assign(rung=-1, protocol="released")
+    figure = drawn("ladder", changed(many, tmp_path, ladder=pd.concat([before, ladder])))
+    lines = [line for line in of_marker(figure.axes[0], "o") if line.get_markersize() == 4]
+    assert [len(line.get_xdata()) for line in lines] == [2] * 7
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "7 of 20 contenders, those on the most rungs" in texts
 
 
 def test_an_interval_that_does_not_hold_the_estimate_is_drawn_as_it_is(one):
     rungs = numbers("ladder", one)
-    outside = rungs.assign(change_low=rungs.change + 0.01)
-    ends = [bar.get_segments()[-1][0, 0] for bar in drawn("ladder", one, table=outside).axes[1].collections]
-    last = outside[(outside.protocol == "clean") & outside.metric.isin(["accuracy", "macro_f1"])]
-    assert sorted(ends) == pytest.approx(sorted(100 * last.change_low))
+    outside = rungs.assign(value_low=rungs.value + 0.01)
+    (bars,) = drawn("ladder", one, table=outside).axes[0].collections
+    mine = outside[outside.metric == "accuracy"]
+    assert [bar[0, 0] for bar in bars.get_segments()] == pytest.approx(100 * mine.value_low.to_numpy())
 
 
 def test_a_ladder_of_no_rung_says_so(one, tmp_path):
@@ -238,12 +274,13 @@ def test_published_points_are_drawn_only_where_the_count_of_the_axis_is_publishe
     assert published[["title", "quantity", "mark"]].to_numpy().tolist() == [["ULW-SleepNet", "parameters", "published"]]
     assert published["count"].item() == 13_300 and published.accuracy.item() == pytest.approx(0.869)
     assert published.number.item() not in set(points.number[points.mark == "measured"])
-    macs, parameters, key = drawn("cost", one, "sleep-edf-20").axes
+    figure = drawn("cost", one, "sleep-edf-20")
+    macs, parameters = figure.axes
     assert macs.get_xscale() == parameters.get_xscale() == "log"
-    assert not len(positions(macs, "D")) and positions(parameters, "D").tolist() == [[13_300, pytest.approx(86.9)]]
-    said = [text.get_text() for text in key.get_legend().get_texts()]
-    assert "published" in said and "ULW-SleepNet, published" in said
-    assert "no MACs" in key.texts[0].get_text().replace("\n", " ")
+    assert not positions(macs, "D").size and positions(parameters, "D").tolist() == [[13_300, pytest.approx(86.9)]]
+    assert "published" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "ULW-SleepNet,\npublished" in [text.get_text() for text in parameters.texts]
+    assert "no MACs" in figure.legends[0].get_title().get_text().replace("\n", " ")
 
 
 def test_a_count_in_the_table_of_published_results_is_drawn(one, tmp_path):
@@ -261,25 +298,66 @@ def test_a_count_in_the_table_of_published_results_is_drawn(one, tmp_path):
 
 def test_nothing_published_is_drawn_beside_simulated_data(one, tmp_path):
     assert set(write("cost", one, tmp_path).mark) == {"measured"}
-    assert "not drawn" in drawn("cost", one).axes[2].texts[0].get_text().replace("\n", " ")
+    assert "not drawn" in drawn("cost", one).legends[0].get_title().get_text().replace("\n", " ")
 
 
-def test_numbers_of_contenders_lie_on_nothing(one):
+def test_points_lie_at_their_cost_whatever_their_protocol(several):
+    points = numbers("cost", several)
+    macs, _ = drawn("cost", several).axes
+    for marker, protocol in (("s", "released"), ("o", "clean")):
+        mine = points[(points.quantity == "macs") & (points.protocol == protocol)]
+        assert positions(macs, marker)[:, 0].tolist() == mine["count"].tolist()
+    assert {text.get_text() for text in macs.texts[1:]} == {title for title, _, _ in CONTENDERS}
+
+
+def test_the_commonest_stage_is_a_line(one):
+    points = numbers("cost", one)
+    assert points.commonest_stage.unique().tolist() == [500 / 1500]
+    figure = drawn("cost", one, table=points.assign(commonest_stage=0.8))
+    for axes in figure.axes:
+        assert [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [80]
+        assert axes.get_ylim()[0] < 80
+    assert "always the commonest stage, 80.0 %" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_commonest_stage_far_below_is_named_at_the_end_of_the_axis(one):
+    figure = drawn("cost", one)
+    for axes in figure.axes:
+        assert axes.get_ylim()[0] > 60 and not [line for line in axes.lines if line.get_linestyle() == ":"]
+        assert "↓ always the commonest stage, 33.3 %" in [text.get_text() for text in axes.texts]
+    assert not any("commonest" in text.get_text() for text in figure.legends[0].get_texts())
+
+
+def many_points(n: int) -> pd.DataFrame:
+    """A table of that many contenders at nearly one place."""
     rows = [
         {
             **{"quantity": quantity, "count": 10_000 + i, "title": f"N{i}", "input": "four", "recipe": "common"},
             **{"protocol": "clean", "accuracy": 0.8 + 0.001 * i, "low": 0.79, "high": 0.82, "mark": "measured"},
-            **{"number": i + 1, "people_low": None, "people_high": None},
+            **{"number": i + 1, "people_low": None, "people_high": None, "commonest_stage": 0.4},
         }
         for quantity in cost.QUANTITIES
-        for i in range(12)
+        for i in range(n)
     ]
-    figure = drawn("cost", one, table=pd.DataFrame(rows))
+    return pd.DataFrame(rows)
+
+
+def test_names_of_contenders_lie_on_nothing(one):
+    figure = drawn("cost", one, table=many_points(12))
     figure.draw_without_rendering()
     for axes in figure.axes[:2]:
         boxes = [matplotlib.text.Text.get_window_extent(text) for text in axes.texts]
-        assert len(boxes) == 12
+        assert len(boxes) == 13  # with the commonest stage
         assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.shrunk(0.9, 0.9).overlaps(b)]
+
+
+def test_of_many_contenders_those_are_named_that_nothing_cheaper_beats(one):
+    points = many_points(20)
+    points.loc[points.title == "N7", "accuracy"] = 0.99
+    points.loc[points.title == "N1", "accuracy"] = 0.9
+    figure = drawn("cost", one, table=points)
+    for axes in figure.axes:
+        assert {text.get_text() for text in axes.texts[1:]} == {"N0", "N1", "N7"}
 
 
 # -------------------------------------------------------------------------------------------------------------- people
@@ -292,7 +370,7 @@ def test_people_are_a_band_between_two_databases_by_a_named_convention(name, one
     assert (round(low, 3), round(high, 3)) == (0.807, 0.834)
     figure = drawn(name, one, "sleep-edf-20", table)
     bands = [(axes, band) for axes in figure.axes for band in axes.patches]
-    panels = {"cost": figure.axes[:2], "ladder": figure.axes[::2]}[name]
+    panels = {"cost": figure.axes, "ladder": figure.axes[:1]}[name]
     assert {axes for axes, _ in bands} == set(panels)
     side = "intervaly" if name == "cost" else "intervalx"
     for axes, band in bands:
@@ -304,15 +382,6 @@ def test_people_are_a_band_between_two_databases_by_a_named_convention(name, one
     said = [text.get_text() for key in keys for text in key.get_texts()]
     assert "people on other databases:\n80.7 to 83.4 % (majority, pooled)" in said
     assert "the band marks people's accuracy on other databases (DOD-H and DOD-O" in figures()[name].caption
-
-
-def test_the_ladders_band_lies_behind_accuracies_only(several):
-    for axes in drawn("ladder", several, "sleep-edf-20").axes[::2]:
-        heights = [sorted(band.get_corners()[:, 1])[::3] for band in axes.patches]
-        lines = {marker: [y for _, y in positions(axes, marker)] for marker in "os"}
-        assert len(heights) == len(RUNGS) == len(lines["s"])
-        assert all(any(low < y < high for low, high in heights) for y in lines["o"])
-        assert not any(low < y < high for low, high in heights for y in lines["s"])
 
 
 @pytest.mark.parametrize("name", ["cost", "ladder"])
@@ -347,7 +416,7 @@ def test_estimators_are_left_out_and_named(several):
     estimators = ("TinySleepNet", "not run")
     points = numbers("cost", files, estimators=estimators)
     assert set(points.title) == {title for title, _, _ in CONTENDERS} - {"TinySleepNet"}
-    said = cost.note(inputs_of("cost", files, "sleep-edf-20", estimators))
+    said = cost.note(inputs_of("cost", files, "sleep-edf-20", estimators), 1000)
     assert said.endswith("No network, so without such a cost: TinySleepNet.")
 
 
@@ -377,7 +446,7 @@ def test_every_subject_is_a_dot_at_the_same_height_in_every_line(several):
     assert accuracy.get_title(loc="left").endswith("n = 20")
 
 
-@pytest.mark.parametrize(("name", "marker"), [("ladder", "s"), ("subjects", None)])
+@pytest.mark.parametrize(("name", "marker"), [("ladder", "o"), ("subjects", None)])
 def test_contenders_of_one_protocol_are_lines_of_one_pair_of_panels(name, marker, many):
     figure = drawn(name, many)
     assert len(figure.axes) == 2
@@ -387,17 +456,74 @@ def test_contenders_of_one_protocol_are_lines_of_one_pair_of_panels(name, marker
     assert "protocol clean" in figure.get_suptitle().replace("\n", " ")
     assert figure.get_size_inches()[1] < 20 * 0.3 + 1.2
     if marker:
-        assert np.round(np.sort(positions(left, marker)[:, 1])) == pytest.approx(np.arange(20))
-        assert "one rung was run:\nno change" in [text.get_text() for text in figure.axes[1].texts]
+        lines = np.sort([line.get_ydata()[0] for line in of_marker(left, marker) if line.get_markersize() == 4])
+        assert lines == pytest.approx(np.arange(20))
+        assert not figure.axes[1].texts  # no change
     else:
         lines = [np.asarray(dots.get_offsets())[:, 1].mean() for dots in left.collections]
         assert np.round(lines) == pytest.approx(np.arange(20))
         assert "a subject, n = 6" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def test_a_contender_has_lines_for_its_own_protocols_alone(several):
+    subjects = statistics(several, "subjects")
+    mine = subjects[(subjects.title == "ULW-SleepNet") | subjects.protocol.isin(["validation_held_out", "clean"])]
+    figure = drawn("subjects", several, table=mine)
+    shown = [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes[::2]]
+    assert shown == [list(RUNGS), *[["validation_held_out", "clean"]] * 3]
+    assert len(figure.axes[2].collections) == 2
+
+
 def test_few_subjects_have_no_box(single, one):
     assert not drawn("subjects", single).axes[0].lines
     assert drawn("subjects", one).axes[0].lines
+
+
+# -------------------------------------------------------------------------------------------------------- who is hard
+
+
+def test_who_is_hard_is_of_the_final_protocol_by_age_and_by_place(several):
+    subjects = numbers("hard_subjects", several)
+    assert set(subjects.protocol) == {"clean"}
+    mean = subjects.groupby("subject").agg({"accuracy": "mean", "place": "first"}).sort_values("place")
+    assert mean.place.tolist() == list(range(1, 21)) and mean.accuracy.is_monotonic_increasing
+    mine = subjects[subjects.title == "ULW-SleepNet"]
+    rank = mine[["age", "accuracy"]].rank().corr().iloc[0, 1]  # what Spearman's is
+    assert mine.spearman.to_numpy() == pytest.approx(np.full(20, rank))
+    age, place = drawn("hard_subjects", several).axes
+    for axes, x in ((age, "age"), (place, "place")):
+        women = mine[mine.sex == "F"]
+        assert of_marker(axes, "o")[0].get_xydata() == pytest.approx(
+            np.column_stack([women[x], 100 * women.accuracy]).astype(float)
+        )
+    assert [label.get_text() for label in place.get_xticklabels()] == mean.index.tolist()
+
+
+def test_who_is_hard_says_the_rank_correlation_where_there_is_one(several, single):
+    said = [text.get_text() for text in drawn("hard_subjects", several).legends[0].get_texts()]
+    assert re.fullmatch(r"ULW-SleepNet, ρ = −?0\.\d\d", said[0]) and "ρ: Spearman's, with age, n = 20" in said
+    alone = numbers("hard_subjects", single)
+    assert alone.spearman.isna().all()
+    said = [text.get_text() for text in drawn("hard_subjects", single).legends[0].get_texts()]
+    assert said == ["ULW-SleepNet", "woman"]
+
+
+def test_unknown_ages_and_sexes_are_said(one):
+    subjects = numbers("hard_subjects", one)
+    subjects.loc[subjects.subject == "00", ["age", "sex"]] = np.nan
+    figure = drawn("hard_subjects", one, table=subjects)
+    assert figure.axes[0].get_xlabel() == "age (years); of 1 not known"
+    assert "sex not known" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(of_marker(figure.axes[1], "D")[0].get_xdata()) == 1
+    nobody = drawn("hard_subjects", one, table=subjects.assign(age=np.nan))
+    assert [text.get_text() for text in nobody.texts][-1] == "no age of a subject is known"
+
+
+def test_of_many_subjects_the_hardest_are_named(one):
+    subjects = pd.concat([numbers("hard_subjects", one)] * 8, ignore_index=True)
+    subjects = subjects.assign(subject=[f"s{i}" for i in range(48)], place=range(1, 49))
+    place = drawn("hard_subjects", one, table=subjects).axes[1]
+    assert [label.get_text() for label in place.get_xticklabels()] == ["s0", "s1", "s2", "s3", "s4"]
 
 
 # --------------------------------------------------------------------------------------------------------- reliability
@@ -414,7 +540,10 @@ def test_contenders_that_were_run_under_one_protocol_only_leave_no_gaps_in_the_r
     bins = bins[(bins.title == "ULW-SleepNet") | (bins.protocol == "clean")]
     figure = drawn("reliability", several, table=bins)
     assert len(figure.axes) == 2 * (len(RUNGS) + len(CONTENDERS) - 1) and figure.get_size_inches()[1] < 8
-    assert figure.axes[-2].get_title() == "AttnSleep\n(one, attn_sleep)\nprotocol clean\nECE 3.1 %"
+    assert figure.axes[-2].get_title() == "AttnSleep\nclean\nECE 3.1 %"
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+    assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
 
 
 def test_reliability_shows_each_protocol_with_its_calibration_error(one, tmp_path):
@@ -428,7 +557,21 @@ def test_reliability_shows_each_protocol_with_its_calibration_error(one, tmp_pat
     filled = mine[mine.n_epochs > 0]
     assert diagram.lines[1].get_xydata() == pytest.approx(filled[["confidence", "accuracy"]].to_numpy())
     heights = [bar.get_height() for bar in histogram.patches]
+    assert "ULW-SleepNet" in [text.get_text() for part in figure.subfigs for text in part.texts]
     assert sum(heights) == pytest.approx(100) and len(heights) == 15 and max(heights) <= histogram.get_ylim()[1]
+
+
+def test_bins_of_few_epochs_are_pale_and_the_line_passes_over_them(one):
+    bins = numbers("reliability", one)
+    few = bins.n_epochs.eq(bins.n_epochs[bins.n_epochs > 0].min())
+    table = bins.assign(n_epochs=bins.n_epochs.where(~few, 29))
+    diagram = drawn("reliability", one, table=table).axes[0]
+    mine = table[table.protocol == "released"]
+    pale = [bar.get_alpha() == 0.3 for bar in diagram.patches]
+    assert pale == (mine.n_epochs < 30).tolist() and not all(pale)
+    line, points = of_marker(diagram, "o")
+    assert line.get_xdata().tolist() == mine.confidence[mine.n_epochs >= 30].tolist()
+    assert points.get_xdata().tolist() == mine.confidence[mine.n_epochs == 29].tolist() and points.get_alpha() == 0.3
 
 
 def test_a_calibration_error_that_is_missing_is_named(one, tmp_path):
@@ -463,6 +606,9 @@ def test_sleep_agreement_is_of_the_clean_protocol_and_the_first_three_contenders
         expected = limits.loc["clean", "ULW-SleepNet", measure]
         assert levels == {0, *expected[["bias", "low", "high"]]}
         assert panel.get_title().splitlines()[0].endswith("(%)" if measure == "sleep_efficiency" else "(min)")
+        written = {text.get_text() for text in panel.texts}
+        assert written == {f"{value:+.1f}".replace("-", "−") for value in expected[["bias", "low", "high"]]}
+        assert [line.get_linestyle() for line in panel.lines if line.get_ydata()[0] == 0] == [":"]
     assert "n = 39, 1 undefined" in axes[4].get_title()
 
 

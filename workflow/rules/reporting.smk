@@ -139,6 +139,7 @@ rule figures:
         runtime=4 * MINUTES,
     params:
         **W.room_parameters("figures"),
+        titles=W.config.figures.titles,
     message:
         "Figures of {wildcards.dataset}"
     script:

@@ -198,7 +198,7 @@ def figures(name: str, inputs: Any, parameters: Any) -> None:
     for figure in artefacts.figures().values():
         print(f"figure {figure.name}", flush=True)
         files = (paths.figure(name, figure.name, form) for form in ("png", "pdf", "csv"))
-        make_figure(figure, _inputs(inputs, parameters, parameters.settings[figure.name]), *files)
+        make_figure(figure, _inputs(inputs, parameters, parameters.settings[figure.name]), *files, parameters.titles)
 
 
 def _inputs(declared: Any, parameters: Any, settings: Mapping[str, Any]) -> "Inputs":

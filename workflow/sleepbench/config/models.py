@@ -165,6 +165,12 @@ class Comparisons(Strict):
     margins: Margins
 
 
+class Figures(Strict):
+    """How figures are made: whether with titles, which journals set themselves."""
+
+    titles: bool
+
+
 class Tracking(Strict):
     """Where runs are logged: any MLflow tracking URI."""
 
@@ -183,6 +189,7 @@ class Config(Strict):
     training: TrainingSettings
     postprocessing: Postprocessing
     comparisons: Comparisons
+    figures: Figures
     tracking: Tracking
     inputs: dict[str, InputRoles]
     datasets: dict[str, DatasetDefinition]

@@ -79,7 +79,7 @@ def draw(bouts: pd.DataFrame, inputs: Inputs) -> Figure:
     inches = float(np.interp(per_panel, [11, 39, 77], [0.17, 0.13, 0.1]))
     counted = f"{len(nights)} recording{'' if len(nights) == 1 else 's'}"
     text = f"Hypnograms of {counted} {'from their start' if no_clock else 'by clock time'}"
-    figure = new_figure(PAGE_WIDTH, 1.35 + inches * per_panel, heading(inputs, text))
+    figure = new_figure(PAGE_WIDTH, 1.5 + inches * per_panel, heading(inputs, text))
     # Bouts are placed on a grid of 30 s, to which a recording's start is rounded: a fraction of a pixel.
     known = (bouts.clock_h * 3600 / EPOCH_SECONDS).round()
     column = known.fillna(bouts.epoch + (0 if no_clock else known.min())).astype(int)
@@ -92,7 +92,7 @@ def draw(bouts: pd.DataFrame, inputs: Inputs) -> Figure:
     # Shown on W, because it is hardly ever another stage that a trimming leaves out.
     for trimming, label in (("authors", "only in the authors' trimming"), ("none", "in no trimming")):
         handles.append(Patch(color=_paled(STAGE_COLOURS["W"], trimming), label=label))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles) // 2)
     return figure
 
 
@@ -121,7 +121,7 @@ def _draw_nights(axes: Axes, bouts: pd.DataFrame, nights: list[str], n_rows: int
     unknown = set(bouts.recording[bouts.clock_h.isna()])
     no_clock = bouts.clock_h.isna().all()
     names = [f"{night}*" if night in unknown and not no_clock else night for night in nights]
-    axes.set_yticks(np.arange(len(nights)) + 0.42, names, fontsize=6 if n_rows <= 45 else 5)
+    axes.set_yticks(np.arange(len(nights)) + 0.42, names, fontsize=6.5 if n_rows <= 45 else 5)
     axes.tick_params(axis="y", length=0, pad=1.5)
     axes.spines["left"].set_visible(False)
     hours = (end - first) * EPOCH_SECONDS / 3600

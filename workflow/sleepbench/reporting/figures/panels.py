@@ -15,14 +15,14 @@ from sleepbench.reporting import reading
 from sleepbench.reporting.artefacts import STATISTICS, Inputs
 from sleepbench.reporting.figures.style import PAGE_WIDTH, heading, new_figure
 from sleepbench.reporting.reading import CONTENDER
+from sleepbench.reporting.rendering import with_contenders
 
 Contender = tuple[str, str, str]
 
 INTERVAL = "bars: 95 % intervals over subjects"
-SMALL_PANELS_PER_ROW = 6
+SMALL_PANELS_PER_ROW = 5
 MOST_CONTENDERS = 4
 """Of more contenders than these all panels are drawn small, and run on from one to the next in the same rows."""
-MOST_CONTENDERS_IN_ONE_COLUMN = 3
 
 
 # -------------------------------------------------------------------------------------------------------- what is read
@@ -45,24 +45,28 @@ def by_contender(table: pd.DataFrame) -> dict[Contender, pd.DataFrame]:
 # --------------------------------------------------------------------------------------------------------------- names
 
 
-def contender_name(contender: Contender, n_contenders: int) -> str:
-    """A contender's title, with its input and recipe where a figure shows several."""
-    title, *trained = contender
-    return title if n_contenders == 1 else f"{title} ({', '.join(trained)})"
+def names_of(table: pd.DataFrame) -> dict[Contender, str]:
+    """What each contender of a table is called: its title, as tables do.
+
+    Input and recipe are added where there are several of the title.
+    """
+    named = with_contenders(table[list(CONTENDER)].drop_duplicates())
+    keys = named[list(CONTENDER)].itertuples(index=False, name=None)
+    return dict(zip(keys, named.contender, strict=True))
 
 
-def short_lines(contender: Contender, protocol: str | None) -> str:
+def short_lines(name: str, protocol: str | None = None, width: int = 18) -> str:
     """Title of a small panel in short lines: the contender, and the protocol where there are several."""
-    title, *trained = contender
-    lines = [textwrap.fill(title, 18), f"({', '.join(trained)})"]
-    if protocol:
-        lines.append(f"protocol {protocol}" if len(protocol) <= 16 else protocol)
-    return "\n".join(lines)
+    lines = [name]
+    if len(name) > width:
+        title, _, trained = name.partition(" (")
+        lines = [*textwrap.wrap(title, width, break_long_words=False), *([f"({trained}"] if trained else [])]
+    return "\n".join([*lines, *([protocol] if protocol else [])])
 
 
-def spoken(name: str) -> str:
-    """A name of the configuration as words."""
-    return name.replace("_", " ")
+def broken(name: str, width: int) -> str:
+    """A name of the configuration in lines, broken after its underscores."""
+    return textwrap.fill(name.replace("_", "_ "), width, break_long_words=False).replace("_ ", "_")
 
 
 # -------------------------------------------------------------------------------------------------------------- panels
@@ -85,22 +89,10 @@ def panels_by_contender(table: pd.DataFrame) -> list[list[Panel]]:
 
 
 def rows_of_panels(panels: Sequence[Sequence[tuple]], most: int) -> list[list[tuple]]:
-    """Arrange panels, given by contender, in rows of at most `most`.
-
-    A contender's own rows are evenly filled. Contenders share a row where all of their panels fit into it. Small panels
-    (see `are_small`) are arranged as one sequence across contenders.
-    """
-    if are_small(panels):
-        panels, most = [[panel for mine in panels for panel in mine]], SMALL_PANELS_PER_ROW
-    rows, has_room = [], False
-    for mine in panels:
-        if has_room and len(rows[-1]) + len(mine) <= most:
-            rows[-1] += mine
-            continue
-        per_row = math.ceil(len(mine) / math.ceil(len(mine) / most))
-        rows += [list(mine[start : start + per_row]) for start in range(0, len(mine), per_row)]
-        has_room = len(mine) <= most
-    return rows
+    """Arrange panels, given by contender, one after another in evenly filled rows of at most `most`."""
+    every = [panel for mine in panels for panel in mine]
+    per_row = math.ceil(len(every) / math.ceil(len(every) / most))
+    return [every[start : start + per_row] for start in range(0, len(every), per_row)]
 
 
 def are_small(panels: Sequence[Sequence]) -> bool:
@@ -108,12 +100,11 @@ def are_small(panels: Sequence[Sequence]) -> bool:
     return len(panels) > MOST_CONTENDERS
 
 
-def blocks(figure: Figure, contenders: Sequence[Contender]) -> list[SubFigure]:
-    """A part of the figure for each contender, one below the other, named where there are several."""
-    parts = list(np.atleast_1d(figure.subfigures(len(contenders), 1)))
-    if len(contenders) > 1:
-        for part, contender in zip(parts, contenders, strict=True):
-            part.suptitle(contender_name(contender, len(contenders)), fontsize=7.5, fontweight="bold")
+def blocks(figure: Figure, names: Sequence[str]) -> list[SubFigure]:
+    """A part of the figure for each contender, one below the other, under its name."""
+    parts = list(np.atleast_1d(figure.subfigures(len(names), 1)))
+    for part, name in zip(parts, names, strict=True):
+        part.suptitle(name, fontsize=8, fontweight="bold")
     return parts
 
 
@@ -128,43 +119,38 @@ class Pair(NamedTuple):
 def paired_panels(
     table: pd.DataFrame, inches: float, inputs: Inputs, text: str, labels: tuple[str, str]
 ) -> tuple[Figure, dict[Contender, Pair]]:
-    """A figure with a pair of panels per contender, protocols from top to bottom, `inches` high each.
+    """A figure with a pair of panels per contender, with a line for each protocol that it was run under.
 
-    More than three contenders are drawn in two columns of pairs. All left panels have one x axis, and all right panels;
+    Lines are `inches` high, protocols from top to bottom. All left panels have one x axis, and all right panels;
     `labels` are theirs. With one protocol alone, several contenders have lines in one pair of panels.
     """
-    contenders, protocols = list(by_contender(table)), list(table.protocol.unique())
+    called, protocols = names_of(table), list(table.protocol.unique())
+    contenders = list(called)
     if len(protocols) == 1 and len(contenders) > 1:
-        text += f", protocol {spoken(protocols[0])}"
+        text += f", protocol {protocols[0]}"
         figure = new_figure(PAGE_WIDTH, 1.1 + inches * len(contenders), heading(inputs, text))
         left, right = figure.subplots(1, 2, sharey=True)
         pairs = {contender: Pair(left, right, {protocols[0]: i}) for i, contender in enumerate(contenders)}
-        names = [contender_name(contender, len(contenders)) for contender in contenders]
+        lines = {left: list(called.values())}
     else:
-        per_row = 1 if len(contenders) <= MOST_CONTENDERS_IN_ONE_COLUMN else 2
-        n_rows = math.ceil(len(contenders) / per_row)
-        figure = new_figure(PAGE_WIDTH, 1.1 + n_rows * (0.45 + inches * len(protocols)), heading(inputs, text))
-        grid, pairs, first = figure.add_gridspec(n_rows, 2 * per_row), {}, (None, None)
-        names = [spoken(protocol) for protocol in protocols]
-        for i, contender in enumerate(contenders):
-            row, column = divmod(i, per_row)
-            left = figure.add_subplot(grid[row, 2 * column], sharex=first[0], sharey=first[0])
-            right = figure.add_subplot(grid[row, 2 * column + 1], sharex=first[1], sharey=left)
-            left.set_title(contender_name(contender, len(contenders)), loc="left")
-            left.tick_params(labelleft=column == 0)
-            right.tick_params(labelleft=False)
-            pairs[contender] = Pair(left, right, {protocol: line for line, protocol in enumerate(protocols)})
-            first = first if i else (left, right)
-    left = figure.axes[0]
-    left.set_yticks(range(len(names)), names)
-    left.set_ylim(len(names) - 0.5, -0.5)
+        run = {contender: list(mine.protocol.unique()) for contender, mine in by_contender(table).items()}
+        height = sum(0.4 + inches * len(mine) for mine in run.values())
+        figure = new_figure(PAGE_WIDTH, 1.1 + height, heading(inputs, text))
+        ratios = [len(mine) for mine in run.values()]
+        grid = figure.subplots(len(run), 2, sharex="col", sharey="row", squeeze=False, height_ratios=ratios)
+        pairs, lines = {}, {}
+        for (left, right), (contender, mine) in zip(grid, run.items(), strict=True):
+            left.set_title(called[contender], loc="left")
+            pairs[contender] = Pair(left, right, {protocol: line for line, protocol in enumerate(mine)})
+            lines[left] = mine
+    for left, names in lines.items():
+        left.set_yticks(range(len(names)), names)
+        left.set_ylim(len(names) - 0.5, -0.5)
     for axes in figure.axes:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", color="#E8E8E8", linewidth=0.4)
         axes.set_axisbelow(True)
-    # The lowest pair of each column of pairs; those above show the same ticks.
-    lowest = {pair.left.get_subplotspec().colspan.start: pair for pair in pairs.values()}
-    for pair in lowest.values():
-        pair.left.set_xlabel(labels[0])
-        pair.right.set_xlabel(labels[1])
+    last = pairs[contenders[-1]]
+    last.left.set_xlabel(labels[0])
+    last.right.set_xlabel(labels[1])
     return figure, pairs

@@ -1,7 +1,6 @@
 """Figure: reliability diagrams, and under each how many epochs are predicted with which confidence."""
 
 import math
-import textwrap
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,16 +13,28 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import (
     SMALL_PANELS_PER_ROW,
+    Contender,
     Panel,
     are_small,
     blocks,
+    broken,
+    names_of,
     panels_by_contender,
     read_statistics,
     rows_of_panels,
     short_lines,
-    spoken,
 )
-from sleepbench.reporting.figures.style import BLUE, COLUMN_WIDTH, GREY, PAGE_WIDTH, SKY, heading, key_below, new_figure
+from sleepbench.reporting.figures.style import (
+    BLUE,
+    COLUMN_WIDTH,
+    GREY,
+    PAGE_WIDTH,
+    SKY,
+    SMALL,
+    heading,
+    key_below,
+    new_figure,
+)
 from sleepbench.reporting.reading import KEY
 
 COLUMNS = (*KEY, "low", "high", "n_epochs", "confidence", "accuracy")
@@ -32,6 +43,9 @@ ECE = "expected_calibration_error"
 TEXT = "Reliability of the predictions"
 MOST_PER_ROW = 4
 MOST_PROTOCOLS_PER_ROW = 8
+FEWEST_EPOCHS = 30
+"""In a bin, below which its accuracy is hardly an estimate, and is drawn pale."""
+PALE = 0.3
 
 
 def calibration_bins(inputs: Inputs) -> pd.DataFrame:
@@ -54,38 +68,39 @@ def calibration_bins(inputs: Inputs) -> pd.DataFrame:
 
 def draw(bins: pd.DataFrame, inputs: Inputs) -> Figure:
     """A panel per protocol, in a block per contender; or small ones one after another."""
-    panels, protocols = panels_by_contender(bins), list(bins.protocol.unique())
+    panels, protocols, names = panels_by_contender(bins), list(bins.protocol.unique()), names_of(bins)
     share = 100 * bins.n_epochs / bins.groupby(list(KEY)).n_epochs.transform("sum")
     top = 10 * math.ceil(share.max() / 10)
     # Blocks of contenders that lack some of the protocols would be mostly empty.
     if are_small(panels) or any(len(mine) < len(protocols) for mine in panels):
-        return _draw_small(rows_of_panels(panels, SMALL_PANELS_PER_ROW), len(protocols) == 1, top, inputs)
+        return _draw_small(rows_of_panels(panels, SMALL_PANELS_PER_ROW), names, len(protocols) == 1, top, inputs)
     n_rows = math.ceil(len(protocols) / (MOST_PER_ROW if len(panels) == 1 else MOST_PROTOCOLS_PER_ROW))
     n_columns = math.ceil(len(protocols) / n_rows)
     width = PAGE_WIDTH if n_columns > 2 else COLUMN_WIDTH
     inches = min((width - 0.5) / n_columns, 1.9)
-    figure = new_figure(width, 1 + len(panels) * (0.1 + n_rows * (1.3 * inches + 0.8)), heading(inputs, TEXT))
-    for block, mine in zip(blocks(figure, [mine[0].contender for mine in panels]), panels, strict=True):
+    figure = new_figure(width, 1.3 + len(panels) * (0.25 + n_rows * (1.3 * inches + 0.8)), heading(inputs, TEXT))
+    for block, mine in zip(blocks(figure, list(names.values())), panels, strict=True):
         grid = _grid(block, n_rows, n_columns)
         for panel in mine:
             place = divmod(protocols.index(panel.protocol), n_columns)
-            title = textwrap.fill(spoken(panel.protocol), int(16 * inches))
-            _draw_calibration(block, grid, place, panel.rows, top, title)
-    _key(figure, 3 if width == PAGE_WIDTH else 2)
+            _draw_calibration(block, grid, place, panel.rows, top, broken(panel.protocol, int(15 * inches)))
+    _key(figure, 4 if width == PAGE_WIDTH else 1)
     return figure
 
 
-def _draw_small(rows: list[list[Panel]], one_protocol: bool, top: int, inputs: Inputs) -> Figure:
+def _draw_small(
+    rows: list[list[Panel]], names: dict[Contender, str], one_protocol: bool, top: int, inputs: Inputs
+) -> Figure:
     """Small panels, named by their contender, and by their protocol where there are several."""
-    figure = new_figure(PAGE_WIDTH, 1 + 2 * len(rows), heading(inputs, TEXT))
+    figure = new_figure(PAGE_WIDTH, 1 + 2.1 * len(rows), heading(inputs, TEXT))
     grid = _grid(figure, len(rows), max(map(len, rows)))
     for i, row in enumerate(rows):
         for j, (contender, protocol, bins) in enumerate(row):
-            title = short_lines(contender, None if one_protocol else spoken(protocol))
+            title = short_lines(names[contender], None if one_protocol else protocol)
             diagram, histogram = _draw_calibration(figure, grid, (i, j), bins, top, title)
-            diagram.title.set_fontsize(6)
+            diagram.title.set_fontsize(SMALL)
             histogram.set_xlabel("confidence (%)" if i == len(rows) - 1 else None)
-    _key(figure, 3)
+    _key(figure, 4)
     return figure
 
 
@@ -106,9 +121,15 @@ def _draw_calibration(
         axes.set_ylabel(label if column == 0 else None)
     widths = bins.high - bins.low
     filled = bins[bins.n_epochs > 0]
-    diagram.bar(bins.low, bins.accuracy, widths, align="edge", color=SKY, edgecolor="white", linewidth=0.3)
+    bars = diagram.bar(bins.low, bins.accuracy, widths, align="edge", color=SKY, edgecolor="white", linewidth=0.3)
+    few = filled.n_epochs < FEWEST_EPOCHS
+    for bar, n_epochs in zip(bars, bins.n_epochs, strict=True):
+        bar.set_alpha(PALE if n_epochs < FEWEST_EPOCHS else None)
     diagram.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=0.6)
-    diagram.plot(filled.confidence, filled.accuracy, color=BLUE, marker="o", markersize=2, linewidth=0.8)
+    # The line passes over the pale points: a detour to what a few epochs gave would be seen before all else.
+    diagram.plot(filled.confidence[~few], filled.accuracy[~few], color=BLUE, marker="o", markersize=2, linewidth=0.8)
+    pale = {"color": BLUE, "marker": "o", "markersize": 2, "linestyle": "none", "alpha": PALE}
+    diagram.plot(filled.confidence[few], filled.accuracy[few], **pale)
     diagram.set(xlim=(0, 1), ylim=(0, 1))
     diagram.set_yticks((0, 0.5, 1), ("0", "50", "100"))
     diagram.tick_params(labelbottom=False)
@@ -122,7 +143,8 @@ def _draw_calibration(
 def _key(figure: Figure, n_columns: int) -> None:
     handles = [
         Patch(color=SKY, label="accuracy of a bin"),
-        Line2D([], [], color=BLUE, marker="o", markersize=2.5, label="accuracy at its mean confidence"),
+        Patch(color=SKY, alpha=PALE, label=f"of fewer than {FEWEST_EPOCHS} epochs"),
+        Line2D([], [], color=BLUE, marker="o", markersize=2.5, label="at its mean confidence"),
         Line2D([], [], color="black", linestyle="--", linewidth=0.6, label="calibrated"),
     ]
     key_below(figure, handles, n_columns)
@@ -134,9 +156,9 @@ ARTEFACT = FigureArtefact(
     heading="Reliability of the predictions",
     caption=(
         "How often an epoch is predicted rightly, by its confidence, the probability of the predicted stage; below, "
-        "how many epochs have that confidence. On the dashed line confidence and accuracy are the same. ECE is the "
-        "expected calibration error over 15 bins: of each seed, then averaged; the bins drawn hold the epochs of all "
-        "seeds."
+        "how many epochs have that confidence. Bins of fewer than 30 epochs are pale, and the line passes over them. "
+        "On the dashed line confidence and accuracy are the same. ECE is the expected calibration error over 15 bins: "
+        "of each seed, then averaged; the bins drawn hold the epochs of all seeds."
     ),
     inputs=("statistics/reliability", "statistics/intervals"),
     build=calibration_bins,

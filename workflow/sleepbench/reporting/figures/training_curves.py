@@ -1,5 +1,8 @@
 """Figure: loss and accuracy by training epoch for every fold, with the selected epochs marked."""
 
+import math
+
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -10,21 +13,29 @@ from matplotlib.ticker import MaxNLocator
 from sleepbench.core.files import read_json
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
-from sleepbench.reporting.figures.panels import are_small, panels_by_contender, rows_of_panels, short_lines
+from sleepbench.reporting.figures.panels import SMALL_PANELS_PER_ROW, Panel, by_contender, names_of, short_lines
 from sleepbench.reporting.figures.style import (
     COLUMN_WIDTH,
+    GREY,
     PAGE_WIDTH,
     PART_COLOURS,
-    VERMILION,
+    SMALL,
     heading,
     key_below,
     new_figure,
 )
 from sleepbench.reporting.reading import CONTENDER, read_runs, run_file
 
-MOST_PER_ROW = 4
-OTHER = {"color": VERMILION, "markersize": 4, "markeredgewidth": 0.8}
-SELECTED = {"color": "black", "linewidth": 1, "alpha": 0.2}
+QUANTITIES = {"loss": "loss (nats)", "accuracy": "accuracy (%)"}
+SCALE = {"loss": 1, "accuracy": 100}
+RULE_COLOURS = {
+    "best_test": PART_COLOURS["test"],
+    "best_validation": PART_COLOURS["validation"],
+}
+"""Of selection rules: the colour of the part by which they select; others select by none and are grey."""
+SELECTED = {"linewidth": 1, "alpha": 0.2}
+MARKS = ("selection", "selected", "selected_by")
+"""Columns of what is read of a training, and not of the training itself."""
 
 
 def curves(inputs: Inputs) -> pd.DataFrame:
@@ -49,90 +60,94 @@ def curves(inputs: Inputs) -> pd.DataFrame:
 
 
 def draw(curves: pd.DataFrame, inputs: Inputs) -> Figure:
-    """A column per protocol; loss, accuracy and the selected training epochs per contender.
+    """One grid of small panels: loss over accuracy, per contender and set of trainings.
 
-    More than four protocols are drawn in several rows. A contender has those that it was run under. Of many
-    contenders, the vertical lines alone tell the selected training epochs.
+    All have the same axes. Protocols whose trainings gave the same curves, such as those that differ in their selection
+    rule alone, share a panel. Models that are fitted in one go have no curve and no panel, unless all are such models.
     """
-    panels = panels_by_contender(curves)
-    rows, small, one_protocol = rows_of_panels(panels, MOST_PER_ROW), are_small(panels), curves.protocol.nunique() == 1
-    per_row = max(map(len, rows))
-    rules = [rule for rule in SELECTION_RULES if _taken(curves, rule).any()]
-    n_axes, ratios = (2, [1, 1]) if small else (3, [3, 3, 0.5 + 0.3 * len(rules)])
-    inches = 1.9 if small else 3.6 if len(rows) < 3 else 2.7
+    panels, names = _panels(curves), names_of(curves)
+    n_rows = math.ceil(len(panels) / SMALL_PANELS_PER_ROW)
+    n_columns = math.ceil(len(panels) / n_rows)
+    drawn = pd.concat([panel.rows for panel in panels])
+    width = PAGE_WIDTH if n_columns > 2 else COLUMN_WIDTH
     text = "Training: each fold (thin) and the mean of the folds (thick)"
-    figure = new_figure(PAGE_WIDTH if per_row > 1 else COLUMN_WIDTH, 1.1 + inches * len(rows), heading(inputs, text))
-    grid = figure.subplots(n_axes * len(rows), per_row, sharey="row", squeeze=False, height_ratios=ratios * len(rows))
-    for i, row in enumerate(rows):
-        grid_row = grid[n_axes * i : n_axes * (i + 1)]
-        for column, (contender, protocol, mine) in zip(grid_row.T, row, strict=False):
-            _draw_curves(column[0], mine, "loss", 1)
-            _draw_curves(column[1], mine, "accuracy", 100)
-            if small:
-                column[0].set_title(short_lines(contender, None if one_protocol else protocol), fontsize=6)
-            else:
-                _draw_selected(column[2], mine, rules)
-                name = contender[0] if len(panels) == 1 else short_lines(contender, None)
-                column[0].set_title(f"{name}\nprotocol {protocol}")
-            if not small or i == len(rows) - 1:
-                column[-1].set_xlabel("training epoch")
-            # Not by sharex: with every change of one axes matplotlib looks at all that share an axis with it.
-            for axes in column:
-                axes.set_xlim(0.5, curves.training_epoch.max() + 0.5)
-                axes.xaxis.set_major_locator(MaxNLocator("auto" if per_row < 3 else 5, integer=True, min_n_ticks=1))
-                axes.tick_params(labelbottom=axes is column[-1])
-        for axes, label in zip(grid_row[:, 0], ("loss (nats)", "accuracy (%)", "selected"), strict=False):
-            axes.set_ylabel(label)
-        for axes in grid_row[:, len(row) :].ravel():
-            axes.set_visible(False)
-    drawn = [part for part in PART_COLOURS if curves[f"{part}_loss"].notna().any()]
-    handles = [Line2D([], [], color=PART_COLOURS[part], linewidth=1.8, label=part) for part in drawn]
-    handles.append(Line2D([], [], label="selected by the protocol's rule (darker: in more folds)", **SELECTED))
-    if not small:
-        handles.append(Line2D([], [], linestyle="none", marker="o", mfc="white", **OTHER, label="by another"))
-    key_below(figure, handles, None if per_row > 1 else 2)
+    figure = new_figure(width, 1.3 + 2.2 * n_rows, heading(inputs, text))
+    grid = figure.subplots(2 * n_rows, n_columns, squeeze=False)
+    bounds = {quantity: _bounds(drawn, quantity) for quantity in QUANTITIES}
+    last_epoch = drawn.training_epoch.max()
+    for i, panel in enumerate(panels):
+        row, column = divmod(i, n_columns)
+        lowest = i + n_columns >= len(panels)
+        pair = grid[2 * row : 2 * row + 2, column]
+        pair[0].set_title(short_lines(names[panel.contender], panel.protocol), fontsize=SMALL)
+        for axes, (quantity, label) in zip(pair, QUANTITIES.items(), strict=True):
+            _draw_curves(axes, panel.rows, quantity)
+            # Not by shared axes: with every change of one, matplotlib looks at all that share an axis with it.
+            axes.set(ylim=bounds[quantity], xlim=(0.5, last_epoch + 0.5), ylabel=label if column == 0 else None)
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+            axes.tick_params(labelleft=column == 0, labelbottom=lowest and quantity == "accuracy", labelsize=SMALL)
+        pair[1].set_xlabel("training epoch" if lowest else None)
+    for axes in grid[-2:, (len(panels) - 1) % n_columns + 1 :].ravel():
+        axes.set_visible(False)
+    key_below(figure, _key(drawn), 3 if width == PAGE_WIDTH else 2)
     return figure
 
 
-def _taken(curves: pd.DataFrame, rule: str) -> pd.Series:
-    """Which training epochs a rule selects."""
-    return curves.selected_by.str.split().map(lambda rules: rule in rules)
+def _panels(curves: pd.DataFrame) -> list[Panel]:
+    """A panel for each contender and set of trainings; `protocol` has a line for each that reads them."""
+    several = curves.groupby([*CONTENDER, "protocol"]).training_epoch.transform("max") > 1
+    panels: dict[tuple, Panel] = {}
+    for contender, mine in by_contender(curves[several] if several.any() else curves).items():
+        for protocol, rows in mine.groupby("protocol", sort=False):
+            histories = rows.drop(columns=["protocol", *MARKS]).to_csv(index=False)
+            before = panels.get((contender, histories))
+            if before:
+                rows = pd.concat([before.rows, rows])
+                protocol = f"{before.protocol},\n{protocol}"
+            panels[contender, histories] = Panel(contender, protocol, rows)
+    return list(panels.values())
 
 
-def _draw_curves(axes: Axes, curves: pd.DataFrame, quantity: str, scale: float) -> None:
+def _bounds(curves: pd.DataFrame, quantity: str) -> tuple[float, float]:
+    """Ends of the axis of a quantity, which all panels share."""
+    values = SCALE[quantity] * curves[[f"{part}_{quantity}" for part in PART_COLOURS]].to_numpy(float)
+    low, high = np.nanmin(values), np.nanmax(values)
+    margin = 0.04 * (high - low) or 1
+    return low - margin, high + margin
+
+
+def _draw_curves(axes: Axes, curves: pd.DataFrame, quantity: str) -> None:
+    """The curves of a set of trainings, and the training epochs that each protocol's rule selects."""
     # A curve of a few training epochs is hardly a line: its points are shown.
     marker = "." if curves.training_epoch.max() <= 12 else None
+    once = curves[curves.protocol == curves.protocol.iloc[0]]
     for part, colour in PART_COLOURS.items():
-        values = curves.assign(value=scale * curves[f"{part}_{quantity}"])
+        values = once.assign(value=SCALE[quantity] * once[f"{part}_{quantity}"])
         if values.value.isna().all():
             continue
         folds = values.pivot(index="training_epoch", columns=["seed", "fold"], values="value")
-        axes.plot(folds.index, folds.to_numpy(), color=colour, linewidth=0.5, alpha=0.3)
+        axes.plot(folds.index, folds.to_numpy(), color=colour, linewidth=0.4, alpha=0.25)
         mean = values.groupby("training_epoch").value.mean()
-        axes.plot(mean.index, mean, color=colour, linewidth=1.8, marker=marker, zorder=3)
-    # One collection: with shared axes, each call of axvline looks at the limits of every other axes.
-    ends = [[(epoch, 0), (epoch, 1)] for epoch in curves.training_epoch[curves.selected]]
-    lines = LineCollection(ends, transform=axes.get_xaxis_transform(), zorder=0, **SELECTED)
-    axes.add_collection(lines, autolim=False)
+        axes.plot(mean.index, mean, color=colour, linewidth=1.5, marker=marker, markersize=4, zorder=3)
+    # One collection of a rule: with shared axes, each call of axvline looks at the limits of every other axes.
+    for rule, mine in curves[curves.selected].groupby("selection", sort=False):
+        ends = [[(epoch, 0), (epoch, 1)] for epoch in mine.training_epoch]
+        look = {"color": RULE_COLOURS.get(rule, GREY), **SELECTED}
+        axes.add_collection(LineCollection(ends, transform=axes.get_xaxis_transform(), zorder=0, **look), autolim=False)
 
 
-def _draw_selected(axes: Axes, curves: pd.DataFrame, rules: list[str]) -> None:
-    """A line per selection rule, with a circle at each training epoch it selects.
-
-    The more folds it selects that epoch in, the larger the circle.
-    """
-    n_folds = curves.groupby(["seed", "fold"]).ngroups
-    for i, rule in enumerate(rules):
-        folds = curves.training_epoch[_taken(curves, rule)].value_counts().sort_index()
-        face, edge = ("black", "black") if rule == curves.selection.iloc[0] else ("white", OTHER["color"])
-        sizes = 6 + 24 * folds / n_folds
-        # The last training epoch lies at the edge of the axes: its circle would be cut.
-        axes.scatter(folds.index, [i] * len(folds), sizes, facecolor=face, edgecolor=edge, linewidth=0.8, clip_on=False)
-    axes.set_yticks(range(len(rules)), [rule.replace("_", " ") for rule in rules])
-    axes.set_ylim(len(rules) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", color="#E8E8E8", linewidth=0.4)
-    axes.set_axisbelow(True)
+def _key(curves: pd.DataFrame) -> list[Line2D]:
+    parts = [part for part in PART_COLOURS if curves[f"{part}_loss"].notna().any()]
+    rules = [rule for rule in SELECTION_RULES if rule in set(curves.selection)]
+    look = {**SELECTED, "alpha": 0.7}
+    return [
+        *(Line2D([], [], color=PART_COLOURS[part], linewidth=1.5, label=part) for part in parts),
+        *(
+            Line2D([], [], color=RULE_COLOURS.get(rule, GREY), label=f"selected: {rule.replace('_', ' ')}", **look)
+            for rule in rules
+        ),
+    ]
 
 
 ARTEFACT = FigureArtefact(
@@ -140,9 +155,11 @@ ARTEFACT = FigureArtefact(
     place=80,
     heading="Training curves",
     caption=(
-        "Loss and accuracy after each training epoch, by protocol. Thin lines are folds, thick lines their mean. The "
-        "panel below shows the training epoch that every selection rule takes in each fold: filled for the rule of the "
-        "protocol, open for the others. Where a protocol holds out no validation subjects it has no validation curve."
+        "Loss and accuracy after each training epoch, all panels on the same axes. Thin lines are folds, thick lines "
+        "their mean; a vertical line is the training epoch that the protocol's rule selects in a fold, darker where it "
+        "does so in more folds. Protocols whose trainings gave the same curves share a panel. Where a "
+        "protocol holds out no validation subjects it has no validation curve. Models that are fitted in one go have "
+        "no curve. The CSV says which training epoch every rule would select."
     ),
     inputs=("runs", "trainings"),
     build=curves,
