@@ -1,6 +1,7 @@
 """What a user's machine and account bring with them, kept out of what is computed."""
 
 import os
+import stat
 import sys
 import tempfile
 import warnings
@@ -18,8 +19,10 @@ OF_OTHERS = ("MATPLOTLIBRC", "PYTHONOPTIMIZE", "PYTHONWARNINGS")
 def settle() -> None:
     """Leave a user's settings of other programs out of this process and of the jobs that it starts.
 
-    Figures are drawn without a display; what is printed never fails for want of a character; caches have a place.
+    Figures are drawn without a display; what is printed never fails for want of a character; caches have a place. What
+    is made, by other programs too, is not for everybody to change, as some of it is run later.
     """
+    os.umask(os.umask(0o022) | stat.S_IWOTH)
     if os.environ.get("PYTHONWARNINGS"):
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
