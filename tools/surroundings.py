@@ -99,7 +99,7 @@ def _without_shared_memory(workshop: Workshop, source: random.Random) -> Result:
 
 
 def _braces(workshop: Workshop, source: random.Random) -> Result:
-    project = workshop.copy(name="a {dataset} {0} é %s of $HOME")
+    project = workshop.copy(name="a {dataset} é %s of $HOME")
     return project.judge(targets := ask_again(project, [*FIGURE, f"{HOME}/runs.csv"]), targets)
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from sleepbench.cli import launch
 from sleepbench.cli.launch import HELD, explained_itself, has_locks, hold, in_use, running_there
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.locks import OWNER
 
 SNAKEFILE = """
@@ -192,3 +193,11 @@ def test_the_exit_status_is_that_of_snakemake(project):
     process = start(project, *SLEEPBENCH, "nowhere")
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 1 and "nowhere" in output and not has_locks(project)
+
+
+@pytest.mark.parametrize("name", ["a {0}", "a {b c}", "{}"])
+def test_a_path_that_snakemake_takes_for_a_pattern_is_said(name, tmp_path, monkeypatch):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    with pytest.raises(BenchmarkError, match="braces around anything but a name; move the project"):
+        launch.snakemake(["-n"])

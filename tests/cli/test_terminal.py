@@ -11,6 +11,7 @@ import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 from test_launch import project, start  # noqa: F401  (a fixture)
 
+from sleepbench.cli import terminal
 from sleepbench.cli.progress import Job
 from sleepbench.cli.terminal import LogHandler, why
 
@@ -177,3 +178,10 @@ def test_in_a_terminal_one_line_lives_and_is_gone_at_the_end():
     assert "       0 s  tables" in lines and lines[-1] == "end"
     colours = [code for code in done.stdout.split("\x1b[")[1:] if code.split("m")[0].isdigit()]
     assert not colours
+
+
+def test_what_a_file_system_refuses_snakemake_is_no_traceback():
+    place = 'Traceback (most recent call last):\n\n  File "jobs.py", line 1\n\n'
+    refused = f"{place}OSError: [Errno 30] Read-only file system: 'a.log'\n"
+    assert terminal._without_traceback(refused).startswith("a.log is on a file system that is read-only")
+    assert terminal._without_traceback(f"{place}KeyError: 'a.log'\n") == f"{place}KeyError: 'a.log'\n"

@@ -72,7 +72,17 @@ def with_forced(files: Sequence[str], options: Sequence[str]) -> list[str]:
     return [*options[:place], *([] if place else FORCERUN[:1]), *files, *options[place:]]
 
 
+def _require_place(directory: Path) -> None:
+    """BenchmarkError where Snakemake would take the path of its own files for a pattern that it cannot read."""
+    if any(not name.isidentifier() for name in re.findall(r"\{([^{}]*)\}", str(directory))):
+        raise BenchmarkError(
+            f"{directory}: Snakemake cannot work where the path has braces around anything but a name; move the "
+            "project, or rename the directory, and run again"
+        )
+
+
 def _run(arguments: list[str], plainly: bool) -> int:
+    _require_place(Path.cwd())
     from snakemake.cli import main  # takes a second, which a refusal does without
 
     expect_many_objects()

@@ -21,6 +21,7 @@ from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
 from sleepbench.cli.progress import Job, Progress
 from sleepbench.core.errors import printable
+from sleepbench.core.logs import explained
 
 NAME = "sleepbench"
 WIDTH = 100
@@ -37,6 +38,9 @@ CLASS = re.compile(r"^(?:WorkflowError|\w+Exception)(?: in [^\n]*)?:\n")
 SIGNAL = re.compile(r"died with <Signals\.(\w+)|exit status (130)\b")
 INTERRUPTED = ("SIGINT", "130")
 """How a job ends at Ctrl-C, which no error is: by the signal, or by the exit status that stands for it."""
+REFUSED = re.compile(
+    r"Traceback \(most recent call last\).*\n\w+Error: \[Errno (\d+)\] [^\n]*: '([^'\n]*)'\s*$", re.DOTALL
+)
 LOG = re.compile(r"Complete log\(s\): (.*)")
 
 
@@ -108,7 +112,7 @@ class LogHandler(LogHandlerBase):
         elif NOISE.match(text):
             self.ended_by = found[1] or found[2] if (found := SIGNAL.search(text)) else self.ended_by
         else:
-            self.error(CLASS.sub("", text) if record.levelno > WARNING else text, record.levelno)
+            self.error(_without_traceback(CLASS.sub("", text)) if record.levelno > WARNING else text, record.levelno)
 
     def _fail(self, record: LogRecord) -> None:
         """Say why a job failed: its log ends with it."""
@@ -122,6 +126,14 @@ class LogHandler(LogHandlerBase):
         if text not in self.said:
             self.said.add(text)
             self.say(f"\nError: {text}\n" if level > WARNING else f"Warning: {text}")
+
+
+def _without_traceback(text: str) -> str:
+    """What to do about what a file system refused Snakemake itself; any other text as it is."""
+    if found := REFUSED.search(text):
+        number = int(found[1])
+        return explained(OSError(number, os.strerror(number), found[2])) or text
+    return text
 
 
 def why(job: Job | None, log: Path | None, ended_by: str = "") -> str:
