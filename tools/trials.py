@@ -444,7 +444,7 @@ REMEDIES: list[tuple[str, Callable[[Project, str, re.Match], bool]]] = [
     (r"move it away", _move_away),
     (r"prepare (?:it|its recording|the recording|all|them) again", _data("prepare")),
     (r"fetch (?:it|its recording|the recording) again", _data("fetch")),
-    (r"(?:make|smooth) [\w ]*again", _delete_subject),
+    (r"(?:make|smooth) (?!it writable)[\w ]*again", _delete_subject),
     (r"[Rr]un again|[Rr]un it again|make room|Start (?:it|the run) again", _nothing),
 ]
 """What messages tell a user to do, and how that is done here: to the letter."""
