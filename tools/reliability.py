@@ -1,6 +1,6 @@
 """Try every kind of damage and interruption on a small simulated run, and say how each ended.
 
-    python tools/reliability.py                              all of it: about an hour
+    python tools/reliability.py                              all of it: two hours of one core
     python tools/reliability.py --kinds flips --times 3      some of it; --list says what there is
     python tools/reliability.py --write docs/reliability.md  writes the table
 
