@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -146,20 +147,16 @@ def make_endless(library, _):
     os.truncate(library, 2**40)  # holes
 
 
-def link(library, forged):
+def link(library, forged, by=Path.symlink_to):
     other = library.parents[2] / "elsewhere.so"
     other.write_bytes(forged)
     library.unlink()
-    library.symlink_to(other)
+    by(library, other)
     write_hash(library)
 
 
 def link_hard(library, forged):
-    other = library.parents[2] / "elsewhere.so"
-    other.write_bytes(forged)
-    library.unlink()
-    library.hardlink_to(other)
-    write_hash(library)
+    link(library, forged, Path.hardlink_to)
 
 
 def open_to_all(library, forged):

@@ -555,6 +555,14 @@ def test_a_figure_is_added_by_one_file(simulated, tmp_path, monkeypatch):
 # -------------------------------------------------------------------------------------------------------- in a browser
 
 
+def played(page: str, act: str, directory: Path) -> dict:
+    """What a script in the page leaves as its title, JSON; it has nothing to complain of."""
+    (directory / "report.html").write_text(with_script(page, act), encoding="utf-8")
+    dom, console = browse(directory / "report.html", directory)
+    assert console == ""
+    return json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom).group(1)))
+
+
 def browse(page: Path, directory: Path, *options: str) -> tuple[str, str]:
     """The document after its scripts ran in headless Chromium, and what the console said; no host can be resolved."""
     command = [
@@ -635,10 +643,7 @@ class TestInChromium:
                 log.led = [hidden.hidden, said(), select.value];
                 document.title = JSON.stringify(log);
             }, 300);"""
-        (tmp_path / "report.html").write_text(with_script(page, act), encoding="utf-8")
-        dom, console = browse(tmp_path / "report.html", tmp_path)
-        assert console == ""
-        log = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom).group(1)))
+        log = played(page, act, tmp_path)
         rows, said = log["all"]
         assert log["options"] == ["", "released", "clean"] and log["led"] == [False, said, ""]
         chosen, fewer, networks = log["clean"]
@@ -670,10 +675,7 @@ class TestInChromium:
                 log.around = around("P2").parentElement.closest("details").open;
                 document.title = JSON.stringify(log);
             }, 300);"""
-        (tmp_path / "report.html").write_text(with_script(page, act), encoding="utf-8")
-        dom, console = browse(tmp_path / "report.html", tmp_path)
-        assert console == ""
-        log = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom).group(1)))
+        log = played(page, act, tmp_path)
         # What is published, or of people, stays below what was measured, in whatever order the rows are.
         apart = log["groups"].index("1")
         assert apart > 0 and log["groups"] == sorted(log["groups"]) == log["sorted"]

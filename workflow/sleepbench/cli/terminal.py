@@ -41,6 +41,7 @@ INTERRUPTED = ("SIGINT", "130")
 REFUSED = re.compile(
     r"Traceback \(most recent call last\).*\n\w+Error: \[Errno (\d+)\] [^\n]*: '([^'\n]*)'\s*$", re.DOTALL
 )
+"""A traceback of Snakemake that a file system's refusal ends."""
 LOG = re.compile(r"Complete log\(s\): (.*)")
 
 

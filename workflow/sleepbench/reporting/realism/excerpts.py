@@ -15,6 +15,7 @@ from scipy import signal
 from sleepbench.core.stages import SAMPLING_RATE, STAGES
 from sleepbench.datasets.base import Dataset
 from sleepbench.preparation.prepared import PreparedRecording
+from sleepbench.reporting.realism.measure import Spread
 
 CHANNEL, ROLE = "EEG Fpz-Cz", "eeg1"
 SECONDS = 5
@@ -54,7 +55,7 @@ class Excerpts:
 
 
 @dataclass(frozen=True)
-class ShortWindowStatistics:
+class ShortWindowStatistics(Spread):
     """One side of the comparison; NaN for a stage that does not occur.
 
     n_excerpts (5,); deviation_uv (5,), of all samples of a stage; deviation_quantiles_uv (5, 5) at 10, 25, 50, 75 and
@@ -80,16 +81,6 @@ class ShortWindowStatistics:
     spindles: np.ndarray
     slow_waves: np.ndarray
     slow_wave_uv: np.ndarray
-
-    @property
-    def between_sd(self) -> np.ndarray:
-        """Standard deviation between recordings of the log band powers (5, 6)."""
-        return np.sqrt(np.diagonal(self.between_covariance, axis1=1, axis2=2))
-
-    @property
-    def within_sd(self) -> np.ndarray:
-        """Standard deviation within recordings of the log band powers (5, 6)."""
-        return np.sqrt(np.diagonal(self.within_covariance, axis1=1, axis2=2))
 
 
 def log_band_powers(density: np.ndarray) -> np.ndarray:

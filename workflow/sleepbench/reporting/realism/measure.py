@@ -77,8 +77,25 @@ class Night:
     log_density: np.ndarray
 
 
+class Spread:
+    """Standard deviations of log powers from their covariances (5 stages, n features, n features)."""
+
+    between_covariance: np.ndarray
+    within_covariance: np.ndarray
+
+    @property
+    def between_sd(self) -> np.ndarray:
+        """Of each feature between recordings, (5, n features)."""
+        return np.sqrt(np.diagonal(self.between_covariance, axis1=1, axis2=2))
+
+    @property
+    def within_sd(self) -> np.ndarray:
+        """Of each feature within recordings, (5, n features)."""
+        return np.sqrt(np.diagonal(self.within_covariance, axis1=1, axis2=2))
+
+
 @dataclass(frozen=True)
-class CohortStatistics:
+class CohortStatistics(Spread):
     """One side of the comparison; NaN is where there is no such number.
 
     transitions (5, 5), shares (5,), shares_by_decile (10, 5) of the sleep period, bouts (5, 7) in epochs as BOUTS
@@ -96,16 +113,6 @@ class CohortStatistics:
     lag1: np.ndarray
     deviation_uv: np.ndarray
     scores: dict[str, float]
-
-    @property
-    def between_sd(self) -> np.ndarray:
-        """Standard deviation of each feature between recordings, (5, 15)."""
-        return np.sqrt(np.diagonal(self.between_covariance, axis1=1, axis2=2))
-
-    @property
-    def within_sd(self) -> np.ndarray:
-        """Standard deviation of each feature within recordings, (5, 15)."""
-        return np.sqrt(np.diagonal(self.within_covariance, axis1=1, axis2=2))
 
 
 @dataclass(frozen=True)
