@@ -29,13 +29,13 @@ def test_help_lists_every_command_in_its_section(capfd):
     status, out, _ = sleepbench(capfd, "--help")
     assert status == 0
     sections = {part.split(":\n")[0]: part for part in out.split("\n\n") if ":\n" in part}
-    assert [name for name in sections if name in app.SECTIONS] == ["Run", "Results", "Data", "Measure"]
+    assert [name for name in sections if name in app.SECTIONS] == ["Run", "Results", "Use", "Data", "Measure"]
     listed = [line.split("  ")[1] for name in app.SECTIONS for line in sections[name].splitlines()[1:]]
     assert set(listed) == set(COMMANDS)
     assert {"run", "data fetch", "results compare", "benchmark inference", "ui"} <= set(listed)
 
 
-@pytest.mark.parametrize("name", ["", "data", "results", "benchmark", *COMMANDS])
+@pytest.mark.parametrize("name", ["", "data", "results", "benchmark", "model", *COMMANDS])
 def test_help_fits_a_terminal_of_80_columns(capfd, name):
     status, out, _ = sleepbench(capfd, *name.split(), "--help")
     assert status == 0 and max(map(len, out.splitlines())) <= 80

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from sleepbench.cli import benchmark, data, results, run
+from sleepbench.cli import benchmark, data, model, results, run
 from sleepbench.core import surroundings
 from sleepbench.core.errors import ConfigurationError, printable
 from sleepbench.core.logs import explained
@@ -18,6 +18,7 @@ from sleepbench.core.logs import explained
 SECTIONS = {
     "Run": [run.run, run.estimate],
     "Results": [results.tables, results.report, results.verify, results.trace, results.results, results.ui],
+    "Use": [model.model],
     "Data": [data.data],
     "Measure": [benchmark.benchmark],
 }

@@ -81,8 +81,13 @@ def write_document(path: str | Path, content: Mapping[str, object]) -> None:
 
     For what a later step reads and no other document lists. A hash that is in the content already is replaced.
     """
+    write_json(path, signed(content))
+
+
+def signed(content: Mapping[str, object]) -> dict:
+    """A JSON mapping with its own SHA-256 in it; a hash that is there already is replaced."""
     as_read = json.loads(json.dumps({k: v for k, v in content.items() if k != OWN_SHA256}, allow_nan=False))
-    write_json(path, {**as_read, OWN_SHA256: sha256_of_json(as_read)})
+    return {**as_read, OWN_SHA256: sha256_of_json(as_read)}
 
 
 def read_document(path: str | Path, remedy: str = "delete it and run again") -> dict:
@@ -96,15 +101,24 @@ def read_document(path: str | Path, remedy: str = "delete it and run again") -> 
         raise BenchmarkError(f"{path}: is missing; {remedy.removeprefix('delete it and ')}") from error
     except ValueError as error:
         raise BenchmarkError(f"{path}: is not whole ({error}); {remedy}") from error
-    expected = content.pop(OWN_SHA256, None) if isinstance(content, dict) else None
+    return unsigned(content, path, remedy)
+
+
+def unsigned(content: object, where: str | Path, remedy: str) -> dict:
+    """What was `signed`, without its hash.
+
+    BenchmarkError, which begins with `where` it was and ends in the remedy, when it is not as it was signed.
+    """
+    document = dict(content) if isinstance(content, dict) else {}
+    expected = document.pop(OWN_SHA256, None)
     if not isinstance(expected, str):
-        raise BenchmarkError(f"{path}: is no document that holds its own hash ({OWN_SHA256}); {remedy}")
-    if (found := sha256_of_json(content)) != expected:
+        raise BenchmarkError(f"{where}: is no document that holds its own hash ({OWN_SHA256}); {remedy}")
+    if (found := sha256_of_json(document)) != expected:
         raise BenchmarkError(
-            f"{path}: was changed since it was written: SHA-256 of its content {found[:12]}…, expected "
+            f"{where}: was changed since it was written: SHA-256 of its content {found[:12]}…, expected "
             f"{expected[:12]}…; {remedy}"
         )
-    return content
+    return document
 
 
 def read_unchanged(path: str | Path, sha256: str) -> bytes:

@@ -3,7 +3,7 @@
 Groups are by age, by sex, and by whatever else divides the people of a database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -41,24 +41,29 @@ def group_intervals(confusions: SubjectConfusions, people: pd.DataFrame) -> pd.D
     A grouping that does not have every subject is left out, a group without subjects has no rows. BenchmarkError for a
     subject that `people` does not describe.
     """
+    tables = [pd.DataFrame(columns=list(COLUMNS))]
+    for grouping, group, mine in group_confusions(confusions, people):
+        table = bootstrap_intervals(mine, metrics=OVERALL).reset_index()
+        stages = macro_f1_stages(mine.reshape(-1, *mine.shape[-3:]).sum(axis=1)).min()
+        n_epochs = mine.reshape(-1, *mine.shape[-3:])[0].sum()
+        table = table.assign(grouping=grouping, group=group, n_epochs=n_epochs, macro_f1_stages=stages)
+        tables.append(table[list(COLUMNS)])
+    return pd.concat(tables[1:] or tables, ignore_index=True)
+
+
+def group_confusions(confusions: SubjectConfusions, people: pd.DataFrame) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Grouping, group and the confusion matrices of its subjects, of each group that has some."""
     subjects, matrices = confusions
     if unknown := [subject for subject in subjects if subject not in people.index]:
         raise BenchmarkError(
             f"the recordings of the dataset do not name subject {', '.join(unknown)} of the predictions; prepare them "
             "again, then delete the runs table (runs.csv)"
         )
-    tables = [pd.DataFrame(columns=list(COLUMNS))]
     for grouping, (group_of, groups) in _groupings(people.loc[subjects]).items():
         for group in groups if group_of.isin(groups).all() else ():
             members = (group_of == group).to_numpy()
             if members.any():
-                mine = matrices[..., members, :, :]
-                table = bootstrap_intervals(mine, metrics=OVERALL).reset_index()
-                stages = macro_f1_stages(mine.reshape(-1, *mine.shape[-3:]).sum(axis=1)).min()
-                n_epochs = mine.reshape(-1, *mine.shape[-3:])[0].sum()
-                table = table.assign(grouping=grouping, group=group, n_epochs=n_epochs, macro_f1_stages=stages)
-                tables.append(table[list(COLUMNS)])
-    return pd.concat(tables[1:] or tables, ignore_index=True)
+                yield grouping, group, matrices[..., members, :, :]
 
 
 def _groupings(people: pd.DataFrame) -> dict[str, tuple[pd.Series, Sequence[str]]]:
