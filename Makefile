@@ -12,7 +12,7 @@ unknown := $(sort $(filter-out PYTHON VENV GPU DATASET PYTEST,$(given)))
 $(if $(unknown),$(warning $(unknown): nothing here takes that; .venv/bin/sleepbench has more options))
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help no-dataset setup demo demo-real paper try-real rivals test lint format lock
+.PHONY: help no-dataset setup demo demo-real docs paper try-real rivals test lint format lock
 .DEFAULT_GOAL := help
 
 ##@ Start here
@@ -31,8 +31,12 @@ no-dataset:
 demo: no-dataset setup ## the whole benchmark on a small simulated cohort, a few minutes
 	@"$$VENV/bin/sleepbench" run --experiment demo
 
-demo-real: setup ## real EEG, 5 s an epoch: hours; README has a short form
+demo-real: setup ## real EEG, 5 s an epoch: hours; docs/real-eeg.md has a short form
 	@"$$VENV/bin/sleepbench" run --experiment real-5s --datasets="$${DATASET:-sleep-edf-20-5s}"
+
+docs: setup ## the documentation as a site that opens offline
+	@"$$VENV/bin/sphinx-build" -q -W --keep-going -c docs . docs/_build
+	@echo "Open docs/_build/index.html"
 
 ##@ On Sleep-EDF
 try-real: no-dataset setup ## fetch 200 MB, train one fold a little: does it work here?

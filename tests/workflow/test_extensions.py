@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import ENVIRONMENT, REPOSITORY, Project
 
-RUN = re.search(r"^    sleepbench (run .*)$", (REPOSITORY / "docs/adding-a-dataset.md").read_text(), re.MULTILINE)[1]
+RUN = re.search(r"^sleepbench (run .*)$", (REPOSITORY / "docs/adding-a-dataset.md").read_text(), re.MULTILINE)[1]
 
 
 @dataclass
