@@ -31,7 +31,7 @@ no-dataset:
 demo: no-dataset setup ## the whole benchmark on a small simulated cohort, a few minutes
 	@"$$VENV/bin/sleepbench" run --experiment demo
 
-demo-real: setup ## real EEG, 5 s an epoch: hours; docs/real-eeg.md has a short form
+demo-real: setup ## real EEG, 5 s an epoch: hours; short form: docs/real-eeg.md
 	@"$$VENV/bin/sleepbench" run --experiment real-5s --datasets="$${DATASET:-sleep-edf-20-5s}"
 
 docs: setup ## the documentation as a site that opens offline

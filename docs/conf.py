@@ -25,7 +25,13 @@ CONTENTS = {
 project = "sleepbench"
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["README.md", "docs/**.md", "results/README.md", "tools/*/README.md", "workflow/resources/*/README.md"]
+include_patterns = [
+    "README.md",
+    "docs/**.md",
+    "results/README.md",
+    "tools/*/README.md",
+    "workflow/resources/*/README.md",
+]
 exclude_patterns = ["docs/_build", "results/[!R]*", "tests", ".*"]
 myst_heading_anchors = 3
 highlight_language = "text"

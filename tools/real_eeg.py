@@ -73,7 +73,8 @@ def answers(tables: Path) -> str:
 
 
 def _with_bounds(row: pd.Series) -> str:
-    return f"{row.accuracy:.1f} [{row.accuracy_low:.1f}, {row.accuracy_high:.1f}]"
+    """Accuracy and its interval, on one line."""
+    return f"{row.accuracy:.1f} [{row.accuracy_low:.1f}, {row.accuracy_high:.1f}]".replace(" ", "&nbsp;")
 
 
 def _verdict(row: pd.Series) -> str:

@@ -16,7 +16,9 @@ RECORDER = '#!/bin/sh\nprintf "%s\\0" "$0" "$@" "end of call" >>calls\n'
 def project(tmp_path):
     """A directory with the Makefile, where every program that it starts writes down its arguments."""
     (tmp_path / "Makefile").symlink_to(ROOT / "Makefile")
-    for program in ("envs/setup.sh", "envs/lock.sh", ".venv/bin/sleepbench", "odd 'place`/bin/sleepbench"):
+    programs = ("sleepbench", "python", "ruff", "snakefmt", "snakemake", "lint-imports", "sphinx-build")
+    own = [f".venv/bin/{name}" for name in programs]
+    for program in ("envs/setup.sh", "envs/lock.sh", *own, "odd 'place`/bin/sleepbench"):
         path = tmp_path / program
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(RECORDER)
@@ -45,6 +47,7 @@ def test_help_lists_all_targets_in_80_columns(project):
         "setup",
         "demo",
         "demo-real",
+        "docs",
         "try-real",
         "paper",
         "rivals",
@@ -78,6 +81,20 @@ def test_each_is_a_call_of_the_command(project):
     assert make(project, "rivals", "DATASET=simulated-tiny")[1] == [set_up, tiny]  # 62 models in eight minutes
     assert make(project, "lock", "PYTHON=python3.12")[1] == [["envs/lock.sh", "python3.12"]]
     assert make(project, "setup", "GPU=1")[1] == [["envs/setup.sh", "python3", ".venv", "1"]]
+
+
+def test_test_is_lint_and_the_suite(project):
+    result, calls = make(project, "test")
+    assert result.returncode == 0, result.stderr
+    programs = ["ruff", "ruff", "snakefmt", "snakemake", "lint-imports", "python"]
+    assert [call[0] for call in calls] == ["envs/setup.sh", *(f".venv/bin/{name}" for name in programs)]
+    assert calls[-1][1:] == ["-m", "pytest"]
+
+
+def test_docs_builds_the_site_and_says_where_it_is(project):
+    result, calls = make(project, "docs")
+    assert calls[-1] == [".venv/bin/sphinx-build", "-q", "-W", "--keep-going", "-c", "docs", ".", "docs/_build"]
+    assert result.returncode == 0 and result.stdout == "Open docs/_build/index.html\n"
 
 
 def test_paper_needs_a_dataset(project):

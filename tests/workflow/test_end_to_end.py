@@ -4,11 +4,16 @@ import json
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
+import documented
 import pandas as pd
 import pytest
+from conftest import ENVIRONMENT
 
+from sleepbench.cli import app
 from sleepbench.config.load import load
 from sleepbench.evaluation.metrics import accuracy, confusion_matrix
 from sleepbench.reporting.artefacts import tables as known_tables
@@ -146,6 +151,26 @@ def test_any_target_can_be_asked_for_by_path(finished):
     fold = str(training.relative_to(finished.directory))
     assert NOTHING in finished.run(fold).stdout
     assert "has no fold 7 among those, 0 to 1" in finished.run(fold.replace("fold-0", "fold-7")).stdout
+
+
+def test_commands_of_the_pages_run_after_the_demo(finished, monkeypatch, capfd):
+    """Those that no other test runs and no page says are not run, in the order of the pages."""
+    commands = [one for one in documented.commands() if one.is_run_here]
+    assert len(commands) >= 9
+    monkeypatch.chdir(finished.directory)
+    for command in commands:
+        program, *arguments = command.words
+        if program == "sleepbench" and "-n" not in arguments:
+            with pytest.raises(SystemExit) as ended:
+                app.main(arguments)
+            assert ended.value.code == 0, f"{command}: {capfd.readouterr()}"
+            assert capfd.readouterr().out, command
+        else:  # Snakemake needs a process of its own
+            name = {"sleepbench": "sleepbench.cli.app"}.get(program, program)
+            line = [sys.executable, "-m", name, *arguments]
+            done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+            assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    (finished.directory / "results/simulated-results.zip").unlink()
 
 
 def test_deleted_store_is_rebuilt_and_the_tables_are_the_same(finished):

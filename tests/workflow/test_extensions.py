@@ -8,12 +8,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import documented
 import pandas as pd
 import pytest
 import yaml
 from conftest import ENVIRONMENT, REPOSITORY, Project
 
-RUN = re.search(r"^sleepbench (run .*)$", (REPOSITORY / "docs/adding-a-dataset.md").read_text(), re.MULTILINE)[1]
+PAGE = "docs/adding-a-dataset.md"
+PREPARE, RUN = (one.words[1:] for one in documented.commands() if one.page == PAGE and one.is_whole)
 
 
 @dataclass
@@ -49,8 +51,9 @@ def extended(tmp_path_factory):
     project.configure(**yaml.safe_load(examples("adding-a-dataset.md", "yaml")[0]))
     (directory / "my-nights").mkdir()
     subprocess.run([sys.executable, "-c", nights], cwd=directory, check=True)
-    result = project.sleepbench(*RUN.split())
-    assert result.returncode == 0, result.stdout + result.stderr
+    for command in (PREPARE, RUN):
+        result = project.sleepbench(*command)
+        assert result.returncode == 0, result.stdout + result.stderr
     return project
 
 
@@ -90,7 +93,7 @@ def test_what_is_finished_stays_finished_when_more_is_added(extended):
     tables = Path("workflow/sleepbench/reporting/tables")
     file = extended.directory / tables / "tested.py"
     file.write_text(file.read_text().replace("Epochs that were tested", "Tested epochs"))
-    planned = extended.sleepbench(*RUN.split(), "-n")
+    planned = extended.sleepbench(*RUN, "-n")
     assert planned.returncode == 0, planned.stdout
     jobs = re.findall(r"^(\w+) +\d+$", planned.stdout + planned.stderr, re.MULTILINE)
     assert set(jobs) == {"tables", "report", "summary", "all", "total"}
