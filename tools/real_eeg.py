@@ -86,7 +86,7 @@ def _verdict(row: pd.Series) -> str:
     if not decided:
         return f"{said} {bounds}: not decidable"
     margin = min(decided) if "not inferior" in decided.values() else max(decided)
-    return f"{said} {bounds}: {decided[margin]} at a margin of {margin}"
+    return f"{said} {bounds}: {decided[margin]} at a margin of {margin} pt"
 
 
 def with_block(page: str, name: str, shown: str) -> str:

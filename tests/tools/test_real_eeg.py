@@ -47,7 +47,7 @@ def test_the_answers_follow_the_tables(tables: Path, tmp_path: Path) -> None:
     rows = real_eeg.answers(tmp_path).splitlines()[4:]
     assert "| 0.5 points more [-0.2, 1.2], by the choice alone |" in rows[1]
     assert rows[2].startswith("| Best rival, `clean`: NanoSleepNet | 90.0&nbsp;[")
-    assert "ULW-SleepNet is 1.4 points worse [0.5, 2.3]: inferior at a margin of 1 |" in rows[2]
+    assert "ULW-SleepNet is 1.4 points worse [0.5, 2.3]: inferior at a margin of 1 pt |" in rows[2]
     assert "ULW-SleepNet is 0.5 points better [-1.5, +2.5]: not decidable |" in rows[3]
 
 
@@ -73,6 +73,9 @@ def test_the_sentences_of_the_page_say_what_the_archive_holds(tables: Path) -> N
     said = f"It is {networks.min():.1f} to {networks.max():.1f} points for each of the three networks here, and "
     assert networks.index.nunique() == 3 and said + f"{abs(estimator):.1f} for gradient boosting" in page
     assert f"ULW-SleepNet {parameters['ULW-SleepNet']:,} parameters" in page
+    rungs = ladder.loc["ULW-SleepNet"].query("recipe == 'ulw'").set_index("protocol")
+    differ = rungs.accuracy_change_low * rungs.accuracy_change_high > 0
+    assert list(rungs.index[differ]) == ["clean"]  # "the only one whose interval leaves zero"
     behind = -rivals[rivals.metric == "accuracy"].set_index("rival").difference
     nano, causal = "NanoSleepNet", "NanoSleepNet-TCN, causal"
     assert f"{nano}, of {parameters[nano]:,} parameters, is better by {behind[nano]:.1f} points" in page
