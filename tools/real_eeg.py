@@ -73,8 +73,8 @@ def answers(tables: Path) -> str:
 
 
 def _with_bounds(row: pd.Series) -> str:
-    """Accuracy and its interval, on one line."""
-    return f"{row.accuracy:.1f} [{row.accuracy_low:.1f}, {row.accuracy_high:.1f}]".replace(" ", "&nbsp;")
+    """Accuracy and its interval, which no line breaks."""
+    return f"{row.accuracy:.1f} [{row.accuracy_low:.1f},&nbsp;{row.accuracy_high:.1f}]"
 
 
 def _verdict(row: pd.Series) -> str:

@@ -46,7 +46,7 @@ def test_the_answers_follow_the_tables(tables: Path, tmp_path: Path) -> None:
     rivals.to_csv(tmp_path / "non_inferiority.csv", index=False)
     rows = real_eeg.answers(tmp_path).splitlines()[4:]
     assert "| 0.5 points more [-0.2, 1.2], by the choice alone |" in rows[1]
-    assert rows[2].startswith("| Best rival, `clean`: NanoSleepNet | 90.0&nbsp;[")
+    assert rows[2].startswith("| Best rival, `clean`: NanoSleepNet | 90.0 [")
     assert "ULW-SleepNet is 1.4 points worse [0.5, 2.3]: inferior at a margin of 1 pt |" in rows[2]
     assert "ULW-SleepNet is 0.5 points better [-1.5, +2.5]: not decidable |" in rows[3]
 

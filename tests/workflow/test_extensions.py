@@ -15,7 +15,8 @@ import yaml
 from conftest import ENVIRONMENT, REPOSITORY, Project
 
 PAGE = "docs/adding-a-dataset.md"
-PREPARE, RUN = (one.words[1:] for one in documented.commands() if one.page == PAGE and one.is_whole)
+TEXT = (REPOSITORY / PAGE).read_text(encoding="utf-8")
+PREPARE, RUN = (one.words[1:] for one in documented.commands_of(TEXT, PAGE) if one.is_whole)
 
 
 @dataclass
