@@ -35,7 +35,6 @@ include_patterns = [
 exclude_patterns = ["docs/_build", "results/[!R]*", "tests", ".*"]
 myst_heading_anchors = 3
 highlight_language = "text"
-nitpicky = True
 
 html_theme = "furo"
 html_title = "sleepbench"
@@ -57,6 +56,8 @@ def add_contents(app: Sphinx, page: str, source: list[str]) -> None:
 
 def add_entrance(app: Sphinx, failed: Exception | None) -> None:
     """Let the usual name of a site's first page lead to the front page."""
+    if failed:
+        return
     entrance = f'<!doctype html><meta http-equiv="refresh" content="0; url={root_doc}.html"><title>{project}</title>\n'
     Path(app.outdir, "index.html").write_text(entrance, encoding="utf-8")
 
