@@ -15,13 +15,14 @@ from pydantic import ValidationError
 
 from sleepbench.config.models import ALL, LADDER, OWN, Config
 from sleepbench.core.errors import BenchmarkError, ConfigurationError, nearest
+from sleepbench.core.shipped import shipped
 from sleepbench.core.strict import problems_in
 from sleepbench.models import describe, model_names, model_source
 from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.signals.trimming import TRIMMINGS
 
 CONFIG = Path("config.yaml")
-DEFINITIONS = Path(__file__).parents[2] / "definitions"
+DEFINITIONS = shipped("definitions")
 DEFINED = ("protocols", "recipes", "datasets", "inputs")
 """Sections that are defined beside the package, each in the file of its name; protocols.yaml has the ladder too."""
 

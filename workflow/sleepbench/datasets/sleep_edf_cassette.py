@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.shipped import shipped
 from sleepbench.core.stages import EPOCH_SECONDS, MOVEMENT, N1, N2, N3, REM, UNKNOWN, W
 from sleepbench.core.strict import Strict
 from sleepbench.datasets.base import SIMULATED, TRIAL, DataLabel, Dataset, KnownTotal, Recording, Signal, Storage
@@ -23,7 +24,7 @@ from sleepbench.datasets.recordings_table import first_subjects, read_recordings
 from sleepbench.signals import edf
 from sleepbench.signals.scoring import read_scoring
 
-RESOURCES = Path(__file__).parents[2] / "resources"
+RESOURCES = shipped("resources")
 OFFICIAL_TABLE = RESOURCES / "sleep_edf_recordings.csv"
 KNOWN_TOTALS = RESOURCES / "known_totals.yaml"
 KNOWN_EPOCHS = RESOURCES / "known_epochs.csv"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sleepbench.core.errors import BenchmarkError, nearest
+from sleepbench.core.shipped import shipped
 from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.models.transformation import NONE, InputTransformation, transformation_from
 
@@ -29,7 +30,7 @@ LENGTHS = {
     "unbroken": "the architecture reads a sequence as one unbroken signal",
 }
 """How an architecture takes epochs of another length, and why some do not."""
-REFERENCES = Path(__file__).parents[2] / "resources" / "parity"
+REFERENCES = shipped("resources") / "parity"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,16 +17,17 @@ import sleepbench
 from sleepbench.config import paths, plan
 from sleepbench.config.load import CONFIG
 from sleepbench.config.models import Config
-from sleepbench.core.errors import BenchmarkError, printable
+from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import replacing, sha256_of_file
 from sleepbench.core.provenance import git_commit
 from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.metrics import accuracy
 from sleepbench.evaluation.scores import confusions
+from sleepbench.runs.archived import explained, read_archived
 from sleepbench.runs.results import Results, read_results, row_scores
 from sleepbench.runs.run import RowKey, Run
 from sleepbench.runs.text import DASH, SHORT, TEXT_WIDTH, aligned
-from sleepbench.runs.unpack import FORMAT, MANIFEST, check_directory, unpack
+from sleepbench.runs.unpack import FORMAT, MANIFEST, check_directory
 from sleepbench.runs.verify import Expected, differing, is_archived, row_settings, stale
 from sleepbench.training.keys import RECORD
 
@@ -41,8 +42,6 @@ DIFFERENCES = {  # column of the main table: (heading, factor that makes points 
     "macro_f1": ("Δ MF1", 1),
     "cohen_kappa": ("Δ kappa", 100),
 }
-
-UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, TypeError, ValueError)
 
 CAPTION = (
     "Here, There: mean of the fold accuracies in percent. Δ: there minus here, in points, of that mean and of the "
@@ -309,22 +308,11 @@ def compare(config: Config, dataset: str, archive: Path, csv: Path | None = None
     """
     expected = Expected(config, dataset)
     with tempfile.TemporaryDirectory() as directory:
-        manifest = unpack(archive, Path(directory), dataset)
-        if bool(manifest["simulated"]) != expected.label.simulated:
-            words = {True: "simulated", False: "real"}
-            raise BenchmarkError(
-                f"{archive}: its {dataset} is {words[bool(manifest['simulated'])]} data, here it is "
-                f"{words[expected.label.simulated]}; results on simulated and on real data are not compared"
-            )
+        with explained(archive):
+            manifest, there = read_archived(config, archive, Path(directory), dataset)
         here = read_results(expected)
-        try:
-            there = read_results(Expected(config, dataset, Path(directory), archived=True))
+        with explained(archive):
             comparisons = compare_rows(here, there)
-        except BenchmarkError as error:
-            raise BenchmarkError(f"{archive}: {str(error).replace(directory, archive.name)}") from error
-        except UNREADABLE as error:  # what no check has foreseen is no reason for a traceback
-            said = printable(f"{type(error).__name__}: {error}".splitlines()[0][:200])
-            raise BenchmarkError(f"{archive}: cannot be read as results ({said}); get it again") from error
     mine, theirs = here.rows(), there.rows()
     alone = [f"only here: {key}" for key in mine if key not in theirs]
     alone += [f"only in the archive: {key}" for key in theirs if key not in mine]

@@ -13,7 +13,7 @@ from sleepbench.core.errors import BenchmarkError, printable
 from sleepbench.core.limits import bounded_memory, plain_text, read_foreign_json
 from sleepbench.core.strict import Strict, problems_in
 from sleepbench.evaluation.bootstrap import COLUMNS, PROBABILITIES
-from sleepbench.evaluation.scores import CONFUSION
+from sleepbench.evaluation.scores import CONFUSION, F1
 from sleepbench.runs.runs_table import RUN_COLUMNS
 from sleepbench.training.keys import RECORD
 
@@ -23,6 +23,8 @@ MOST_EPOCHS = 2_000_000
 MOST_RUNS = 100_000
 MOST_BYTES = {".json": 8 * 2**20, ".csv": 64 * 2**20, ".parquet": 256 * 2**20}
 """Of a file, by what it holds."""
+MOST_ROWS = 10_000
+"""Of a table."""
 LONGEST_LINE = 2**16
 MEMORY_BYTES = 400 * 2**20
 """That reading one file may take."""
@@ -131,6 +133,17 @@ class Folds(Open):
 
 Metrics = dict[str, int | float | None]
 
+MAIN_TABLE = (
+    *("mark", "protocol", "model", "input", "recipe", "accuracy_mean_of_folds", "accuracy_sd_of_folds"),
+    *("accuracy", "macro_f1", "cohen_kappa", *F1, "n_epochs"),
+)
+INTERVALS = (
+    *("over", "protocol", "title", "input", "recipe"),
+    *(f"{metric}{end}" for metric in ("accuracy", "macro_f1", "cohen_kappa") for end in ("", "_low", "_high")),
+)
+TABLES = {"main_results.csv": MAIN_TABLE, "intervals.csv": INTERVALS}
+"""Columns that something reads, of the tables that it does."""
+
 
 def read_as(kind: Any, content: bytes) -> Any:
     """A JSON document of a kind; ValueError says what is wrong with it."""
@@ -166,6 +179,8 @@ def _look(name: PurePosixPath) -> Callable[[Path], None] | None:
     """What looks at a file of this name."""
     if name.name == "runs.csv":
         return _look_at_runs
+    if name.parent.name == "tables" and (columns := TABLES.get(name.name)):
+        return lambda path: _look_at_table(path, columns)
     if name.name == "predictions.parquet":
         return look_at_predictions
     if name.name == "metrics.json":
@@ -201,26 +216,40 @@ def lines_of(path: Path) -> Iterator[str]:
 
 
 def _look_at_runs(path: Path) -> None:
-    rows = csv.reader(lines_of(path), strict=True)
-    columns = next(rows, [])
-    if len(set(columns)) != len(columns):
-        raise ValueError("a column is there twice")
-    if missing := [name for name in RUN_COLUMNS if name not in columns]:
-        raise ValueError(f"it lacks the column {', '.join(missing)}")
-    for column in columns:
-        plain_text(column)
-    for number, cells in enumerate(rows, start=2):
-        if number > MOST_RUNS:
-            raise ValueError(f"it has more than {MOST_RUNS} runs")
-        if len(cells) != len(columns):
-            raise ValueError(f"line {number} has {len(cells)} cells, expected {len(columns)}")
-        row = dict(zip(columns, cells, strict=True))
+    for number, row in _rows_of(path, RUN_COLUMNS, MOST_RUNS, "runs"):
         for column, text in row.items():
             try:
                 plain_text(text)
                 CELLS.get(column, plain_text)(text)
             except ValueError as error:
                 raise ValueError(f"line {number}, {column}: {error}") from error
+
+
+def _look_at_table(path: Path, columns: Sequence[str]) -> None:
+    for number, row in _rows_of(path, columns, MOST_ROWS, "rows"):
+        for column in columns:
+            try:
+                plain_text(row[column])
+            except ValueError as error:
+                raise ValueError(f"line {number}, {column}: {error}") from error
+
+
+def _rows_of(path: Path, columns: Sequence[str], most: int, what: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The lines of a CSV below its header by their numbers; ValueError where it is none or lacks one of the columns."""
+    rows = csv.reader(lines_of(path), strict=True)
+    header = next(rows, [])
+    if len(set(header)) != len(header):
+        raise ValueError("a column is there twice")
+    if missing := [name for name in columns if name not in header]:
+        raise ValueError(f"it lacks the column {', '.join(missing)}")
+    for column in header:
+        plain_text(column)
+    for number, cells in enumerate(rows, start=2):
+        if number > most:
+            raise ValueError(f"it has more than {most} {what}")
+        if len(cells) != len(header):
+            raise ValueError(f"line {number} has {len(cells)} cells, expected {len(header)}")
+        yield number, dict(zip(header, cells, strict=True))
 
 
 def _whole(most: int) -> Callable[[str], int]:

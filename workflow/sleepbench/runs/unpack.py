@@ -50,11 +50,11 @@ class Manifest(Strict):
     files: dict[FileName, Sha256]
 
 
-def unpack(archive: Path, directory: Path, dataset: str) -> dict[str, Any]:
+def unpack(archive: Path, directory: Path, dataset: str | None = None) -> dict[str, Any]:
     """Unpack an archive's files, each checked against the manifest's SHA-256, and return the manifest.
 
-    BenchmarkError when the archive is damaged, of another dataset, none that `export` wrote, or holds what results
-    cannot hold; then nothing of it stays.
+    BenchmarkError when the archive is damaged, of another dataset than asked for, if one is, none that `export` wrote,
+    or holds what results cannot hold; then nothing of it stays.
     """
     if not archive.is_file():
         raise BenchmarkError(f"{archive}: no such file; give the archive that `sleepbench results export` wrote")
@@ -63,7 +63,7 @@ def unpack(archive: Path, directory: Path, dataset: str) -> dict[str, Any]:
         with bounded_memory(MEMORY_BYTES), zipfile.ZipFile(archive) as file:
             members = _members(file, archive)
             manifest = _read_manifest(file, members, archive)
-            if manifest["dataset"] != dataset:
+            if dataset not in (None, manifest["dataset"]):
                 raise BenchmarkError(
                     f"{archive}: holds results on {manifest['dataset']}, not on {dataset}; "
                     f"compare it with those on {manifest['dataset']}"

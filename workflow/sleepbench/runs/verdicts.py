@@ -13,6 +13,7 @@ import pandas as pd
 from sleepbench.config import paths, plan
 from sleepbench.config.models import Config
 from sleepbench.core.files import read_json
+from sleepbench.core.shipped import shipped
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.claims import NOT_REPRODUCED, evaluate_claims, load_claims
@@ -22,8 +23,8 @@ from sleepbench.runs.runs_table import RUN_COLUMNS
 from sleepbench.runs.text import DASH, TEXT_WIDTH, aligned
 from sleepbench.runs.verify import Expected
 
-CLAIMS = Path("workflow/resources/claims.yaml")
-RERUNS = Path("workflow/resources/reruns.yaml")
+CLAIMS = shipped("resources") / "claims.yaml"
+RERUNS = shipped("resources") / "reruns.yaml"
 NO_RUNS = pd.DataFrame(columns=[*RUN_COLUMNS, "accuracy"])
 Runs = Callable[[str], pd.DataFrame]
 """The verified runs on a dataset, by its name."""

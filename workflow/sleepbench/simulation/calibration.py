@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 from sleepbench.core.files import read_json
+from sleepbench.core.shipped import shipped
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
 
-RESOURCES = Path(__file__).parents[2] / "resources"
+RESOURCES = shipped("resources")
 STATISTICS = RESOURCES / "sleep_stage_statistics.json"
 """Of 153 whole nights: three channels, epochs of 30 s."""
 EXCERPTS = RESOURCES / "sleep_stage_excerpts.json"
