@@ -26,6 +26,7 @@ from sleepbench.reporting.page import report
 from sleepbench.reporting.page.opening import Line, check_verdicts, opening_lines
 from sleepbench.reporting.page.origins import Origins
 from sleepbench.reporting.page.report import dataset_report, row_anchors, shown_figure, shown_table
+from sleepbench.reporting.page.template import sentences
 from sleepbench.reporting.reading import read_csv
 from sleepbench.reporting.rendering import Cells, Column, make_table, read_cells, text
 
@@ -173,7 +174,7 @@ def test_a_file_too_large_for_a_link_is_named_instead(simulated, tmp_path, monke
     ],
 )
 def test_a_caption_is_folded_to_its_first_sentence(text, parts):
-    assert report.sentences(text) == parts
+    assert sentences(text) == parts
 
 
 def test_links_to_rows_stay_when_rows_are_moved_or_added():

@@ -173,7 +173,12 @@ rule report:
         runtime=MINUTES,
     params:
         code=module_sha256("sleepbench.reporting.page.report"),
-        template=W.resources_sha256(["workflow/sleepbench/reporting/page/report.html.jinja"]),
+        template=W.resources_sha256(
+            [
+                f"workflow/sleepbench/reporting/page/{name}.jinja"
+                for name in ("report.html", "parts.html", "style.css", "tables.js")
+            ]
+        ),
         not_trained=W.plan.not_trained(),
         label=lambda w: W.label(w.dataset),
     message:

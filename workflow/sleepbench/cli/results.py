@@ -134,6 +134,38 @@ def imported(dataset: str) -> int:
     return 0
 
 
+@results.command(epilog="Example: sleepbench results check submissions/*.zip")
+@click.argument("archives", nargs=-1, required=True, type=click.Path(path_type=Path))
+def check(archives: tuple[Path, ...]) -> int:
+    """Compute all numbers of archives again.
+
+    They are computed from the predictions in an archive, and held against its tables, the folds, and what is known of
+    the dataset. It fails where one is not what it says.
+    """
+    from sleepbench.config.load import load
+    from sleepbench.runs.archived import check
+
+    status = 0
+    for said, is_whole in check(load(), archives):
+        click.echo(printable(said) if is_whole else f"Error: {printable(said)}", err=not is_whole)
+        status = status if is_whole else 1
+    return status
+
+
+@results.command(epilog="Example: sleepbench results site submissions/*.zip --output site")
+@click.argument("archives", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Directory of the page, index.html.")
+def site(archives: tuple[Path, ...], output: Path) -> None:
+    """Show archives of several people on one page.
+
+    Each is checked as by `results check` and called by its file's name.
+    """
+    from sleepbench.config.load import load
+    from sleepbench.reporting.page.site import results_site
+
+    print(results_site(load(), archives, output))
+
+
 @results.command(epilog="Example: sleepbench results clean --yes")
 @click.option("--yes", is_flag=True, help="Delete it all.")
 def clean(yes: bool) -> None:

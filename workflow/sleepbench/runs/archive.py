@@ -181,10 +181,11 @@ def compare_rows(here: Results, there: Results) -> list[dict[str, Any]]:
     differences, a line for each setting that differs.
     """
     rows, others = here.rows(), there.rows()
-    return [_compare(key, rows[key], others[key]) for key in rows if key in others]
+    return [compare_row(key, rows[key], others[key]) for key in rows if key in others]
 
 
-def _compare(key: RowKey, mine: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, Any]:
+def compare_row(key: RowKey, mine: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, Any]:
+    """Compare the runs of a row on two sides: an entry of `compare_rows`."""
     sides = mine, theirs
     numbers: dict[str, float] = {}
     for name, (here, there) in {name: [row_scores(runs)[name] for runs in sides] for name in DIFFERENCES}.items():

@@ -6,7 +6,6 @@ It holds the answer in sentences, verdicts on claims, tables, figures, and where
 tables and figures are those of the registry; the page knows one of them, the ladder, which stands with the answer.
 """
 
-import base64
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, write_text
@@ -27,6 +25,7 @@ from sleepbench.reporting.artefacts import FigureArtefact, Table
 from sleepbench.reporting.page.answers import answers
 from sleepbench.reporting.page.opening import Line, opening_lines
 from sleepbench.reporting.page.origins import Origins
+from sleepbench.reporting.page.template import data_uri, fill, short, slug
 from sleepbench.reporting.reading import read_csv
 from sleepbench.reporting.rendering import DASH, Cells, Column, read_cells
 
@@ -82,11 +81,7 @@ def _shown_file(path: Path, dataset: str) -> ShownFile:
     size = f"{len(content) / 1e6:.1f} MB" if len(content) > 1e6 else f"{len(content) / 1e3:.0f} kB"
     if len(content) > MOST_EMBEDDED_BYTES:
         return ShownFile(kind, f"{path.parent.name}/{path.name}", "", size)
-    return ShownFile(kind, f"{dataset}-{path.parent.name}-{path.name}", _data_uri(content, media_type), size)
-
-
-def _data_uri(content: bytes, media_type: str) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+    return ShownFile(kind, f"{dataset}-{path.parent.name}-{path.name}", data_uri(content, media_type), size)
 
 
 class ShownCell(NamedTuple):
@@ -133,12 +128,6 @@ class ShownTable(NamedTuple):
     rows: list[ShownRow]
     notes: list[str]
     files: list[ShownFile]
-
-
-def sentences(text: str) -> tuple[str, str]:
-    """The first sentence of a text, and the others."""
-    first, _, others = re.sub(r"(?<=[.!?]) +(?=[A-Z])", "\n", text, count=1).partition("\n")
-    return first, others
 
 
 def shown_number(text: str) -> float | None:
@@ -240,7 +229,7 @@ def row_anchors(table: Table, cells: Cells) -> list[str]:
     found: dict[str, int] = {}
     anchors = []
     for names in named:
-        anchor = ".".join([table.name, *(re.sub(r"[^a-z0-9]+", "-", str(name).lower()).strip("-") for name in names)])
+        anchor = ".".join([table.name, *(slug(name) for name in names)])
         found[anchor] = found.get(anchor, 0) + 1
         anchors.append(anchor if found[anchor] == 1 else f"{anchor}.{found[anchor]}")
     return anchors
@@ -257,22 +246,6 @@ def _warning(records: pd.DataFrame, label: DataLabel) -> str:
     """What is said above a table that has rows on real data and belongs to simulated data."""
     others = sorted({*records["data"]} - {label.name}) if label.simulated and "data" in records else []
     return f"SIMULATED: rows on {', '.join(others)} cannot be compared with those on simulated data." if others else ""
-
-
-def short(value: str) -> str:
-    """A hash or commit by its first eight digits.
-
-    What else a record holds ("unknown", "+" behind a commit) stays.
-    """
-    return re.sub(r"^([0-9a-f]{8})[0-9a-f]{8,}(\+?)$", r"\1\2", value)
-
-
-def duration(seconds: float) -> str:
-    """A duration in its two largest units."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    return f"{minutes // 60:,} h {minutes % 60} min"
 
 
 # ------------------------------------------------------------------------------------------------------------- figures
@@ -298,7 +271,7 @@ def shown_figure(figure: FigureArtefact, png: Path, label: DataLabel) -> ShownFi
     if not content.startswith(PNG_SIGNATURE):
         raise BenchmarkError(f"{png}: not a PNG image; delete it and run again")
     width, height = struct.unpack(">II", content[16:24])
-    uri = _data_uri(content, "image/png")
+    uri = data_uri(content, "image/png")
     heading = label.title(figure.heading)
     shown_width = round(width / DOTS_PER_CSS_PIXEL)
     files = shown_files([Path(png).with_suffix(f".{form}") for form in ("pdf", "csv")], label.dataset)
@@ -360,16 +333,8 @@ def write_page(
     not_trained: Sequence[str] = (),
 ) -> None:
     """Fill the template."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"duration": duration, "short": short, "sentences": sentences}
-    page = environment.get_template("report.html.jinja").render(
+    page = fill(
+        "report.html.jinja",
         title=label.title("Sleep-staging benchmark"),
         dataset=label.dataset,
         warning=label.warning,
