@@ -5,7 +5,9 @@ import copy
 import shutil
 
 import pytest
-from planned_results import PlannedResults
+from planned_results import DATASET, PlannedResults
+
+from sleepbench.runs import archive as exchange
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,12 @@ def whole(pristine, tmp_path, monkeypatch):
     results = copy.copy(pristine)
     results.root, results.content = root, copy.deepcopy(pristine.content)
     return results
+
+
+@pytest.fixture(scope="session")
+def ordinary(pristine, tmp_path_factory):
+    """The archive of whole results; not to be changed."""
+    archive = tmp_path_factory.mktemp("archive") / "ordinary.zip"
+    with contextlib.chdir(pristine.root):
+        exchange.export(pristine.config, DATASET, archive)
+    return archive

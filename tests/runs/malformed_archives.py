@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 Members = dict[str, bytes]
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 RUNS = "results/simulated/runs.csv"
+MAIN_TABLE = "results/simulated/tables/main_results.csv"
 WRITTEN: dict[str, Callable[[Members], list[tuple[zipfile.ZipInfo | str, bytes]] | bytes]] = {}
 """By name, what makes an archive: the members to be written, or its bytes."""
 
@@ -357,6 +358,9 @@ of_runs("a_dataset_of_others", lambda t: t.assign(dataset="sleep-edf-20"))
 content_of("runs_that_are_one_line", RUNS, b"," * 20_000_000)
 content_of("runs_that_are_binary", RUNS, bytes(range(256)) * 10)
 content_of("runs_that_are_empty", RUNS, b"")
+content_of("main_table_that_is_binary", MAIN_TABLE, bytes(range(256)) * 10)
+content_of("main_table_without_columns", MAIN_TABLE, b"protocol,model\nclean,x\n")
+content_of("main_table_that_is_one_line", MAIN_TABLE, b"," * 20_000_000)
 content_of("runs_with_a_quote_left_open", RUNS, b'run_key,"dataset\n' * 1000)
 
 

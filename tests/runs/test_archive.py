@@ -1,4 +1,3 @@
-import contextlib
 import json
 import math
 import re
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from planned_results import CLEAN, DATASET, FOLDS, RELEASED, PlannedResults
+from planned_results import CLEAN, DATASET, FOLDS, RELEASED, PlannedResults, rewrite
 
 from sleepbench.config.load import load
 from sleepbench.core.errors import BenchmarkError
@@ -39,15 +38,6 @@ def here(tmp_path, monkeypatch, request):
     return make
 
 
-@pytest.fixture(scope="session")
-def ordinary(pristine, tmp_path_factory):
-    """The archive of whole results; not to be changed."""
-    archive = tmp_path_factory.mktemp("archive") / "ordinary.zip"
-    with contextlib.chdir(pristine.root):
-        exchange.export(pristine.config, DATASET, archive)
-    return archive
-
-
 @pytest.fixture
 def export(tmp_path, here, ordinary):
     """The archive of somebody else's results, of which something may be asked for."""
@@ -74,23 +64,6 @@ def error_of(command, dataset, *archive):
     with pytest.raises(BenchmarkError) as error:
         command(load(), dataset, *map(Path, archive))
     return str(error.value)
-
-
-def rewrite(archive, change, sign=False):
-    """Change an archive's members, a mapping of names to bytes; with `sign` the manifest follows."""
-    with zipfile.ZipFile(archive) as file:
-        members = {name: file.read(name) for name in file.namelist()}
-    change(members)
-    if sign:
-        manifest = json.loads(members["manifest.json"])
-        scratch = archive.with_name("scratch")
-        for name in list(manifest["files"]):
-            scratch.write_bytes(members.get(name, b""))
-            manifest["files"][name] = sha256_of_file(scratch)
-        members["manifest.json"] = json.dumps(manifest).encode()
-    with zipfile.ZipFile(archive, "w") as file:
-        for name, content in members.items():
-            file.writestr(name, content)
 
 
 # -------------------------------------------------------------------------------------------------------------- export

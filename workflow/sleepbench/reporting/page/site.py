@@ -32,11 +32,12 @@ KINDS = (FULL, EXCERPT, TRIAL, SIMULATED, PUBLISHED)
 """Kinds of data, in the order of the page."""
 NO_VERSION = "none"
 HEADS = (
-    *(("Benchmark", "left", "text"), ("Data", "left", "text"), ("Model", "left", "text"), ("Protocol", "left", "text")),
+    *(("Benchmark", "left", "text"), ("Model", "left", "text"), ("Protocol", "left", "text")),
     *(("Input, recipe", "left", "text"), ("Acc.", "right", "number"), ("MF1", "right", "number")),
     *(("Kappa", "right", "number"), ("By fold", "right", "number"), ("Contributor", "left", "text")),
+    ("Cite", "left", "text"),
 )
-FILTERS = ("model", "data", "protocol", "input", "recipe", "contributor", "benchmark", "kind")
+FILTERS = ("model", "dataset", "protocol", "input", "recipe", "contributor", "benchmark", "kind_of_data")
 RECORDED = {
     **{"Git commit": "git_commit", "Code SHA-256": "code_sha256", "Folds": "folds", "Folds SHA-256": "folds_sha256"},
     **{"Data SHA-256": "data_sha256", "Seeds": "seed", "Recipe": "recipe", "Device": "device", "PyTorch": "torch"},
@@ -91,7 +92,7 @@ def results_site(config: Config, archives: Sequence[Path], directory: Path) -> P
             "site.html.jinja",
             title="sleepbench: results of several people",
             warning=next(iter(warnings)) if len(warnings) == 1 else "",
-            heads=[*HEADS, ("", "left", "text")],
+            heads=HEADS,
             bodies=bodies,
             choices={
                 name: values
@@ -141,14 +142,20 @@ def _measured(archive: Archived, row: Row) -> SiteRow:
     key, label, numbers = row.key, archive.label, pd.Series(row.numbers)
     version, title = row.version or NO_VERSION, row.title[:MODEL_NAME]
     cells = [
-        *map(_text, (version, label.dataset, title, key.protocol, f"{key.input}, {key.recipe}")),
+        *map(_text, (version, title, key.protocol, f"{key.input}, {key.recipe}")),
         *(ShownCell(interval(name)(numbers), _order(numbers[name]), "right") for name in METRICS),
         ShownCell(_by_fold(numbers), _order(numbers["accuracy_mean_of_folds"]), "right"),
         _text(archive.name),
     ]
     chosen = {
-        **{"model": title, "data": label.dataset, "protocol": key.protocol, "input": key.input, "recipe": key.recipe},
-        **{"contributor": archive.name, "benchmark": version, "kind": kind_of(label)},
+        **{
+            "model": title,
+            "dataset": label.dataset,
+            "protocol": key.protocol,
+            "input": key.input,
+            "recipe": key.recipe,
+        },
+        **{"contributor": archive.name, "benchmark": version, "kind_of_data": kind_of(label)},
     }
     facts = [
         ("Archive", f"{archive.name}, SHA-256 {archive.sha256}"),
@@ -175,8 +182,12 @@ def _citation(archive: Archived, row: Row) -> str:
 
 
 def _published() -> Iterator[SiteBody]:
-    """What the literature says, a body by dataset: whatever protocol a row is of, it is of another program's runs."""
+    """What the literature says of the datasets of a benchmark, a body by dataset.
+
+    Whatever protocol a row is of, it is of another program's runs.
+    """
     table = read_published_results(shipped("resources") / "published_results.csv")
+    table = table[table["dataset"].isin({name for definition in versions().values() for name in definition})]
     for dataset, rows in table.rename(columns={"kappa": "cohen_kappa"}).groupby("dataset", sort=False):
         title = f"{PUBLISHED}: {dataset}, under protocols that differ from row to row"
         yield SiteBody(PUBLISHED, title, [_of_literature(row) for _, row in rows.iterrows()])
@@ -185,8 +196,8 @@ def _published() -> Iterator[SiteBody]:
 def _of_literature(row: pd.Series) -> SiteRow:
     numbers = [ShownCell(metric_alone(name)(row), _order(row[name]), "right") for name in METRICS]
     none = ShownCell(DASH, None, "right")
-    cells = [*map(_text, (DASH, row["dataset"], row["model"], "see source", DASH)), *numbers, none, _text(row["mark"])]
-    known = {"data": row["dataset"], "kind": PUBLISHED}
+    cells = [*map(_text, (DASH, row["model"], "see source", DASH)), *numbers, none, _text(row["mark"])]
+    known = {"dataset": row["dataset"], "kind_of_data": PUBLISHED}
     model = str(row["model"]).partition(" (")[0]  # "ULW-SleepNet (re-run of released code)" is the model ULW-SleepNet
     facts = [(name.capitalize(), str(row[name])) for name in ("protocol", "input", "mark", "source")]
     facts.append(("Test epochs", "not known" if pd.isna(row["epochs"]) else f"{row['epochs']:,}"))

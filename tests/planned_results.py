@@ -1,6 +1,8 @@
 """Finished trainings as a config.yaml plans them, made up: every file of a run is there and agrees with the others."""
 
-from collections.abc import Iterable, Sequence
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from sleepbench.config import paths, plan
 from sleepbench.config.code import code_sha256
 from sleepbench.config.keys import PlannedRun, TrainingKey
 from sleepbench.config.load import load
-from sleepbench.core.files import read_json, write_document, write_json
+from sleepbench.core.files import read_json, sha256_of_file, write_document, write_json
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import SIMULATED, DataLabel
 from sleepbench.models import describe
@@ -24,7 +26,7 @@ from sleepbench.runs.run import RowKey, read_run
 from sleepbench.runs.runs_table import read_runs, row_of, write_runs
 from sleepbench.training.keys import run_key, training_key, training_settings
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 DATASET = "simulated"
 LABEL = DataLabel(DATASET, "simulated", SIMULATED, True)
@@ -189,3 +191,20 @@ def write_selection(directory: Path, table: pd.DataFrame) -> None:
     known = table.stage.isin(range(len(STAGES))) & table.predicted.isin(range(len(STAGES)))
     found = numbers(table[known].astype({"stage": int, "predicted": int}))
     write_json(directory / "metrics.json", {name: None if value != value else value for name, value in found.items()})
+
+
+def rewrite(archive: Path, change: Callable[[dict[str, bytes]], None], sign: bool = False) -> None:
+    """Change an archive's members, a mapping of names to bytes; with `sign` the manifest follows."""
+    with zipfile.ZipFile(archive) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    change(members)
+    if sign:
+        manifest = json.loads(members["manifest.json"])
+        scratch = archive.with_name("scratch")
+        for name in list(manifest["files"]):
+            scratch.write_bytes(members.get(name, b""))
+            manifest["files"][name] = sha256_of_file(scratch)
+        members["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
