@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -154,7 +155,10 @@ def test_mlflow_shows_the_configured_store(capfd, tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr("os.execv", lambda *call: started.append(call))
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "")
+    store = SimpleNamespace(pages=lambda uri: {f"runs in {uri}": "#/experiments/1"})
+    monkeypatch.setitem(sys.modules, "sleepbench.runs.mlflow", store)  # to import it takes seconds
     status, out, _ = sleepbench(capfd, "ui", "--port", "5001")
+    assert "runs in sqlite:///results/mlflow.db: http://127.0.0.1:5001/#/experiments/1\n" in out
     assert status == 0 and "http://127.0.0.1:5001 shows sqlite:///results/mlflow.db" in out
     ((program, arguments),) = started
     assert program == sys.executable and os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"

@@ -1,8 +1,10 @@
 import json
+import os
 import re
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +16,9 @@ from planned_results import CLEAN, DATASET, PlannedResults
 from sleepbench.config.load import validate
 from sleepbench.config.plan import plan
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import read_json, write_json
+from sleepbench.core.files import read_json, write_document, write_json
 from sleepbench.evaluation.metrics import METRICS
-from sleepbench.runs.mlflow import collect_runs, log_runs
+from sleepbench.runs.mlflow import collect_runs, log_runs, pages
 from sleepbench.runs.run import read_run
 from sleepbench.runs.store import require_store, store_state
 from sleepbench.runs.verify import Expected
@@ -221,6 +223,48 @@ def test_no_table_comes_from_a_store_that_was_changed_and_the_remedy_heals_it(st
     assert "4 logged now, 0 were there; 3 were not as their files say" in capsys.readouterr().out
     store.collect()
     assert Path("runs.csv").read_bytes() == before
+
+
+def test_times_are_those_of_the_trainings(store):
+    directory = store.results.root / store.results.directory(CLEAN, 1)
+    record = read_json(directory / RECORD) | {"ended": "2026-01-02T03:04:05+00:00", "duration_s": 90.5}
+    write_document(directory / RECORD, record)
+    os.utime(store.results.directory(CLEAN, 0) / RECORD, (1e9, 1e9))  # a record of a time when none was said
+    store.log()
+    client = MlflowClient(f"sqlite:///{store.results.root / 'store' / 'mlflow.db'}")
+    (experiment,) = [one for one in client.search_experiments() if one.name == "experiment"]
+    runs = client.search_runs([experiment.experiment_id], "tags.protocol = 'clean'")
+    times = {run.data.tags["fold"]: (run.info.start_time, run.info.end_time) for run in runs}
+    ended = round(1000 * datetime.fromisoformat(record["ended"]).timestamp())
+    assert times == {"0": (10**12 - 1500, 10**12), "1": (ended - 90_500, ended)}
+    (history,) = {one.timestamp for one in client.get_metric_history(runs[0].info.run_id, "accuracy")}
+    assert history in (10**12, ended)
+
+
+def test_runs_with_other_times_than_their_trainings_are_logged_again(store, capsys):
+    for directory in (store.results.directory(run.row, 0) for run in map(read_run, store.planned)):
+        write_document(directory / RECORD, read_json(directory / RECORD) | {"ended": "2026-01-02T03:04:05+00:00"})
+    store.log()
+    with closing(sqlite3.connect(store.results.root / "store" / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE runs SET start_time = start_time + 1 WHERE name LIKE 'clean%fold 0%'")
+    store.log()
+    assert "1 logged now, 3 were there; 1 were not as their files say" in capsys.readouterr().out
+
+
+def test_a_page_opens_on_the_metrics_that_matter(store):
+    uri = f"sqlite:///{store.results.root / 'store' / 'mlflow.db'}"
+    assert pages(uri) == {} and not (store.results.root / "store").exists()
+    store.log()
+    MlflowClient(uri).create_experiment("of somebody else")
+    for _ in range(2):
+        ((name, place),) = pages(uri).items()
+    experiment = MlflowClient(uri).get_experiment_by_name(name)
+    assert name == "experiment" and place.startswith(f"#/experiments/{experiment.experiment_id}/runs?")
+    key = re.search("viewStateShareKey=([a-z]+)", place)[1]
+    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{key}"])
+    run = MlflowClient(uri).search_runs([experiment.experiment_id], max_results=1)[0].data
+    logged = {f"metrics.`{name}`" for name in run.metrics} | {f"tags.`{name}`" for name in run.tags}
+    assert {"metrics.`accuracy`", "metrics.`macro_f1`", "metrics.`cohen_kappa`"} < {*view["selectedColumns"]} <= logged
 
 
 def test_a_damaged_store_is_set_aside_and_filled_again(store, capsys, empty):

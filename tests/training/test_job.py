@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -132,6 +134,7 @@ def test_the_record_says_where_the_time_went(folds, nights, tmp_path):
         seconds = [timing[kind] for kind in ("waiting_for_data_s", "training_s", "evaluation_s")]
         assert min(seconds) > 0 and sum(seconds) < record["duration_s"] + 0.05  # which has one decimal: none twice
         assert timing["to_first_step_s"] > 0
+        assert 0 <= time.time() - datetime.fromisoformat(record["ended"]).timestamp() < 600
 
 
 def test_time_is_counted_where_it_is_spent(folds, nights, tmp_path, monkeypatch):

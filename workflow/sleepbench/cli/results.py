@@ -181,8 +181,11 @@ def clean(yes: bool) -> None:
 def ui(port: int) -> None:
     """Browse the runs in MLflow, until Ctrl-C."""
     from sleepbench.config.load import load
+    from sleepbench.runs.mlflow import pages
 
-    uri = load().tracking.uri
-    print(f"MLflow on http://127.0.0.1:{port} shows {uri}; Ctrl-C ends it", flush=True)
+    uri, address = load().tracking.uri, f"http://127.0.0.1:{port}"
+    for experiment, place in pages(uri).items():
+        print(f"{experiment}: {address}/{place}")
+    print(f"MLflow on {address} shows {uri}; Ctrl-C ends it", flush=True)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)])

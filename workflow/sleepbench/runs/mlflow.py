@@ -4,6 +4,7 @@ Trainings write files and nothing else; the files are the truth. `log_runs`, alo
 date with them, and so also fills a store that was lost. Tables are then made from what the store holds, by run key.
 """
 
+import json
 import logging
 import os
 import sqlite3
@@ -39,6 +40,14 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 METRICS_PER_BATCH = 1000  # MLflow's limit for one request
+VIEW = "sleepbench"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+"""Tag of an experiment in which MLflow's pages look for the view that an address asks for."""
+VIEW_COLUMNS = (
+    *(f"metrics.`{name}`" for name in ("accuracy", "macro_f1", "cohen_kappa", "f1_N1")),
+    *(f"tags.`{name}`" for name in ("protocol", "model", "input", "recipe", "fold", "seed")),
+)
+"""Columns that are looked at first, and those that tell runs apart; MLflow shows none of them unasked."""
 
 
 def log_runs(planned: Sequence[PlannedRun], uri: str, store: str, experiment: str, output: Path) -> None:
@@ -178,6 +187,28 @@ def require_store(uri: str) -> None:
     _client(uri)
 
 
+def pages(uri: str) -> dict[str, str]:
+    """Where MLflow's pages show the runs, behind the address of its server, by experiment; the newest run's is first.
+
+    Each opens on a saved view with the columns that matter, which is written into the store. BenchmarkError where the
+    store cannot be opened.
+    """
+    if (file := store_file(uri)) and not file.exists():
+        return {}
+    client, found = _client(uri), []
+    with _damage_explained(uri):
+        for one in client.search_experiments():
+            newest = client.search_runs([one.experiment_id], max_results=1, order_by=["attributes.start_time DESC"])
+            if not newest or "run_key" not in newest[0].data.tags:
+                continue
+            view = json.dumps({"selectedColumns": list(VIEW_COLUMNS), "columnOrder": list(VIEW_COLUMNS)})
+            if one.tags.get(VIEW_TAG) != view:
+                client.set_experiment_tag(one.experiment_id, VIEW_TAG, view)
+            place = f"#/experiments/{one.experiment_id}/runs?compareRunsMode=TABLE&viewStateShareKey={VIEW}"
+            found.append((newest[0].info.start_time, one.name, place))
+    return {name: place for _, name, place in sorted(found, reverse=True)}
+
+
 def _experiment_id(client: MlflowClient, uri: str, name: str, artifacts: Path) -> str:
     # a remote server has a place of its own for artefacts
     location = artifacts.resolve().as_uri() if store_file(uri) else None
@@ -220,8 +251,10 @@ def _is_current(logged: list[LoggedRun], run: Run) -> bool:
     if len(logged) != 1 or logged[0].info.status != "FINISHED":
         return False
     data, (tags, parameters, metrics) = logged[0].data, _content(run)
+    times = logged[0].info.start_time, logged[0].info.end_time
     return (
-        tags.items() <= data.tags.items()
+        ("ended" not in run.record or times == _times(run))
+        and tags.items() <= data.tags.items()
         and parameters == data.params
         and {one.key: one.value for one in metrics} == data.metrics
     )
@@ -257,6 +290,12 @@ def _content(run: Run) -> tuple[dict[str, str], dict[str, str], list[Metric]]:
     return _texts(tags), _texts(parameters), metrics
 
 
+def _times(run: Run) -> tuple[int, int]:
+    """When its training started and ended, as MLflow counts: in milliseconds since 1970."""
+    started, ended = run.started_and_ended
+    return round(1000 * started), round(1000 * ended)
+
+
 def _texts(values: Mapping[str, object]) -> dict[str, str]:
     return {key: str(value) for key, value in values.items()}
 
@@ -264,16 +303,16 @@ def _texts(values: Mapping[str, object]) -> dict[str, str]:
 def _log_run(client: MlflowClient, experiment_id: str, run: Run) -> None:
     tags, parameters, metrics = _content(run)
     name = f"{run.protocol}, {run.training.model}, fold {run.training.fold}, seed {run.training.seed}"
-    created = client.create_run(experiment_id, tags=tags, run_name=name)
-    run_id, now = created.info.run_id, created.info.start_time
+    started, ended = _times(run)
+    run_id = client.create_run(experiment_id, start_time=started, tags=tags, run_name=name).info.run_id
     client.log_batch(run_id, params=[Param(key, value) for key, value in parameters.items()])
-    values = [Metric(one.key, one.value, now, one.step) for one in metrics]
+    values = [Metric(one.key, one.value, ended, one.step) for one in metrics]
     for start in range(0, len(values), METRICS_PER_BATCH):
         client.log_batch(run_id, metrics=values[start : start + METRICS_PER_BATCH])
     for path in (RECORD, "history.csv", "weights.pt"):
         client.log_artifact(run_id, str(run.directory / path))
     client.log_artifacts(run_id, str(run.directory / run.selection), run.selection)
-    client.set_terminated(run_id, "FINISHED")
+    client.set_terminated(run_id, "FINISHED", ended)
 
 
 def _metrics(logged: LoggedRun) -> dict[str, float]:

@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,6 +92,16 @@ class Run:
     def predictions_sha256(self) -> str:
         """The hash of its predictions as they were written."""
         return self.record["files"][self.predictions_name]
+
+    @property
+    def started_and_ended(self) -> tuple[float, float]:
+        """When its training did, in seconds since 1970: it ended when its record says, or was written if it does not.
+
+        It started so long before as it took: what lay between a training that was stopped and its resumption is none.
+        """
+        said = self.record.get("ended")
+        ended = datetime.fromisoformat(said).timestamp() if said else (self.directory / RECORD).stat().st_mtime
+        return ended - self.record["duration_s"], ended
 
     @cached_property
     def content_sha256(self) -> str:

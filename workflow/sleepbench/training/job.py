@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -286,8 +287,7 @@ def _train_alone(fold: FoldOutput, sets: dict[str, EpochSet], job: TrainingJob, 
     def predict(state: Mapping[str, torch.Tensor]) -> np.ndarray:
         return predict_probabilities(with_weights(model, state), sets["test"], use.engine, info)
 
-    spent = {"duration_s": round(checkpoint.spent_s, 1), "timing": timing.record()}
-    write_folds([(fold, sets, training, predict)], {"environment": use.environment(), **spent})
+    write_folds([(fold, sets, training, predict)], {"environment": use.environment(), **_spent(checkpoint, timing)})
     checkpoint.remove()
 
 
@@ -300,15 +300,19 @@ def _train_stack(work: Work, job: TrainingJob, use: _Use, timing: Timing) -> Non
     model = _fresh_model(job, use, every[0]["train"])
     trainings, stack = train_stack(model, job.recipe, every, job.key.seed, job.info, _say, checkpoint, timing)
     environment = use.environment() | {"stacked_folds": [fold.number for fold, _ in work]}
-    # Each fold's share of the time, so that those of all trainings add up.
-    n = len(work)
-    spent = {"duration_s": round(checkpoint.spent_s / n, 1), "timing": timing.record(n)}
+    spent = _spent(checkpoint, timing, len(work))
     finished = [
         (fold, sets, training, functools.partial(stack.predict, i))
         for i, ((fold, sets), training) in enumerate(zip(work, trainings, strict=True))
     ]
     write_folds(finished, {"environment": environment, **spent})
     checkpoint.remove()
+
+
+def _spent(checkpoint: Checkpoint, timing: Timing, n_folds: int = 1) -> dict[str, Any]:
+    """When a training ended, and a fold's share of the time, so that those of all trainings add up."""
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"ended": ended, "duration_s": round(checkpoint.spent_s / n_folds, 1), "timing": timing.record(n_folds)}
 
 
 def _fresh_model(job: TrainingJob, use: _Use, epochs: EpochSet) -> Network | Estimator:
