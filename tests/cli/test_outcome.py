@@ -37,6 +37,16 @@ def tables(tmp_path, monkeypatch):
         for rung, accuracy, change in RUNGS
     ]  # fmt: skip
     write(paths.table("here", "ladder"), ladder)
+    pairs = [("EEGNet", "ulw", 2.0, 1.0, 3.0), ("MSA-CNN", "common", -0.96, -2.2, 0.26)]
+    write(
+        paths.table("here", "non_inferiority"),
+        [
+            {"title": "ULW-SleepNet", "input": "four", "recipe": recipe, "protocol": "clean", "rival": rival}
+            | {"metric": metric, "difference": difference, "low": low, "high": high}
+            for rival, recipe, difference, low, high in pairs
+            for metric in ("accuracy", "macro_f1")
+        ],
+    )
     verdicts = ["not testable here", "reproduced", "reproduced", "not reproduced"]
     write(paths.table("here", "claims"), [{"model": "ULW-SleepNet", "verdict": verdict} for verdict in verdicts])
     interval = {"title": "ULW-SleepNet", "input": "four", "recipe": "ulw", "metric": "accuracy"}
@@ -50,7 +60,7 @@ def test_what_came_out_of_a_real_run(tables):
         "ULW-SleepNet, released: accuracy 86.9, macro-F1 80.7, kappa 0.82 (published: 86.9)",
         "ULW-SleepNet, clean: accuracy 81.0 [79.1, 83.1], macro-F1 80.7, kappa 0.82",
         "Ladder: released 86.9, clean 81.0; most: clean -4.0 [-5.0, -0.1]",
-        "Best of 2 rivals, clean: MSA-CNN (four, common), accuracy 82.0",
+        "Best of 2 rivals, clean: MSA-CNN (four, common); ours less it -1.0 points [-2.2, +0.3]",
         "Published claims: 2 reproduced, 1 not reproduced, 1 not testable here",
     ]
 

@@ -32,7 +32,7 @@ def tables():
     ]
     pairs = [("Rival", 0.5, -1.0, 2.0), ("Better", -3.0, -4.0, -2.0)]
     published = {"data": "Sleep-EDF-20", "model": "Net", "accuracy": 86.9, "mark": "published", "source": "a paper"}
-    here = {"data": "Sleep-EDF-20", "model": "Net", "mark": "measured"}
+    here = {"data": "Sleep-EDF-20", "model": "Net", "input": "four", "recipe": "own", "mark": "measured"}
     measured = [
         {**here, "protocol": "released", "accuracy": 85.04, "accuracy_mean_of_folds": 85.18},
         {**here, "protocol": "clean", "accuracy": 82, "accuracy_mean_of_folds": 82.2},
@@ -132,12 +132,18 @@ def test_tables_without_rows_say_why(tables):
     assert lines["Best rival"].startswith("Nothing to compare")
 
 
-def test_a_network_that_was_not_run_and_a_lone_rung_are_said(tables):
+def test_the_network_is_one_that_was_run_and_what_is_not_there_of_it_is_said(tables):
     others = tables | {"claims": tables["claims"].assign(model="Other")}
     lines = said(REAL, others)
-    assert lines["Staging"].startswith("Other was not run") and lines["The ladder"].startswith("Other was not run")
-    assert lines["Published"] == "Nothing is published of Other on Sleep-EDF-20."
-    assert lines["Best rival"].startswith("Other has no rival")
+    assert lines["Staging"].startswith("Net (four, own): under released")
+    alone = tables | {name: tables[name].assign(title="Else") for name in ("intervals", "ladder", "non_inferiority")}
+    lines = said(REAL, alone)
+    assert lines["Staging"].startswith("Net (four, own) has no intervals")
+    assert lines["The ladder"].startswith("Net (four, own) was not run on the ladder")
+    assert lines["Best rival"].startswith("Net has no rival")
+    unknown = tables["main_results"].query("mark == 'measured'")
+    assert said(REAL, tables | {"main_results": unknown})["Published"] == "Nothing is published of Net on Sleep-EDF-20."
+    assert said(REAL, tables | {"main_results": unknown[:0]}) == {}
     one_step = said(REAL, tables | {"ladder": tables["ladder"].iloc[:2]})
     assert one_step["The ladder"].endswith("The one step in accuracy: -0.5 points [-0.9, -0.2].")
     lone = said(REAL, tables | {"ladder": tables["ladder"].iloc[:1]})

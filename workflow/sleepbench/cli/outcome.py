@@ -2,12 +2,13 @@
 
 import re
 import textwrap
-from pathlib import Path
 
 import pandas as pd
 
 from sleepbench.config import paths
 from sleepbench.datasets.base import DataLabel
+from sleepbench.reporting.page.about import About, Tables, about, best_rival, measured
+from sleepbench.reporting.reading import KEY, read_csv
 
 WIDTH = 100
 VERDICTS = ("reproduced", "not reproduced")
@@ -29,29 +30,19 @@ def outcome(label: DataLabel) -> list[str]:
 
 
 def _sentences(label: DataLabel) -> list[str]:
-    claims = _read(paths.table(label.dataset, "claims"))
-    main = _read(paths.table(label.dataset, "main_results"))
-    measured = main[main["mark"] == "measured"] if not main.empty else main
-    said = []
-    if not measured.empty:
-        claimed = [name for name in claims.get("model", ()) if name in set(measured["model"])]
-        first = measured[measured["model"] == (claimed or [measured["model"].iloc[0]])[0]].iloc[0]
-        contender = ("model", "input", "recipe")
-        ours = measured[(measured[list(contender)] == first[list(contender)]).all(axis=1)]
-        ladder = _read(paths.table(label.dataset, "ladder"))
-        if not ladder.empty:
-            mine = ladder["title"].eq(first["model"]) & ladder[["input", "recipe"]].eq(first[["input", "recipe"]]).all(
-                axis=1
-            )
-            ladder = ladder[mine]
+    names = ("claims", "main_results", "ladder", "non_inferiority")
+    tables = {name: _read(paths.table(label.dataset, name)) for name in names}
+    claims, network, said = tables["claims"], about(tables), []
+    if network:
+        ours, ladder = network.rows(measured(tables)), network.rows(tables["ladder"])
         rungs = list(ladder["protocol"]) if len(ladder) else list(ours["protocol"])
         ends = list(dict.fromkeys([rungs[0], rungs[-1]]))
-        published = _published(main, label, first["model"])
+        published = _published(tables["main_results"], label, network.title)
         for protocol in ends:
             rows = ours[ours["protocol"] == protocol]
             said += [_result(label, row) + (published if protocol == ends[0] else "") for _, row in rows.iterrows()]
         said += _ladder(ladder)
-        said += _best_rival(measured, first["model"], ends[-1])
+        said += _best_rival(tables, network)
     if len(claims):
         counts = claims["verdict"].value_counts(sort=False)
         order = [name for name in VERDICTS if name in counts] + [name for name in counts.index if name not in VERDICTS]
@@ -61,7 +52,7 @@ def _sentences(label: DataLabel) -> list[str]:
 
 def _read(path: str) -> pd.DataFrame:
     try:
-        return pd.read_csv(Path(path), dtype={"run_keys": str})
+        return read_csv(path)
     except (OSError, pd.errors.EmptyDataError):
         return pd.DataFrame()
 
@@ -76,12 +67,12 @@ def _result(label: DataLabel, row: pd.Series) -> str:
     intervals = _read(paths.statistics(label.dataset, "intervals"))
     interval = ""
     if len(intervals):
-        names = {"title": row["model"], "metric": "accuracy", **row[["protocol", "input", "recipe"]]}
+        names = {"metric": "accuracy", **row[list(KEY)]}
         found = intervals[(intervals[list(names)] == pd.Series(names)).all(axis=1)]
         bounds = 100 * found[["low", "high"]].dropna()
         interval = f" [{bounds['low'].iloc[0]:.1f}, {bounds['high'].iloc[0]:.1f}]" if len(bounds) else ""
     numbers = f"accuracy {row['accuracy']:.1f}{interval}, macro-F1 {row['macro_f1']:.1f}"
-    return f"{row['model']}, {row['protocol']}: {numbers}, kappa {row['cohen_kappa']:.2f}"
+    return f"{row['title']}, {row['protocol']}: {numbers}, kappa {row['cohen_kappa']:.2f}"
 
 
 def _ladder(ladder: pd.DataFrame) -> list[str]:
@@ -98,11 +89,15 @@ def _ladder(ladder: pd.DataFrame) -> list[str]:
     ]
 
 
-def _best_rival(measured: pd.DataFrame, model: str, protocol: str) -> list[str]:
-    rivals = measured[(measured["protocol"] == protocol) & (measured["model"] != model)]
-    if rivals.empty:
+def _best_rival(tables: Tables, network: About) -> list[str]:
+    found = best_rival(tables, network)
+    if found is None:
         return []
-    best = rivals.loc[rivals["accuracy"].idxmax()]
-    which = f"{best['model']} ({best['input']}, {best['recipe']})"
-    n = rivals["model"].nunique()
-    return [f"Best of {n} {'rival' if n == 1 else 'rivals'}, {protocol}: {which}, accuracy {best['accuracy']:.1f}"]
+    best, n = found
+    which = f"{best['rival']} ({best['input']}, {best['recipe']})"
+    bounds = best[["low", "high"]]
+    interval = "" if bounds.isna().any() else " [{:+z.1f}, {:+z.1f}]".format(*bounds)
+    return [
+        f"Best of {n} {'rival' if n == 1 else 'rivals'}, {best['protocol']}: {which}; ours less it "
+        f"{best['difference']:+z.1f} points{interval}"
+    ]

@@ -3,20 +3,18 @@
 A sentence on a table without rows says why there are none; there is none on a table that the report does not have.
 """
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.human_agreement import POOLED
 from sleepbench.reporting import artefacts
 from sleepbench.reporting.cells import bare, counted, form_of, interval, metric_alone
+from sleepbench.reporting.page.about import About, Tables, about, best_rival
 from sleepbench.reporting.page.opening import VERDICTS, Line
-from sleepbench.reporting.reading import CONTENDER, KEY, final_protocol
+from sleepbench.reporting.reading import final_protocol
 from sleepbench.reporting.rendering import shown
 
 SHOWN = {"accuracy": "accuracy", "macro_f1": "macro-F1", "cohen_kappa": "kappa"}
-Tables = Mapping[str, pd.DataFrame]
 
 
 def answers(label: DataLabel, tables: Tables) -> list[Line]:
@@ -24,9 +22,9 @@ def answers(label: DataLabel, tables: Tables) -> list[Line]:
 
     Parameters
     ----------
-    tables : CSVs by name; that of claims says which network the report is about
+    tables : CSVs by name; `about` says which network they are asked about
     """
-    about = tables["claims"].model.iloc[0] if len(tables["claims"]) else ""
+    network = about(tables)
     questions = {
         "Staging": ("intervals", _reached),
         "Published": ("main_results", _published),
@@ -36,9 +34,9 @@ def answers(label: DataLabel, tables: Tables) -> list[Line]:
         "Claims": ("claims", _claims),
     }
     return [
-        Line(question, _why_empty(name, tables[name]) or sentence(label, tables, about), name)
+        Line(question, _why_empty(name, tables[name]) or sentence(label, tables, network), name)
         for question, (name, sentence) in questions.items()
-        if name in tables
+        if name in tables and network
     ]
 
 
@@ -50,12 +48,12 @@ def _why_empty(name: str, table: pd.DataFrame) -> str:
     return caption(table) if callable(caption) else "The table has no rows."
 
 
-def _reached(label: DataLabel, tables: Tables, about: str) -> str:
+def _reached(label: DataLabel, tables: Tables, network: About) -> str:
     """The metrics of the network under the first protocol and under the one whose numbers count."""
     pooled = tables["intervals"].query("over == 'pooled'")
-    mine = _first_contender(pooled, about)
+    mine = network.rows(pooled)
     if mine.empty:
-        return f"{about} was not run; the table has those that were."
+        return f"{network} has no intervals; the table has those that have."
     protocols = list(dict.fromkeys([mine.protocol.iloc[0], final_protocol(list(mine.protocol))]))
     said = [
         f"under {row.protocol} {_metrics(row)}"
@@ -63,27 +61,29 @@ def _reached(label: DataLabel, tables: Tables, about: str) -> str:
     ]
     others = len(mine) - len(protocols)
     rest = f" The table has {others} more protocol{'s' if others > 1 else ''}." if others else ""
-    return f"{_named(mine.iloc[0])}: {'; '.join(said)}. In brackets: 95 % over subjects.{rest}"
+    return f"{network}: {'; '.join(said)}. In brackets: 95 % over subjects.{rest}"
 
 
-def _published(label: DataLabel, tables: Tables, about: str) -> str:
+def _published(label: DataLabel, tables: Tables, network: About) -> str:
     """What is published of the network on this dataset, where that may stand beside these numbers."""
     if not label.comparable:
         return f"Published figures are not set beside these numbers: {label.warning}."
     table = tables["main_results"]
-    known = table[(table.model == about) & table.mark.isin(["published", "secondary"]) & (table.data == label.name)]
+    known = table[
+        (table.model == network.title) & table.mark.isin(["published", "secondary"]) & (table.data == label.name)
+    ]
     if known.empty:
-        return f"Nothing is published of {about} on {label.name}."
+        return f"Nothing is published of {network.title} on {label.name}."
     said = [f"{_published_metrics(row)} ({row['mark']}: {row['source']})" for _, row in known.iterrows()]
-    here = table[(table.model == about) & (table.mark == "measured")]
+    here = table[(table.model == network.title) & (table.mark == "measured")]
     beside = "".join(
         f" Here, the mean of the fold accuracies under {row.protocol} is {row.accuracy_mean_of_folds:.1f} %."
         for row in here[:1].itertuples()
     )
-    return f"{about} on {label.name}: {'; '.join(said)}.{beside}"
+    return f"{network.title} on {label.name}: {'; '.join(said)}.{beside}"
 
 
-def _people(label: DataLabel, tables: Tables, about: str) -> str:
+def _people(label: DataLabel, tables: Tables, network: About) -> str:
     """How far people agree, where that may stand beside these numbers."""
     if not label.comparable:
         return f"People's agreement, which is of other nights, is not set beside these numbers: {label.warning}."
@@ -95,19 +95,19 @@ def _people(label: DataLabel, tables: Tables, about: str) -> str:
     )
 
 
-def _ladder(label: DataLabel, tables: Tables, about: str) -> str:
+def _ladder(label: DataLabel, tables: Tables, network: About) -> str:
     """What is lost from the first rung to the last, the largest step, and the steps whose interval leaves zero."""
-    rungs = _first_contender(tables["ladder"], about).sort_values("rung", kind="stable")
+    rungs = network.rows(tables["ladder"]).sort_values("rung", kind="stable")
     if rungs.empty:
-        return f"{about} was not run on the ladder; the table has those that were."
+        return f"{network} was not run on the ladder; the table has those that were."
     first, last = rungs.iloc[0], rungs.iloc[-1]
     if len(rungs) == 1:
-        return f"Only the rung {first.protocol} was run of {_named(first)}: there is no change."
+        return f"Only the rung {first.protocol} was run of {network}: there is no change."
     changes = [
         f"{word} goes from {first[name]:.1f} to {last[name]:.1f} % ({last[name] - first[name]:+z.1f} points)"
         for name, word in list(SHOWN.items())[:2]
     ]
-    text = f"From {first.protocol} to {last.protocol}, {_named(first)}: {' and '.join(changes)}."
+    text = f"From {first.protocol} to {last.protocol}, {network}: {' and '.join(changes)}."
     steps = rungs[rungs.accuracy_change.notna()]
     if steps.empty:
         return text
@@ -122,41 +122,29 @@ def _ladder(label: DataLabel, tables: Tables, about: str) -> str:
     )
 
 
-def _rivals(label: DataLabel, tables: Tables, about: str) -> str:
+def _rivals(label: DataLabel, tables: Tables, network: About) -> str:
     """The rival that is ahead of the network by most, or behind it by least, and the verdicts by margin."""
-    table = tables["non_inferiority"]
-    pairs = table[(table.title == about) & (table.metric == "accuracy") & table.difference.notna()]
-    if pairs.empty:
-        return f"{about} has no rival that it can be compared with; the table says why."
-    best = pairs.loc[pairs.difference.idxmin()]
-    margins = [name.removeprefix("verdict_") for name in pairs if name.startswith("verdict_")]
+    found = best_rival(tables, network)
+    if found is None:
+        return f"{network.title} has no rival that it can be compared with; the table says why."
+    best, n_rivals = found
+    margins = [name.removeprefix("verdict_") for name in best.index if name.startswith("verdict_")]
     verdicts = ", ".join(f"{best[f'verdict_{margin}']} at a margin of {margin}" for margin in margins)
     bounds = "" if pd.isna(best.low) else f" [{best.low:+z.1f}, {best.high:+z.1f}]"
-    rivals, subjects = counted(pairs.rival.nunique(), "rival"), counted(best.n_subjects, "subject")
+    rivals, subjects = counted(n_rivals, "rival"), counted(best.n_subjects, "subject")
     return (
-        f"{best.rival}, of {rivals} under {best.protocol} ({best.input}, {best.recipe}). {about} less it, in accuracy "
-        f"over {subjects}: {best.difference:+z.1f} points{bounds}; {verdicts}."
+        f"{best.rival}, of {rivals} under {best.protocol} ({best.input}, {best.recipe}). {network.title} less it, in "
+        f"accuracy over {subjects}: {best.difference:+z.1f} points{bounds}; {verdicts}."
     )
 
 
-def _claims(label: DataLabel, tables: Tables, about: str) -> str:
+def _claims(label: DataLabel, tables: Tables, network: About) -> str:
     """How many published claims have which verdict."""
     found = list(tables["claims"].verdict)
     return f"{', '.join(f'{found.count(one)} {one}' for one in VERDICTS if one in found)}."
 
 
 # -------------------------------------------------------------------------------------------------------------- wording
-
-
-def _first_contender(table: pd.DataFrame, about: str) -> pd.DataFrame:
-    """The rows of the network by its first input and recipe."""
-    mine = table[table.title == about]
-    return mine if mine.empty else mine[(mine[list(CONTENDER)] == mine[list(CONTENDER)].iloc[0]).all(axis=1)]
-
-
-def _named(row: pd.Series) -> str:
-    title, of_input, recipe = (row[name] for name in KEY[1:])
-    return f"{title} ({of_input}, {recipe})"
 
 
 def _unit(name: str) -> str:
