@@ -3,10 +3,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ENVS = Path(__file__).parents[1] / "envs"
 CUDA = ("nvidia-", "cuda-", "triton")
@@ -65,6 +67,23 @@ def test_conda_environment_has_the_same_pins():
     packages = (ENVS / "requirements.in").read_text(encoding="utf-8").partition("# for `make test` only")[0]
     wanted = {line.split()[0].partition("==")[0].lower() for line in packages.splitlines() if line and line[0] != "#"}
     assert {pin.partition("==")[0].lower() for pin in pins} == wanted
+
+
+def test_pip_brings_each_package_once_and_none_that_is_newer_than_the_lock():
+    project = tomllib.loads((ENVS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert {*extras} == {"core", "train", "report"}
+    asked = [
+        Requirement(one) for one in [*project["dependencies"], *(one for extra in extras.values() for one in extra)]
+    ]
+    packages = (ENVS / "requirements.in").read_text(encoding="utf-8").partition("# for `make test` only")[0]
+    lines = [line.split()[0] for line in packages.splitlines() if line and line[0] != "#"]
+    assert sorted(one.name for one in asked) == sorted(Requirement(line).name.lower() for line in lines)
+    locked = dict(line.split("==") for line in pinned())
+    for one in asked:
+        assert one.specifier and one.specifier.contains(locked[one.name]), f"{one}: the lock has {locked[one.name]}"
+    exact = {Requirement(line).name: Requirement(line).specifier for line in lines if "==" in line}
+    assert {one.name: one.specifier for one in asked if one.name in exact} == exact
 
 
 @pytest.fixture(scope="module")

@@ -126,7 +126,7 @@ def test_outside_the_project_it_is_said_where_to_go(capfd, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     status, out, err = sleepbench(capfd, "run", "-n")
     assert (status, out) == (1, "")
-    assert err.startswith("Error: config.yaml: not found in") and "root of the repository" in err
+    assert err.startswith("Error: config.yaml: not found in") and "root of a checkout of the repository" in err
 
 
 def test_results_are_deleted_with_yes_only(capfd, tmp_path, monkeypatch):

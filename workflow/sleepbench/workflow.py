@@ -37,6 +37,7 @@ from sleepbench.runs.store import store_file, store_state
 from sleepbench.signals.trimming import TRIMMINGS
 
 RESOURCES = "workflow/resources"
+"""As Snakemake names inputs: relative to the checkout that a workflow runs in."""
 RESOURCE_FILES = {
     "published_results": f"{RESOURCES}/published_results.csv",
     "published_sizes": f"{RESOURCES}/published_sizes.csv",

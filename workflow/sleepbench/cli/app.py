@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+import sleepbench
 from sleepbench.cli import benchmark, data, model, results, run
 from sleepbench.core import surroundings
 from sleepbench.core.errors import ConfigurationError, printable
@@ -51,6 +52,7 @@ def listed(commands: Sequence[click.Command], before: str = "") -> list[tuple[st
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="sleepbench COMMAND --help says more of each, with an example.",
 )
+@click.version_option(sleepbench.__version__, prog_name="sleepbench")
 def commands() -> None:
     """Train, evaluate and compare sleep-staging networks, reproducibly.
 

@@ -21,6 +21,7 @@ from filelock import Timeout
 
 from sleepbench.cli.clock import bring_back
 from sleepbench.config import paths
+from sleepbench.config.load import FROM_A_CHECKOUT
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.garbage import expect_many_objects
 from sleepbench.core.locks import NO_LOCKS, OWNER, owner_lock, owner_of
@@ -44,6 +45,8 @@ def snakemake(arguments: Sequence[str], again: Callable[[], Sequence[str]] = tup
     shows it, or, `verbose` or planning only, as Snakemake does.
     """
     options, here = ["--profile", PROFILE], Path.cwd()
+    if not Path(PROFILE).is_dir():
+        raise BenchmarkError(f"{here}: has no workflow ({PROFILE} is missing); {FROM_A_CHECKOUT}")
     if not DRY_RUN & set(arguments):
         pid, host = hold(here) or (None, None)
         locked = has_locks(here)

@@ -142,11 +142,11 @@ def check(archives: tuple[Path, ...]) -> int:
     They are computed from the predictions in an archive, and held against its tables, the folds, and what is known of
     the dataset. It fails where one is not what it says.
     """
-    from sleepbench.config.load import load
+    from sleepbench.config.load import load_known
     from sleepbench.runs.archived import check
 
     status = 0
-    for said, is_whole in check(load(), archives):
+    for said, is_whole in check(load_known(), archives):
         click.echo(printable(said) if is_whole else f"Error: {printable(said)}", err=not is_whole)
         status = status if is_whole else 1
     return status
@@ -160,10 +160,10 @@ def site(archives: tuple[Path, ...], output: Path) -> None:
 
     Each is checked as by `results check` and called by its file's name.
     """
-    from sleepbench.config.load import load
+    from sleepbench.config.load import load_known
     from sleepbench.reporting.page.site import results_site
 
-    print(results_site(load(), archives, output))
+    print(results_site(load_known(), archives, output))
 
 
 @results.command(epilog="Example: sleepbench results clean --yes")

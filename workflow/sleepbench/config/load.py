@@ -22,6 +22,7 @@ from sleepbench.protocols.selection import SELECTION_RULES
 from sleepbench.signals.trimming import TRIMMINGS
 
 CONFIG = Path("config.yaml")
+FROM_A_CHECKOUT = "run this from the root of a checkout of the repository, which is more than pip installs"
 DEFINITIONS = shipped("definitions")
 DEFINED = ("protocols", "recipes", "datasets", "inputs")
 """Sections that are defined beside the package, each in the file of its name; protocols.yaml has the ladder too."""
@@ -37,12 +38,18 @@ def load(path: Path = CONFIG, run: Mapping[str, Any] | None = None) -> Config:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
     except FileNotFoundError as error:
-        raise BenchmarkError(f"{path}: not found in {Path.cwd()}; run this from the root of the repository") from error
+        raise BenchmarkError(f"{path}: not found in {Path.cwd()}; {FROM_A_CHECKOUT}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BenchmarkError(f"{path}: cannot be read as YAML ({error}); correct it") from error
     if run and isinstance(content, dict) and isinstance(content.get("run"), dict):
         content = content | {"run": content["run"] | dict(run)}
     return validate(content, path)
+
+
+def load_known() -> Config:
+    """The configuration here, else the one that an installed package has: for what asks it of definitions alone."""
+    installed = DEFINITIONS / CONFIG.name
+    return load(installed if installed.exists() and not CONFIG.exists() else CONFIG)
 
 
 def validate(content: Any, path: Path = CONFIG) -> Config:
