@@ -158,7 +158,8 @@ def test_everything_wrong_is_said_at_once():
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "not found in .*root of the repository"), ("run: [", "cannot be read as YAML")]
+    ("content", "message"),
+    [(None, "not found in .*root of a checkout of the repository"), ("run: [", "cannot be read as YAML")],
 )
 def test_configuration_that_cannot_be_read_is_said(tmp_path, content, message):
     if content is not None:

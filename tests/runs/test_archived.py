@@ -8,7 +8,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from planned_results import CLEAN, DATASET, FOLDS, rewrite
+from planned_results import CLEAN, DATASET, FOLDS, REPOSITORY, rewrite
 
 from sleepbench.cli import app
 from sleepbench.config.load import load
@@ -134,3 +134,11 @@ def test_names_tell_archives_apart_and_none_is_taken_twice(archive, tmp_path):
     assert names_of([archive, again]) == [f"{tmp_path.name}/ada", "bob/ada"]
     with pytest.raises(BenchmarkError, match="bob/ada is the same archive as"), checked(load(), [archive, again]):
         pass
+
+
+@pytest.mark.slow
+def test_the_archive_of_real_results_is_as_it_says_and_of_a_version(capsys, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    status, out, _ = check(capsys, "docs/real-5s/sleep-edf-20-5s-results.zip")
+    assert status == 0 and "15 rows of 260 runs on sleep-edf-20-5s (REAL EEG" in out
+    assert "of: sleepbench-SC-5s v1; SHA-256 38928be4" in out
