@@ -197,7 +197,7 @@ def test_the_exit_status_is_that_of_snakemake(project):
 
 @pytest.mark.parametrize("name", ["a {0}", "a {b c}", "{}"])
 def test_a_path_that_snakemake_takes_for_a_pattern_is_said(name, tmp_path, monkeypatch):
-    (tmp_path / name).mkdir()
+    (tmp_path / name / "workflow/profiles/default").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / name)
     with pytest.raises(BenchmarkError, match="braces around anything but a name; move the project"):
         launch.snakemake(["-n"])

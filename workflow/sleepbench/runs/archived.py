@@ -289,8 +289,8 @@ def check(config: Config, archives: Sequence[Path]) -> Iterator[tuple[str, bool]
 
 def _passed(archive: Path, one: Archived) -> str:
     of = ", ".join(dict.fromkeys(row.version or "no benchmark version" for row in one.rows.values()))
-    n_runs, said = len(one.results.table), one.label.title("as it says").removeprefix("as it says").strip(" ,()")
     return (
-        f"{archive}: as it says. {len(one.rows)} rows of {n_runs} runs on {one.label.dataset} ({said}), every number "
-        f"computed again; of: {of}; SHA-256 {one.sha256[:SHORT]}…"
+        f"{archive}: as it says. {len(one.rows)} rows of {len(one.results.table)} runs on {one.label.dataset} "
+        f"({one.label.warning or one.label.name}), every number computed again; of: {of}; SHA-256 "
+        f"{one.sha256[:SHORT]}…"
     )

@@ -265,9 +265,7 @@ def _difference(first: Archived, second: Archived, mine: Row, theirs: Row) -> Di
     lines = [f"{line} in {second.name}" for line in lines]
     if commits[0] != commits[1]:
         lines.append(f"git commit: {commits[0]} in {first.name}, {commits[1]} in {second.name}")
-    changes = [
-        f"{said[f'{name}_difference_points']:+.2f}" for name in ("accuracy", "macro_f1", "cohen_kappa")
-    ]  # of kappa x 100
+    changes = [f"{said[f'{name}_difference_points']:+.2f}" for name in METRICS]
     return Difference(
         kind_of(first.label),
         f"{first.label.dataset}: {mine.title[:MODEL_NAME]}, {mine.key.protocol}, {mine.key.input}, {mine.key.recipe}",
