@@ -1,6 +1,6 @@
 """Benchmarks by name and version."""
 
-import benchmarks as tool
+import benchmark_versions as tool
 import pytest
 import yaml
 
@@ -22,7 +22,7 @@ def test_no_version_was_changed() -> None:
 
 
 def test_folds_and_protocols_are_those_of_the_newest_versions() -> None:
-    """If this fails: `python tools/benchmarks.py` prints the new version that is due; old ones stay as they are."""
+    """If this fails: `python tools/benchmark_versions.py` prints the version that is due; old ones stay as they are."""
     assert tool.due(CONFIG) == {}
 
 

@@ -1,7 +1,7 @@
 """Print what a new version of each benchmark would be, for workflow/definitions/benchmarks.yaml.
 
-python tools/benchmarks.py prints, as YAML, those whose folds, files or protocols are others than in their newest
-version; no data is needed.
+python tools/benchmark_versions.py prints, as YAML, those whose folds, files or protocols are others than in their
+newest version; no data is needed.
 """
 
 from pathlib import Path
