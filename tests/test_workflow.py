@@ -39,7 +39,7 @@ KEY = {
 
 def test_products_are_every_table_and_figure_in_every_form_and_all_trainings():
     products = workflow().products("simulated")
-    assert len([path for path in products if "/trainings/" in path]) == 16
+    assert len([path for path in products if "/trainings/" in path]) == 14
     for name in declared("tables"):
         assert {f"results/simulated/tables/{name}.{form}" for form in ("csv", "md", "tex")} <= set(products)
     for name in declared("figures"):

@@ -130,7 +130,7 @@ def wait_for_training(snakemake: psutil.Process, training, deadline: float = 120
 def prepared(tmp_path_factory):
     """A project in which all is ready for the training to be interrupted."""
     project = make_project(tmp_path_factory.mktemp("prepared"))
-    project.configure(datasets={"simulated": {"training_epochs": 12}})
+    project.configure(datasets={"simulated": {"training_epochs": 6}})
     result = project.run(paths.totals("simulated", "subject-2-kept-validation0", "standard"))
     assert result.returncode == 0, result.stdout
     return project
