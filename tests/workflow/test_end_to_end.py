@@ -173,6 +173,7 @@ def test_commands_of_the_pages_run_after_the_demo(finished, monkeypatch, capfd):
     (finished.directory / "results/simulated-results.zip").unlink()
 
 
+@pytest.mark.slow
 def test_deleted_store_is_rebuilt_and_the_tables_are_the_same(finished):
     tables = finished.read_bytes("results/simulated/tables/*")
     trainings = finished.read_bytes("results/simulated/trainings/**/training.json")
@@ -197,6 +198,7 @@ def test_a_job_of_several_folds_takes_finished_folds_as_they_are(finished):
     assert NOTHING in finished.run().stdout
 
 
+@pytest.mark.slow
 def test_new_protocol_that_shares_trainings_trains_nothing(finished):
     before = finished.read_bytes("results/simulated/trainings/**/training.json")
     last = {"from": "clean", "selection": "last"}
