@@ -18,7 +18,7 @@ ROUNDING = 384 / 4095
 """Microvolts of one digital step of the noise; Fourier's method may enlarge its error a few times."""
 
 
-SOUND = {"a sound pair", "EDF+C with time stamps"}
+SOUND = {"a sound pair", "EDF+C with time stamps", "patient field with weight=50=kg"}
 """Cases in which there is nothing to say."""
 
 

@@ -265,7 +265,7 @@ def test_missing_channel(tmp_path: Path) -> None:
 
 
 def test_a_montage_has_a_channel(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match="nights: its montage has no channel, expected one or more"):
+    with pytest.raises(BenchmarkError, match="no channel is asked for, expected one or more"):
         prepare(tmp_path, write_night(tmp_path), montage={})
 
 
@@ -293,7 +293,7 @@ def test_failure_keeps_the_previous_preparation(tmp_path: Path, monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sleepbench.preparation.prepare._block", full)
+    monkeypatch.setattr("sleepbench.preparation.cut.NightSignals.epochs", full)
     with pytest.raises(
         BenchmarkError, match=r"SC4001.npy: cannot be written \(No space left.*needs 7056000 bytes .*: make room"
     ):

@@ -5,11 +5,11 @@ addresses and totals is in that file. docs/adding-a-dataset.md shows one.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -79,16 +79,33 @@ class Storage:
     high: int
 
 
+class Samples(Protocol):
+    """Samples that need not be in memory: slices of them are float64 arrays."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Some of them, in a row."""
+
+
 @dataclass(frozen=True)
 class Signal:
     """A channel as it was recorded, in microvolts at its own sampling rate.
 
-    `microvolts` is float64 (n_samples,), `rate` is in Hz, `storage` is None where it is not known.
+    `microvolts` is float64 (n_samples,), or gives slices of it; `rate` is in Hz, `storage` is None where it is not
+    known.
     """
 
-    microvolts: np.ndarray
+    microvolts: np.ndarray | Samples
     rate: float
     storage: Storage | None = None
+
+    def parts(self, n: int, end: int | None = None) -> Iterator[np.ndarray]:
+        """The samples, or those before `end`, as arrays of at most `n`."""
+        end = len(self.microvolts) if end is None else end
+        for start in range(0, end, n):
+            yield self.microvolts[start : min(start + n, end)]
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class CassetteFiles(Dataset):
     def read_signals(self, files: Mapping[str, Path], roles: Sequence[str]) -> dict[str, Signal]:
         """The channels with the roles' labels, in microvolts."""
         stored = {signal.label: signal for signal in edf.read_header(files["psg"]).signals}
-        channels = edf.read_channels(files["psg"], [self.montage[role] for role in roles])
+        channels = edf.open_channels(files["psg"], [self.montage[role] for role in roles])
         return {
             role: Signal(*channels[label], storage_of(stored[label]))
             for role in roles

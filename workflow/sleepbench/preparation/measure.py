@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
-from sleepbench.datasets.base import Signal, Storage
+from sleepbench.datasets.base import Signal
 
 NIGHT_STAGES = (*STAGES, "movement", "unknown")
 """What an epoch of a whole night is; its code is its position here, as in `sleepbench.core.stages`."""
@@ -46,9 +46,8 @@ def measure_channel(signal: Signal, n_epochs: int, seconds: float = EPOCH_SECOND
       do not exceed; always an amplitude that occurs.
     """
     samples = round(signal.rate * seconds)
-    epochs = signal.microvolts[: n_epochs * samples].reshape(n_epochs, samples)
     n_flat, n_clipped, n_beyond, amplitudes, counts = (_values if signal.storage is None else _stored_numbers)(
-        epochs, signal.storage
+        signal, n_epochs, samples
     )
     total = n_epochs * samples
     # Fractions, because 0.1 % of a whole number of samples must not be rounded up to the next.
@@ -68,24 +67,26 @@ Measured = tuple[int, int | None, int | None, np.ndarray, np.ndarray]
 """Flat epochs, samples clipped and beyond the limits, amplitudes that may occur, ascending, how often each does."""
 
 
-def _values(epochs: np.ndarray, _storage: None) -> Measured:
+def _values(signal: Signal, n_epochs: int, samples: int) -> Measured:
     """Of microvolts as they are, whose storage is not known."""
+    epochs = signal.microvolts[: n_epochs * samples].reshape(n_epochs, samples)
     amplitudes, counts = np.unique(epochs, return_counts=True)
     return int((epochs == epochs[:, :1]).all(axis=1).sum()), None, None, amplitudes, counts
 
 
-def _stored_numbers(epochs: np.ndarray, storage: Storage) -> Measured:
+def _stored_numbers(signal: Signal, n_epochs: int, samples: int) -> Measured:
     """By counting the whole numbers that the samples were stored as."""
+    storage = signal.storage
     counts = np.zeros(N_CODES, dtype=np.int64)
     n_flat = 0
-    step = max(1, SAMPLES_PER_BLOCK // epochs.shape[1])
-    for start in range(0, len(epochs), step):
-        numbers = epochs[start : start + step] - storage.offset
+    for part in signal.parts(samples * max(1, SAMPLES_PER_BLOCK // samples), n_epochs * samples):
+        numbers = part - storage.offset
         numbers /= storage.gain
         # 16 bits hold all there can be; an extreme scale's rounding must not lead beyond.
         codes = np.rint(numbers, out=numbers).astype(np.intp).clip(LOWEST_CODE, LOWEST_CODE + N_CODES - 1)
-        n_flat += int((codes == codes[:, :1]).all(axis=1).sum())
-        counts += np.bincount(codes.ravel() - LOWEST_CODE, minlength=N_CODES)
+        epochs = codes.reshape(-1, samples)
+        n_flat += int((epochs == epochs[:, :1]).all(axis=1).sum())
+        counts += np.bincount(codes - LOWEST_CODE, minlength=N_CODES)
     low, high = storage.low - LOWEST_CODE, storage.high - LOWEST_CODE
     n_clipped = int(counts[: low + 1].sum() + counts[high:].sum())
     n_beyond = int(counts[:low].sum() + counts[high + 1 :].sum())

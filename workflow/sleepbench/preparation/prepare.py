@@ -11,27 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.signal import resample
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import replacing, sha256_of_file, write_document
 from sleepbench.core.stages import EPOCH_SECONDS, MOVEMENT, SAMPLING_RATE, STAGES, UNKNOWN
-from sleepbench.datasets.base import Dataset, Signal, with_checksums
-from sleepbench.preparation.measure import (
-    NIGHT_STAGES,
-    POSSIBLE_UV,
-    half_range_uv,
-    measure_channel,
-    poor_sentences,
-)
+from sleepbench.datasets.base import Dataset, with_checksums
+from sleepbench.preparation.cut import NightSignals, cut_night
+from sleepbench.preparation.measure import NIGHT_STAGES
 from sleepbench.preparation.prepared import DESCRIPTION, EPOCH_COLUMNS, EPOCHS, QUALITY
 from sleepbench.signals.trimming import TRIMMINGS, select_trimming
 
 EPOCHS_PER_BLOCK = 256
 """Epochs that are cut, resampled and written at once: 3 MB of output a channel."""
-
-Signals = Mapping[str, Signal]
-"""The signals of a night by role."""
 
 
 def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str | Path) -> dict[str, Any]:
@@ -55,16 +46,13 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
     dataset.check(recording, files)
 
     signals = dataset.read_signals(files, list(dataset.montage))
-    n_epochs, seconds = _length(dataset, files, signals)
+    cut = cut_night(_first(files), dataset.montage, signals, dataset.samples_per_epoch)
+    n_epochs, seconds = cut.n_epochs, cut.seconds
     scored = dataset.read_stages(files)
     stages = _as_long_as_signals(scored, n_epochs)
     kept = _kept_by_trimming(dataset, files, stages)
     epochs = np.unique(np.concatenate(list(kept.values())))
-
-    in_signals = _seconds_per_epoch(dataset)
-    measured = {role: measure_channel(signals[role], n_epochs, in_signals) for role in dataset.montage}
-    for role, label in dataset.montage.items():
-        _require_possible(role, label, measured[role], files)
+    measured = cut.measure()
     start = dataset.start(files)
     night = {
         "recording": recording.id,
@@ -82,13 +70,12 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
         "channels": {role: {"label": label, **measured[role]} for role, label in dataset.montage.items()},
         "handled": [
             *dataset.remarks(files, list(dataset.montage)),
-            *_handled(dataset, seconds, stages, len(scored), signals),
-            *(text for role, label in dataset.montage.items() for text in poor_sentences(role, label, measured[role])),
+            *_handled(stages, len(scored)),
+            *cut.remarks(measured),
         ],
     }
     with replacing(output) as temporary:
-        in_order = [signals[role] for role in dataset.montage]
-        signals_sha256 = _write_signals(temporary, output, in_order, epochs, dataset.samples_per_epoch)
+        signals_sha256 = _write_signals(temporary, output, cut, epochs)
         # Without its JSON a prepared recording does not load: old and new files are never read together.
         for suffix in (DESCRIPTION, QUALITY):
             output.with_suffix(suffix).unlink(missing_ok=True)
@@ -123,44 +110,6 @@ def _check_checksum(path: Path, expected: str, dataset: Dataset) -> None:
         )
 
 
-def _require_possible(role: str, label: str, measured: Mapping[str, Any], files: Mapping[str, Path]) -> None:
-    """A channel has voltages that an electrode can have."""
-    half, (low, high) = half_range_uv(role, measured), POSSIBLE_UV
-    if half is not None and not low <= half <= high:
-        raise BenchmarkError(
-            f"{_first(files)}, channel {label!r}: half of its samples lie within {half:.2g} uV of their middle, which "
-            f"no electrode gives (expected {low:g} to {high:g} uV): the unit in the file is wrong; correct it there, "
-            "or leave the recording out of the dataset"
-        )
-
-
-def _seconds_per_epoch(dataset: Dataset) -> float:
-    """How much of each epoch the signals hold."""
-    return dataset.samples_per_epoch / SAMPLING_RATE
-
-
-def _length(dataset: Dataset, files: Mapping[str, Path], signals: Signals) -> tuple[int, float]:
-    """Number of whole epochs that all signals last for, and seconds that the shortest signal stands for.
-
-    BenchmarkError when an epoch is not a whole number of samples at a signal's rate, a sample is not finite, or the
-    montage has no channel.
-    """
-    lengths = []
-    for role, signal in signals.items():
-        samples = signal.rate * _seconds_per_epoch(dataset)
-        if samples % 1 or samples < 1:
-            raise BenchmarkError(
-                f"{_first(files)}, channel {dataset.montage[role]!r}: at {signal.rate} Hz an epoch has no whole number "
-                "of samples"
-            )
-        if not np.isfinite(signal.microvolts).all():
-            raise BenchmarkError(f"{_first(files)}, channel {dataset.montage[role]!r}: has samples that are no numbers")
-        lengths.append((len(signal.microvolts) // round(samples), len(signal.microvolts) * EPOCH_SECONDS / samples))
-    if not lengths:
-        raise BenchmarkError(f"{dataset.name}: its montage has no channel, expected one or more")
-    return min(lengths)
-
-
 def _as_long_as_signals(scored: np.ndarray, n_epochs: int) -> np.ndarray:
     """Stages cut to the signals; an epoch that they have beyond the scoring is unscored, hence unknown."""
     stages = np.full(n_epochs, UNKNOWN, dtype=np.int8)
@@ -191,11 +140,9 @@ def _counts(stages: np.ndarray) -> dict[str, int]:
     return {"epochs": len(stages), **dict(zip(STAGES, per_stage, strict=True))}
 
 
-def _handled(dataset: Dataset, seconds: float, stages: np.ndarray, n_scored: int, signals: Signals) -> list[str]:
-    """What a reader of the numbers may want to know about this night."""
+def _handled(stages: np.ndarray, n_scored: int) -> list[str]:
+    """What a reader of the numbers may want to know about this night's scoring."""
     notes = []
-    if left_over := seconds - len(stages) * EPOCH_SECONDS:
-        notes.append(f"the last {left_over:g} s of the signal fill no epoch and are left out")
     if n_scored < len(stages):
         notes.append(f"the signal outlasts the hypnogram by {len(stages) - n_scored} epochs, which count as unknown")
     if n_scored > len(stages):
@@ -203,23 +150,19 @@ def _handled(dataset: Dataset, seconds: float, stages: np.ndarray, n_scored: int
     for code, name in ((MOVEMENT, "movement"), (UNKNOWN, "unknown")):
         if count := int((stages == code).sum()):
             notes.append(f"{count} epochs within the signal are {name}")
-    for role, label in dataset.montage.items():
-        if (rate := signals[role].rate) != SAMPLING_RATE:
-            n_samples = dataset.samples_per_epoch
-            notes.append(f"{label} is recorded at {rate:g} Hz; each epoch is resampled to {n_samples} samples")
     return notes
 
 
-def _write_signals(temporary: Path, output: Path, signals: list[Signal], epochs: np.ndarray, n_samples: int) -> str:
+def _write_signals(temporary: Path, output: Path, cut: NightSignals, epochs: np.ndarray) -> str:
     """Write the kept epochs as a standard .npy, block by block; return its SHA-256."""
-    shape = (len(epochs), len(signals), n_samples)
+    shape = (len(epochs), len(cut.montage), cut.n_samples)
     try:
         with temporary.open("w+b") as file:
             # Plain writes, not a writable memory map, which a full disk would end with SIGBUS instead of an error.
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, len(epochs), EPOCHS_PER_BLOCK):
-                file.write(_block(signals, epochs[start : start + EPOCHS_PER_BLOCK], n_samples).data)
+                file.write(cut.epochs(epochs[start : start + EPOCHS_PER_BLOCK]).data)
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -227,17 +170,6 @@ def _write_signals(temporary: Path, output: Path, signals: list[Signal], epochs:
             f"{output}: cannot be written ({error.strerror}); it needs {4 * np.prod(shape)} bytes in {output.parent}: "
             "make room there and run again"
         ) from error
-
-
-def _block(signals: list[Signal], epochs: np.ndarray, n_samples: int) -> np.ndarray:
-    """Some epochs (indices in the night) of all channels, float32 (n_epochs, n_channels, n_samples)."""
-    block = np.empty((len(epochs), len(signals), n_samples), dtype="<f4")
-    for column, signal in enumerate(signals):
-        samples = round(signal.rate * n_samples / SAMPLING_RATE)
-        n_whole = len(signal.microvolts) // samples
-        cut = signal.microvolts[: n_whole * samples].reshape(n_whole, samples)[epochs]
-        block[:, column] = cut if samples == n_samples else resample(cut, n_samples, axis=-1)
-    return block
 
 
 def _write_epochs(path: Path, stages: np.ndarray, epochs: np.ndarray, kept: Mapping[str, np.ndarray]) -> None:
