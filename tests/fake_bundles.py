@@ -32,6 +32,7 @@ def fake_bundle(
     told = {
         **{"sleepbench": "0.1.0", "model": model, "title": describe(model).title, "paper": describe(model).paper},
         **{"input": "four", "montage": {role: MONTAGE[role] for role in roles}},
+        "recorded_at": {role: 1.0 if role == "emg" else 100.0 for role in roles},
         "input_transformation": describe(model).input_transformation.settings(),
         **{"sampling_rate": 100, "epoch_seconds": 30, "samples_per_epoch": n_samples},
         **{"sequence_length": describe(model).sequence_length, "inference": describe(model).inference},

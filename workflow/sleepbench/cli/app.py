@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 import sleepbench
-from sleepbench.cli import benchmark, data, model, results, run
+from sleepbench.cli import benchmark, data, model, results, run, score
 from sleepbench.core import surroundings
 from sleepbench.core.errors import ConfigurationError, printable
 from sleepbench.core.logs import explained
@@ -19,7 +19,7 @@ from sleepbench.core.logs import explained
 SECTIONS = {
     "Run": [run.run, run.estimate],
     "Results": [results.tables, results.report, results.verify, results.trace, results.results, results.ui],
-    "Use": [model.model],
+    "Use": [score.score, model.model],
     "Data": [data.data],
     "Measure": [benchmark.benchmark],
 }

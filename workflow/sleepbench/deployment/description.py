@@ -113,6 +113,7 @@ class Description(Strict):
         channel in the recordings of the training
     input_transformation : what is done to the microvolts, as `models.transformation` reads it; its statistics are of
         each recording or epoch that is scored, and those of the training, if a network has any, are among its weights
+    recorded_at : by role, the rate of the channel in the recordings of the training, in Hz; as far as it is known
     sampling_rate : in Hz; samples_per_epoch : that a network sees of each epoch of `epoch_seconds`
     sequence_length : epochs that a network of sequences was trained on at once; None: single epochs
     inference : how sequences are scored, see `models.registry.ModelInfo`
@@ -128,6 +129,7 @@ class Description(Strict):
     paper: str
     input: str
     montage: dict[str, str]
+    recorded_at: dict[str, float]
     input_transformation: dict[str, dict[str, Any]]
     sampling_rate: int
     epoch_seconds: int
@@ -149,6 +151,19 @@ class Description(Strict):
     def roles(self) -> tuple[str, ...]:
         """Roles of the channels, in the network's order."""
         return tuple(self.montage)
+
+    @property
+    def warning(self) -> str:
+        """What stands behind every title of what is made with the bundle; empty where nothing is to be warned of."""
+        if self.data.kind == "simulated":
+            return "model trained on SIMULATED signals – no sleep scoring"
+        if self.data.kind == "excerpt":
+            return f"model trained on EXCERPTS, {self.samples_per_epoch / self.sampling_rate:g} s of each epoch"
+        return f"model: {self.data.warning}" if self.data.warning else ""
+
+    def titled(self, text: str) -> str:
+        """A title that says what the model was trained on, where a reader must know."""
+        return f"{text} ({self.warning})" if self.warning else text
 
     @property
     def run_key(self) -> str:

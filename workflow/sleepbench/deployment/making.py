@@ -30,6 +30,7 @@ from sleepbench.deployment.description import (
 from sleepbench.evaluation.bootstrap import subject_confusions
 from sleepbench.evaluation.metrics import class_f1, class_precision, class_recall, summary
 from sleepbench.models import describe
+from sleepbench.preparation.quality import read_quality
 from sleepbench.reporting.statistics.groups import group_confusions, people
 from sleepbench.runs.run import Run, run_in
 from sleepbench.runs.verify import Expected, verify
@@ -159,6 +160,7 @@ def _description(config: Config, runs: Sequence[Run], expected: Expected, root: 
         paper=info.paper,
         input=first.training.input,
         montage={role: dataset.montage[role] for role in roles},
+        recorded_at=_recorded_at(dataset, first, expected),
         input_transformation=info.input_transformation.settings(),
         sampling_rate=SAMPLING_RATE,
         epoch_seconds=EPOCH_SECONDS,
@@ -176,6 +178,16 @@ def _description(config: Config, runs: Sequence[Run], expected: Expected, root: 
         intended_use=INTENDED_USE,
         limits=_limits(data, metrics, dataset, first.selection),
     )
+
+
+def _recorded_at(dataset: Dataset, run: Run, expected: Expected) -> dict[str, float]:
+    """Rates of the channels in a recording of the training; none where it is not prepared here."""
+    _, folds = expected.fold_file(run.training.folds)
+    quality = expected.root / paths.prepared(dataset.source, folds[run.training.fold].train[0], "quality.json")
+    if not quality.exists():
+        return {}
+    channels = read_quality(quality)["channels"]
+    return {role: float(channels[role]["sampling_rate_hz"]) for role in run.settings["channels"]}
 
 
 def _training_data(dataset: Dataset) -> TrainingData:

@@ -75,8 +75,8 @@ def draw(night: pd.DataFrame, inputs: Inputs) -> Figure:
         accuracy = 100 * (table.stage == table.predicted).mean()
         draw_hypnogram(hypnogram, table, "predicted")
         hypnogram.set_title(f"predicted, {protocol}: {accuracy:.1f} % of {len(table):,} epochs", loc="left")
-        _draw_disagreement(strip, table)
-        _draw_probabilities(density, table)
+        draw_disagreement(strip, table)
+        draw_probabilities(density, table)
     rows[-1].set_xlabel("time since the start of the PSG (hours)")
     rows[-1].set_xlim(night.hours.min(), night.hours.max() + EPOCH_SECONDS / 3600)
     handles = [Patch(color=STAGE_COLOURS[stage], label=stage) for stage in ORDER]
@@ -115,7 +115,7 @@ def draw_hypnogram(axes: Axes, table: pd.DataFrame, column: str) -> None:
     axes.set_ylabel("stage")
 
 
-def _draw_disagreement(axes: Axes, table: pd.DataFrame) -> None:
+def draw_disagreement(axes: Axes, table: pd.DataFrame) -> None:
     """A strip that is black where the predicted stage is another than the scored one."""
     for part in unbroken(table):
         otherwise = (part.stage != part.predicted).to_numpy(float)
@@ -126,7 +126,8 @@ def _draw_disagreement(axes: Axes, table: pd.DataFrame) -> None:
     axes.tick_params(length=0)
 
 
-def _draw_probabilities(axes: Axes, table: pd.DataFrame) -> None:
+def draw_probabilities(axes: Axes, table: pd.DataFrame) -> None:
+    """The hypnodensity: the stages' probabilities, stacked."""
     stages = ORDER[::-1]
     for part in unbroken(table):
         shares = part[[f"p_{stage}" for stage in stages]].to_numpy().T

@@ -1,0 +1,152 @@
+"""A recording as a bundle's networks take it, by the code that prepares recordings for training."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.stages import EPOCH_SECONDS, SAMPLES_PER_EPOCH
+from sleepbench.datasets.base import Signal
+from sleepbench.datasets.sleep_edf_cassette import storage_of
+from sleepbench.deployment.channels import choose_channels
+from sleepbench.deployment.description import Description
+from sleepbench.deployment.rates import PASSBAND, envelope, resampled
+from sleepbench.preparation.cut import NightSignals, cut_night
+from sleepbench.signals import edf
+
+EPOCHS_PER_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A PSG that is to be scored.
+
+    channels : the file's label for each role
+    night : its signals at the rates that are cut into epochs
+    n_samples : that a network sees of each epoch, the first ones
+    measured : what each channel is like as it was recorded, by role
+    handled : sentences on what was handled
+    """
+
+    path: Path
+    start: datetime
+    seconds: float
+    simulated: bool
+    channels: Mapping[str, str]
+    night: NightSignals
+    n_samples: int
+    measured: Mapping[str, Mapping[str, Any]]
+    handled: list[str]
+
+    @property
+    def n_epochs(self) -> int:
+        """Whole epochs."""
+        return self.night.n_epochs
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All epochs in order, some at once: float32 (n, n_channels, n_samples) in microvolts."""
+        for start in range(0, self.n_epochs, EPOCHS_PER_BLOCK):
+            chosen = np.arange(start, min(start + EPOCHS_PER_BLOCK, self.n_epochs))
+            yield self.night.epochs(chosen)[..., : self.n_samples]
+
+    def channel(self, role: str) -> np.ndarray:
+        """All epochs of one channel, float32 (n_epochs, 1, n_samples)."""
+        alone = replace(self.night, montage={role: self.night.montage[role]})
+        return np.concatenate(list(replace(self, night=alone).blocks()))
+
+
+def open_recording(path: str | Path, told: Description, mapping: Mapping[str, str] | None = None) -> Recording:
+    """Check a PSG and find the channels of a bundle's roles; `mapping` names labels by role.
+
+    BenchmarkError, as preparation has them (docs/hostile-edf.md), for a file that is damaged, unfinished or
+    discontinuous, a role without a channel, impossible voltages; and for no whole epoch, or nothing but flat channels.
+    """
+    path = Path(path)
+    header = edf.read_header(path)
+    if header.n_records < 1 or not header.record_bytes:
+        _check_finished(path, header)
+    edf.check_has_signals(path, header)
+    chosen = choose_channels(path, header, told.montage, mapping or {})
+    opened = edf.open_channels(path, list(chosen.values()))
+    recorded = {
+        role: Signal(*opened[label], storage_of(edf.find_channel(path, header, label)))
+        for role, label in chosen.items()
+    }
+    used, said = {}, []
+    for role, label in chosen.items():
+        used[role], remark = _at_rate(recorded[role], label, told, role)
+        said += remark
+    # At a rate that cuts samples in two an epoch is looked at as it is resampled.
+    measurable = {role: one if one.rate * EPOCH_SECONDS % 1 == 0 else used[role] for role, one in recorded.items()}
+    whole = cut_night(path, chosen, measurable, SAMPLES_PER_EPOCH)
+    if not whole.n_epochs:
+        raise BenchmarkError(
+            f"{path}: lasts {header.seconds:g} s, expected at least one whole epoch of {EPOCH_SECONDS} s; there is "
+            "nothing to score"
+        )
+    measured = whole.measure()
+    if all(one["flat_share"] == 1 for one in measured.values()):
+        raise BenchmarkError(
+            f"{path}: {', '.join(chosen.values())} do not change in any epoch: they hold no signal, so there is "
+            "nothing to score; name channels with a signal by --map ROLE=LABEL"
+        )
+    handled = [
+        *edf.remarks(path, header, list(chosen.values())),
+        *([f"{path.name} says in its header that its signals are simulated"] if header.simulated else []),
+        *_names(told, chosen),
+        *said,
+        *(text for text in whole.remarks(measured) if "resampled to" not in text),
+    ]
+    if told.samples_per_epoch < SAMPLES_PER_EPOCH:
+        seconds = told.samples_per_epoch / told.sampling_rate
+        handled.append(f"of each epoch the first {seconds:g} s are looked at, as the model was trained")
+    night = replace(whole, signals=used)
+    return Recording(
+        path, header.start, header.seconds, header.simulated, chosen, night, told.samples_per_epoch, measured, handled
+    )
+
+
+def _check_finished(path: Path, header: edf.EdfHeader) -> None:
+    try:
+        edf.check_complete(path, header)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{error}. A recording that still grows is scored from its samples: --stream") from error
+
+
+def _names(told: Description, chosen: Mapping[str, str]) -> list[str]:
+    """Which channels are not called as those of the training were."""
+    return [
+        f"{label} is taken for {role}, which was {told.montage[role]} in training"
+        for role, label in chosen.items()
+        if label != told.montage[role]
+    ]
+
+
+def _at_rate(signal: Signal, label: str, told: Description, role: str) -> tuple[Signal, list[str]]:
+    """A signal as preparation takes it, and what was done: at the network's rate, or at the low rate of the training.
+
+    A slow channel of the training, such as an EMG's envelope at 1 Hz, is resampled epoch by epoch, as there.
+    """
+    rate, of_training = told.sampling_rate, told.recorded_at.get(role)
+    slow = of_training is not None and of_training < rate
+    if signal.rate == rate and not slow:
+        return signal, []
+    if (slow and signal.rate == of_training) or (of_training is None and signal.rate <= 1):
+        text = f"{label} is recorded at {signal.rate:g} Hz; each epoch is resampled to {SAMPLES_PER_EPOCH} samples"
+        return signal, [text]
+    if slow and role == "emg" and signal.rate > of_training:
+        text = (
+            f"{label} is recorded at {signal.rate:g} Hz; taken is its envelope at {of_training:g} Hz (root mean square "
+            "above 10 Hz), which the model was trained on"
+        )
+        return envelope(signal, of_training), [text]
+    text = f"{label} is recorded at {signal.rate:g} Hz and resampled to {rate} Hz"
+    if signal.rate < rate:
+        text += f", so nothing is in it above {signal.rate / 2:g} Hz"
+    else:
+        text += f" behind a low-pass filter of {PASSBAND * rate / 2:g} to {rate / 2:g} Hz"
+    return resampled(signal, rate), [text]
