@@ -41,7 +41,7 @@ class Resampled:
         reach = len(self.filter) // 2 // self.up + 1  # samples on either side that a value depends on
         first = max(0, start * self.down // self.up - reach) // self.down * self.down
         end = min(len(self.samples), -(-stop * self.down // self.up) + reach)
-        values = resample_poly(self.samples[first:end], self.up, self.down, window=self.filter, padtype="line")
+        values = resample_poly(self.samples[first:end], self.up, self.down, window=self.filter, padtype="edge")
         offset = first // self.down * self.up
         return values[start - offset : stop - offset]
 
@@ -62,21 +62,24 @@ def resampled(signal: Signal, rate: float) -> Signal:
 def envelope(signal: Signal, rate: float) -> Signal:
     """The root mean square of a channel of muscles in each interval of a lower rate, in microvolts.
 
-    What is below 10 Hz is left out. Sleep-EDF's recorder did the same with analogue parts: a high-pass filter, a
-    rectifier, a low-pass filter, "the resulting EMG envelope expressed in uV rms was sampled at 1 Hz".
+    What is below 10 Hz is left out, but of an envelope of another rate. Sleep-EDF's recorder did the same with analogue
+    parts: a high-pass filter, a rectifier, a low-pass filter, the envelope "expressed in uV rms" sampled at 1 Hz.
     """
     n = int(len(signal.microvolts) / signal.rate * rate + 1e-9)
     sums, counts = np.zeros(n + 1), np.zeros(n + 1, np.int64)
-    high_pass = (
-        butter(2, EMG_FROM_HZ, "highpass", fs=signal.rate, output="sos") if signal.rate > 2.5 * EMG_FROM_HZ else None
-    )
-    state, done = None, 0
+    high_pass = butter(2, EMG_FROM_HZ, "highpass", fs=signal.rate, output="sos") if has_muscles(signal) else None
+    state, done = None if high_pass is None else np.zeros((len(high_pass), 2)), 0
     for part in signal.parts(SAMPLES_AT_ONCE):
+        values = part
         if high_pass is not None:
-            state = np.zeros((len(high_pass), 2)) if state is None else state
-            part, state = sosfilt(high_pass, part - 0.0, zi=state)
+            values, state = sosfilt(high_pass, part, zi=state)
         place = np.minimum((np.arange(done, done + len(part)) * (rate / signal.rate) + 1e-9).astype(np.int64), n)
-        sums += np.bincount(place, part**2, n + 1)
+        sums += np.bincount(place, values**2, n + 1)
         counts += np.bincount(place, minlength=n + 1)
         done += len(part)
     return Signal(np.sqrt(sums[:n] / np.maximum(counts[:n], 1)), float(rate))
+
+
+def has_muscles(signal: Signal) -> bool:
+    """Whether a channel's rate can hold what muscles do, which is more than an envelope's can."""
+    return signal.rate > 2.5 * EMG_FROM_HZ

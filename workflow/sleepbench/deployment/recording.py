@@ -14,7 +14,7 @@ from sleepbench.datasets.base import Signal
 from sleepbench.datasets.sleep_edf_cassette import storage_of
 from sleepbench.deployment.channels import choose_channels
 from sleepbench.deployment.description import Description
-from sleepbench.deployment.rates import PASSBAND, envelope, resampled
+from sleepbench.deployment.rates import EMG_FROM_HZ, PASSBAND, envelope, has_muscles, resampled
 from sleepbench.preparation.cut import NightSignals, cut_night
 from sleepbench.signals import edf
 
@@ -139,9 +139,10 @@ def _at_rate(signal: Signal, label: str, told: Description, role: str) -> tuple[
         text = f"{label} is recorded at {signal.rate:g} Hz; each epoch is resampled to {SAMPLES_PER_EPOCH} samples"
         return signal, [text]
     if slow and role == "emg" and signal.rate > of_training:
+        above = f" above {EMG_FROM_HZ:g} Hz" if has_muscles(signal) else ""
         text = (
-            f"{label} is recorded at {signal.rate:g} Hz; taken is its envelope at {of_training:g} Hz (root mean square "
-            "above 10 Hz), which the model was trained on"
+            f"{label} is recorded at {signal.rate:g} Hz; taken is its envelope at {of_training:g} Hz (root mean "
+            f"square{above}), which the model was trained on"
         )
         return envelope(signal, of_training), [text]
     text = f"{label} is recorded at {signal.rate:g} Hz and resampled to {rate} Hz"
