@@ -16,7 +16,7 @@ EDF_SUFFIXES = (".edf", ".rec")
 
 
 @click.command(epilog="Example: sleepbench score PSG.edf --model ulw.bundle --output scored")
-@click.argument("recordings", nargs=-1, required=True, metavar="PSG...")
+@click.argument("recordings", nargs=-1, required=True, metavar="PSGS...")
 @click.option("--model", required=True, type=click.Path(path_type=Path), help="A bundle (sleepbench model bundle).")
 @click.option("--output", type=click.Path(path_type=Path), help="Directory; each recording gets one in it.")
 @click.option("--map", "terms", multiple=True, metavar="ROLE=LABEL", help="A role's channel, where it is called so.")
@@ -102,13 +102,14 @@ def _check_names(paths: Sequence[Path], output: Path) -> None:
 
 def _progress(paths: Sequence[Path]) -> Iterator[Path]:
     """The recordings one by one; on a terminal a line says how many are done, and how long the others may take."""
+    if len(paths) == 1 or not sys.stderr.isatty():
+        yield from paths
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    shown = len(paths) > 1 and console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield from progress.track(paths)
 
 

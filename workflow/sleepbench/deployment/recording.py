@@ -18,7 +18,7 @@ from sleepbench.deployment.rates import EMG_FROM_HZ, PASSBAND, envelope, has_mus
 from sleepbench.preparation.cut import NightSignals, cut_night
 from sleepbench.signals import edf
 
-EPOCHS_PER_BLOCK = 64
+EPOCHS_PER_BLOCK = 32
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,13 @@ def open_recording(path: str | Path, told: Description, mapping: Mapping[str, st
     """
     path = Path(path)
     header = edf.read_header(path)
-    if header.n_records < 1 or not header.record_bytes:
-        _check_finished(path, header)
+    _check_finished(path, header)
     edf.check_has_signals(path, header)
     chosen = choose_channels(path, header, told.montage, mapping or {})
-    opened = edf.open_channels(path, list(chosen.values()))
+    stored = {role: edf.find_channel(path, header, label) for role, label in chosen.items()}
     recorded = {
-        role: Signal(*opened[label], storage_of(edf.find_channel(path, header, label)))
-        for role, label in chosen.items()
+        role: Signal(edf.StoredSamples(path, header, one), header.rate(one), storage_of(one))
+        for role, one in stored.items()
     }
     used, said = {}, []
     for role, label in chosen.items():
@@ -111,10 +110,17 @@ def open_recording(path: str | Path, told: Description, mapping: Mapping[str, st
 
 
 def _check_finished(path: Path, header: edf.EdfHeader) -> None:
+    """The file is whole, in the words of preparation, and what else to do where it is of the wrong size."""
     try:
         edf.check_complete(path, header)
     except BenchmarkError as error:
-        raise BenchmarkError(f"{error}. A recording that still grows is scored from its samples: --stream") from error
+        size = header.header_bytes + header.n_records * header.record_bytes
+        if path.stat().st_size == size:
+            raise
+        raise BenchmarkError(
+            f"{error}. If it is still being recorded or copied, score it when that is done, or its samples as they "
+            "arrive (--stream)"
+        ) from error
 
 
 def _names(told: Description, chosen: Mapping[str, str]) -> list[str]:

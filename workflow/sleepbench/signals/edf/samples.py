@@ -12,7 +12,7 @@ from sleepbench.signals.edf.header import BYTES_PER_SAMPLE, EdfHeader, EdfSignal
 
 VOLTS = {"uV": 1e-6, "µV": 1e-6, "mV": 1e-3, "V": 1.0}
 """The physical dimensions in volts, in which MNE keeps signals."""
-BYTES_AT_ONCE = 2**23
+BYTES_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
