@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).parents[1]
 CONTENTS = {
     "Start": ["docs/running", "docs/real-eeg", "results/README"],
+    "Use": ["docs/scoring"],
     "Protocols": ["docs/protocols", "docs/cross-database"],
     "Data": ["docs/data", "docs/data-card", "docs/hostile-edf", "docs/databases/*", "workflow/resources/*/README"],
     "Rivals": ["docs/rivals", "docs/recipes", "docs/others-predictions", "docs/results-site", "tools/parity/README"],

@@ -27,6 +27,14 @@ BY_OTHER_TESTS = {
     "make demo": f"{MAKEFILE}::test_each_is_a_call_of_the_command",  # and, with a smaller cohort, test_end_to_end.py
     "make test": f"{MAKEFILE}::test_test_is_lint_and_the_suite",
     "make docs": "tests/test_docs_site.py::test_the_site_is_made_without_a_warning",
+    "sleepbench model bundle": "tests/deployment/test_making.py::test_a_run_is_bundled_by_the_first_digits_of_its_key",
+    "sleepbench model card": "tests/cli/test_score.py::test_the_card_of_a_bundle_is_printed",
+    "sleepbench score PSG.edf": "tests/cli/test_score.py::test_a_recording_is_scored_and_compared",
+    "sleepbench score recordings/": (
+        "tests/cli/test_score.py::test_a_folder_is_a_batch_in_which_a_bad_file_stops_nothing"
+    ),
+    "sleepbench score - --stream": "tests/cli/test_score.py::test_samples_on_standard_input_are_scored_as_they_come",
+    "sleepbench score samples.f32": "tests/deployment/test_stream.py::test_a_file_is_followed_while_it_grows",
     "sleepbench ui": "tests/cli/test_app.py::test_mlflow_shows_the_configured_store",
     "sleepbench data prepare --datasets my-nights": "tests/workflow/test_extensions.py::extended",
     "sleepbench run --datasets my-nights": "tests/workflow/test_extensions.py::extended",
