@@ -66,7 +66,7 @@ def test_a_file_of_256_hz_with_other_labels_gives_the_epochs_of_the_same_brain(t
     assert np.allclose(epochs[:, 3].mean(axis=1), np.arange(1, n + 1), rtol=0.03)
     said = " ".join(found.handled)
     assert "Fpz-Cz is taken for eeg1, which was EEG Fpz-Cz in training" in said
-    assert "Fpz-Cz is recorded at 256 Hz and resampled to 100 Hz behind a low-pass filter of 45 to 50 Hz" in said
+    assert "Fpz-Cz is recorded at 256 Hz and resampled to 100 Hz behind a low-pass filter of 40 to 50 Hz" in said
     assert "Chin EMG is recorded at 256 Hz; taken is its envelope at 1 Hz" in said
 
 

@@ -10,7 +10,7 @@ from scipy.signal import butter, firwin, kaiserord, resample_poly, sosfilt
 from sleepbench.datasets.base import Samples, Signal
 
 STOPBAND_DB = 70
-PASSBAND = 0.9
+PASSBAND = 0.8
 """Share of the frequencies that both rates can hold which passes unchanged; from all of them on nothing does."""
 MOST_STEPS = 1000
 """The ratio of two rates is taken as one of whole numbers up to this: off by 1e-6 at most."""

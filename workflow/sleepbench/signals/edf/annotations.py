@@ -35,8 +35,10 @@ class AnnotationList:
     annotations: tuple[Annotation, ...]
 
 
-def read_annotation_lists(path: str | Path, header: EdfHeader) -> list[AnnotationList]:
+def read_annotation_lists(path: str | Path, header: EdfHeader, most: int | None = None) -> list[AnnotationList]:
     """Read each data record's time stamp and annotations; [] for a file without a signal of annotations.
+
+    `most` is the number of records that are read, None for all.
 
     Strict (EDF+ section 2.2): a record's first list is its time stamp, lists follow each other without a gap, and all
     unused bytes are zero. BenchmarkError naming record and byte for anything else.
@@ -48,12 +50,12 @@ def read_annotation_lists(path: str | Path, header: EdfHeader) -> list[Annotatio
     ]
     if not places:
         return []
-    lists = []
+    lists, record_bytes = [], header.record_bytes
     with path.open("rb") as file:
-        for record in range(header.n_records):
+        for record in range(header.n_records if most is None else min(most, header.n_records)):
             annotations: list[Annotation] = []
             for start, end in places:
-                position = header.header_bytes + record * header.record_bytes + start
+                position = header.header_bytes + record * record_bytes + start
                 file.seek(position)
                 try:
                     annotations += _parse_annotations(file.read(end - start), stamped=start == places[0][0])

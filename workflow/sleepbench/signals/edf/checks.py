@@ -95,9 +95,9 @@ def _check_time_stamps(path: str | Path, header: EdfHeader, starts: list[float])
         )
     if header.record_seconds == 0:
         return
-    record_seconds = exactly(header.record_seconds)
+    length = exactly(header.record_seconds)
     for record, found in enumerate(starts):
-        expected = starts[0] + float(record * record_seconds)
+        expected = starts[0] + record * length.numerator / length.denominator
         if abs(found - expected) > STAMP_TOLERANCE:
             what = f"{'gap' if found > expected else 'overlap'} of {abs(found - expected):g} s"
             mark = "(EDF+D)" if header.reserved == "EDF+D" else f"though marked {header.reserved or 'plain EDF'}"
@@ -168,7 +168,7 @@ def remarks(path: str | Path, header: EdfHeader, channels: Sequence[str]) -> lis
             sentences.append(f"{path.name} is marked EDF+D (discontinuous), but its time stamps have no gap")
         if header.reserved == "":
             sentences.append(f"{path.name} is not marked EDF+, but has time stamps, which were checked")
-        if offset := read_annotation_lists(path, header)[0].start:
+        if offset := read_annotation_lists(path, header, most=1)[0].start:
             sentences.append(
                 f"{path.name} begins {offset:g} s after the start in its header; epochs are counted from its beginning"
             )
