@@ -90,7 +90,9 @@ def _files(named: Sequence[str]) -> Iterator[Path]:
 
 
 def _check_names(paths: Sequence[Path], output: Path) -> None:
-    """Each recording has a directory of its own name."""
+    """Each recording has a directory of its own name, in one that can be there."""
+    if output.exists() and not output.is_dir():
+        raise BenchmarkError(f"{output}: is a file, expected a directory for what is written; take another --output")
     first: dict[str, Path] = {}
     for path in paths:
         if first.setdefault(path.stem, path) != path:
@@ -127,7 +129,8 @@ def _score(
         directory.parent.mkdir(parents=True, exist_ok=True)
         write_night(night, directory)
     except Exception as error:  # one bad file stops nothing, whatever is wrong with it
-        message = explained(error) or f"{path}: failed, which it should not ({type(error).__name__}: {error})"
+        defect = f"{path}: failed, which it should not ({type(error).__name__}: {error})"
+        message = explained(error) or (str(error) if isinstance(error, OSError) else defect)
         print(printable(f"Error: {message}"), file=sys.stderr)
         return False
     asleep = night.measures["total_sleep_time"]

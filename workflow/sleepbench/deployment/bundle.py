@@ -67,7 +67,8 @@ class Bundle:
         import torch  # here: a description is read and printed without it
 
         told = self.description
-        network = create_model(told.model, len(told.roles), n_samples=told.samples_per_epoch)
+        with torch.random.fork_rng(devices=[]):  # a caller's random numbers stay what they would be
+            network = create_model(told.model, len(told.roles), n_samples=told.samples_per_epoch)
         try:
             network.load_state_dict(
                 {name: torch.from_numpy(array.copy()) for name, array in self.members[member].items()}
@@ -107,6 +108,8 @@ class Bundle:
 
 def write_bundle(path: str | Path, bundle: Bundle) -> None:
     """Write a bundle, whole or not at all; the same bundle gives the same bytes."""
+    if Path(path).is_dir():
+        raise BenchmarkError(f"{path}: is a directory; name the file that is to be written, such as {path}/ulw.bundle")
     arrays = {
         f"{number}/{name}.npy": _npy(array)
         for number, member in enumerate(bundle.members)

@@ -15,7 +15,8 @@ def model_card(told: Description) -> str:
 
 def _parts(told: Description) -> list[str]:
     metrics, data = told.metrics, told.data
-    tested_on = f"{metrics.n_epochs:,} epochs of {metrics.n_subjects} people"
+    who = "made-up people" if data.kind == "simulated" else "people"
+    tested_on = f"{metrics.n_epochs:,} epochs of {metrics.n_subjects} {who}"
     parts = [
         f"{told.what}, {told.trained_on}.",
         "## Use",

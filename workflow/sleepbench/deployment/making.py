@@ -309,8 +309,8 @@ def _limits(data: TrainingData, metrics: Metrics, dataset: Dataset, selection: s
     if missing := [name for name in ("sex", "age") if name not in known]:
         limits.append(f"How it does by {' and '.join(missing)} is not known.")
     limits += [
-        f"Metrics are of {metrics.n_subjects} people of one database; other laboratories, amplifiers, montages, "
-        "patients and children were not tried.",
+        f"Metrics are of {metrics.n_subjects} {'made-up ' if data.kind == 'simulated' else ''}people of one dataset; "
+        "other laboratories, amplifiers, montages, patients and children were not tried.",
         "Scores whole 30-s epochs from the recording's beginning; it knows no artefacts, arousals or movement.",
     ]
     return limits

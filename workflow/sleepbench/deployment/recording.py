@@ -75,10 +75,11 @@ def open_recording(path: str | Path, told: Description, mapping: Mapping[str, st
         role: Signal(edf.StoredSamples(path, header, one), header.rate(one), storage_of(one))
         for role, one in stored.items()
     }
-    used, said = {}, []
+    used, said = dict(recorded), []
     for role, label in chosen.items():
-        used[role], remark = _at_rate(recorded[role], label, told, role)
-        said += remark
+        if not _is_as_in_training(recorded[role], told, role):
+            used[role], remark = _at_rate(recorded[role], label, told, role)
+            said.append(remark)
     # At a rate that cuts samples in two an epoch is looked at as it is resampled.
     measurable = {role: one if one.rate * EPOCH_SECONDS % 1 == 0 else used[role] for role, one in recorded.items()}
     whole = cut_night(path, chosen, measurable, SAMPLES_PER_EPOCH)
@@ -93,12 +94,15 @@ def open_recording(path: str | Path, told: Description, mapping: Mapping[str, st
             f"{path}: {', '.join(chosen.values())} do not change in any epoch: they hold no signal, so there is "
             "nothing to score; name channels with a signal by --map ROLE=LABEL"
         )
+    unchanged = {role: label for role, label in chosen.items() if used[role] is recorded[role]}
+    as_in_training = replace(whole, montage=unchanged)
     handled = [
         *edf.remarks(path, header, list(chosen.values())),
         *([f"{path.name} says in its header that its signals are simulated"] if header.simulated else []),
         *_names(told, chosen),
         *said,
-        *(text for text in whole.remarks(measured) if "resampled to" not in text),
+        *as_in_training.rate_remarks(),
+        *whole.remarks(measured),
     ]
     if told.samples_per_epoch < SAMPLES_PER_EPOCH:
         seconds = told.samples_per_epoch / told.sampling_rate
@@ -132,28 +136,28 @@ def _names(told: Description, chosen: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _at_rate(signal: Signal, label: str, told: Description, role: str) -> tuple[Signal, list[str]]:
-    """A signal as preparation takes it, and what was done: at the network's rate, or at the low rate of the training.
+def _is_as_in_training(signal: Signal, told: Description, role: str) -> bool:
+    """Whether preparation takes a signal as it is: at the network's rate, or at the low one that the training had.
 
     A slow channel of the training, such as an EMG's envelope at 1 Hz, is resampled epoch by epoch, as there.
     """
-    rate, of_training = told.sampling_rate, told.recorded_at.get(role)
-    slow = of_training is not None and of_training < rate
-    if signal.rate == rate and not slow:
-        return signal, []
-    if (slow and signal.rate == of_training) or (of_training is None and signal.rate <= 1):
-        text = f"{label} is recorded at {signal.rate:g} Hz; each epoch is resampled to {SAMPLES_PER_EPOCH} samples"
-        return signal, [text]
-    if slow and role == "emg" and signal.rate > of_training:
+    of_training = told.recorded_at.get(role)
+    if of_training is None:  # nobody knows; so slow a channel is an envelope
+        return signal.rate == told.sampling_rate or signal.rate <= 1
+    return signal.rate == (of_training if of_training < told.sampling_rate else told.sampling_rate)
+
+
+def _at_rate(signal: Signal, label: str, told: Description, role: str) -> tuple[Signal, str]:
+    """A signal of another rate as preparation takes it, and what was done."""
+    rate, of_training = told.sampling_rate, told.recorded_at.get(role, told.sampling_rate)
+    if role == "emg" and of_training < min(signal.rate, rate):
         above = f" above {EMG_FROM_HZ:g} Hz" if has_muscles(signal) else ""
-        text = (
+        return envelope(signal, of_training), (
             f"{label} is recorded at {signal.rate:g} Hz; taken is its envelope at {of_training:g} Hz (root mean "
             f"square{above}), which the model was trained on"
         )
-        return envelope(signal, of_training), [text]
-    text = f"{label} is recorded at {signal.rate:g} Hz and resampled to {rate} Hz"
     if signal.rate < rate:
-        text += f", so nothing is in it above {signal.rate / 2:g} Hz"
+        how = f", so nothing is in it above {signal.rate / 2:g} Hz"
     else:
-        text += f" behind a low-pass filter of {PASSBAND * rate / 2:g} to {rate / 2:g} Hz"
-    return resampled(signal, rate), [text]
+        how = f" behind a low-pass filter of {PASSBAND * rate / 2:g} to {rate / 2:g} Hz"
+    return resampled(signal, rate), f"{label} is recorded at {signal.rate:g} Hz and resampled to {rate} Hz{how}"

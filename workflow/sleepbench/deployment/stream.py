@@ -143,9 +143,11 @@ def read_growing(path: Path, idle_s: float, clock: Callable[[], float] = time.mo
         raise BenchmarkError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     with file:
         last = clock()
-        while clock() - last < idle_s:
+        while True:
             if block := file.read(2**20):
                 last = clock()
                 yield block
+            elif clock() - last >= idle_s:
+                return
             else:
                 time.sleep(POLL_SECONDS)

@@ -67,15 +67,19 @@ class NightSignals:
         return cut
 
     def remarks(self, measured: Mapping[str, Mapping[str, Any]]) -> list[str]:
-        """What was handled and a user may want to know, of signals of which `measure` said this."""
-        said = []
-        if left_over := self.seconds - self.n_epochs * EPOCH_SECONDS:
-            said.append(f"the last {left_over:g} s of the signal fill no epoch and are left out")
-        for role, label in self.montage.items():
-            if (rate := self.signals[role].rate) != SAMPLING_RATE:
-                said.append(f"{label} is recorded at {rate:g} Hz; each epoch is resampled to {self.n_samples} samples")
+        """What a user may want to know of how long signals are, and of what `measure` said of them."""
+        left_over = self.seconds - self.n_epochs * EPOCH_SECONDS
+        said = [f"the last {left_over:g} s of the signal fill no epoch and are left out"] if left_over else []
         return said + [
             text for role, label in self.montage.items() for text in poor_sentences(role, label, measured[role])
+        ]
+
+    def rate_remarks(self) -> list[str]:
+        """What a user may want to know of the rates of signals."""
+        return [
+            f"{label} is recorded at {rate:g} Hz; each epoch is resampled to {self.n_samples} samples"
+            for role, label in self.montage.items()
+            if (rate := self.signals[role].rate) != SAMPLING_RATE
         ]
 
 

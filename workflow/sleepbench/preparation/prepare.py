@@ -71,6 +71,7 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
         "handled": [
             *dataset.remarks(files, list(dataset.montage)),
             *_handled(stages, len(scored)),
+            *cut.rate_remarks(),
             *cut.remarks(measured),
         ],
     }
