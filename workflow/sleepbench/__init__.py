@@ -6,7 +6,7 @@
 import importlib
 from typing import Any
 
-__all__ = ["__version__", "load"]  # noqa: F822 (`load` is given by __getattr__)
+__all__ = ["__version__", "load"]
 __version__ = "0.1.0"
 
 
