@@ -1,6 +1,6 @@
 """Channels of a night measured as they were stored: how flat, how clipped, how large."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from math import ceil
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from sleepbench.core.stages import EPOCH_SECONDS, STAGES
 from sleepbench.datasets.base import Signal
+from sleepbench.signals.edf import StoredSamples
 
 NIGHT_STAGES = (*STAGES, "movement", "unknown")
 """What an epoch of a whole night is; its code is its position here, as in `sleepbench.core.stages`."""
@@ -79,14 +80,10 @@ def _stored_numbers(signal: Signal, n_epochs: int, samples: int) -> Measured:
     storage = signal.storage
     counts = np.zeros(N_CODES, dtype=np.int64)
     n_flat = 0
-    for part in signal.parts(samples * max(1, SAMPLES_PER_BLOCK // samples), n_epochs * samples):
-        numbers = part - storage.offset
-        numbers /= storage.gain
-        # 16 bits hold all there can be; an extreme scale's rounding must not lead beyond.
-        codes = np.rint(numbers, out=numbers).astype(np.intp).clip(LOWEST_CODE, LOWEST_CODE + N_CODES - 1)
+    for codes in _codes(signal, samples * max(1, SAMPLES_PER_BLOCK // samples), n_epochs * samples):
         epochs = codes.reshape(-1, samples)
         n_flat += int((epochs == epochs[:, :1]).all(axis=1).sum())
-        counts += np.bincount(codes - LOWEST_CODE, minlength=N_CODES)
+        counts += np.bincount(codes.astype(np.intp) - LOWEST_CODE, minlength=N_CODES)
     low, high = storage.low - LOWEST_CODE, storage.high - LOWEST_CODE
     n_clipped = int(counts[: low + 1].sum() + counts[high:].sum())
     n_beyond = int(counts[:low].sum() + counts[high + 1 :].sum())
@@ -94,6 +91,18 @@ def _stored_numbers(signal: Signal, n_epochs: int, samples: int) -> Measured:
     if storage.gain < 0:
         amplitudes, counts = amplitudes[::-1], counts[::-1]
     return n_flat, n_clipped, n_beyond, amplitudes, counts
+
+
+def _codes(signal: Signal, n: int, end: int) -> Iterator[np.ndarray]:
+    """The whole numbers of the samples before `end`, at most `n` at once."""
+    if isinstance(signal.microvolts, StoredSamples):
+        yield from (signal.microvolts.numbers(slice(start, min(start + n, end))) for start in range(0, end, n))
+        return
+    for part in signal.parts(n, end):
+        numbers = part - signal.storage.offset
+        numbers /= signal.storage.gain
+        # 16 bits hold all there can be; an extreme scale's rounding must not lead beyond.
+        yield np.rint(numbers, out=numbers).astype(np.intp).clip(LOWEST_CODE, LOWEST_CODE + N_CODES - 1)
 
 
 def half_range_uv(role: str, measured: Mapping[str, Any]) -> float | None:
