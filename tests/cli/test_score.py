@@ -9,6 +9,7 @@ from edf_files import write_hypnogram, write_psg
 from fake_bundles import fake_bundle
 
 from sleepbench.cli import app
+from sleepbench.deployment import outputs
 from sleepbench.deployment.bundle import write_bundle
 
 
@@ -50,9 +51,7 @@ def test_a_folder_is_a_batch_in_which_a_bad_file_stops_nothing(folder, capfd):
 
 
 def test_what_goes_wrong_unforeseen_stops_nothing_either(folder, capfd, monkeypatch):
-    from sleepbench.deployment import outputs
-
-    monkeypatch.setattr(outputs, "write_page", lambda *_: 1 / 0)
+    monkeypatch.setattr(outputs, "write_night", lambda *_: 1 / 0)
     status, _, err = score(capfd, "psgs", "--model", "a.bundle", "--output", "out")
     assert status == 1 and err.count("failed, which it should not (ZeroDivisionError") == 2
 
@@ -64,6 +63,7 @@ def test_what_goes_wrong_unforeseen_stops_nothing_either(folder, capfd, monkeypa
         (("psgs", "--output", "out", "--hypnogram", "x"), 2, "--hypnogram is for one recording, found 2"),
         (("psgs/one-PSG.edf", "other/one-PSG.edf", "--output", "out"), 1, "both would be written to out/one-PSG"),
         (("psgs/none.edf", "--output", "out"), 1, "psgs/none.edf: cannot be read"),
+        (("psgs/one-PSG.edf", "--output", "a.bundle"), 1, "a.bundle: is a file, expected a directory"),
         ((".", "--output", "out"), 1, "holds no file *.edf"),
         (("psgs/one-PSG.edf", "--output", "out", "--map", "eeg9=x"), 1, "the model has no role 'eeg9'"),
         (("psgs/one-PSG.edf", "--output", "out", "--map", "eog=EEG C4"), 1, "has no channel 'EEG C4'"),

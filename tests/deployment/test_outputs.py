@@ -114,8 +114,10 @@ def test_the_figure_warns_in_its_title_and_is_the_same_twice(scored, tmp_path):
 
 def test_an_earlier_scoring_is_replaced_and_nothing_else(scored, tmp_path):
     night, _ = scored
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "night.html").write_text("earlier")
     write_night(night, tmp_path / "out")
-    write_night(night, tmp_path / "out")
+    assert (tmp_path / "out" / "night.html").read_text() != "earlier"
     (tmp_path / "out" / "thesis.docx").write_text("mine")
     with pytest.raises(BenchmarkError, match=r"is no directory of a scored night \(thesis.docx\)"):
         write_night(night, tmp_path / "out")
@@ -126,7 +128,7 @@ def test_a_failure_leaves_nothing_half_written(scored, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sleepbench.deployment.outputs.write_page", full)
+    monkeypatch.setattr("sleepbench.deployment.outputs.night_figure", full)
     with pytest.raises(OSError, match="No space"):
         write_night(scored[0], tmp_path / "out")
     assert not (tmp_path / "out").exists()

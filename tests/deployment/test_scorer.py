@@ -97,3 +97,8 @@ def test_a_hypnogram_of_another_night_is_refused(tmp_path):
     hypnogram = write_hypnogram(tmp_path / "hypnogram.edf", [("W", 4)], datetime.time(1, 2, 3))
     with pytest.raises(BenchmarkError, match="they must begin together"):
         Scorer(fake_bundle()).score(psg, hypnogram=hypnogram)
+
+
+def test_a_role_that_is_not_the_models_is_named(tmp_path):
+    with pytest.raises(BenchmarkError, match="the model has no role 'eeg3'; the nearest known name is 'eeg"):
+        Scorer(fake_bundle()).score(write_psg(tmp_path / "psg.edf", 2), {"eeg3": "EEG Fpz-Cz"})

@@ -32,7 +32,6 @@ DESCRIPTION = "bundle.json"
 MOST_BYTES = 2**31
 """Of all tensors together; the largest network of the registry has a hundredth of it."""
 MOST_TEXT_BYTES = 2**24
-EPOCHS_AT_ONCE = 256
 DAMAGED = "the file is damaged: make it again (sleepbench model bundle RUN --output FILE), or fetch it again"
 
 State = Mapping[str, np.ndarray]

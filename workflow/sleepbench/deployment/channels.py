@@ -20,18 +20,23 @@ underscores do not count. Another derivation is no other name: it is given by th
 def parse_map(terms: Iterable[str], roles: Iterable[str]) -> dict[str, str]:
     """Labels by role, from terms such as eeg1=EEG Fpz-Cz.
 
-    BenchmarkError for another form, or a role that the model does not have.
+    BenchmarkError for another form, or a role that is not among `roles`, those of the model.
     """
-    mapping, known = {}, list(roles)
+    mapping: dict[str, str] = {}
+    known = list(roles)
     for term in terms:
         role, equals, label = term.partition("=")
         if not (equals and role and label.strip()):
             raise BenchmarkError(f"--map {term!r}: expected ROLE=LABEL, such as --map {known[0]}='EEG Fpz-Cz'")
-        if role not in known:
-            raise BenchmarkError(f"--map {term!r}: the model has no role '{role}'; {nearest(role, known)}")
         if mapping.setdefault(role, label.strip()) != label.strip():
             raise BenchmarkError(f"--map: {role} is given as {mapping[role]!r} and as {label.strip()!r}; name one")
+    _check_roles(mapping, known)
     return mapping
+
+
+def _check_roles(mapping: Mapping[str, str], roles: Iterable[str]) -> None:
+    if unknown := [role for role in mapping if role not in roles]:
+        raise BenchmarkError(f"the model has no role '{unknown[0]}'; {nearest(unknown[0], roles)}")
 
 
 def choose_channels(
@@ -43,6 +48,7 @@ def choose_channels(
     BenchmarkError, with the nearest label and all of them, where a role has no channel or several, or two roles the
     same.
     """
+    _check_roles(mapping, montage)
     chosen: dict[str, str] = {}
     for role, label in montage.items():
         found = mapping.get(role) or _called(path, header, role, label)

@@ -75,11 +75,10 @@ def open_recording(path: str | Path, told: Description, mapping: Mapping[str, st
         role: Signal(edf.StoredSamples(path, header, one), header.rate(one), storage_of(one))
         for role, one in stored.items()
     }
-    used, said = dict(recorded), []
-    for role, label in chosen.items():
-        if not _is_as_in_training(recorded[role], told, role):
-            used[role], remark = _at_rate(recorded[role], label, told, role)
-            said.append(remark)
+    unchanged = [role for role, signal in recorded.items() if _is_as_in_training(signal, told, role)]
+    changed = {role: _at_rate(recorded[role], chosen[role], told, role) for role in chosen if role not in unchanged}
+    used = recorded | {role: signal for role, (signal, _) in changed.items()}
+    said = [remark for _, remark in changed.values()]
     # At a rate that cuts samples in two an epoch is looked at as it is resampled.
     measurable = {role: one if one.rate * EPOCH_SECONDS % 1 == 0 else used[role] for role, one in recorded.items()}
     whole = cut_night(path, chosen, measurable, SAMPLES_PER_EPOCH)
@@ -94,19 +93,15 @@ def open_recording(path: str | Path, told: Description, mapping: Mapping[str, st
             f"{path}: {', '.join(chosen.values())} do not change in any epoch: they hold no signal, so there is "
             "nothing to score; name channels with a signal by --map ROLE=LABEL"
         )
-    unchanged = {role: label for role, label in chosen.items() if used[role] is recorded[role]}
-    as_in_training = replace(whole, montage=unchanged)
     handled = [
         *edf.remarks(path, header, list(chosen.values())),
         *([f"{path.name} says in its header that its signals are simulated"] if header.simulated else []),
         *_names(told, chosen),
         *said,
-        *as_in_training.rate_remarks(),
+        *replace(whole, montage={role: chosen[role] for role in unchanged}).rate_remarks(),
         *whole.remarks(measured),
+        *_of_each_epoch(told),
     ]
-    if told.samples_per_epoch < SAMPLES_PER_EPOCH:
-        seconds = told.samples_per_epoch / told.sampling_rate
-        handled.append(f"of each epoch the first {seconds:g} s are looked at, as the model was trained")
     night = replace(whole, signals=used)
     return Recording(
         path, header.start, header.seconds, header.simulated, chosen, night, told.samples_per_epoch, measured, handled
@@ -125,6 +120,14 @@ def _check_finished(path: Path, header: edf.EdfHeader) -> None:
             f"{error}. If it is still being recorded or copied, score it when that is done, or its samples as they "
             "arrive (--stream)"
         ) from error
+
+
+def _of_each_epoch(told: Description) -> list[str]:
+    """That only the beginnings of epochs are looked at, where it is so."""
+    if told.samples_per_epoch == SAMPLES_PER_EPOCH:
+        return []
+    seconds = told.samples_per_epoch / told.sampling_rate
+    return [f"of each epoch the first {seconds:g} s are looked at, as the model was trained"]
 
 
 def _names(told: Description, chosen: Mapping[str, str]) -> list[str]:

@@ -49,6 +49,7 @@ class Scoring:
     probabilities : float32 (n_epochs, 5), the networks' own
     stages : int8 (n_epochs,), the likeliest of each epoch, or of the whole night where they are `smoothed`
     scored : int8 (n_epochs,), those of a hypnogram that they are compared with, None without one
+    handled : sentences on what was handled in the recording and the hypnogram
     """
 
     description: Description
