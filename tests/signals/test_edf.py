@@ -13,12 +13,15 @@ import numpy as np
 import pyedflib
 import pytest
 from edf_files import CHANNELS, patch_header, write_annotations, write_psg
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.signals.edf import (
     Annotation,
     AnnotationList,
     check_complete,
+    open_channels,
     read_annotation_lists,
     read_channels,
     read_header,
@@ -256,8 +259,8 @@ def test_inverted_polarity(psg: Path) -> None:
     ]
 
 
-def test_every_digital_value_equals_mne_in_float32(tmp_path: Path) -> None:
-    """The limits of the real recordings: what is prepared is what MNE would give, bit for bit."""
+def test_every_digital_value_equals_mne_to_the_last_bit(tmp_path: Path) -> None:
+    """The limits of the real recordings: what is prepared is what MNE would give."""
     digital = np.arange(-2048, 2048).repeat(2).astype(np.int16)[:8192]
     limits = {"EEG Fpz-Cz": (-192, 192), "EEG Pz-Oz": (-197, 196), "EOG horizontal": (-1009, 1009)}
     signals = [
@@ -275,7 +278,37 @@ def test_every_digital_value_equals_mne_in_float32(tmp_path: Path) -> None:
     edfio.Edf(signals, data_record_duration=64).write(path)
     expected = mne.io.read_raw_edf(path, verbose="ERROR").get_data() * 1e6
     for column, (values, _) in zip(expected, read_channels(path, list(limits)).values(), strict=True):
-        np.testing.assert_array_equal(values.astype(np.float32), column.astype(np.float32))
+        np.testing.assert_array_equal(values, column)
+
+
+@given(st.integers(-20, 400), st.integers(-20, 400))
+def test_a_slice_of_stored_samples_is_that_of_all_of_them(
+    tmp_path_factory: pytest.TempPathFactory, a: int, b: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "slices.edf"
+    if not path.exists():
+        write_psg(path, 4, rates=(3, 2, 1, 1))
+    for channel in CHANNELS:
+        samples, _ = open_channels(path, [channel])[channel]
+        whole = read_channels(path, [channel])[channel][0]
+        assert len(samples) == len(whole)
+        np.testing.assert_array_equal(samples[a:b], whole[a:b])
+
+
+def test_stored_samples_are_read_in_a_row(psg: Path) -> None:
+    samples, _ = open_channels(psg, CHANNELS[:1])[CHANNELS[0]]
+    with pytest.raises(ValueError, match="a step of 2"):
+        samples[::2]
+
+
+def test_a_file_that_loses_samples_while_it_is_read_is_named(psg: Path) -> None:
+    samples, _ = open_channels(psg, CHANNELS[:1])[CHANNELS[0]]
+    psg.write_bytes(psg.read_bytes()[:-100])
+    assert len(samples[:3000]) == 3000
+    with pytest.raises(
+        BenchmarkError, match="channel 'EEG Fpz-Cz': ended while it was read, within data record 4 of 4"
+    ):
+        samples[:]
 
 
 def test_patient_recording_and_whether_simulated(shared: Path, tmp_path: Path) -> None:

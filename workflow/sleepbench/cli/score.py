@@ -111,7 +111,8 @@ def _progress(paths: Sequence[Path]) -> Iterator[Path]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    both = sys.stdout.isatty()  # lines that go elsewhere than to the terminal are left alone
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=both) as progress:
         yield from progress.track(paths)
 
 
