@@ -291,7 +291,7 @@ def test_a_slice_of_stored_samples_is_that_of_all_of_them(
     for channel in CHANNELS:
         samples, _ = open_channels(path, [channel])[channel]
         whole = read_channels(path, [channel])[channel][0]
-        assert len(samples) == len(whole)
+        assert len(samples) == len(whole) and np.array_equal(np.asarray(samples, dtype=float), whole)
         np.testing.assert_array_equal(samples[a:b], whole[a:b])
 
 

@@ -33,6 +33,10 @@ class StoredSamples:
         """Some samples in microvolts, float64; BenchmarkError where the file lost them meanwhile."""
         return self.scaled(self.numbers(part))
 
+    def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
+        """All of them, for NumPy."""
+        return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
     def numbers(self, part: slice) -> np.ndarray:
         """Some samples as they are stored, int16."""
         start, stop, step = part.indices(len(self))
