@@ -22,7 +22,7 @@ EDF_SUFFIXES = (".edf", ".rec")
 @click.option("--map", "terms", multiple=True, metavar="ROLE=LABEL", help="A role's channel, where it is called so.")
 @click.option("--smooth", is_flag=True, help="Decode the night by the model's hidden Markov model.")
 @click.option("--hypnogram", type=click.Path(path_type=Path), help="Compare with this EDF+ hypnogram.")
-@click.option("--stream", is_flag=True, help="Score samples as they arrive, from a file or - (see below).")
+@click.option("--stream", is_flag=True, help="Score samples as they arrive, from a file or -.")
 @click.option("--lag", type=click.IntRange(0), default=0, show_default=True, help="Of --stream --smooth, in epochs.")
 @click.option("--idle", type=click.FloatRange(0), default=60, show_default=True, help="A file's end for --stream, s.")
 def score(
