@@ -118,6 +118,8 @@ class Description(Strict):
     sequence_length : epochs that a network of sequences was trained on at once; None: single epochs
     inference : how sequences are scored, see `models.registry.ModelInfo`
     hmm : None where the run's predictions were not smoothed
+    activation_ranges : largest magnitudes of the network's activations on epochs of its training recordings, by which
+        it is quantised, see `deployment.quantisation`; None where they were not found
     licence : of the bundle; the data has its own
     """
 
@@ -138,6 +140,7 @@ class Description(Strict):
     inference: str | None
     stages: list[str]
     hmm: Hmm | None
+    activation_ranges: dict[str, float] | None = None
     recipe: str
     protocols: list[str]
     folds: Annotated[list[Fold], Field(min_length=1)]

@@ -16,6 +16,7 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_document, sha256_of_file
 from sleepbench.core.stages import EPOCH_SECONDS, SAMPLES_PER_EPOCH, SAMPLING_RATE, STAGES
 from sleepbench.datasets.base import Dataset
+from sleepbench.deployment import IN_C
 from sleepbench.deployment.bundle import Bundle, State, write_bundle
 from sleepbench.deployment.description import (
     NOT_A_DEVICE,
@@ -27,13 +28,18 @@ from sleepbench.deployment.description import (
     StageMetrics,
     TrainingData,
 )
+from sleepbench.deployment.quantisation import calibrate, calibration_epochs
 from sleepbench.evaluation.bootstrap import subject_confusions
 from sleepbench.evaluation.metrics import class_f1, class_precision, class_recall, summary
-from sleepbench.models import describe
+from sleepbench.models import create_model, describe
+from sleepbench.models.kernels import folded
+from sleepbench.preparation.index import read_index
+from sleepbench.preparation.prepared import load_prepared
 from sleepbench.preparation.quality import read_quality
 from sleepbench.reporting.statistics.groups import group_confusions, people
 from sleepbench.runs.run import Run, run_in
 from sleepbench.runs.verify import Expected, verify
+from sleepbench.training.epochs import epoch_set
 from sleepbench.training.keys import RECORD
 
 LICENCE = "Apache-2.0"
@@ -169,6 +175,7 @@ def _description(config: Config, runs: Sequence[Run], expected: Expected, root: 
         inference=info.inference,
         stages=list(STAGES),
         hmm=_hmm(runs, root),
+        activation_ranges=_activation_ranges(first, expected, root) if len(runs) == 1 else None,
         recipe=first.training.recipe,
         protocols=_protocols(config, first),
         folds=[_fold(run, expected) for run in runs],
@@ -287,6 +294,25 @@ def _hmm(runs: Sequence[Run], root: Path) -> Hmm | None:
         parts.append(document)
     mean = {name: np.mean([part[name] for part in parts], axis=0).tolist() for name in Hmm.model_fields}
     return Hmm(**mean)
+
+
+def _activation_ranges(run: Run, expected: Expected, root: Path) -> dict[str, float] | None:
+    """Of the network on epochs of its training recordings; None for one that is not quantised, or without these."""
+    index = root / paths.recordings(run.training.dataset)
+    if run.training.model != IN_C or not index.exists():
+        return None
+    _, folds = expected.fold_file(run.training.folds)
+    prepared = {id: replace(files, signals=root / files.signals) for id, files in read_index(index).prepared.items()}
+    files = [prepared[id] for id in folds[run.training.fold].train]
+    if not all(one.signals.exists() for one in files):
+        return None
+    settings, info = run.settings, describe(run.training.model)
+    network = create_model(info.name, len(settings["channels"]))
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in _weights(run).items()})
+    train = epoch_set(
+        [load_prepared(one) for one in files], settings["channels"], settings["trimming"], info.input_transformation
+    )
+    return calibrate(folded.fold(network), train.signals(calibration_epochs(len(train))))
 
 
 def _weights(run: Run) -> State:
