@@ -103,7 +103,7 @@ def forged(tmp_path_factory):
     """A library that answers otherwise, as somebody may have put it into the cache."""
     folder = tmp_path_factory.mktemp("forged")
     (folder / "forged.c").write_text(SOURCE.replace("42", "666"))
-    return native._compiled(folder, "forged.c", (folder / "forged.c").read_bytes(), native._compiler())
+    return native._compiled(folder, "forged.c", (folder / "forged.c").read_bytes(), native.compiler())
 
 
 def write_hash(library):

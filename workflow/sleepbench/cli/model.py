@@ -40,3 +40,22 @@ def card(bundle: Path) -> None:
     from sleepbench.deployment.card import model_card
 
     print(printable(model_card(read_bundle(bundle).description)))
+
+
+@model.command(epilog="Example: sleepbench model export ulw.bundle --to c --output exported")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--to", "target", required=True, type=click.Choice(["c"]), help="The form.")
+@click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="A directory.")
+def export(bundle: Path, target: str, output: Path) -> None:
+    """Write a bundle's networks for other programs.
+
+    c: C99 for a microcontroller that takes one sample of every channel at a time, in single precision and with weights
+    of 8 bits, with a Makefile and a test.
+    """
+    from sleepbench.deployment.bundle import read_bundle
+    from sleepbench.deployment.export import export_bundle
+
+    written = export_bundle(bundle, target, output)
+    told = read_bundle(bundle).description
+    lines = [f"{told.what}:", f"  {told.trained_on}", *(f"Written: {path}" for path in written)]
+    print(printable("\n".join(lines)))

@@ -46,15 +46,15 @@ def load(source: Path) -> ctypes.CDLL | None:
 
 def _library(source: Path) -> bytes:
     """The library: as kept, or else compiled and kept."""
-    code, compiler = source.read_bytes(), _compiler()
-    name = f"{source.stem}-{_fingerprint(code, compiler)}.so"
+    code, command = source.read_bytes(), compiler()
+    name = f"{source.stem}-{_fingerprint(code, command)}.so"
     for directory in _private_directories():
         try:
-            return _kept(directory / name) or _made_and_kept(directory / name, source.name, code, compiler)
+            return _kept(directory / name) or _made_and_kept(directory / name, source.name, code, command)
         except (OSError, subprocess.CalledProcessError):  # such as a full disk: the next one
             continue
     with tempfile.TemporaryDirectory(prefix="sleepbench-") as scratch:
-        return _compiled(Path(scratch), source.name, code, compiler)
+        return _compiled(Path(scratch), source.name, code, command)
 
 
 # --------------------------------------------------------------------------------------------------------- what is kept
@@ -139,7 +139,7 @@ def _made_and_kept(path: Path, name: str, code: bytes, compiler: list[str]) -> b
 # ------------------------------------------------------------------------------------------------ compiling and loading
 
 
-def _compiler() -> list[str]:
+def compiler() -> list[str]:
     """The command of the C compiler: that of the environment, or the first of the usual ones."""
     if asked := shlex.split(os.environ.get("CC", "")):
         return asked
