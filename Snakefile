@@ -11,6 +11,7 @@ include: "workflow/rules/common.smk"  # checks the configuration
 include: "workflow/rules/data.smk"  # fetch or simulate, verify, prepare
 include: "workflow/rules/training.smk"  # folds, trainings, smoothed predictions
 include: "workflow/rules/profiling.smk"  # operations, latency
+include: "workflow/rules/deployment.smk"  # a network as C
 include: "workflow/rules/reporting.smk"  # MLflow, statistics, tables, figures, report
 
 

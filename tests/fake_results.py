@@ -87,6 +87,38 @@ PARITY = {
     ],
 }
 
+_LIKE = {"agreement": 1.0, "probability_difference": 2e-7, "logit_difference": 1e-6}
+_FORM = {**_LIKE, **{"accuracy": 0.73, "macro_f1": 0.37, "cohen_kappa": 0.56, "epochs": 1431, "meets_target": True}}
+_BOARD = {**_LIKE, **{"epochs": 50, "instructions": 11.2e6, "last_sample_instructions": 116_000, "stack_bytes": 1248}}
+DEPLOYMENT = {
+    **{"run_key": "0123456789abcdef", "model": "ulw_sleepnet", "title": "ULW-SleepNet", "dataset": "simulated"},
+    **{"n_channels": 4, "n_samples": 3000, "target": 0.99, "test_epochs": 1431, "calibration_epochs": 200},
+    **{"simulated": True, "hardware": "A Processor", "versions": {"compiler": "gcc 1", "emulator": "QEMU 2"}},
+    "forms": [
+        {
+            **{"form": "pytorch", "title": "PyTorch", "ranges": "", "weight_bytes": 53_348, **_FORM},
+            **{"latency_us": 3000.0, "latency_p90_us": 3300.0},
+        },
+        {
+            **{"form": "w8a16", "title": "C, W8A16", "ranges": "largest, twice over", "weight_bytes": 5231, **_FORM},
+            **{"agreement": 0.998, "latency_us": 1300.0, "latency_p90_us": 1400.0},
+        },
+        {"form": "int8", "title": "C, INT8", "ranges": "largest", "weight_bytes": 5231, "skipped": "no C compiler"},
+    ],
+    "boards": [
+        {"core": "Cortex-M3", "machine": "mps2-an385", "form": "float32", "skipped": "no qemu-system-arm"},
+        {
+            **{"core": "Cortex-M4F", "machine": "mps2-an386", "form": "float32", "flash_bytes": 18_016, **_BOARD},
+            "state_bytes": 5228,
+        },
+        {
+            **{"core": "Cortex-M4F", "machine": "mps2-an386", "form": "w8a16", "flash_bytes": 8888, **_BOARD},
+            **{"instructions": 15.0e6, "agreement": 0.998, "state_bytes": 2892},
+        },
+    ],
+}
+"""What was measured of a network as C, on a machine that could not do all of it."""
+
 
 # ----------------------------------------------------------------------------------------------------- parts of a run
 
@@ -237,6 +269,8 @@ class FakeResults:
             for seed in self.seeds
             for fold in range(self.n_folds)
         ]
+        deployment = {**DEPLOYMENT, "run_key": rows[0]["run_key"]}
+        write_document(self.path(paths.deployment(self.dataset)), deployment)
         self.runs.parent.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(rows).to_csv(self.runs, index=False)
 
@@ -395,11 +429,14 @@ class FakeResults:
             "quality": [self.quality_path(recording) for recording in self.recordings],
             "profiles": [self.path(paths.profile("ulw_sleepnet", 4))],
             "parity": [self.path(paths.parity("ulw_sleepnet"))],
+            "deployment": [self.path(paths.deployment(self.dataset))],
             "smoothed": sorted(path.parent for path in self.root.glob("results/*/postprocessed/**/hmm.json")),
             "imported": sorted(self.path(paths.IMPORTED).glob("*/description.json")),
             "published_results": RESOURCES / "published_results.csv",
             "published_sizes": RESOURCES / "published_sizes.csv",
             "published_recipes": RESOURCES / "published_recipes.csv",
+            "published_deployments": RESOURCES / "published_deployments.csv",
+            "measured_deployment": RESOURCES / "measured_deployment.json",
             "claims": RESOURCES / "claims.yaml",
             "reruns": RESOURCES / "reruns.yaml",
             "human_scorings": RESOURCES / "human_scorings" / "scorings.csv",

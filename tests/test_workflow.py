@@ -203,6 +203,17 @@ def test_each_trained_model_is_held_against_other_programs_once(monkeypatch):
     assert {name for name in before if w.parity_sha256(name) != before[name]} == {"eegnet"}
 
 
+def test_the_network_as_c_is_of_a_run_that_did_not_choose_it_by_its_test_fold():
+    w = workflow()
+    run = w.deployed("simulated")
+    assert (run.training.model, run.protocol, run.selection) == ("ulw_sleepnet", "clean", "best_validation")
+    assert w.deployment("simulated") == ["results/simulated/deployment.json"]
+    assert "workflow/sleepbench/deployment/c/board/board.c" in w.c_sources()
+    for run in ({"models": ["eegnet"]}, {"protocols": ["released"]}):
+        other = workflow(run={"experiment": "demo", **run})
+        assert other.deployed("simulated") is None and other.deployment("simulated") == []
+
+
 def test_an_artefact_is_given_the_files_and_settings_that_it_names():
     w = workflow()
     one = Declared("one", "tables", inputs=("runs", "statistics/ladder", "claims"), settings=("ladder", "alone"))

@@ -41,6 +41,8 @@ TABLES = (
         "people",
         "audit",
         "complexity",
+        "quantisation",
+        "deployment",
         "published_sizes",
         "parity",
         "recipes",

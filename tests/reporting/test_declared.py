@@ -21,7 +21,7 @@ def test_what_is_read_is_what_is_imported(room):
 
 def test_every_input_is_made_by_a_rule_or_committed():
     known = {"runs", "trainings", "profiles", "folds", "totals", "quality", "recordings", "smoothed", "audit", "parity"}
-    known |= {"imported"}
+    known |= {"imported", "deployment"}
     statistics = {f"statistics/{name}" for one in declared.declared("statistics").values() for name in one.names}
     for room in ("tables", "figures", "statistics"):
         for artefact in declared.declared(room).values():

@@ -214,6 +214,16 @@ def _inputs(declared: Any, parameters: Any, settings: Mapping[str, Any]) -> "Inp
     return Inputs(files, settings, DataLabel(**parameters.label))
 
 
+def measure_deployment(
+    content: Mapping[str, Any], key: TrainingKey, folds: Path, recordings: Path, output: Path
+) -> None:
+    """Measure the network of a run as C."""
+    from sleepbench.deployment.measuring import DeploymentJob, measure
+
+    prepared = read_index(recordings).prepared
+    measure(DeploymentJob(validate(content), Path(paths.training(key)), folds, prepared, output))
+
+
 def report(inputs: Any, parameters: Any, output: Path) -> None:
     """Write the HTML page of a dataset."""
     from sleepbench.reporting.page.report import dataset_report

@@ -10,7 +10,7 @@ from typing import Any
 
 from sleepbench.config import paths
 from sleepbench.config.code import code_sha256, module_sha256
-from sleepbench.config.keys import TrainingKey
+from sleepbench.config.keys import PlannedRun, TrainingKey
 from sleepbench.config.load import validate
 from sleepbench.config.made import CHANGED, FORGOTTEN, MISSING, UNKNOWN, fault, is_there, memory, was_made
 from sleepbench.config.models import Config
@@ -27,6 +27,7 @@ from sleepbench.config.plan import (
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import sha256_of_file, sha256_of_json
 from sleepbench.core.gpu import takes_gpu
+from sleepbench.deployment import IN_C
 from sleepbench.models import describe, model_names
 from sleepbench.models.registry import reference_files
 from sleepbench.protocols.folds import FoldSettings
@@ -44,6 +45,8 @@ RESOURCE_FILES = {
     "published_recipes": f"{RESOURCES}/published_recipes.csv",
     "claims": f"{RESOURCES}/claims.yaml",
     "reruns": f"{RESOURCES}/reruns.yaml",
+    "measured_deployment": f"{RESOURCES}/measured_deployment.json",
+    "published_deployments": f"{RESOURCES}/published_deployments.csv",
     "human_scorings": f"{RESOURCES}/human_scorings/scorings.csv",
 }
 """Inputs of artefacts that are committed files."""
@@ -216,7 +219,7 @@ class Workflow:
             own(*self.fold_files(dataset), *self.totals(dataset)),
             list(trainings.items()),
             [*own(*self.smoothed(dataset)), (logged, [(logged, True), *store])],
-            own(paths.runs(dataset), *self.profiles(dataset), *self.parity(dataset)),
+            own(paths.runs(dataset), *self.profiles(dataset), *self.parity(dataset), *self.deployment(dataset)),
             own(*(paths.statistics(dataset, name) for one in declared("statistics").values() for name in one.names)),
             own(
                 paths.table(dataset, "audit", "json"),
@@ -308,6 +311,25 @@ class Workflow:
         """How near each model that is trained on a dataset is to other programs of it."""
         return [paths.parity(model) for model in dict.fromkeys(c.model for c in self.of(dataset).contenders)]
 
+    def deployed(self, dataset: str) -> PlannedRun | None:
+        """The run whose network is written and measured as C: the first that did not choose it by its test fold.
+
+        One of the protocols whose predictions are smoothed goes before others. None where there is no such run.
+        """
+        runs = [
+            r for r in self.of(dataset).runs if r.training.model == IN_C and r.selection in ("best_validation", "last")
+        ]
+        return min(runs, key=lambda run: run.protocol not in self.config.postprocessing.protocols, default=None)
+
+    def deployment(self, dataset: str) -> list[str]:
+        """What is measured of the network as C; nothing where there is none."""
+        return [paths.deployment(dataset)] if self.deployed(dataset) else []
+
+    def c_sources(self) -> list[str]:
+        """The files that a network as C consists of, and those of the boards that it is tried on."""
+        found = (self.root / "workflow" / "sleepbench" / "deployment" / "c").rglob("*")
+        return sorted(str(path.relative_to(self.root)) for path in found if path.is_file())
+
     def parity_sha256(self, model: str) -> str:
         """A hash of a model's reference files, and of what the registry says of them."""
         info = describe(model)
@@ -329,6 +351,7 @@ class Workflow:
             "trainings": lambda: self.trainings(dataset),
             "profiles": lambda: self.profiles(dataset),
             "parity": lambda: self.parity(dataset),
+            "deployment": lambda: self.deployment(dataset),
             "folds": lambda: self.fold_files(dataset),
             "totals": lambda: self.totals(dataset),
             "recordings": lambda: paths.recordings(dataset),

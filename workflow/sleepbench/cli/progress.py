@@ -15,6 +15,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "{} held against programs of others": ("parity",),
     "{} trained": ("train", "train_stack"),
     "predictions smoothed": ("smooth",),
+    "the network tried as C": ("deployment",),
     "runs logged to MLflow and verified": ("log_runs", "collect_runs"),
     "statistics over subjects": ("statistics",),
     "tables": ("audit", "tables"),

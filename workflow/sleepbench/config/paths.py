@@ -145,6 +145,11 @@ def parity(model: str) -> str:
     return f"{PARITY}/{model}.json"
 
 
+def deployment(dataset: str) -> str:
+    """What a run's network does as C, on this machine and on emulated boards."""
+    return f"{home(dataset)}/deployment.json"
+
+
 def imported(name: str) -> str:
     """The directory of somebody else's predictions."""
     return f"{IMPORTED}/{name}"

@@ -1,4 +1,4 @@
-"""What the literature says: published_results.csv, published_sizes.csv and published_recipes.csv of workflow/resources.
+"""What the literature says: the files published_*.csv of workflow/resources.
 
 They are checked where they are read: a number without a mark, or a row whose source nobody could follow, is an error.
 """
@@ -17,6 +17,7 @@ MARKS = ("published", "secondary")
 PERCENT = ("accuracy", "macro_f1", *(f"f1_{stage}" for stage in STAGES))
 RESULTS = ("model", "dataset", *PERCENT, "kappa", "epochs", "input", "protocol", "mark", "source")
 RECIPES = ("recipe", "setting", "theirs", "ours", "why", "source")
+DEPLOYMENTS = ("model", "processor", "seconds", "source", "mark", "remark")
 SIZES = ("model", "n_channels", "parameters", "flops", "unit_printed", "source", "mark", "remark")
 
 FOLLOWABLE = re.compile(
@@ -55,6 +56,18 @@ def read_published_sizes(path: str | Path) -> pd.DataFrame:
     for _ in _checked(table, path):
         pass
     return table
+
+
+def read_published_deployments(path: str | Path) -> pd.DataFrame:
+    """Published times of an epoch on a microcontroller, `seconds` as numbers.
+
+    BenchmarkError where a row lacks one, or its mark or source is wrong.
+    """
+    table = _read(path, DEPLOYMENTS)
+    for where, cells in _checked(table, path):
+        if not _number(cells["seconds"]) > 0:
+            raise BenchmarkError(f"{where}: seconds is {cells['seconds']!r}, expected a number above 0")
+    return table.astype({"seconds": float})
 
 
 def read_published_recipes(path: str | Path) -> pd.DataFrame:

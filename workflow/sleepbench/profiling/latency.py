@@ -101,7 +101,7 @@ def _time_forward_passes(
         "batch_size": 1,
         "model": model_name,
         "n_channels": n_channels,
-        "hardware": _processor_name(),
+        "hardware": processor_name(),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
@@ -120,7 +120,7 @@ def _passes(
     return taken
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
     """The processor's model name on Linux; elsewhere what the platform module says.
 
     On Linux the platform module knows no model name.
