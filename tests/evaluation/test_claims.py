@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from fake_results import DEPLOYMENT
 
 from sleepbench.config.recipe import recipe_from
 from sleepbench.core.errors import BenchmarkError
@@ -223,6 +224,56 @@ def test_the_reduction_names_the_smallest_and_the_largest_comparator_and_those_i
         .why["reduction"]
         .endswith("50.0 %; in that range of those profiled: none")
     )
+
+
+def device_verdicts(**changed):
+    """Verdicts on the parts of real-time monitoring, with what was measured of the network as C changed."""
+    claims = [claim for claim in load_claims(PATH) if claim.id.startswith("wearable")]
+    return evaluate_claims(
+        claims, runs_with([0.8]), [PROFILE], "simulated", True, [{**DEPLOYMENT, **changed}]
+    ).set_index("id")
+
+
+def boards_with(**changed):
+    return [row if "skipped" in row else {**row, **changed} for row in DEPLOYMENT["boards"]]
+
+
+def test_time_and_memory_on_a_board_get_verdicts_and_simulated_stages_none():
+    found = device_verdicts()
+    assert found.verdict.tolist() == ["reproduced", "reproduced", "not testable here"]
+    assert found.ours["wearable-time"] == pytest.approx(15.0e6 * 2 / 64e6 * 1000)
+    assert "an estimate, not a measurement: 15.0M instructions at 64 MHz" in found.why["wearable-time"]
+    assert "305 to 469 ms of 30,000 ms, a duty of at most 1.6 %" in found.why["wearable-time"]
+    assert found.ours["wearable-memory"] == 8888 + 2892 + 1248
+    assert "measured on simulated signals" in found.why["wearable-accuracy"]
+    assert "99.8 % of 1,431 stages" in found.why["wearable-accuracy"]
+
+
+def test_a_slow_a_large_and_an_inaccurate_network_is_not_reproduced():
+    assert device_verdicts(boards=boards_with(instructions=1e9)).verdict["wearable-time"] == "not reproduced"
+    assert device_verdicts(boards=boards_with(flash_bytes=40_000)).verdict["wearable-memory"] == "not reproduced"
+    for agreement, verdict in ((0.99, "reproduced"), (0.9899, "not reproduced")):
+        forms = [{**row, "agreement": agreement} for row in DEPLOYMENT["forms"]]
+        found = device_verdicts(forms=forms, simulated=False).loc["wearable-accuracy"]
+        assert (found.verdict, found.ours) == (verdict, 100 * agreement)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"title": "Another"}, "the network was not tried"),
+        ({"n_channels": 1}, "the network was not tried"),
+        ({"n_samples": 500}, "the network was not tried"),
+        (
+            {"boards": [{**DEPLOYMENT["boards"][2], **{"skipped": "no compiler"}}]},
+            "the boards were skipped: no compiler",
+        ),
+    ],
+)
+def test_what_was_not_measured_is_not_decided(changed, said):
+    found = device_verdicts(**changed)
+    assert set(found.verdict) == {"not testable here"} and found.ours.isna().all()
+    assert said in found.why["wearable-time"] and said in found.why["wearable-memory"]
 
 
 @pytest.mark.parametrize(

@@ -355,7 +355,7 @@ def test_every_row_leads_to_the_runs_or_folds_or_profile_it_is_computed_from(tmp
     ids = {name: [row[-1][0] for row in rows_of(page, name)] for name in csvs}
     assert len(behind) == 8 and all(len(text.split()) == 3 for text in ids["comparisons"])
     assert [len(text.split()) for text in ids["ladder"]] == [1, 3, 1, 3]
-    assert ids["claims"] == ["–", "–", "N1", "N1", "–"] and ids["complexity"] == ["N1", "–"]
+    assert ids["claims"] == ["–", "–", "N1", "N1", "–", "N1", "N1", "–"] and ids["complexity"] == ["N1", "–"]
     # And back from the runs to the rows.
     record = re.search(r'<div id="P1">(.*?)</dl>', page, re.DOTALL).group(1)
     listed = text_of(re.search(r"<dt>Table rows</dt><dd>(.*?)</dd>", record, re.DOTALL).group(1))
@@ -415,9 +415,10 @@ def test_opening_names_runs_verdicts_audit_and_the_next_command(page):
     lines = [text_of(line) for line in re.findall(r"<li><span class=.label.*?</li>", page)]
     assert lines[0].startswith("Run 8 runs on simulated signals (SIMULATED")
     assert "(released: 2 folds, clean: 2 folds)" in lines[0] and "2 seeds (1, 2)" in lines[0]
-    verdicts = ["Reproduced"] * 2 + ["Not testable here"] * 3
+    verdicts = ["Reproduced"] * 4 + ["Not testable here"]
     assert [line.startswith(verdict) for line, verdict in zip(lines[1:6], verdicts, strict=True)] == [True] * 5
-    assert lines[6:8] == [
+    assert lines[6:9] == [
+        "More claims 3 not testable here: see the table of published claims.",
         "Audit Subjects disjoint: clean; not: released (27 % of test recordings have their subject in training). "
         "Recordings dropped: released (1 of 4).",
         "Selection The reported training epoch is selected on the test fold: released; on validation subjects: clean.",
@@ -432,7 +433,7 @@ def test_opening_has_ten_lines_at_most_and_says_what_it_leaves_out(simulated):
     lines = simulated.opening(claims=many)
     assert len(lines) == 10
     assert lines[1].label == "Not reproduced"
-    assert lines[6] == Line("More claims", "4 reproduced, 11 not testable here: see the table of published claims.")
+    assert lines[6] == Line("More claims", "12 reproduced, 15 not testable here: see the table of published claims.")
     assert [line.label for line in lines[7:]] == ["Audit", "Selection", "Next"]
 
 

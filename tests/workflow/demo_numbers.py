@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+OF_BOARDS = ("wearable-time", "wearable-memory")
+"""Claims whose numbers need an emulator, which few machines have."""
 REFERENCE = Path(__file__).parents[1] / "reference" / "demo"
 
 
@@ -68,6 +70,8 @@ def _differing(reference: Path, path: Path) -> list[str]:
     if not path.exists():
         return [f"{where}: is missing"]
     expected, found = (pd.read_csv(file, dtype=str, keep_default_na=False) for file in (reference, path))
+    if path.stem == "claims":
+        found = found[~found.id.isin(OF_BOARDS)].reset_index(drop=True)
     if missing := [name for name in expected if name not in found]:
         return [f"{where}: lacks the columns {', '.join(missing)}"]
     if len(expected) != len(found):
@@ -116,6 +120,8 @@ def write_reference(results: Path) -> None:
         for path in sorted((REFERENCE / kind).glob("*.csv")):
             columns = pd.read_csv(path, nrows=0).columns
             found = pd.read_csv(results / kind / path.name, dtype=str, keep_default_na=False)
+            if path.stem == "claims":
+                found = found[~found.id.isin(OF_BOARDS)]
             found[list(columns)].to_csv(path, index=False)
 
 

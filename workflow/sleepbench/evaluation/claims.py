@@ -5,7 +5,7 @@ recipe, and its number of channels. Claims are data (workflow/resources/claims.y
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
@@ -21,7 +21,16 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.core.strict import problems_in
 from sleepbench.evaluation import metrics
+from sleepbench.evaluation.deployment import (
+    CYCLES_PER_INSTRUCTION,
+    MOST_FLASH,
+    MOST_RAM,
+    duty_percent,
+    estimated_ms,
+    ram_bytes,
+)
 
+Deployments = Sequence[Mapping[str, Any]]
 REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable here"
 
 
@@ -63,6 +72,9 @@ TEST_CONDITIONS = {
     "parameters": {"n_channels"},
     "flops_tensorflow": {"n_channels"},
     "reduction": {"parameters"},
+    "device_time": {"n_channels", "form", "processor", "megahertz"},
+    "device_memory": {"n_channels", "form", "processor"},
+    "device_accuracy": {"n_channels", "form"},
 }
 
 
@@ -140,7 +152,12 @@ class Outcome:
 
 
 def evaluate_claims(
-    claims: list[Claim], runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool
+    claims: list[Claim],
+    runs: pd.DataFrame,
+    profiles: list[dict],
+    dataset: str,
+    simulated: bool,
+    deployments: Deployments = (),
 ) -> pd.DataFrame:
     """One row per claim: the published number, ours, and the verdict.
 
@@ -149,6 +166,7 @@ def evaluate_claims(
     runs : the runs table, one row per finished run; its `recipe_settings` are JSON
     profiles : one dict per profiled model: title, n_channels, n_samples, operations; of whole epochs alone is claimed
     dataset, simulated : the dataset these runs are on, and whether its signals are simulated
+    deployments : what was measured of networks as C, documents of `deployment.measuring`
 
     Returns
     -------
@@ -158,7 +176,7 @@ def evaluate_claims(
     of_whole_epochs = [profile for profile in profiles if profile["n_samples"] == SAMPLES_PER_EPOCH]
     rows = []
     for claim in claims:
-        outcome = TESTS[claim.test["kind"]](claim, runs, of_whole_epochs, dataset, simulated)
+        outcome = TESTS[claim.test["kind"]](claim, runs, of_whole_epochs, dataset, simulated, deployments)
         rows.append(
             {
                 "id": claim.id,
@@ -191,7 +209,9 @@ def within(ours: float, published: float, tolerance: float) -> str:
     return REPRODUCED if abs(ours - published) <= tolerance + 1e-9 * abs(published) else NOT_REPRODUCED
 
 
-def accuracy_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool) -> Outcome:
+def accuracy_claim(
+    claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool, deployments: Deployments
+) -> Outcome:
     """Test an accuracy in percent: the mean of the fold accuracies, as in the released code.
 
     The pooled accuracy is reported beside it.
@@ -293,7 +313,9 @@ def recipe_differences(runs: pd.DataFrame, published: Recipe) -> Iterator[str]:
             yield f"{name}: {' and '.join(dict.fromkeys(found))} (expected {wanted})"
 
 
-def count_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool) -> Outcome:
+def count_claim(
+    claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool, deployments: Deployments
+) -> Outcome:
     """Test a count of parameters or operations; it depends on the network and its input, not on any data."""
     kind, n_channels = claim.test["kind"], claim.test["n_channels"]
     mine = [p for p in profiles if p["title"] == claim.model and p["n_channels"] == n_channels]
@@ -314,7 +336,9 @@ def count_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset:
     return Outcome(within(ours, claim.published, claim.tolerance), why, ours=ours)
 
 
-def reduction_claim(claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool) -> Outcome:
+def reduction_claim(
+    claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool, deployments: Deployments
+) -> Outcome:
     """A reduction against a comparator that is not named: never testable, but its size can be bounded."""
     lowest, highest = comparator_bounds(claim)
     why = (
@@ -342,9 +366,89 @@ def comparator_bounds(claim: Claim) -> tuple[float, float]:
     return claim.test["parameters"] / kept[0], claim.test["parameters"] / kept[1]
 
 
-TESTS: dict[str, Callable[[Claim, pd.DataFrame, list[dict], str, bool], Outcome]] = {
+def device_time_claim(
+    claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool, deployments: Deployments
+) -> Outcome:
+    """Test that an epoch is processed in less time than it lasts, by an estimate from counted instructions."""
+    row, document, reason = _on_device(claim, deployments)
+    if row is None:
+        return Outcome(NOT_TESTABLE, reason)
+    clock = claim.test["megahertz"]
+    few, many = estimated_ms(row["instructions"], clock)
+    duty = duty_percent(row["instructions"], clock)
+    why = (
+        f"an estimate, not a measurement: {row['instructions'] / 1e6:.1f}M instructions at {clock} MHz and "
+        f"{CYCLES_PER_INSTRUCTION[0]} to {CYCLES_PER_INSTRUCTION[1]:g} cycles each, which is assumed: {few:,.0f} to "
+        f"{many:,.0f} ms of {claim.published:,.0f} ms, a duty of at most {duty:.1f} %; {_where(row, document)}"
+    )
+    return Outcome(REPRODUCED if many <= claim.published else NOT_REPRODUCED, why, ours=many)
+
+
+def device_memory_claim(
+    claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool, deployments: Deployments
+) -> Outcome:
+    """Test that flash and RAM are each no more than their limits; the number is of both together."""
+    row, document, reason = _on_device(claim, deployments)
+    if row is None:
+        return Outcome(NOT_TESTABLE, reason)
+    flash, ram = row["flash_bytes"], ram_bytes(row)
+    fits = flash <= MOST_FLASH and ram <= MOST_RAM[row["form"]]
+    why = f"{flash:,} bytes of flash and {ram:,} of RAM, stack included; {_where(row, document)}"
+    return Outcome(REPRODUCED if fits else NOT_REPRODUCED, why, ours=flash + ram)
+
+
+def device_accuracy_claim(
+    claim: Claim, runs: pd.DataFrame, profiles: list[dict], dataset: str, simulated: bool, deployments: Deployments
+) -> Outcome:
+    """Test that the form for a device keeps the network's stages, on real recordings."""
+    form, found, reason = claim.test["form"], None, "the network was not tried as C"
+    for document in _of_claim(claim, deployments):
+        rows = {row["form"]: row for row in document["forms"]}
+        if "skipped" in rows.get(form, {}):
+            reason = f"{form} was skipped: {rows[form]['skipped']}"
+        elif form in rows and (found is None or found[1]["simulated"]):
+            found = rows[form], document
+    if found is None:
+        return Outcome(NOT_TESTABLE, reason)
+    row, document = found
+    why = (
+        f"{100 * row['agreement']:.1f} % of {row['epochs']:,} stages are those of the network in PyTorch, accuracy "
+        f"{100 * row['accuracy']:.1f} %; run {document['run_key']}"
+    )
+    if document["simulated"]:
+        return Outcome(NOT_TESTABLE, f"measured on simulated signals, which show nothing about real ones: {why}")
+    kept = 100 * row["agreement"]
+    return Outcome(REPRODUCED if kept >= claim.published else NOT_REPRODUCED, why, ours=kept)
+
+
+def _of_claim(claim: Claim, deployments: Deployments) -> list[Mapping[str, Any]]:
+    shape = claim.model, claim.test["n_channels"], SAMPLES_PER_EPOCH
+    return [one for one in deployments if (one["title"], one["n_channels"], one["n_samples"]) == shape]
+
+
+def _on_device(claim: Claim, deployments: Deployments) -> tuple[Mapping[str, Any] | None, Mapping[str, Any], str]:
+    """What was measured on the claim's processor, and with what; or None and why not."""
+    reason = "the network was not tried on the boards"
+    for document in _of_claim(claim, deployments):
+        for row in document["boards"]:
+            if (row["core"], row["form"]) != (claim.test["processor"], claim.test["form"]):
+                continue
+            if "skipped" not in row:
+                return row, document, ""
+            reason = f"not measured here, the boards were skipped: {row['skipped']}"
+    return None, {}, reason
+
+
+def _where(row: Mapping[str, Any], document: Mapping[str, Any]) -> str:
+    return f"{row['form']} on an emulated {row['core']} ({row['machine']}), {document['versions']['emulator']}"
+
+
+TESTS: dict[str, Callable[[Claim, pd.DataFrame, list[dict], str, bool, Deployments], Outcome]] = {
     "accuracy": accuracy_claim,
     "parameters": count_claim,
     "flops_tensorflow": count_claim,
     "reduction": reduction_claim,
+    "device_time": device_time_claim,
+    "device_memory": device_memory_claim,
+    "device_accuracy": device_accuracy_claim,
 }

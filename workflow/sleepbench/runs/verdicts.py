@@ -12,7 +12,7 @@ import pandas as pd
 
 from sleepbench.config import paths, plan
 from sleepbench.config.models import Config
-from sleepbench.core.files import read_json
+from sleepbench.core.files import read_document, read_json
 from sleepbench.core.shipped import shipped
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import DataLabel
@@ -103,13 +103,14 @@ def verdicts(config: Config, claims: Path = CLAIMS, finished: Runs | None = None
     """
     finished = finished or partial(finished_runs, config)
     profiles = [read_json(path) for path in sorted(Path(paths.PROFILES).glob("*.json"))]
+    deployments = [read_document(path) for path in sorted(Path().glob(paths.deployment("*")))]
     tables = []
     for claim in load_claims(claims):
         name, simulated, runs = "", False, NO_RUNS  # a count depends on no data
         if "dataset" in claim.test:
             name = claim.test["dataset"]
             simulated, runs = plan.dataset(config, name).label.simulated, finished(name)
-        tables.append(evaluate_claims([claim], runs, profiles, name, simulated))
+        tables.append(evaluate_claims([claim], runs, profiles, name, simulated, deployments))
     return pd.concat(tables, ignore_index=True)
 
 
