@@ -35,6 +35,9 @@ BY_OTHER_TESTS = {
     ),
     "sleepbench score - --stream": "tests/cli/test_score.py::test_samples_on_standard_input_are_scored_as_they_come",
     "sleepbench score samples.f32": "tests/deployment/test_stream.py::test_a_file_is_followed_while_it_grows",
+    "sleepbench model export ulw.bundle --to c": (
+        "tests/deployment/test_to_c.py::test_what_is_exported_passes_its_own_test"
+    ),
     "sleepbench ui": "tests/cli/test_app.py::test_mlflow_shows_the_configured_store",
     "sleepbench data prepare --datasets my-nights": "tests/workflow/test_extensions.py::extended",
     "sleepbench run --datasets my-nights": "tests/workflow/test_extensions.py::extended",
