@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sleepbench.models.open_length import State, run_steps
+
 KERAS_EPSILON = 1e-3
 KERAS_MOMENTUM = 0.01
 """Of Keras' batch norm, whose momentum 0.99 is the weight of the past, PyTorch's that of the batch."""
@@ -54,10 +56,6 @@ class EfficientChannelAttention(nn.Module):
         return x * self.conv(means).sigmoid().transpose(1, 2)
 
 
-State = tuple[Tensor, Tensor]
-"""Of a recurrent layer: its output and its cell, (batch, n_hidden) each."""
-
-
 class PeepholeLSTM(nn.Module):
     """TensorFlow 1's LSTMCell with peepholes over a sequence: (batch, length, n_inputs) -> (batch, length, n_hidden).
 
@@ -89,17 +87,17 @@ class PeepholeLSTM(nn.Module):
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The outputs, and the state after the last step; `state` is that before the first one, None for zeros."""
         if state is None:
-            state = (x.new_zeros(len(x), self.weight_hh.shape[1]),) * 2
-        output, cell = state
-        of_input, of_forget, of_output = self.peephole
-        outputs = []
-        for gates in functional.linear(x, self.weight_ih, self.bias).unbind(dim=1):
+            state = (x.new_zeros(x.shape[0], self.weight_hh.shape[1]),) * 2
+        of_input, of_forget, of_output = (peephole.clone() for peephole in self.peephole)
+
+        def step(state: State, gates: Tensor) -> State:
+            output, cell = state
             enter, forget, new, leave = (gates + functional.linear(output, self.weight_hh)).chunk(4, dim=1)
             new = (enter + of_input * cell).sigmoid() * new.tanh()
             cell = (forget + of_forget * cell).sigmoid() * cell + new
-            output = (leave + of_output * cell).sigmoid() * cell.tanh()
-            outputs.append(output)
-        return torch.stack(outputs, dim=1), (output, cell)
+            return (leave + of_output * cell).sigmoid() * cell.tanh(), cell
+
+        return run_steps(step, state, functional.linear(x, self.weight_ih, self.bias), dim=1)
 
 
 @torch.no_grad()

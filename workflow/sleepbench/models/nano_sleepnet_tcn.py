@@ -28,6 +28,7 @@ from torch.nn import functional
 from sleepbench.core.stages import STAGES
 from sleepbench.models.base import Network
 from sleepbench.models.nano_sleepnet import N_FEATURES, EpochEncoder
+from sleepbench.models.open_length import is_open
 
 N_CONTEXT = 32
 N_CACHED = 10
@@ -88,10 +89,24 @@ class NanoSleepNetTCNCausal(NanoSleepNetTCN):
     causal = True
 
     def _refined(self, features: Tensor) -> Tensor:
+        length = features.shape[-1]
+        if is_open(length):
+            return self._refined_at_any_length(features)
         first = super()._refined(features[..., :N_CACHED])
-        n_later = features.shape[-1] - N_CACHED
-        if n_later <= 0:
+        if length <= N_CACHED:
             return first
-        cached = features[..., 1:].unfold(-1, N_CACHED, 1)  # (batch, 64, n_later, 10)
-        later = super()._refined(cached.transpose(1, 2).flatten(0, 1))[..., -1]  # (batch * n_later, 64)
-        return torch.cat((first, later.unflatten(0, (-1, n_later)).transpose(1, 2)), dim=-1)
+        return torch.cat((first, self._refined_as_last(features[..., 1:], length - N_CACHED)), dim=-1)
+
+    def _refined_at_any_length(self, features: Tensor) -> Tensor:
+        """Each epoch as one of the first ten, which nothing behind them changes, or else as the last of ten."""
+        length = features.shape[-1]
+        first = super()._refined(functional.pad(features, (0, N_CACHED))[..., :N_CACHED])
+        later = self._refined_as_last(functional.pad(features, (N_CACHED - 1, 0)), length)
+        is_first = torch.arange(length, device=features.device) < N_CACHED
+        return torch.where(is_first, functional.pad(first, (0, length))[..., :length], later)
+
+    def _refined_as_last(self, features: Tensor, n: int) -> Tensor:
+        """Each of the last `n` epochs as the last of ten: (batch, 64, n + 9) -> (batch, 64, n)."""
+        cached = features.unfold(-1, N_CACHED, 1)  # (batch, 64, n, 10)
+        last = super()._refined(cached.transpose(1, 2).flatten(0, 1))[..., -1]  # (batch * n, 64)
+        return last.reshape(-1, n, N_FEATURES).transpose(1, 2)

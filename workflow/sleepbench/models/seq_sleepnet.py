@@ -32,7 +32,8 @@ Where this file departs from them:
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,7 @@ from torch.nn import functional
 
 from sleepbench.core.stages import SAMPLING_RATE, STAGES
 from sleepbench.models.base import Network
+from sleepbench.models.open_length import State, run_steps
 
 WINDOW = 2 * SAMPLING_RATE
 HOP = SAMPLING_RATE
@@ -112,21 +114,30 @@ class StepNorm(nn.Module):
 
     def forward(self, x: Tensor, first: int) -> Tensor:
         """(2, batch, steps, n_features), of which the first is step `first`, to the same shape."""
-        n_steps = self.running_mean.shape[1]
-        steps = torch.arange(first, first + x.shape[2], device=x.device).clamp(max=n_steps - 1)
-        if self.training:
-            variance, mean = torch.var_mean(x, dim=1, correction=0)
-            known = slice(first, first + x.shape[2])
-            with torch.no_grad():
-                for running, new in ((self.running_mean, mean), (self.running_var, variance)):
-                    running[:, known].lerp_(new[:, : max(0, n_steps - first)].to(running.dtype), self.momentum)
-        else:
-            mean, variance = self.running_mean[:, steps], self.running_var[:, steps]
-        scale = self.scale[:, None] * (variance + 1e-5).rsqrt()  # (2, steps, n_features)
-        offset = -mean * scale
-        if self.offset is not None:
-            offset = offset + self.offset[:, None]
+        if not self.training:
+            scale, offset = self.known(first, x.shape[2])
+            return x * scale[:, None] + offset[:, None]
+        variance, mean = torch.var_mean(x, dim=1, correction=0)
+        known, n_known = slice(first, first + x.shape[2]), max(0, self.running_mean.shape[1] - first)
+        with torch.no_grad():
+            for running, new in ((self.running_mean, mean), (self.running_var, variance)):
+                running[:, known].lerp_(new[:, :n_known].to(running.dtype), self.momentum)
+        scale, offset = self._scale_and_offset(mean, variance)
         return x * scale[:, None] + offset[:, None]
+
+    def of_step(self, step: int, x: Tensor) -> Tensor:
+        """(2, batch, n_features) of one step, to the same shape."""
+        return self(x.unsqueeze(2), step).squeeze(2)
+
+    def known(self, first: int, n_steps: int) -> tuple[Tensor, Tensor]:
+        """Scale and offset of steps by the moving statistics, (2, n_steps, n_features) each."""
+        steps = torch.arange(first, first + n_steps, device=self.scale.device).clamp(max=self.running_mean.shape[1] - 1)
+        return self._scale_and_offset(self.running_mean[:, steps], self.running_var[:, steps])
+
+    def _scale_and_offset(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        scale = self.scale[:, None] * (variance + 1e-5).rsqrt()
+        offset = -mean * scale
+        return scale, offset if self.offset is None else offset + self.offset[:, None]
 
 
 class BatchNormLSTM(nn.Module):
@@ -152,16 +163,31 @@ class BatchNormLSTM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         directions = torch.stack((self.dropout(x), self.dropout(x.flip(1))))
         entering = self.norm_ih(torch.einsum("dbti,dgi->dbtg", directions, self.weight_ih), 0)
-        output = cell = x.new_zeros(2, len(x), self.weight_hh.shape[-1])
-        outputs = []
-        for step, gates in enumerate(entering.unbind(dim=2)):
-            recurring = torch.bmm(output, self.weight_hh.transpose(1, 2)).unsqueeze(2)
-            forget, enter, leave, new = (gates + self.norm_hh(recurring, step).squeeze(2)).chunk(4, dim=-1)
-            cell = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()
-            output = self.norm_cell(cell.unsqueeze(2), step).squeeze(2).tanh() * leave.sigmoid()
-            outputs.append(output)
-        ahead, back = torch.stack(outputs, dim=2)
+        state = (x.new_zeros(2, x.shape[0], self.weight_hh.shape[-1]),) * 2
+        if self.training:
+            outputs = []
+            for step, gates in enumerate(entering.unbind(dim=2)):
+                norms = (partial(norm.of_step, step) for norm in (self.norm_hh, self.norm_cell))
+                state = self._advance(state, gates, *norms)
+                outputs.append(state[0])
+            ahead, back = torch.stack(outputs, dim=2)
+        else:
+            norms = (known[:, None] for norm in (self.norm_hh, self.norm_cell) for known in norm.known(0, x.shape[1]))
+            (ahead, back), _ = run_steps(self._advance_by_known_norms, state, entering, *norms, dim=2)
         return self.dropout(torch.cat((ahead, back.flip(1)), dim=-1))
+
+    def _advance(
+        self, state: State, gates: Tensor, norm_hh: Callable[[Tensor], Tensor], norm_cell: Callable[[Tensor], Tensor]
+    ) -> State:
+        output, cell = state
+        recurring = torch.bmm(output, self.weight_hh.transpose(1, 2))
+        forget, enter, leave, new = (gates + norm_hh(recurring)).chunk(4, dim=-1)
+        cell = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()
+        return norm_cell(cell).tanh() * leave.sigmoid(), cell
+
+    def _advance_by_known_norms(self, state: State, gates: Tensor, *norms: Tensor) -> State:
+        scale_hh, offset_hh, scale_cell, offset_cell = norms
+        return self._advance(state, gates, lambda x: x * scale_hh + offset_hh, lambda x: x * scale_cell + offset_cell)
 
 
 class AttentionPool(nn.Module):

@@ -26,11 +26,11 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sleepbench.core.stages import SAMPLES_PER_EPOCH, STAGES
 from sleepbench.models.base import Network
 from sleepbench.models.layers import KERAS_EPSILON, KERAS_MOMENTUM, glorot_uniform
+from sleepbench.models.open_length import cut_to, evened
 
 COMPLEXITY = math.sqrt(1.67)
 WIDTHS = (6, 9, 11, 15, 20, 28, 40, 55, 77, 108, 152, 214, 302)
@@ -55,7 +55,7 @@ class EncoderLevel(nn.Module):
         self.pool = nn.MaxPool1d(2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        skip = functional.pad(self.convolution(x), (x.shape[-1] % 2, 0))
+        skip = evened(self.convolution(x))
         return self.pool(skip), skip
 
 
@@ -72,9 +72,7 @@ class DecoderLevel(nn.Module):
         self.convolution = _convolution(2 * n_outputs, n_outputs, KERNEL_SIZE, KERNEL_SIZE // 2)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        x = self.upsample(x)
-        first = (x.shape[-1] - skip.shape[-1]) // 2
-        return self.convolution(torch.cat((x[..., first : first + skip.shape[-1]], skip), dim=1))
+        return self.convolution(torch.cat((cut_to(self.upsample(x), skip), skip), dim=1))
 
 
 class USleep(Network):

@@ -89,11 +89,14 @@ class DecoderLevel(nn.Module):
         self.upsample = _upsample(n_inputs, n_outputs, pool)
         self.convolutions = nn.Sequential(_convolution(2 * n_outputs, n_outputs), _convolution(n_outputs, n_outputs))
 
-    def forward(self, x: Tensor, skip: Tensor, odd_at_head: bool) -> Tensor:
-        """Of an odd number of samples that are cut off the skip connection, the greater half is at its head or not."""
+    def forward(self, x: Tensor, skip: Tensor, odd_at_head: int) -> Tensor:
+        """Of an odd number of samples that are cut off the skip connection, the greater half is at its head (1) or not.
+
+        Lengths are computed without a branch, so that the network can be exported for any.
+        """
         x = self.upsample(x)
         surplus = skip.shape[-1] - x.shape[-1]
-        first = surplus // 2 + (surplus % 2 if odd_at_head else 0)
+        first = surplus // 2 + surplus % 2 * odd_at_head
         return self.convolutions(torch.cat((skip[..., first : first + x.shape[-1]], x), dim=1))
 
 
@@ -129,8 +132,9 @@ class UTime(Network):
         n_cut = 0  # the skip connections that had to be cut so far: the released program takes turns
         for level in self.decoder:
             skip = skips.pop()
-            n_cut += skip.shape[-1] != x.shape[-1] * level.upsample[0].scale_factor
-            x = level(x, skip, odd_at_head=n_cut % 2 == 0)
+            surplus = skip.shape[-1] - x.shape[-1] * int(level.upsample[0].scale_factor)
+            n_cut += (surplus + n_samples - 1) // n_samples  # 1 where there is any
+            x = level(x, skip, odd_at_head=1 - n_cut % 2)
         x = self.classify_samples(x)
         missing = n_samples - x.shape[-1]
         return self.classify_epochs(functional.pad(x, (missing // 2, missing - missing // 2))).transpose(1, 2)

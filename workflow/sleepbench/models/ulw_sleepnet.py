@@ -106,7 +106,7 @@ class ULWSleepNet(Network):
         # Channels are folded into the batch: they share the weights, and batch norm's statistics are over all of them.
         signals = x.flatten(0, 1).unsqueeze(1)  # (batch * n_channels, 1, 3000)
         features = self.block3(self.block2(self.block1(signals)))  # lengths 3000 -> 750 -> 188 -> 47
-        features = features.mean(dim=-1).reshape(len(x), -1)  # (batch, n_channels * 32), channel by channel
+        features = features.mean(dim=-1).reshape(x.shape[0], -1)  # (batch, n_channels * 32), channel by channel
         return self.output(self.dense64(self.dropout(features)))
 
     def forward_folds(self, state: Mapping[str, Tensor], x: Tensor, counted: Tensor | None = None) -> Tensor:

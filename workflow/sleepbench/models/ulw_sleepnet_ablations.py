@@ -83,7 +83,7 @@ class OtherBlocks(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.blocks(x.flatten(0, 1).unsqueeze(1))  # (batch * n_channels, 32, 47)
-        return self.classifier(features.mean(dim=-1).reshape(len(x), -1))
+        return self.classifier(features.mean(dim=-1).reshape(x.shape[0], -1))
 
 
 class ULWNoSkip(OtherBlocks):
@@ -134,4 +134,4 @@ class ULWFlatten(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.blocks(x.flatten(0, 1).unsqueeze(1))  # (batch * n_channels, 32, 47)
-        return self.classifier(features.reshape(len(x), -1))
+        return self.classifier(features.reshape(x.shape[0], -1))
