@@ -1,7 +1,7 @@
-"""Two arrangements of the same mathematics: `reference`, the plain module, and `fast`.
+"""Arrangements of the same mathematics: `reference`, the plain module, and `fast`.
 
 `fast` is the network's `forward_fast`, with the same result but for rounding. The engine is recorded with a training
-and is no part of its key.
+and is no part of its key. Recordings that are scored outside a training take a third, `SCORING`.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,19 @@ from torch import Tensor
 
 from sleepbench.models.base import Network
 from sleepbench.models.kernels.fused import arrangement
+from sleepbench.models.kernels.whole_network import whole_network
 from sleepbench.models.registry import ModelInfo, architecture_of
 
 ENGINES = ("fast", "reference")
+SCORING = "scoring"
+"""The whole network in C where it has that form, else `fast`; of a network whose training is over."""
 
 
 def forward_of(model: Network, engine: str) -> Callable[[Tensor], Tensor]:
     """The function that maps a batch of epochs to logits with the given engine."""
-    return model.forward_fast if engine == "fast" else model
+    if engine == SCORING and (in_c := whole_network(model)):
+        return lambda signals: torch.from_numpy(in_c(signals.numpy()))
+    return model.forward_fast if engine in ("fast", SCORING) else model
 
 
 def arrangement_of(info: ModelInfo, engine: str, device: torch.device) -> str:
