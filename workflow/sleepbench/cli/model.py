@@ -42,12 +42,15 @@ def card(bundle: Path) -> None:
     print(printable(model_card(read_bundle(bundle).description)))
 
 
-@model.command(epilog="Example: sleepbench model export ulw.bundle --to c --output exported")
+@model.command(epilog="Example: sleepbench model export ulw.bundle --to onnx --output exported")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--to", "target", required=True, type=click.Choice(["c"]), help="The form.")
+@click.option("--to", "target", required=True, type=click.Choice(["onnx", "c"]), help="The form.")
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="A directory.")
 def export(bundle: Path, target: str, output: Path) -> None:
     """Write a bundle's networks for other programs.
+
+    onnx: a file that onnxruntime and others run, from microvolts to probabilities, and a JSON file that says what goes
+    in and out. It is held against PyTorch before it is put in place.
 
     c: C99 for a microcontroller that takes one sample of every channel at a time, in single precision and with weights
     of 8 bits, with a Makefile and a test.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sleepbench.deployment.bundle import read_bundle
 
-TARGETS: Mapping[str, str] = {"c": "sleepbench.deployment.to_c"}
+TARGETS: Mapping[str, str] = {"onnx": "sleepbench.deployment.to_onnx", "c": "sleepbench.deployment.to_c"}
 """The module of each target."""
 
 
