@@ -38,6 +38,12 @@ BY_OTHER_TESTS = {
     "sleepbench model export ulw.bundle --to c": (
         "tests/deployment/test_to_c.py::test_what_is_exported_passes_its_own_test"
     ),
+    "sleepbench model export ulw.bundle --to onnx": (
+        "tests/deployment/test_to_onnx.py::test_the_command_writes_what_the_page_s_example_runs"
+    ),
+    "sleepbench benchmark inference": (
+        "tests/benchmarks/test_benchmark_inference.py::test_table_has_cpu_and_clock_of_every_way"
+    ),
     "sleepbench ui": "tests/cli/test_app.py::test_mlflow_shows_the_configured_store",
     "sleepbench data prepare --datasets my-nights": "tests/workflow/test_extensions.py::extended",
     "sleepbench run --datasets my-nights": "tests/workflow/test_extensions.py::extended",

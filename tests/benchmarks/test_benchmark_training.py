@@ -14,7 +14,7 @@ def _threads():
 
 
 def test_table_has_both_engines_and_their_ratio(capsys):
-    benchmark_training.compare_engines(("training", "inference"), "ulw_sleepnet", 1, batch=2, threads=1, rounds=3)
+    benchmark_training.compare_engines("ulw_sleepnet", 1, batch=2, threads=1, rounds=3)
     title, head, training, inference = capsys.readouterr().out.splitlines()
     assert "ulw_sleepnet, 1 channels, 1 threads" in title and "3 rounds" in title
     has_kernel = arrangement() == "C kernel"
@@ -27,12 +27,6 @@ def test_table_has_both_engines_and_their_ratio(capsys):
         assert float(ratio) == pytest.approx(float(fast) / float(reference), rel=0.05)
 
 
-def test_inference_is_measured_alone_where_nothing_else_is_asked(capsys):
-    benchmark_training.compare_engines(("inference",), "ulw_sleepnet", 1, batch=3, threads=1, rounds=2)
-    _, _, inference = capsys.readouterr().out.splitlines()
-    assert inference.split()[:2] == ["inference", "3"]
-
-
 def test_first_round_is_left_out():
     rates = benchmark_training.measure("ulw_sleepnet", 1, {"training": 2, "inference": 2}, rounds=2)
     assert {len(values) for engines in rates.values() for values in engines.values()} == {2}
@@ -40,4 +34,4 @@ def test_first_round_is_left_out():
 
 def test_unknown_model_is_refused():
     with pytest.raises(BenchmarkError, match="'ulw' is not known"):
-        benchmark_training.compare_engines(("training",), "ulw")
+        benchmark_training.compare_engines("ulw")

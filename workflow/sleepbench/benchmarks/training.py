@@ -6,7 +6,7 @@ The engines take turns in one run.
 import platform
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 
 import torch
@@ -70,25 +70,24 @@ def measure(model: str, n_channels: int, sizes: Mapping[str, int], rounds: int) 
 
 
 def compare_engines(
-    what: Sequence[str], model: str, channels: int = 4, batch: int | None = None, threads: int = 2, rounds: int = 20
+    model: str, channels: int = 4, batch: int | None = None, threads: int = 2, rounds: int = 20
 ) -> None:
-    """Print the median rates of what is asked, of "training" and "inference", and their ratio.
+    """Print the median rates of training and inference, and their ratio.
 
-    batch : of what is asked first; by default 32 epochs in training, and what jobs take in inference
+    batch : of training, by default 32 epochs; that of inference is what jobs take
     """
     info = describe(model)
     if info.kind != "network" or info.sequence_length:
         raise BenchmarkError(f"model {model}: only networks of single epochs are timed here")
     torch.set_num_threads(threads)
-    sizes = {name: SIZES[name] for name in what}
-    sizes[what[0]] = batch or sizes[what[0]]
+    sizes = SIZES | ({"training": batch} if batch else {})
     rates = measure(model, channels, sizes, rounds)
     print(
         f"{model}, {channels} channels, {threads} threads, torch {torch.__version__}, "
         f"{platform.processor() or platform.machine()}: median epochs a second of {rounds} rounds; the fast engine is "
         f"computed by {arrangement_of(info, 'fast', torch.device('cpu'))}"
     )
-    print(f"{'':10}{'batch':>7}" + "".join(f"{column:>12}" for column in rates[what[0]]) + f"{'ratio':>8}")
+    print(f"{'':10}{'batch':>7}" + "".join(f"{column:>12}" for column in rates["training"]) + f"{'ratio':>8}")
     for name, size in sizes.items():
         medians = {column: statistics.median(values) for column, values in rates[name].items()}
         figures = "".join(f"{median:>12.0f}" for median in medians.values())

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,35 +26,37 @@ def jobs(dataset: str) -> None:
     print_jobs(dataset)
 
 
-def _engines(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a comparison of engines."""
-    for option in (
-        click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Turns of each engine."),
-        click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Threads of PyTorch."),
-        click.option("--batch", type=click.IntRange(1), help="Epochs of signal in a batch."),
-        click.option("--channels", type=click.IntRange(1), default=4, show_default=True, help="Channels."),
-        click.argument("model", default="ulw_sleepnet"),
-    ):
-        command = option(command)
-    return command
-
-
 @benchmark.command(epilog="Example: sleepbench benchmark training ulw_sleepnet --threads 1")
-@_engines
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Turns of each engine.")
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Threads of PyTorch.")
+@click.option("--batch", type=click.IntRange(1), help="Epochs of signal in a batch of training.")
+@click.option("--channels", type=click.IntRange(1), default=4, show_default=True, help="Channels.")
+@click.argument("model", default="ulw_sleepnet")
 def training(**options: Any) -> None:
     """Epochs a second that each engine trains and classifies."""
     from sleepbench.benchmarks.training import compare_engines
 
-    compare_engines(("training", "inference"), **options)
+    compare_engines(**options)
 
 
-@benchmark.command(epilog="Example: sleepbench benchmark inference ulw_sleepnet --batch 1")
-@_engines
+@benchmark.command(epilog="Example: sleepbench benchmark inference ulw_sleepnet --batch 1 --batch 64")
+@click.option("--rounds", type=click.IntRange(1), default=400, show_default=True, help="Passes of each, at most.")
+@click.option(
+    *("--batch", "batches"),
+    **{"type": click.IntRange(1), "multiple": True, "default": [1, 64], "show_default": True},
+    help="Epochs, or sequences, in a pass; may be given several times.",
+)
+@click.option("--channels", type=click.IntRange(1), default=4, show_default=True, help="Channels.")
+@click.argument("model", default="ulw_sleepnet")
 def inference(**options: Any) -> None:
-    """Epochs a second that each engine classifies."""
-    from sleepbench.benchmarks.training import compare_engines
+    """Time by PyTorch, ONNX Runtime and in C, one thread.
 
-    compare_engines(("inference",), **options)
+    All take turns in one process. Where other work on the machine disturbs every one of three measurements, the times
+    are printed as unreliable.
+    """
+    from sleepbench.benchmarks.inference import print_inference
+
+    print_inference(**options)
 
 
 @benchmark.command(epilog="Example: sleepbench benchmark stack --device cpu --folds 4")

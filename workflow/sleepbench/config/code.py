@@ -30,7 +30,8 @@ CODE = {
     "smooth": ("postprocessing/*.py",),
     "profile": (
         *("profiling/profile.py", "profiling/latency.py", "profiling/operations.py"),
-        *("models/base.py", "models/layers.py"),
+        *("profiling/inference.py", "profiling/load.py", "models/base.py", "models/layers.py", "models/as_onnx.py"),
+        *("models/open_length.py", "models/kernels/*.py", "models/kernels/*.c"),
     ),
     "parity": ("profiling/parity.py", "models/base.py", "models/layers.py"),
 }

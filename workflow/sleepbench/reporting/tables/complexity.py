@@ -21,7 +21,14 @@ SIZE_IS = {
 """What is said of a model by what of it is verified."""
 COUNTS = ("parameters", "macs", "flops_2x", "flops_tensorflow", "flops_tensorflow_graph", "fvcore_flops")
 LATENCIES = ("median_us", "iqr_us", "p99_us")
-COLUMNS = ("model", "n_channels", *COUNTS, *(f"latency_{name}_per_epoch" for name in LATENCIES), "mark", "source")
+OTHERS = {"fast": "Fast engine", "onnxruntime": "ONNX Runtime", "ours": "Own C"}
+"""Ways of inference beside PyTorch eager, whose latency stands in more detail."""
+COLUMNS = (
+    *("model", "n_channels", *COUNTS, *(f"latency_{name}_per_epoch" for name in LATENCIES)),
+    *(f"latency_{engine}_us_per_epoch" for engine in OTHERS),
+    *("latency_reliable", "mark", "source"),
+)
+UNRELIABLE = "?"
 
 
 def complexity(profiles: Sequence[Mapping[str, Any]], claims: Sequence[Claim]) -> pd.DataFrame:
@@ -32,14 +39,14 @@ def complexity(profiles: Sequence[Mapping[str, Any]], claims: Sequence[Claim]) -
 
     Parameters
     ----------
-    profiles : one dict per profiled model: title, n_channels, operations, latency (microseconds a pass)
+    profiles : one dict per profiled model: title, n_channels, operations, latency (of `profiling.latency`)
     claims : published claims; those about parameters and operations become one row per model
     """
     rows = [
         {
             **{"model": profile["title"], "n_channels": profile["n_channels"]},
             **counts_per_epoch(profile["operations"]),
-            **{f"latency_{n}_per_epoch": profile["latency"][n] / profile["latency"]["length"] for n in LATENCIES},
+            **latencies(profile["latency"]),
             **{"mark": "measured", "source": profiled_here(profile)},
         }
         for profile in profiles
@@ -61,14 +68,29 @@ def complexity(profiles: Sequence[Mapping[str, Any]], claims: Sequence[Claim]) -
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(COUNTS, "Int64"))
 
 
+def latencies(latency: Mapping[str, Any]) -> dict[str, float | bool | None]:
+    """Microseconds an epoch by every way of inference, None where there is none, and whether they are reliable."""
+    length, engines = latency["length"], latency["batches"]["1"]
+    medians = {engine: engines[engine] and engines[engine]["median_us"] / length for engine in OTHERS}
+    return {
+        **{f"latency_{name}_per_epoch": engines["eager"][name] / length for name in LATENCIES},
+        **{f"latency_{engine}_us_per_epoch": median for engine, median in medians.items()},
+        "latency_reliable": not latency["disturbances"],
+    }
+
+
 def profiled_here(profile: Mapping[str, Any]) -> str:
     """The source of counts and latency: how many passes were timed where, and of what."""
     latency, length = profile["latency"], profile["operations"]["length"]
-    passes = f"{latency['runs']} passes" + (f" of sequences of {length} epochs" if length > 1 else "")
+    passes = f"{latency['batches']['1']['eager']['runs']} passes" + (
+        f" of sequences of {length} epochs" if length > 1 else ""
+    )
     if (n_samples := profile["n_samples"]) != SAMPLES_PER_EPOCH:
         passes += f", epochs of {n_samples} samples"
     size = SIZE_IS[describe(profile["model"]).verified]
-    return f"counted and timed here ({passes}), on {latency['hardware']} with torch {latency['torch']}{size}"
+    where = f"on {latency['hardware']} with torch {latency['torch']}, onnxruntime {latency['onnxruntime']}"
+    doubts = "; ".join(latency["disturbances"])
+    return f"counted and timed here ({passes}), {where}{size}" + (f"; UNRELIABLE times: {doubts}" if doubts else "")
 
 
 def build(inputs: Inputs) -> pd.DataFrame:
@@ -91,7 +113,17 @@ def count(name: str) -> Callable[[pd.Series], str]:
 def latency(row: pd.Series) -> str:
     """Median and interquartile range of the latency."""
     median, iqr = row["latency_median_us_per_epoch"], row["latency_iqr_us_per_epoch"]
-    return DASH if pd.isna(median) else f"{median:,.0f} [{iqr:,.0f}]"
+    return DASH if pd.isna(median) else f"{median:,.0f} [{iqr:,.0f}]{doubt(row)}"
+
+
+def time_in(name: str) -> Callable[[pd.Series], str]:
+    """Cells that show another latency, with a mark where it is not reliable."""
+    return lambda row: DASH if pd.isna(row[name]) else f"{row[name]:,.0f}{doubt(row)}"
+
+
+def doubt(row: pd.Series) -> str:
+    """The mark of a latency that was measured beside other work; empty where it is reliable."""
+    return "" if row["latency_reliable"] else f" {UNRELIABLE}"
 
 
 ARTEFACT = Table(
@@ -104,14 +136,16 @@ ARTEFACT = Table(
         "the TensorFlow profiler's float operations without AddV2. TF, graph: the same as read off the Keras graph, "
         "which holds the part applied "
         "to each channel twice: each kind of operator in it is halved, and the biases of the dense layers with it. "
-        "fvcore counts 1 per MAC and 2 per batch-norm element. Latency, per epoch: PyTorch eager, one thread, batch of "
-        "one epoch; median, width of the interquartile range (IQR), 99th percentile (p99) over 400 passes, or over as "
-        "many as 20 s hold, but at least 50; the notes say how many. A sequence model's operations and latency are "
-        "those of one training sequence, divided by its length. Counts and latency depend on the network and its "
+        "fvcore counts 1 per MAC and 2 per batch-norm element. Latency, per epoch: one thread, batch of one epoch, all "
+        "ways of inference taking turns in one process. PyTorch eager: median, width of the interquartile range (IQR), "
+        "99th percentile (p99) over 400 passes, or over as many as 20 s hold, but at least 50; the notes say how many. "
+        "The others: medians. Own C: the whole network in C, which ULW-SleepNet has. A question mark: other work on "
+        "the machine disturbed each of three measurements, the notes say how. A sequence model's operations and "
+        "latency are those of one training sequence, divided by its length. They depend on the network and its "
         "input, not on the data. Outputs, and with them parameters, equal those of another program (see the table of "
         "parity), unless a note says 'size verified' or 'after the description'. Models that are no networks are left "
         f"out. {DASH} in a measured row: the convention lacks a rule for an operator of the network, or (TF, graph) no "
-        "part of the network is applied to each channel."
+        "part of the network is applied to each channel; the network has no such form."
     ),
     inputs=("profiles", "claims"),
     build=build,
@@ -125,7 +159,11 @@ ARTEFACT = Table(
         Column("TF, graph", count("flops_tensorflow_graph"), sort_by="flops_tensorflow_graph"),
         Column("fvcore FLOPs", count("fvcore_flops"), sort_by="fvcore_flops"),
         Column("Latency, µs [IQR]", latency, sort_by="latency_median_us_per_epoch"),
-        Column("p99, µs", number("latency_p99_us_per_epoch", ",.0f"), sort_by="latency_p99_us_per_epoch"),
+        Column("p99, µs", time_in("latency_p99_us_per_epoch"), sort_by="latency_p99_us_per_epoch"),
+        *(
+            Column(f"{title}, µs", time_in(f"latency_{engine}_us_per_epoch"), sort_by=f"latency_{engine}_us_per_epoch")
+            for engine, title in OTHERS.items()
+        ),
         Column("Source", text("mark"), "left"),
     ),
     note=text("source"),
