@@ -5,6 +5,7 @@ sequences, are open. The file is held against PyTorch, in onnxruntime, before it
 """
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,11 @@ from sleepbench.simulation.stages import epochs_in, simulate_stages
 from sleepbench.simulation.waveforms import simulate_signals
 
 TOLERANCE = 1e-5
-"""Of the file against PyTorch: of logits in parts of the largest one, or of 1; of an ensemble's probabilities."""
+"""Of the file against PyTorch: of logits in parts of the largest one, or of 1; of an ensemble's probabilities.
+
+Where PyTorch itself is further from double precision, such as behind the logarithm of a dead channel's spectrum, twice
+that: both round.
+"""
 SIGNALS, RECORDING, PROBABILITIES, LOGITS = "signals", "recording", "probabilities", "logits"
 BATCH, LENGTH = "batch", "length"
 TRACED = {BATCH: 2, LENGTH: 3}
@@ -125,30 +130,41 @@ def _held_against_pytorch(path: Path, network: Exported, bundle: Bundle) -> dict
         if type(bundle.transformation) in STATISTICS:
             measured = bundle.transformation.measure(signals.reshape(-1, *signals.shape[-2:]))
             given[RECORDING] = np.broadcast_to(measured, (len(signals), *measured.shape)).copy()
-        for name, found, expected in zip(
-            names, running.run(names, given), _expected(network, bundle, given), strict=True
-        ):
-            scale = max(1.0, float(np.abs(expected).max())) if name == LOGITS else 1.0
-            difference = float(np.abs(found - expected).max()) / scale
-            if not difference <= TOLERANCE and (name == LOGITS or LOGITS not in names):
+        expected = _expected(network, bundle, given)
+        for name, found, ours in zip(names, running.run(names, given), expected, strict=True):
+            difference = _difference(name, found, ours)
+            largest[name] = max(largest[name], difference)
+            if difference <= TOLERANCE or (name == PROBABILITIES and LOGITS in names):
+                continue
+            exact = _expected(network, bundle, given, torch.float64)[names.index(name)]
+            if not difference <= 2 * _difference(name, ours, exact):
                 raise BenchmarkError(
                     f"{bundle.description.model}: {name} of the ONNX file differ from PyTorch's by {difference:.2g}, "
                     f"expected {TOLERANCE:g} at most; nothing is written. The versions here are torch "
                     f"{torch.__version__}, onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}; those of "
                     "envs/requirements.lock are tried"
                 )
-            largest[name] = max(largest[name], difference)
     return largest
 
 
-def _expected(network: Exported, bundle: Bundle, given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+def _difference(name: str, found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest; of logits in parts of the largest one, or of 1. NaN where a number is none."""
+    scale = max(1.0, float(np.abs(expected).max())) if name == LOGITS else 1.0
+    return float(np.abs(found - expected).max()) / scale
+
+
+def _expected(
+    network: Exported, bundle: Bundle, given: Mapping[str, np.ndarray], dtype: torch.dtype = torch.float32
+) -> list[np.ndarray]:
     """What PyTorch makes of signals that NumPy transformed."""
     epochs = given[SIGNALS].reshape(-1, *given[SIGNALS].shape[-2:])
     measured = given.get(RECORDING, np.zeros((1, 2, epochs.shape[1]), np.float32))[0]
     seen = bundle.transformation(epochs, np.broadcast_to(measured, (len(epochs), *measured.shape)))
     plain = Exported(list(network.members), None)
+    if dtype != torch.float32:
+        plain = deepcopy(plain).to(dtype)
     with torch.inference_mode():
-        return [one.numpy() for one in plain(torch.from_numpy(seen.reshape(given[SIGNALS].shape)))]
+        return [one.numpy() for one in plain(torch.from_numpy(seen.reshape(given[SIGNALS].shape)).to(dtype))]
 
 
 def _trials(bundle: Bundle) -> Iterator[np.ndarray]:
