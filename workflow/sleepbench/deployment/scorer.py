@@ -27,6 +27,7 @@ from sleepbench.postprocessing.hmm import HiddenMarkovModel, decoded, filtered
 from sleepbench.preparation.prepared import PreparedRecording
 from sleepbench.signals import edf
 from sleepbench.signals.scoring import read_scoring
+from sleepbench.training.engines import SCORING
 from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.loop import predict_probabilities
 
@@ -178,7 +179,7 @@ class Scorer:
 
     def _predict(self, epochs: EpochSet) -> np.ndarray:
         with _one_thread():
-            members = [predict_probabilities(network, epochs, "fast", self.bundle.info) for network in self.networks]
+            members = [predict_probabilities(network, epochs, SCORING, self.bundle.info) for network in self.networks]
         return members[0] if len(members) == 1 else np.mean(members, axis=0, dtype=np.float32)
 
 
