@@ -89,6 +89,7 @@ def test_the_sheet_says_what_goes_in_and_out(exported):
     assert sheet["file_sha256"] == sha256_of_file(path)
     taken = sheet["inputs"]["signals"]
     assert (taken["unit"], taken["sampling_rate_hz"], taken["shape"]) == ("microvolts", 100, ["batch", 1, 3000])
+    assert (taken["epoch_seconds"], taken["seconds_of_each_epoch"]) == (30, 30)
     assert taken["channels"] == [{"role": "eeg1", "label": MONTAGE["eeg1"]}]
     assert sheet["inputs"]["recording"]["rows"][0] == "median" and sheet["scoring"] == "every epoch alone"
     assert sheet["stages"] == list(STAGES) and sheet["outputs"]["probabilities"]["shape"] == ["batch", 5]

@@ -38,7 +38,7 @@ def test_every_way_of_inference_is_timed(one_channel):
         assert list(engines) == list(ENGINES)
         for one in engines.values():
             assert one["runs"] == 30 if batch == "1" else 25 <= one["runs"] <= 30
-            assert 10 < one["minimum_us"] <= one["median_us"] <= one["p99_us"] < 1e7
+            assert 1 < one["minimum_us"] <= one["median_us"] <= one["p99_us"] < 1e7
             assert 0 < one["cpu_minimum_us"] <= one["cpu_median_us"] and one["iqr_us"] >= 0
 
 

@@ -211,6 +211,7 @@ def _sheet(bundle: Bundle, file: str, sha256: str, parity: Mapping[str, float]) 
             "unit": "microvolts",
             "sampling_rate_hz": told.sampling_rate,
             "epoch_seconds": told.epoch_seconds,
+            "seconds_of_each_epoch": told.samples_per_epoch / told.sampling_rate,
             "channels": channels,
             "transformation_in_the_graph": told.input_transformation,
         }
