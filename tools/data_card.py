@@ -13,9 +13,8 @@ from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import KnownTotal, Recording
 from sleepbench.datasets.known_epochs import read_known_epochs, read_known_totals
 from sleepbench.datasets.recordings_table import first_subjects, read_recordings
-from sleepbench.datasets.sleep_edf_cassette import KNOWN_EPOCHS, KNOWN_TOTALS, OFFICIAL_TABLE
+from sleepbench.datasets.sleep_edf_cassette import KNOWN_EPOCHS, KNOWN_TOTALS, OFFICIAL_TABLE, SleepEdfCassette
 from sleepbench.evaluation.human_agreement import CONVENTIONS, SLEEPERS, SOURCE, agreement, read_scorings
-from sleepbench.signals.trimming import TRIMMINGS
 from sleepbench.simulation.recorder import CHANNELS
 
 CARD = Path(__file__).parents[1] / "docs" / "data-card.md"
@@ -144,7 +143,10 @@ def totals(known: list[KnownTotal]) -> str:
 def counted_here() -> str:
     """What the table of known epochs adds up to."""
     known = read_known_epochs(KNOWN_EPOCHS)
-    nights = {name: [sum(counts) for (_, trimming), counts in known.items() if trimming == name] for name in TRIMMINGS}
+    nights = {
+        name: [sum(counts) for (_, trimming), counts in known.items() if trimming == name]
+        for name in SleepEdfCassette.trimmings
+    }
     return paragraph(
         f"By recording, `workflow/resources/known_epochs.csv` has what was counted here on real hypnograms: "
         f"{len(nights['standard'])} recordings after the standard trimming (from {min(nights['standard']):,} to "
@@ -172,7 +174,7 @@ def other_database() -> list[str]:
     n_nights = found.drop_duplicates("database").n_nights.sum()
     return [
         paragraph(
-            "`workflow/resources/human_scorings/` is the one resource of another database: the stages that five "
+            "`workflow/resources/human_scorings/` has scorings of two other databases: the stages that five "
             f"scorers gave to {n_nights} nights of the Dreem Open Datasets, without any signal. Source: {SOURCE}; "
             "licence MIT, beside it. Each row has the SHA-256 of the file that it was made from; `python "
             "tools/human_scorings.py CHECKOUT` makes it again. Accuracy in percent and Cohen's kappa:"
@@ -189,7 +191,7 @@ def card() -> str:
     nights = {subject: [recording.id for recording in recordings if recording.subject == subject] for subject in people}
     single = ", ".join(f"{subject} ({ids[0]})" for subject, ids in sorted(nights.items()) if len(ids) == 1)
     known = read_known_epochs(KNOWN_EPOCHS)
-    outlasting = {rule: sum(known["SC4012", rule]) for rule in TRIMMINGS}
+    outlasting = {rule: sum(known["SC4012", rule]) for rule in SleepEdfCassette.trimmings}
     absent = ", ".join(f"{n:02d}" for n in range(int(max(people)) + 1) if f"{n:02d}" not in people)
     parts = [
         "# Data card: Sleep-EDF Expanded, sleep-cassette recordings",

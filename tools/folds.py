@@ -23,13 +23,13 @@ def write_committed_folds(config: Config, directory: Path) -> list[Path]:
     """
     written: dict[Path, None] = {}
     for name in config.datasets:
-        if dataset(config, name).label.warning:
+        if (one := dataset(config, name)).label.warning:
             continue
         for protocol in config.protocols:
             settings = protocol_on(config, protocol, name).folds
             path = directory / name / f"{settings.name}.json"
             if path not in written:
-                write_fold_file(name, recordings(config, name), settings, path)
+                write_fold_file(name, recordings(config, name), settings, path, excluded=one.excluded())
             written[path] = None
     return sorted(written)
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import replacing
-from sleepbench.evaluation.human_agreement import COLUMNS, DATABASES, NOT_SCORED, to_runs
+from sleepbench.evaluation.human_agreement import COLUMNS, DATABASES
+from sleepbench.signals.stage_runs import NOT_SCORED, to_runs
 
 RESOURCE = Path(__file__).parents[1] / "workflow" / "resources" / "human_scorings"
 SCORERS = tuple(f"scorer_{n}" for n in range(1, 6))

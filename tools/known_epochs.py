@@ -15,9 +15,9 @@ from sleepbench.core.stages import EPOCH_SECONDS, STAGES, UNKNOWN
 from sleepbench.datasets.base import Recording
 from sleepbench.datasets.known_epochs import Counts, write_known_epochs
 from sleepbench.datasets.recordings_table import read_recordings
-from sleepbench.datasets.sleep_edf_cassette import KNOWN_EPOCHS, OFFICIAL_TABLE, STAGES_BY_TEXT
+from sleepbench.datasets.sleep_edf_cassette import KNOWN_EPOCHS, OFFICIAL_TABLE, STAGES_BY_TEXT, SleepEdfCassette
 from sleepbench.signals.scoring import read_annotations, read_scoring
-from sleepbench.signals.trimming import TRIMMINGS, select_trimming
+from sleepbench.signals.trimming import select_trimming
 
 OUTLASTING = {"SC4012": 2880}
 """Epochs of the signals that outlast their scoring; the other signals end where the last "Sleep stage ?" begins."""
@@ -48,7 +48,7 @@ def count_nights(hypnograms: Path, recordings: Sequence[Recording]) -> dict[tupl
         path = Path(hypnograms) / recording.file("scoring").name
         if path.exists():
             stages = stages_of_night(path, recording.id)
-            for trimming in TRIMMINGS:
+            for trimming in SleepEdfCassette.trimmings:
                 if trimming == "standard" or recording.id <= LAST_AUTHORS:
                     kept = stages[select_trimming(stages, trimming)]
                     counts[recording.id, trimming] = tuple(np.bincount(kept, minlength=len(STAGES)).tolist())

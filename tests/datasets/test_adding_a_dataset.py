@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.signal
 import yaml
 
 import sleepbench.datasets
 from sleepbench.core.files import read_json, write_document
 from sleepbench.datasets import open_dataset
-from sleepbench.datasets.base import Dataset, SourceSettings
+from sleepbench.datasets.base import Dataset, Signal, SourceSettings
 from sleepbench.preparation.index import Index, write_index
 from sleepbench.preparation.prepare import prepare_recording
 from sleepbench.preparation.prepared import load_prepared
 from sleepbench.preparation.quality import gather_qualities
+from sleepbench.preparation.rates import resampled
 from sleepbench.preparation.totals import check_totals
 from sleepbench.protocols.audit import audit_document, write_fold_file
 from sleepbench.protocols.folds import FoldSettings, folds_of
@@ -73,9 +73,9 @@ def test_nights_are_read_as_the_file_says(added: tuple[Dataset, dict], index: In
     night = load_prepared(index.prepared["N7"])
     assert (night.id, night.subject, night.night, night.roles) == ("N7", "bo", 1, ("eeg1", "eog"))
     with np.load("my-nights/N7.npz") as file:
-        eeg = file["C3-M2"].reshape(-1, 30 * 128)[night.epoch]
+        eeg = file["C3-M2"]
         stages = file["stages"][night.epoch]
-    expected = scipy.signal.resample(1e6 * eeg, 3000, axis=1)
+    expected = resampled(Signal(1e6 * eeg, 128.0), 100).microvolts[:].reshape(-1, 3000)[night.epoch]
     np.testing.assert_allclose(night.signals[:, 0], expected, rtol=1e-5, atol=1e-4)
     assert set(stages[night.stage == 3]) == {"deep"} and "?" not in stages
     assert dataset.label.title("Ladder") == "Ladder, My Nights"
@@ -93,7 +93,7 @@ def test_the_quality_table_has_its_channels(index: Index) -> None:
     table = gather_qualities(paths, index.recordings, simulated=False)
     assert table.start.tolist() == ["2024-01-05T22:30:00"] * 3 and table.sex.tolist() == ["F", "M", "F"]
     assert table["flat C3-M2"].tolist() == [0] * 3 and table["clipped E1-M2"].isna().all()
-    assert "C3-M2 is recorded at 128 Hz; each epoch is resampled to 3000 samples" in table.sentences[0]
+    assert "recorded at 128 Hz and resampled to 100 Hz: C3-M2" in table.sentences[0]
 
 
 def test_folds_tell_its_people_apart_and_totals_say_that_nothing_is_known(added, index: Index) -> None:

@@ -15,19 +15,17 @@ from sleepbench.core.stages import N1, N2, N3, REM, W
 from sleepbench.evaluation.human_agreement import (
     BY_NIGHT,
     CONVENTIONS,
-    NOT_SCORED,
     PAIRS,
     POOLED,
     agreement,
     by_night,
     consensus,
-    from_runs,
     pairs,
     pooled,
     read_scorings,
     soft_agreement,
-    to_runs,
 )
+from sleepbench.signals.stage_runs import NOT_SCORED, from_runs, to_runs
 
 SCORINGS = RESOURCES / "human_scorings" / "scorings.csv"
 NIGHTS = read_scorings(SCORINGS)

@@ -129,6 +129,7 @@ def test_epochs_that_trimmings_keep(path: Path) -> None:
     assert {key: len(kept) for key, (kept, _) in epochs.items()} == {
         ("SC4001", "standard"): 137,
         ("SC4001", "authors"): 147,
+        ("SC4001", "whole"): 0,
     }
     kept, stages = epochs["SC4001", "standard"]
     np.testing.assert_array_equal(stages, stages_of(read_quality(path))[kept])

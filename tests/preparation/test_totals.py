@@ -17,6 +17,7 @@ from sleepbench.datasets.sleep_edf_cassette import KNOWN_EPOCHS, OFFICIAL_TABLE,
 from sleepbench.preparation.index import write_index
 from sleepbench.preparation.totals import check_totals
 from sleepbench.protocols.folds import FoldSettings, folds_document
+from sleepbench.signals.trimming import TRIMMINGS
 
 TABLE = read_recordings(OFFICIAL_TABLE)
 EPOCHS = read_known_epochs(KNOWN_EPOCHS)
@@ -36,8 +37,7 @@ class Prepared:
         write_document(folder / "folds.json", folds_document("d", chosen.chosen, settings))
         for recording in chosen.chosen:
             kept = {
-                trimming: self._counts(EPOCHS.get((recording.id, trimming), (10, 1, 1, 1, 1)))
-                for trimming in ("standard", "authors")
+                trimming: self._counts(EPOCHS.get((recording.id, trimming), (10, 1, 1, 1, 1))) for trimming in TRIMMINGS
             }
             self.paths.append(folder / f"{recording.id}.json")
             summary = {"recording": recording.id, "simulated": simulated, "trimmings": kept, "sha256": {}}

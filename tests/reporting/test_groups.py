@@ -95,3 +95,15 @@ def test_a_subject_that_the_recordings_do_not_name_is_refused() -> None:
     described = groups.people(recordings({"a": (25, "F")}))
     with pytest.raises(BenchmarkError, match="do not name subject b, c of the predictions"):
         groups.group_intervals(confusions(3), described)
+
+
+def test_nights_of_one_person_may_be_of_two_conditions() -> None:
+    given = ((1, "placebo"), (2, "temazepam"))
+    nights = [Recording(f"{who}{night}", who, night, condition=name) for who in "abc" for night, name in given]
+    assert groups.conditions(nights) == {"placebo": ["a1", "b1", "c1"], "temazepam": ["a2", "b2", "c2"]}
+    assert groups.conditions([*nights, Recording("x", "x", 1)]) == {}
+    both = confusions(3)
+    table = groups.group_intervals(both, groups.people(nights), {"placebo": both, "temazepam": both})
+    found = table[table.metric == "accuracy"].set_index("group")
+    assert found.index.tolist() == ["placebo", "temazepam"] and set(found.grouping) == {"condition"}
+    assert found.n_subjects.tolist() == [3, 3]

@@ -10,6 +10,7 @@ from fake_results import LABELS, RESOURCES, FakeResults, predictions_of
 from sklearn import metrics as sk
 
 from sleepbench.core.stages import STAGES
+from sleepbench.datasets.base import DataLabel
 from sleepbench.evaluation.published import read_published_results
 from sleepbench.evaluation.scores import CONFUSION, F1
 from sleepbench.reporting.rendering import make_table
@@ -236,3 +237,11 @@ def test_the_learning_rates_of_a_tuned_recipe_are_in_the_note(simulated):
     said = f"learning rates chosen on validation subjects, by training: 0.001 in {clean.sum() - 1}, 0.0003 in 1, "
     assert said in main_results.note(row_of(table, "clean"))
     assert "chosen" not in main_results.note(row_of(table, "released"))
+
+
+@pytest.mark.parametrize("name, same", [("DOD-H", ["DOD-H"]), ("DOD-O, scorer 2", ["DOD-O"]), ("simulated DOD-H", [])])
+def test_people_may_have_scored_the_same_nights(name: str, same: list[str]) -> None:
+    rows = main_results.people(RESOURCES / "human_scorings" / "scorings.csv", DataLabel("d", name))
+    assert list(rows.data[rows.model == main_results.THESE_NIGHTS]) == same
+    notes = [main_results.note(row) for _, row in rows.iterrows()]
+    assert sum("of the same nights, whole and not trimmed" in one for one in notes) == len(same)

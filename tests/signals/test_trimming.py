@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import MOVEMENT, REM, UNKNOWN, W
-from sleepbench.signals.trimming import select_trimming
+from sleepbench.signals.trimming import TRIMMINGS, select_trimming
 
 NIGHTS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 100)), min_size=1, max_size=12).map(
     lambda runs: np.repeat(*(np.array(column) for column in zip(*runs, strict=True))).astype(np.int8)
@@ -25,7 +25,7 @@ def test_standard_counts_after_removal() -> None:
     np.testing.assert_array_equal(select_trimming(stages, "standard"), np.r_[50:100, 140:165])
 
 
-@given(stages=NIGHTS, trimming=st.sampled_from(["standard", "authors"]))
+@given(stages=NIGHTS, trimming=st.sampled_from(TRIMMINGS))
 def test_trimmings_keep_all_sleep_and_only_stages_in_order(stages: np.ndarray, trimming: str) -> None:
     sleep = np.flatnonzero((stages > W) & (stages <= REM))
     assume(len(sleep))
@@ -61,7 +61,7 @@ def test_trimmings_agree_when_all_is_scored(stages: np.ndarray) -> None:
     np.testing.assert_array_equal(select_trimming(stages, "standard"), select_trimming(stages, "authors"))
 
 
-@pytest.mark.parametrize("trimming", ["standard", "authors"])
+@pytest.mark.parametrize("trimming", TRIMMINGS)
 @pytest.mark.parametrize("stages", [[], [W] * 10, [W, MOVEMENT, UNKNOWN]])
 def test_no_sleep(stages: list[int], trimming: str) -> None:
     with pytest.raises(BenchmarkError, match="no epoch is scored as sleep"):
@@ -69,5 +69,5 @@ def test_no_sleep(stages: list[int], trimming: str) -> None:
 
 
 def test_unknown_trimming() -> None:
-    with pytest.raises(BenchmarkError, match=r"'wide'; the nearest .* \(known: authors, standard\)"):
+    with pytest.raises(BenchmarkError, match=r"'wide'; the nearest .* \(known: authors, standard, whole\)"):
         select_trimming(np.array([0, 1, 2]), "wide")

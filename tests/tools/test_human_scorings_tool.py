@@ -8,7 +8,8 @@ import pytest
 from human_scorings import RESOURCE, SCORERS, write_resource
 
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.evaluation.human_agreement import DATABASES, NOT_SCORED, read_scorings
+from sleepbench.evaluation.human_agreement import DATABASES, read_scorings
+from sleepbench.signals.stage_runs import NOT_SCORED
 
 
 @pytest.fixture(scope="module")

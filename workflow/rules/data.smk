@@ -62,6 +62,7 @@ rule index:
         runtime=MINUTES,
     params:
         receipts=lambda w: W.receipts(w.dataset),
+        excluded=lambda w: W.excluded(w.dataset),
         code=code_sha256("index"),
     message:
         "Listing the prepared recordings of {wildcards.dataset}"

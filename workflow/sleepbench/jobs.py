@@ -44,7 +44,7 @@ def job(snakemake: Any, reads: Iterable[str] = (), also: Iterable[str] = ()) -> 
 def fetch(content: Mapping[str, Any], name: str, recording: str, receipt: Path) -> None:
     """Make a recording's files present and right, and keep what was found."""
     of = dataset(validate(content), name)
-    write_receipt(receipt, of.fetch(of.recording(recording), of.directory(paths.raw(of.source))))
+    write_receipt(receipt, of.fetch(of.recording(recording), of.directory(paths.raw(of.files_source))))
 
 
 def prepare(content: Mapping[str, Any], name: str, receipt: Path, signals: Path) -> None:
@@ -75,7 +75,8 @@ def folds(name: str, recordings: Path, settings: Mapping[str, Any], committed: P
     from sleepbench.protocols.audit import write_fold_file
     from sleepbench.protocols.folds import FoldSettings
 
-    write_fold_file(name, read_index(recordings).recordings, FoldSettings(**settings), output, committed)
+    index = read_index(recordings)
+    write_fold_file(name, index.recordings, FoldSettings(**settings), output, committed, index.excluded)
 
 
 def train(
@@ -257,7 +258,7 @@ def realism(content: Mapping[str, Any], name: str, recordings: Path, outputs: Ma
 
     config = validate(content)
     excerpts = dataset(config, EXCERPTS)
-    directory = excerpts.directory(paths.raw(excerpts.source))
+    directory = excerpts.directory(paths.raw(excerpts.files_source))
     real = read_excerpts(excerpts, directory) if are_here(excerpts, directory) else None
     missing = (
         f"The real excerpts are not in {directory}: `sleepbench data fetch --datasets {EXCERPTS}` downloads them, or "

@@ -127,7 +127,7 @@ class Workflow:
     def _deciding(self, kind: str, dataset: str) -> dict[str, Any]:
         one, code = self.datasets[dataset], code_sha256(kind, self.config.datasets[dataset].reader)
         if kind == "fetch":
-            return {"directory": str(one.directory(paths.raw(one.source))), "code": code}
+            return {"directory": str(one.directory(paths.raw(one.files_source))), "code": code}
         return {"definition": self.definition(dataset), "code": code}
 
     def code_training(self, kind: str, wildcards: Any) -> str:
@@ -137,6 +137,10 @@ class Workflow:
     def known_files(self, dataset: str) -> list[str]:
         """The committed files that say what is known of a dataset's epochs."""
         return [str(path) for path in self.datasets[dataset].known_files]
+
+    def excluded(self, dataset: str) -> dict[str, str]:
+        """The recordings that the configuration leaves out of a dataset, each with the reason."""
+        return self.datasets[dataset].excluded()
 
     def definition(self, dataset: str) -> dict[str, Any]:
         """What decides how a dataset's recordings are read: parameters whose change prepares them again."""

@@ -90,13 +90,14 @@ def epochs_by_recording(one: Dataset, people: Sequence[Recording]) -> dict[tuple
 
     Empty where nothing is known before the recordings are prepared.
 
-    They are known, or as prepared, or simulated; of recordings of which nothing is known, the mean of what is left.
+    They are known, or as prepared, or simulated; of recordings of which nothing is known, the mean of what is left, or
+    what is typical of the database, a fifth of each stage.
     """
     ids = [recording.id for recording in people]
     known = {key: np.array(n, float) for key, n in one.known_epochs().items() if key[0] in ids}
     known |= _prepared(one, ids) if not known else {}
     known |= _simulated(one) if not known else {}
-    if not known:
+    if not known and one.typical_epochs is None:
         return {}
     return known | {
         (id, trimming): _mean_of_unknown(one, known, ids, trimming)
@@ -111,7 +112,7 @@ def _prepared(one: Dataset, ids: Sequence[str]) -> dict[tuple[str, str], np.ndar
     return {
         (path.stem, trimming): np.array([counts[stage] for stage in STAGES], float)
         for path in records
-        for trimming, counts in read_json(path)["trimmings"].items()
+        for trimming, counts in read_json(path).get("trimmings", {}).items()  # one that was left out has none
     }
 
 
@@ -137,7 +138,10 @@ def _mean_of_unknown(one: Dataset, known: Counts, ids: Sequence[str], trimming: 
         left = total.number - sum(id in counts for id in within)
         if (total.dataset, total.trimming) == (one.name, trimming) and len(within) >= total.number and left:
             return (np.array(total.counts) - sum(counts[id] for id in within if id in counts)) / left
-    return np.mean(list(counts.values()), axis=0)
+    if not counts and one.typical_epochs is not None:
+        return np.full(len(STAGES), one.typical_epochs / len(STAGES))
+    # A rule of which nothing is known keeps about what the others keep.
+    return np.mean(list(counts.values() or known.values()), axis=0)
 
 
 def works(config: Config, planned: DatasetPlan, counts: Counts) -> list[Work]:
@@ -275,7 +279,7 @@ def time_preparation(one: Dataset, n: int) -> float:
     """
     require_shared_memory()
     with tempfile.TemporaryDirectory(prefix="sleepbench-") as temporary:
-        receipts = [Path(paths.receipt(one.source, r.id)) for r in one.recordings() if is_there(one, r)]
+        receipts = [Path(paths.receipt(one.source, r.id)) for r in one.used() if is_there(one, r)]
         if found := next((path for path in receipts if path.exists()), None):
             receipt = read_receipt(found)
         else:
@@ -291,7 +295,7 @@ def time_preparation(one: Dataset, n: int) -> float:
 
 def is_there(one: Dataset, recording: Recording) -> bool:
     """Whether all files of a recording are where they are looked for."""
-    directory = one.directory(paths.raw(one.source))
+    directory = one.directory(paths.raw(one.files_source))
     return all(one.locate(file.name, directory).exists() for file in recording.files)
 
 
@@ -393,6 +397,8 @@ def estimate_run(config: Config, plan: Plan) -> None:
 def _estimate_dataset(config: Config, planned: DatasetPlan) -> None:
     name, n = planned.dataset, len(planned.trainings)
     one, people, started = dataset(config, name), recordings(config, name), time.monotonic()
+    if said := one.to_accept():
+        print(said)
     left = {key for key in planned.trainings if not is_finished(config, key)}
     if not left:
         print(f"{name}: all {n} trainings are finished; tables and figures take minutes.")
@@ -412,7 +418,7 @@ def _estimate_dataset(config: Config, planned: DatasetPlan) -> None:
         )
     unprepared = [r.id for r in people if not Path(paths.prepared(one.source, r.id, "json")).exists()]
     n_absent = sum(not is_there(one, recording) for recording in people)
-    hours = one.settings.psg_hours if isinstance(one, SimulatedCohort) else 24
+    hours = one.settings.psg_hours if one.label.simulated and hasattr(one.settings, "psg_hours") else 24
     kept = sum(max(counts[id, trimming].sum() for trimming in one.trimmings) for id in unprepared)
     estimate = Estimate(
         trainings=trainings,
@@ -420,7 +426,7 @@ def _estimate_dataset(config: Config, planned: DatasetPlan) -> None:
         nights=len(unprepared),
         night_s=time_preparation(one, at.cores) if unprepared else 0.0,
         at=at,
-        recorded_gb=n_absent * RECORDED_GB_OF_24_H * hours / 24,
+        recorded_gb=_recorded_gb(one, n_absent, len(people), hours),
         prepared_gb=kept * len(one.montage) * one.samples_per_epoch * 4 / 1e9,
     )
     print("\n".join(lines(estimate)))
@@ -431,6 +437,13 @@ def _estimate_dataset(config: Config, planned: DatasetPlan) -> None:
     )
     if any(config.recipes[key.recipe].patience for key in left):
         print("Recipes with a patience may end earlier.")
+
+
+def _recorded_gb(one: Dataset, n_absent: int, n: int, hours: float) -> float:
+    """Gigabytes of the files of recordings that are not there, of nights or days of so many hours."""
+    if one.recorded_gb is not None and not one.label.simulated:
+        return n_absent * one.recorded_gb / n
+    return n_absent * RECORDED_GB_OF_24_H * hours / 24
 
 
 # ----------------------------------------------------------------------------------------------------------- the check

@@ -124,7 +124,7 @@ def print_jobs(name: str) -> None:
         if kind in set(table.job):
             print(sentence)
     prepared = Path(paths.prepared(one.source, "any")).parent
-    for what, path in (("recordings", one.directory(paths.raw(one.source))), ("prepared", prepared)):
+    for what, path in (("recordings", one.directory(paths.raw(one.files_source))), ("prepared", prepared)):
         if path.exists():
             print(f"{what} ({path}): {size_gb(path):.2f} GB")
     written = Path(paths.BENCHMARKS, name, "benchmark.csv")

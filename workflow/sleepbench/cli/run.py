@@ -72,6 +72,7 @@ def make(
 
     started = time.monotonic()
     config, plan = planned(settings)
+    print(*_to_accept(config, plan), sep="", end="", file=sys.stderr)
     if not DRY_RUN & set(options) and any(target not in WITHOUT_RUNS for target in targets or ["all"]):
         require_store(config.tracking.uri)
         if not ELSEWHERE & set(options) and not _is_trained(plan):
@@ -81,6 +82,21 @@ def make(
     if status == 0 and not targets and not DRY_RUN & set(options):
         print_outcomes(config, plan.datasets, time.monotonic() - started)
     return status
+
+
+def _to_accept(config: Config, plan: Plan) -> list[str]:
+    """A line for each database whose files are not all here: their size, and what getting them accepts."""
+    from sleepbench.config import paths
+    from sleepbench.config.plan import dataset
+
+    said = []
+    for one in (dataset(config, name) for name in plan.datasets):
+        directory = one.directory(paths.raw(one.files_source))
+        if (line := one.to_accept()) and any(
+            not one.locate(file.name, directory).exists() for night in one.used() for file in night.files
+        ):
+            said.append(f"{line}\n")
+    return said
 
 
 def _is_trained(plan: Plan) -> bool:

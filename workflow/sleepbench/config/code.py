@@ -16,7 +16,7 @@ from sleepbench.models import describe, model_sources
 PACKAGE = Path(__file__).parents[1]
 
 READING = ("core/stages.py", "signals/*.py", "signals/edf/*.py", "datasets/base.py")
-PREPARING = (*READING, *(f"preparation/{name}.py" for name in ("prepare", "cut", "measure", "prepared")))
+PREPARING = (*READING, *(f"preparation/{name}.py" for name in ("prepare", "cut", "measure", "prepared", "rates")))
 CODE = {
     "fetch": READING,
     "prepare": PREPARING,

@@ -127,7 +127,7 @@ def dataset(config: Config, name: str) -> Dataset:
 
 
 def recordings(config: Config, name: str) -> list[Recording]:
-    """The recordings of a dataset, in ascending order."""
+    """The recordings of a dataset in ascending order, but for those that the configuration leaves out."""
     return _recordings(_Definition(name, config))
 
 
@@ -186,7 +186,7 @@ def _opened(one: _Definition) -> Dataset:
 
 @functools.cache
 def _recordings(one: _Definition) -> list[Recording]:
-    return _opened(one).recordings()
+    return _opened(one).used()
 
 
 def _entries(config: Config) -> list[Experiment]:

@@ -23,6 +23,17 @@ class BenchmarkError(Exception):
         return printable(super().__str__())
 
 
+class UnusableError(BenchmarkError):
+    """A recording cannot be used, whatever a user does: it lacks something, or contradicts itself.
+
+    Where a dataset allows for that, the recording is left out, with this message as the reason.
+    """
+
+
+class MissingChannelError(UnusableError):
+    """A file has no channel of the montage."""
+
+
 class ConfigurationError(BenchmarkError):
     """What is asked for, in a file or on the command line, is wrong: nothing can start."""
 

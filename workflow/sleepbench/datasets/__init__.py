@@ -28,7 +28,9 @@ def open_dataset(name: str, definition: Mapping[str, Any], sources: Mapping[str,
     except ValidationError as error:
         said = [f"{'.'.join(map(str, ('datasets', name, *place)))}: {text}" for place, text in problems_in(error)]
         raise BenchmarkError("\n".join(said)) from error
-    return module.DATASET(name, settings, sources.get(module.DATASET.shared_source or name))
+    dataset = module.DATASET(name, settings)
+    dataset.source_settings = sources.get(dataset.files_source, dataset.source_settings)
+    return dataset
 
 
 def readers() -> list[str]:

@@ -14,14 +14,21 @@ from typing import Annotated, Any, ClassVar, Protocol
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError, nearest
 from sleepbench.core.files import read_document, write_document
 from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.core.strict import Strict
 from sleepbench.signals.trimming import TRIMMINGS
 
-ROLES = ("eeg1", "eeg2", "eog", "emg")
-"""What a channel is to a network, whatever a database calls it: two EEG derivations, eye movements, chin muscles."""
+ROLES = (
+    *("eeg1", "eeg2", "eog", "emg"),
+    *("eeg3", "eeg4", "eeg5", "eeg6", "eog_left", "eog_right", "emg_raw", "ecg"),
+)
+"""What a channel is to a network, whatever a database calls it: two EEG derivations, eye movements, chin muscles.
+
+The others are of databases that have more: further EEG derivations, single eyes, the EMG as it was recorded where `emg`
+is its envelope, the heart.
+"""
 
 SIMULATED = "SIMULATED data – not a result on Sleep-EDF"
 TRIAL = "TRIAL on a few nights of Sleep-EDF – shows that the path works, not a benchmark result"
@@ -51,6 +58,7 @@ class Recording:
     night : its number among the subject's, from 1
     files : its files, by role
     age, sex, group : age in years, "F" or "M", and whatever else divides the people of a database; None: not known
+    condition : whatever divides the nights of one person, such as what they were given before it; None: nothing does
     """
 
     id: str
@@ -60,6 +68,7 @@ class Recording:
     age: int | None = None
     sex: str | None = None
     group: str | None = None
+    condition: str | None = None
 
     def file(self, role: str) -> SourceFile:
         """The file with this role."""
@@ -142,11 +151,13 @@ def _address(value: str | None) -> str | None:
 class SourceSettings(Strict):
     """Where the files of a source are kept, and where they are downloaded from.
 
-    `directory` None: among the results. `base_url` None: nothing is downloaded.
+    `directory` None: among the results. `base_url` None: nothing is downloaded. `exclude`: recordings that are left
+    out, each with the reason, which the audit, the totals and the tables give.
     """
 
     directory: Annotated[str, Field(min_length=1)] | None = None
     base_url: Annotated[str | None, AfterValidator(_address)] = None
+    exclude: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -181,22 +192,35 @@ class Dataset(ABC):
     name : in the configuration
     settings : what the configuration says of it, the module's `Settings`
     source_settings : where its files are
-    source : where they lie below results/data; datasets that are parts of one database share it
+    source : where what is made of them lies below results/data; datasets that are parts of one database share it
     printed : its name in prose
     montage : role -> label of the channel in the files; the roles that are prepared, in this order
+    enveloped : roles of which the envelope is taken, once a second, as Sleep-EDF's cassette recorder stored its EMG
+    resampled_by_epoch : roles whose signals are resampled epoch by epoch by Fourier's method, as ULW-SleepNet's
+        released program does it, and as envelopes are; all others as a whole, without aliases
+    leaves_out : whether a recording that cannot be used, such as one without a channel of the montage, is left out,
+        with the reason; else it is refused
     trimmings : the rules of `signals.trimming` that can be applied to its nights
     samples_per_epoch : of an epoch as it is prepared, at 100 Hz; fewer than 3000 where the signals are only the
         beginnings of epochs, one after the other
-    licence, citation : of the data
+    licence, citation : of the data; terms : what whoever downloads it accepts besides the licence
+    recorded_gb, typical_epochs : gigabytes of all its files, and the scored epochs of one recording on average; for
+        estimates alone, None where nobody knows
     """
 
     printed: ClassVar[str]
     licence: ClassVar[str]
+    terms: ClassVar[str] = "nothing"
     citation: ClassVar[str]
     montage: ClassVar[Mapping[str, str]]
-    trimmings: ClassVar[Sequence[str]] = TRIMMINGS
+    enveloped: ClassVar[Sequence[str]] = ()
+    resampled_by_epoch: ClassVar[Sequence[str]] = ()
+    leaves_out: ClassVar[bool] = False
+    trimmings: ClassVar[Sequence[str]] = TRIMMINGS[:2]
     samples_per_epoch: ClassVar[int] = SAMPLES_PER_EPOCH
     shared_source: ClassVar[str | None] = None
+    recorded_gb: float | None = None
+    typical_epochs: float | None = None
     known_files: Sequence[Path] = ()
     """The committed files that `known_totals` and `known_epochs` read."""
     training_epochs: int | None = None
@@ -208,9 +232,19 @@ class Dataset(ABC):
         self.source_settings = source_settings or SourceSettings()
 
     @property
-    def source(self) -> str:
-        """Where its files lie below results/data."""
+    def files_source(self) -> str:
+        """Its section of the configuration's `data`, and where its files lie below results/data."""
         return self.shared_source or self.name
+
+    @property
+    def variant(self) -> str:
+        """Of several readings of the same files, such as other scorers, which one; empty for the usual one."""
+        return ""
+
+    @property
+    def source(self) -> str:
+        """Where what is made of its files lies below results/data: apart for each reading of them."""
+        return f"{self.files_source}-{self.variant}" if self.variant else self.files_source
 
     @property
     def label(self) -> DataLabel:
@@ -224,6 +258,26 @@ class Dataset(ABC):
     def locate(self, file: str, directory: Path) -> Path:
         """Where a file with this name is, or where it is missing."""
         return directory / file
+
+    def excluded(self) -> dict[str, str]:
+        """The recordings that the configuration leaves out, with the reasons; BenchmarkError where one is unknown."""
+        asked, mine = self.source_settings.exclude, {recording.id for recording in self.recordings()}
+        others = [id for id in asked if id not in mine]
+        if others and (unknown := [id for id in others if id not in self.known_ids()]):
+            raise BenchmarkError(
+                f"data.{self.files_source}.exclude: no recording of {self.name} is '{unknown[0]}'; "
+                f"{nearest(unknown[0], self.known_ids())}"
+            )
+        return {id: reason for id, reason in asked.items() if id in mine}
+
+    def known_ids(self) -> list[str]:
+        """The recordings of the whole database, of which a dataset may be a part."""
+        return [recording.id for recording in self.recordings()]
+
+    def used(self) -> list[Recording]:
+        """Its recordings but those that the configuration leaves out."""
+        excluded = self.excluded()
+        return [recording for recording in self.recordings() if recording.id not in excluded]
 
     def recording(self, id: str) -> Recording:
         """The recording with this id; BenchmarkError when there is none."""
@@ -266,6 +320,13 @@ class Dataset(ABC):
         """A sentence for each oddity of the files that was handled and that a user may want to know."""
         return []
 
+    def to_accept(self) -> str:
+        """How large the files are, and what whoever gets them accepts; empty of simulated nights."""
+        if self.label.simulated or (self.recorded_gb is None and self.terms == Dataset.terms):
+            return ""
+        size = "" if self.recorded_gb is None else f", {self.recorded_gb:g} GB"
+        return f"{self.name}: {self.printed}{size}; licence: {self.licence}; to accept besides: {self.terms}"
+
     def known_totals(self) -> list[KnownTotal]:
         """What is known of the epochs of recordings together."""
         return []
@@ -278,7 +339,7 @@ class Dataset(ABC):
         """What a user does about files that are missing, as part of a sentence."""
         if self.source_settings.base_url or self.label.simulated:
             return f"run `sleepbench data fetch --datasets {self.name}`, which gets what is missing"
-        return f"put what is missing into {directory}, or set data.{self.source}.base_url"
+        return f"put what is missing into {directory}, or set data.{self.files_source}.base_url"
 
 
 def write_receipt(path: str | Path, receipt: Mapping[str, Any]) -> None:

@@ -4,7 +4,8 @@ Afterwards all files are present and right; otherwise an error says what to do.
 
 Servers are slow and break off, so nothing that has come is given up: it stays in `.NAME.partial` beside
 the file, over attempts and over processes, and the next request asks only for the rest (HTTP Range). The SHA-256 alone
-decides what is whole; only then does the file get its name.
+decides what is whole; only then does the file get its name. Where none is known, a file is pinned at first use: it has
+the size that the server says, its SHA-256 is kept beside it (`PINNED`), and from then on it must be that.
 
 Nor is a server believed: a file takes no more room than it is known to have, or than the server has said, or than
 MOST_BYTES; the room is there before it is asked for. Redirects are followed to any host, as mirrors do it and the
@@ -18,7 +19,7 @@ import shutil
 import stat
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,14 @@ from urllib3.exceptions import HTTPError, ProtocolError
 
 from sleepbench import __version__
 from sleepbench.core.errors import BenchmarkError, printable
-from sleepbench.core.files import sha256_of_file
+from sleepbench.core.files import sha256_of_file, write_text
 from sleepbench.core.locks import alone
 from sleepbench.datasets.base import Recording, SourceFile
 
 ATTEMPTS = 6
 """In a row that bring nothing new; an attempt that brings LEAST_BYTES starts the count again."""
+PINNED = "SHA256SUMS.pinned"
+"""Beside files of which no SHA-256 was known: theirs when they were first seen, as sha256sum writes them."""
 FIRST_WAIT_SECONDS = 2.0
 """Before the second attempt; doubled before each further one that follows an attempt in vain."""
 MAX_WAIT_SECONDS = 300
@@ -76,20 +79,28 @@ class Interrupted(Exception):
         self.wait = wait
 
 
-def fetch_files(recording: Recording, directory: Path, base_url: str | None, folder: str = "") -> dict[str, Any]:
+def fetch_files(
+    recording: Recording, directory: Path, base_url: str | None, folder: str = "", pin: bool = False
+) -> dict[str, Any]:
     """Make the files of a recording present and right; return what was found, as a receipt.
 
     A file that is there already, in `directory` or its `folder`, is hashed, never trusted, and never changed; where its
     SHA-256 is not known it is right as it is. What is absent comes from `base_url`/`folder`/, if there is an address.
+    With `pin`, what has no SHA-256 is right as it is first seen, and from then on must be that.
     Returns {"recording": id, role: {"path", "bytes", "sha256"}, ...}. BenchmarkError when a file is wrong or cannot be
     had; what has come of it then stays in `.NAME.partial`, from where the next call resumes.
     """
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise BenchmarkError(f"{directory}: is a file, expected the folder of the recordings; correct its `directory`")
+    unpinned = [file.name for file in recording.files if pin and file.sha256 is None]
+    if unpinned:
+        known = read_pinned(directory)
+        files = (replace(file, sha256=file.sha256 or known.get(file.name)) for file in recording.files)
+        recording = replace(recording, files=tuple(files))
     found = {file.role: find_right(directory, folder, file) for file in recording.files}
     missing = [file for file in recording.files if found[file.role] is None]
-    if missing and not (base_url and all(file.sha256 for file in missing)):
+    if missing and not (base_url and (pin or all(file.sha256 for file in missing))):
         why = "no SHA-256 is known to check a download by" if base_url else "there is no address to fetch from"
         raise BenchmarkError(
             f"{directory}: {' and '.join(file.name for file in missing)} of recording {recording.id} missing, and "
@@ -99,7 +110,48 @@ def fetch_files(recording: Recording, directory: Path, base_url: str | None, fol
     address = "/".join(part for part in (str(base_url).rstrip("/"), folder) if part)
     for file in missing:
         found[file.role] = Download(f"{address}/{file.name}", directory, file).run()
-    return {"recording": recording.id, **{file.role: describe(found[file.role], file) for file in recording.files}}
+    receipt = {"recording": recording.id, **{f.role: describe(found[f.role], f) for f in recording.files}}
+    if unpinned:
+        pin_files(directory, {f.name: receipt[f.role]["sha256"] for f in recording.files if f.name in unpinned})
+    return receipt
+
+
+def read_pinned(directory: Path) -> dict[str, str]:
+    """The SHA-256 by name of the files that were pinned at first use; BenchmarkError for a line that is none."""
+    path = Path(directory) / PINNED
+    return read_checksums(path) if path.exists() else {}
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """A list as sha256sum writes it, or with one blank as PhysioNet does: name, with its folders, -> SHA-256.
+
+    BenchmarkError for a file that is no such list.
+    """
+    known: dict[str, str] = {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"{path}: cannot be read as a list of checksums ({error}); move it away") from error
+    for number, line in enumerate(lines, start=1):
+        parts = re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(\S.*)", line)
+        if line.strip() and not parts:
+            raise BenchmarkError(
+                f"{path}, line {number}: found {line[:80]!r}, expected a SHA-256, a blank and the name of a file; "
+                "move the list away and run again"
+            )
+        if parts:
+            known[parts[2]] = parts[1].lower()
+    return known
+
+
+def pin_files(directory: Path, checksums: Mapping[str, str]) -> None:
+    """Keep the SHA-256 of files that were seen for the first time."""
+    path = Path(directory) / PINNED
+    with alone(path.with_name(".pinning.lock"), lambda: None):
+        known = read_pinned(directory)
+        if new := {name: sha256 for name, sha256 in checksums.items() if name not in known}:
+            write_text(path, "".join(f"{sha256}  {name}\n" for name, sha256 in sorted((known | new).items())))
+            print(f"{path}: pinned, as nobody publishes their SHA-256: {', '.join(new)}", flush=True)
 
 
 def _require_room(directory: Path, files: Sequence[SourceFile]) -> None:
@@ -216,7 +268,7 @@ class Download:
         for chance in ("once more from the start", "given up"):  # pieces of two versions may have been joined
             self._fetch_whole()
             size, found = self.size, sha256_of_file(self.partial)
-            if found == self.file.sha256:
+            if self.file.sha256 in (None, found):
                 print(f"{self.path.name}: all {size} bytes have come", flush=True)
                 return self.partial
             self.partial.unlink()
@@ -237,7 +289,7 @@ class Download:
         with _Session() as session:
             session.headers.update(HEADERS)
             # a process may have been killed, or a connection lost, when all had come
-            while not (self.partial.exists() and sha256_of_file(self.partial) == self.file.sha256):
+            while not self._is_right():
                 print(f"{self.url}: from byte {self.size}", flush=True)
                 try:
                     return self._attempt(session)
@@ -259,6 +311,11 @@ class Download:
                     print(printable(f"{self.url}: {error}; trying again in {wait:g} s"), flush=True)
                     time.sleep(wait)
 
+    def _is_right(self) -> bool:
+        """Whether all has come, as far as the SHA-256 tells; where none is known, the server tells."""
+        known = self.file.sha256
+        return known is not None and self.partial.exists() and sha256_of_file(self.partial) == known
+
     def _attempt(self, session: requests.Session) -> None:
         """Request the missing bytes once and append them to the partial file.
 
@@ -277,6 +334,11 @@ class Download:
             raise BenchmarkError(
                 f"{self.url}: cannot be fetched ({error}); check base_url, or {self._by_hand()}"
             ) from error
+        if self.file.sha256 is None and not self.total:
+            raise BenchmarkError(
+                f"{self.url}: nobody publishes its SHA-256, and the server does not say its size, so nobody can tell "
+                f"whether all has come; {self._by_hand()}"
+            )
         if self.size < self.total:
             raise Interrupted(f"the answer ended after {self.size} of {self.total} bytes")
 

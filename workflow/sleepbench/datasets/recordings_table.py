@@ -1,7 +1,7 @@
 """A table of recordings as CSV: their subjects, their files and the files' checksums.
 
 Columns: id, subject, night, then for each role of a file its name, ROLE_sha256 (empty: not known) and, where the table
-has them, ROLE_bytes, its size, then age, sex and group where the table has them.
+has them, ROLE_bytes, its size, then age, sex, group and condition where the table has them.
 """
 
 import csv
@@ -13,7 +13,7 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import replacing
 from sleepbench.datasets.base import Recording, SourceFile
 
-REQUIRED, OPTIONAL = ("id", "subject", "night"), ("age", "sex", "group")
+REQUIRED, OPTIONAL = ("id", "subject", "night"), ("age", "sex", "group", "condition")
 CHECKSUM, SIZE = "_sha256", "_bytes"
 
 
@@ -67,6 +67,7 @@ def _recording(row: dict[str, str], roles: Sequence[str]) -> Recording:
         age=int(row["age"]) if row.get("age") else None,
         sex=row.get("sex") or None,
         group=row.get("group") or None,
+        condition=row.get("condition") or None,
     )
 
 

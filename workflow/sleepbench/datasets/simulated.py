@@ -4,17 +4,18 @@ Its recordings are known without writing any; each is written where its files ar
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sleepbench.core.files import read_json, sha256_of_file, sha256_of_json, write_json
+from sleepbench.core.files import sha256_of_file, sha256_of_json
 from sleepbench.core.strict import Strict
 from sleepbench.datasets.base import SIMULATED, DataLabel, Recording, SourceFile
 from sleepbench.datasets.recordings_table import first_subjects, read_recordings
 from sleepbench.datasets.sleep_edf_cassette import OFFICIAL_TABLE, STAGES_BY_TEXT, CassetteFiles
+from sleepbench.datasets.written import fetch_written
 from sleepbench.simulation.randomness import Part, Randomness, person, scorer
 
 SIMULATION = Path(__file__).parents[1] / "simulation"
@@ -99,17 +100,7 @@ class SimulatedCohort(CassetteFiles):
 
         What was written is remembered beside the files, in ID.json.
         """
-        directory = Path(directory)
-        paths = {file.role: directory / file.name for file in recording.files}
-        memory, made_by = directory / f"{recording.id}.json", self._made_by()
-        if all(path.is_file() for path in (memory, *paths.values())):
-            receipt = _receipt(recording, paths)
-            if read_json(memory) == {"made_by": made_by, **_checksums(receipt, paths)}:
-                return receipt
-        self._write(recording, paths)
-        receipt = _receipt(recording, paths)
-        write_json(memory, {"made_by": made_by, **_checksums(receipt, paths)})
-        return receipt
+        return fetch_written(recording, directory, self._made_by(), partial(self._write, recording))
 
     def _write(self, recording: Recording, paths: Mapping[str, Path]) -> None:
         from sleepbench.simulation.cohort import simulate_night  # here, because parsing the workflow writes nothing
@@ -130,20 +121,6 @@ class SimulatedCohort(CassetteFiles):
         """A hash of what decides the bytes of a night, besides who it is of."""
         code = [sha256_of_file(path) for path in sorted(SIMULATION.glob("*.py"))]
         return sha256_of_json([self.settings.psg_hours, self.settings.seed, code])
-
-
-def _receipt(recording: Recording, paths: Mapping[str, Path]) -> dict[str, Any]:
-    return {
-        "recording": recording.id,
-        **{
-            role: {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
-            for role, path in paths.items()
-        },
-    }
-
-
-def _checksums(receipt: Mapping[str, Any], paths: Mapping[str, Path]) -> dict[str, str]:
-    return {role: receipt[role]["sha256"] for role in paths}
 
 
 Settings, DATASET = SimulatedSettings, SimulatedCohort

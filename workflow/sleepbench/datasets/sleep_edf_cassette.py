@@ -63,6 +63,7 @@ class CassetteFiles(Dataset):
         "eog": "EOG horizontal",
         "emg": "EMG submental",
     }
+    resampled_by_epoch: ClassVar[Sequence[str]] = ("eeg1", "eeg2", "eog", "emg")  # of which the EMG alone is at 1 Hz
 
     def read_signals(self, files: Mapping[str, Path], roles: Sequence[str]) -> dict[str, Signal]:
         """The channels with the roles' labels, in microvolts."""
@@ -166,6 +167,10 @@ class SleepEdfCassette(CassetteFiles):
     def recordings(self) -> list[Recording]:
         """Those of the table; BenchmarkError where it has fewer subjects."""
         return first_subjects(_table(self.table), self.settings.subjects)
+
+    def known_ids(self) -> list[str]:
+        """All recordings of the table."""
+        return [recording.id for recording in _table(self.table)]
 
     def fetch(self, recording: Recording, directory: Path) -> dict[str, Any]:
         """From PhysioNet or a mirror, checked by the official SHA-256."""

@@ -14,8 +14,8 @@ from sleepbench.datasets.base import Signal
 from sleepbench.datasets.sleep_edf_cassette import storage_of
 from sleepbench.deployment.channels import choose_channels
 from sleepbench.deployment.description import Description
-from sleepbench.deployment.rates import EMG_FROM_HZ, PASSBAND, envelope, has_muscles, resampled
 from sleepbench.preparation.cut import NightSignals, cut_night
+from sleepbench.preparation.rates import EMG_FROM_HZ, PASSBAND, envelope, has_muscles, resampled
 from sleepbench.signals import edf
 
 EPOCHS_PER_BLOCK = 32

@@ -4,7 +4,6 @@ The nights are those of the Dreem Open Datasets, whose scorings are workflow/res
 nowhere in this: the numbers say what one scorer reaches against others, on another database than the benchmark's.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -16,13 +15,13 @@ import pandas as pd
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import STAGES
 from sleepbench.evaluation import metrics
+from sleepbench.signals.stage_runs import NOT_SCORED, from_runs
 
 SOURCE = "github.com/Dreem-Organization/dreem-learning-evaluation at 1e4c142d84634b60898845243b01b81d7eb4acec"
 """Where the scorings are from; MIT. The paper on them is doi:10.1109/TNSRE.2020.3011181."""
 DATABASES = {"dodh": "DOD-H", "dodo": "DOD-O"}
 SLEEPERS = {"DOD-H": "healthy sleepers", "DOD-O": "people with sleep apnoea"}
 COLUMNS = ("database", "night", "scorer", "first", "end", "sha256", "stages")
-NOT_SCORED = -1
 
 BY_NIGHT = "consensus, by night"
 POOLED = "majority, pooled"
@@ -54,27 +53,7 @@ class ScoredNight:
 
 # ------------------------------------------------------------------------------------------------------------ the file
 
-TOKEN = re.compile(rf"({'|'.join(STAGES)}|\?)(?:\*([1-9]\d*))?", re.ASCII)
 RESTORE = "restore it (git checkout), or make it again with tools/human_scorings.py"
-CODES = {"?": NOT_SCORED, **{name: code for code, name in enumerate(STAGES)}}
-
-
-def to_runs(stages: Sequence[int]) -> str:
-    """Stages as text, each run of equal ones once: "W*12 N1 N2*3 ?"."""
-    stages = np.asarray(stages)
-    starts = np.flatnonzero(np.diff(stages, prepend=NOT_SCORED - 1))
-    names = {code: name for name, code in CODES.items()}
-    runs = zip(stages[starts].tolist(), np.diff(starts, append=stages.size).tolist(), strict=True)
-    return " ".join(names[code] if n == 1 else f"{names[code]}*{n}" for code, n in runs)
-
-
-def from_runs(text: str) -> np.ndarray:
-    """What `to_runs` wrote, int8 (n_epochs,); ValueError where a part is none of a stage."""
-    parts = [TOKEN.fullmatch(part) for part in text.split(" ")]
-    if None in parts:
-        wrong = text.split(" ")[parts.index(None)]
-        raise ValueError(f"found {wrong!r}, expected a stage ({', '.join(STAGES)}, or ?) and its epochs, such as N2*12")
-    return np.repeat([CODES[p[1]] for p in parts], [int(p[2] or 1) for p in parts]).astype(np.int8)
 
 
 def read_scorings(path: str | Path) -> list[ScoredNight]:

@@ -16,6 +16,9 @@ from sleepbench.datasets.base import Dataset, Recording, SourceFile, read_receip
 from sleepbench.preparation.prepared import SIGNALS, PreparedFiles
 from sleepbench.signals.trimming import TRIMMINGS, check_trimming
 
+PEOPLE = ("subject", "night", "age", "sex", "group", "condition")
+"""What an index says of whose night a recording is, and which."""
+
 
 @dataclass(frozen=True)
 class Index:
@@ -25,6 +28,7 @@ class Index:
     sources : by recording, the paths of its files by role
     prepared : by recording, its prepared files with their SHA-256
     epochs : by recording and trimming, epochs in all ("epochs") and by stage
+    excluded : recordings that are left out, each with the reason; they are nowhere else in the index
     """
 
     path: Path
@@ -34,6 +38,7 @@ class Index:
     sources: Mapping[str, Mapping[str, Path]]
     prepared: Mapping[str, PreparedFiles]
     epochs: Mapping[str, Mapping[str, Mapping[str, int]]]
+    excluded: Mapping[str, str]
 
     def kept(self, trimming: str) -> dict[str, Mapping[str, int]]:
         """The epochs that a trimming keeps of each recording, in all and by stage."""
@@ -55,11 +60,23 @@ def write_index(
     for path in map(Path, prepared):
         summary = _read_description(path, dataset)
         found[summary["recording"]] = path, summary
-    recordings = with_checksums(dataset.recordings(), fetched)
+    recordings = with_checksums(dataset.used(), fetched)
     if missing := [recording.id for recording in recordings if recording.id not in found]:
         raise BenchmarkError(f"{dataset.name}: recordings that are not prepared: {', '.join(missing)}; prepare them")
-    rows = [_row(recording, *found[recording.id], fetched[recording.id]) for recording in recordings]
-    document = {"dataset": dataset.name, "simulated": dataset.label.simulated, "recordings": rows}
+    lacking = {id: summary["excluded"] for id, (_, summary) in found.items() if "excluded" in summary}
+    excluded = {id: reason for id, reason in sorted((dataset.excluded() | lacking).items())}
+    rows = [_row(one, *found[one.id], fetched[one.id]) for one in recordings if one.id not in lacking]
+    if not rows:
+        reasons = "; ".join(f"{id}: {reason}" for id, reason in excluded.items())
+        raise BenchmarkError(f"{dataset.name}: every recording is left out, expected one or more: {reasons}")
+    for id, reason in excluded.items():
+        print(f"Left out: {id}: {reason}")
+    document = {
+        "dataset": dataset.name,
+        "simulated": dataset.label.simulated,
+        "recordings": rows,
+        "excluded": excluded,
+    }
     _write_view(output.with_suffix(".csv"), rows)
     write_document(output, document)
     return read_index(output)
@@ -81,6 +98,7 @@ def read_index(path: str | Path) -> Index:
             sources={id: {role: Path(f["path"]) for role, f in row["files"].items()} for id, row in rows.items()},
             prepared={id: PreparedFiles(path, Path(row["signals"]), row["sha256"]) for id, row in rows.items()},
             epochs={id: row["epochs"] for id, row in rows.items()},
+            excluded=document.get("excluded", {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BenchmarkError(f"{path}: is no index of recordings ({error!r}); delete it and run again") from error
@@ -90,11 +108,15 @@ def _read_description(path: Path, dataset: Dataset) -> dict[str, Any]:
     """An X.json, whose counts must add up and which must be simulated as the dataset is."""
     summary = read_document(path, "delete it and run again: its recording is prepared again")
     try:
-        sums = {
-            trimming: (sum(int(counts[stage]) for stage in STAGES), counts["epochs"])
-            for trimming in TRIMMINGS
-            for counts in [summary["trimmings"][trimming]]
-        }
+        sums = (
+            {}
+            if "excluded" in summary
+            else {
+                trimming: (sum(int(counts[stage]) for stage in STAGES), counts["epochs"])
+                for trimming in TRIMMINGS
+                for counts in [summary["trimmings"][trimming]]
+            }
+        )
         says = summary["simulated"], summary["recording"], summary["sources"], summary["sha256"]
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(f"{path}: does not describe a prepared recording ({error!r}); prepare it again") from error
@@ -128,15 +150,14 @@ def _row(recording: Recording, path: Path, summary: Mapping[str, Any], receipt: 
 
 def _recording(row: Mapping[str, Any]) -> Recording:
     files = tuple(SourceFile(role, file["name"], file["sha256"], file["bytes"]) for role, file in row["files"].items())
-    people = {name: row[name] for name in ("subject", "night", "age", "sex", "group")}
-    return Recording(row["recording"], files=files, **people)
+    return Recording(row["recording"], files=files, **{name: row.get(name) for name in PEOPLE})
 
 
 def _write_view(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """The same as a table: one row a recording."""
     view = [
         {
-            **{name: row[name] for name in ("recording", "subject", "night", "age", "sex", "group")},
+            **{name: row[name] for name in ("recording", *PEOPLE)},
             **{f"{trimming}_{name}": n for trimming, counts in row["epochs"].items() for name, n in counts.items()},
             **{f"{role}_sha256": file["sha256"] for role, file in row["files"].items()},
             "signals": row["signals"],

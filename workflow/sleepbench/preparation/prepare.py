@@ -6,19 +6,21 @@ Signals are in microvolts at 100 Hz.
 import csv
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError, UnusableError
 from sleepbench.core.files import replacing, sha256_of_file, write_document
-from sleepbench.core.stages import EPOCH_SECONDS, MOVEMENT, SAMPLING_RATE, STAGES, UNKNOWN
-from sleepbench.datasets.base import Dataset, with_checksums
+from sleepbench.core.stages import EPOCH_SECONDS, MOVEMENT, SAMPLES_PER_EPOCH, SAMPLING_RATE, STAGES, UNKNOWN
+from sleepbench.datasets.base import Dataset, Recording, Signal, with_checksums
 from sleepbench.preparation.cut import NightSignals, cut_night
 from sleepbench.preparation.measure import NIGHT_STAGES
 from sleepbench.preparation.prepared import DESCRIPTION, EPOCH_COLUMNS, EPOCHS, QUALITY
+from sleepbench.preparation.rates import EMG_FROM_HZ, envelope, resampled
 from sleepbench.signals.trimming import TRIMMINGS, select_trimming
 
 EPOCHS_PER_BLOCK = 256
@@ -31,12 +33,16 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
     Written are X.npy (`output`), X.epochs.csv, X.quality.json and X.json; what is returned is the content of X.json.
 
     `receipt` is what `dataset.fetch` returned of the recording. Kept are the epochs of all trimmings, so
-    that a protocol chooses its own without reading the files again. Signals at 100 Hz are cut; at any other rate (a
-    1-Hz EMG) each epoch is resampled on its own by Fourier's method, as ULW-SleepNet's released program does, to the
-    dataset's samples an epoch. X.quality.json describes the whole night. Each file appears whole or not at all, X.json
-    last.
-    BenchmarkError when a checksum differs, the files are not the recording's, a channel cannot be had, or the night has
-    no sleep, or voltages that no electrode gives; what is merely implausible is among the oddities handled.
+    that a protocol chooses its own without reading the files again. Signals at 100 Hz are cut; at any other rate the
+    whole signal is resampled without aliases (`preparation.rates`). An envelope, a role of
+    `dataset.resampled_by_epoch` (a 1-Hz EMG), and what holds only the beginnings of epochs, is resampled epoch by epoch
+    by Fourier's method, as ULW-SleepNet's released program does. X.quality.json describes the whole night, its channels
+    as they were recorded. Each file appears whole or not at all, X.json last.
+
+    Where the dataset `leaves_out` what cannot be used, such as a recording without a channel of the montage, its files
+    hold no epoch, and "excluded", why.
+    BenchmarkError when a checksum differs, the files are not the recording's, a channel cannot be read, or the night
+    has no sleep, or voltages that no electrode gives; what is merely implausible is among the oddities handled.
     """
     output = Path(output)
     (recording,) = with_checksums([dataset.recording(receipt["recording"])], {receipt["recording"]: receipt})
@@ -45,10 +51,16 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
         _check_checksum(files[file.role], file.sha256, dataset)
     dataset.check(recording, files)
 
-    signals = dataset.read_signals(files, list(dataset.montage))
+    try:
+        recorded = dataset.read_signals(files, list(dataset.montage))
+        scored = dataset.read_stages(files)
+    except UnusableError as error:
+        if not dataset.leaves_out:
+            raise
+        return _leave_out(dataset, recording, files, str(error), output)
+    signals = {role: envelope(one, 1.0) if role in dataset.enveloped else one for role, one in recorded.items()}
     cut = cut_night(_first(files), dataset.montage, signals, dataset.samples_per_epoch)
     n_epochs, seconds = cut.n_epochs, cut.seconds
-    scored = dataset.read_stages(files)
     stages = _as_long_as_signals(scored, n_epochs)
     kept = _kept_by_trimming(dataset, files, stages)
     epochs = np.unique(np.concatenate(list(kept.values())))
@@ -71,12 +83,12 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
         "handled": [
             *dataset.remarks(files, list(dataset.montage)),
             *_handled(stages, len(scored)),
-            *cut.rate_remarks(),
+            *_rate_remarks(dataset, recorded, cut),
             *cut.remarks(measured),
         ],
     }
     with replacing(output) as temporary:
-        signals_sha256 = _write_signals(temporary, output, cut, epochs)
+        signals_sha256 = _write_signals(temporary, output, _at_100_hz(dataset, cut), epochs)
         # Without its JSON a prepared recording does not load: old and new files are never read together.
         for suffix in (DESCRIPTION, QUALITY):
             output.with_suffix(suffix).unlink(missing_ok=True)
@@ -90,7 +102,7 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
         "sampling_rate_hz": SAMPLING_RATE,
         "samples_per_epoch": dataset.samples_per_epoch,
         "epochs_kept": len(epochs),
-        "sources": {file.role: {"file": files[file.role].name, "sha256": file.sha256} for file in recording.files},
+        "sources": _sources(recording, files),
         "sha256": {
             output.name: signals_sha256,
             **{path.name: sha256_of_file(path) for path in (table, quality_file)},
@@ -98,6 +110,74 @@ def prepare_recording(dataset: Dataset, receipt: Mapping[str, Any], output: str 
     }
     write_document(output.with_suffix(DESCRIPTION), summary)
     return summary
+
+
+def _leave_out(
+    dataset: Dataset, recording: Recording, files: Mapping[str, Path], reason: str, output: Path
+) -> dict[str, Any]:
+    """Write the files of a recording that is left out: without an epoch, and with the reason."""
+    for path in files.values():
+        reason = reason.replace(str(path), path.name)
+    print(f"{recording.id} is left out of {dataset.name}: {reason}", flush=True)
+    table, quality_file = output.with_suffix(EPOCHS), output.with_suffix(QUALITY)
+    none = np.empty(0, np.int64)
+    empty = NightSignals(_first(files), dataset.montage, {}, dataset.samples_per_epoch, 0, 0.0)
+    with replacing(output) as temporary:
+        signals_sha256 = _write_signals(temporary, output, empty, none)
+        for suffix in (DESCRIPTION, QUALITY):
+            output.with_suffix(suffix).unlink(missing_ok=True)
+    _write_epochs(table, none, none, dict.fromkeys(TRIMMINGS, none))
+    left_out = {
+        "recording": recording.id,
+        "subject": recording.subject,
+        "night": recording.night,
+        "simulated": dataset.label.simulated,
+        "excluded": reason,
+    }
+    write_document(quality_file, left_out)
+    written = {path.name: sha256_of_file(path) for path in (table, quality_file)}
+    summary = left_out | {"sources": _sources(recording, files), "sha256": {output.name: signals_sha256, **written}}
+    write_document(output.with_suffix(DESCRIPTION), summary)
+    return summary
+
+
+def _sources(recording: Recording, files: Mapping[str, Path]) -> dict[str, Any]:
+    """What a recording was prepared from."""
+    return {file.role: {"file": files[file.role].name, "sha256": file.sha256} for file in recording.files}
+
+
+def _is_resampled_whole(dataset: Dataset, role: str, signal: Signal) -> bool:
+    """Whether a signal is resampled as a whole, without aliases: not where it is cut, or resampled by epoch."""
+    by_epoch = role in (*dataset.enveloped, *dataset.resampled_by_epoch)
+    return signal.rate != SAMPLING_RATE and not by_epoch and dataset.samples_per_epoch == SAMPLES_PER_EPOCH
+
+
+def _at_100_hz(dataset: Dataset, cut: NightSignals) -> NightSignals:
+    """The night with the signals that are cut into epochs."""
+    signals = {
+        role: resampled(one, SAMPLING_RATE) if _is_resampled_whole(dataset, role, one) else one
+        for role, one in cut.signals.items()
+    }
+    return replace(cut, signals=signals)
+
+
+def _rate_remarks(dataset: Dataset, recorded: Mapping[str, Signal], cut: NightSignals) -> list[str]:
+    """What a user may want to know of what is made of signals of other rates."""
+    said, whole = [], {}
+    for role, label in dataset.montage.items():
+        rate = recorded[role].rate
+        if role in dataset.enveloped:
+            made = f"the root mean square of each second, above {EMG_FROM_HZ:g} Hz"
+            said.append(f"{label} is made of a signal of {rate:g} Hz: {made}")
+        elif _is_resampled_whole(dataset, role, cut.signals[role]):
+            whole.setdefault(rate, []).append(label)
+    said += [
+        f"recorded at {rate:g} Hz and resampled to {SAMPLING_RATE} Hz: {', '.join(labels)}"
+        for rate, labels in whole.items()
+    ]
+    done = {label for labels in whole.values() for label in labels}
+    rest = {r: label for r, label in dataset.montage.items() if label not in done and r not in dataset.enveloped}
+    return said + replace(cut, montage=rest).rate_remarks()
 
 
 def _check_checksum(path: Path, expected: str, dataset: Dataset) -> None:

@@ -38,12 +38,12 @@ class PreparedFiles:
 
 @dataclass(frozen=True)
 class PreparedRecording:
-    """One night as training reads it: the epochs that either trimming keeps, in order.
+    """One night as training reads it: the epochs that any trimming keeps, in order.
 
     signals (n_epochs, n_roles, n_samples): float32 in microvolts at 100 Hz, memory-mapped; n_samples is 3000 of whole
     epochs. All others (n_epochs,): index in
-    the night; seconds from the signals' beginning; stage, 0 to 4; whether the standard and the authors' trimming keep
-    the epoch.
+    the night; seconds from the signals' beginning; stage, 0 to 4; whether each trimming keeps the
+    epoch.
     """
 
     id: str
@@ -56,6 +56,7 @@ class PreparedRecording:
     stage: np.ndarray
     standard: np.ndarray
     authors: np.ndarray
+    whole: np.ndarray
 
     def trimmed(self, trimming: str) -> np.ndarray:
         """Indices into `signals` of the epochs that a trimming keeps, ascending."""
@@ -101,8 +102,7 @@ def load_prepared(files: PreparedFiles) -> PreparedRecording:
         epochs["epoch"],
         epochs["onset_s"],
         epochs["stage"].astype(np.int8),
-        epochs["standard"].astype(bool),
-        epochs["authors"].astype(bool),
+        *(epochs[trimming].astype(bool) for trimming in TRIMMINGS),
     )
 
 

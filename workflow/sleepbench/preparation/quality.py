@@ -25,9 +25,14 @@ MEASURES = {
 
 
 def read_quality(path: str | Path) -> dict:
-    """Read X.quality.json; BenchmarkError when it is missing, damaged or contradicts itself."""
+    """Read X.quality.json; BenchmarkError when it is missing, damaged or contradicts itself.
+
+    Of a recording that was left out it says little more than why ("excluded").
+    """
     path = Path(path)
     quality = read_document(path, "delete it and run again: its recording is prepared again")
+    if "excluded" in quality:
+        return quality
     try:
         stages = stages_of(quality)
         rows_of([quality])
@@ -45,7 +50,7 @@ def read_quality(path: str | Path) -> dict:
 
 
 def read_qualities(paths: Sequence[str | Path], simulated: bool) -> list[dict]:
-    """Read quality files in ascending order of recording.
+    """Read quality files in ascending order of recording, but for those of recordings that were left out.
 
     BenchmarkError when there is none, a recording is there twice, channels differ, or one is not `simulated` as told.
     """
@@ -54,7 +59,7 @@ def read_qualities(paths: Sequence[str | Path], simulated: bool) -> list[dict]:
     qualities: dict[str, dict] = {}
     for path in paths:
         quality = read_quality(path)
-        id, channels = quality["recording"], list(quality["channels"])
+        id, channels = quality["recording"], list(quality.get("channels", ()))
         if quality["simulated"] is not simulated:
             raise BenchmarkError(
                 f"{path}: says simulated: {quality['simulated']}, but simulated: {simulated} was asked for; correct "
@@ -62,6 +67,8 @@ def read_qualities(paths: Sequence[str | Path], simulated: bool) -> list[dict]:
             )
         if id in qualities:
             raise BenchmarkError(f"{path}: the quality of {id} was given twice, expected once per recording")
+        if "excluded" in quality:
+            continue
         first = list(next(iter(qualities.values()), quality)["channels"])
         if channels != first:
             raise BenchmarkError(f"{path}: has the channels {channels}, others have {first}; prepare all again")
@@ -80,6 +87,12 @@ def stages_of(quality: Mapping[str, Any]) -> np.ndarray:
     return np.repeat(codes.astype(np.int8), lengths)
 
 
+def _n_kept(quality: Mapping[str, Any], trimming: str) -> int:
+    """How many epochs a trimming keeps; the one that few databases offer may be left out of a file."""
+    kept = quality["trimmings"]
+    return 0 if trimming == "whole" and kept and trimming not in kept else int(kept[trimming]["epochs"])
+
+
 def epochs_in_trimmings(
     paths: Sequence[str | Path], simulated: bool
 ) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
@@ -92,8 +105,7 @@ def epochs_in_trimmings(
     for quality in read_qualities(paths, simulated) if paths else ():
         stages = stages_of(quality)
         for trimming in TRIMMINGS:
-            offered = quality["trimmings"][trimming]["epochs"] > 0
-            kept = select_trimming(stages, trimming) if offered else np.empty(0, np.int64)
+            kept = select_trimming(stages, trimming) if _n_kept(quality, trimming) else np.empty(0, np.int64)
             epochs[quality["recording"], trimming] = (kept, stages[kept])
     return epochs
 
@@ -109,7 +121,7 @@ def rows_of(qualities: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 "hours": quality["psg_seconds"] / 3600,
                 "epochs": int(quality["epochs_in_night"]),
                 **{stage: int(quality["stages"][stage]) for stage in NIGHT_STAGES},
-                **{trimming: int(quality["trimmings"][trimming]["epochs"]) for trimming in TRIMMINGS},
+                **{trimming: _n_kept(quality, trimming) for trimming in TRIMMINGS},
                 **{
                     f"{name} {channel['label']}": measure(channel)
                     for channel in quality["channels"].values()

@@ -36,6 +36,7 @@ def check_totals(
         "trimming": trimming,
         "folds": document["name"],
         "recordings": recordings,
+        "excluded": document.get("excluded", {}),
         "found": _named(total),
         "found_by_recording": {id: _named(found[id]) for id in recordings},
     }
@@ -72,6 +73,7 @@ def _compare(
         said = {"known": True, "expected": _named(expected), "source": source, "verdict": "as known"}
     else:
         reason = f"no total is known of these {len(found)} recordings with the {trimming} trimming"
+        reason += "".join(f"; left out: {id} ({why})" for id, why in document.get("excluded", {}).items())
         verdict = f"not testable; the {len(single)} recordings known by themselves are as known"
         said = {"known": False, "reason": reason, "verdict": verdict}
     return {"recordings_known_by_themselves": len(single), **said}

@@ -51,7 +51,7 @@ def verify_dataset(config: Config, name: str, threads: int | None = None) -> boo
     Prints which files are missing or wrong and what to do about them.
     """
     dataset = plan.dataset(config, name)
-    directory = dataset.directory(paths.raw(dataset.source))
+    directory = dataset.directory(paths.raw(dataset.files_source))
     files = expected_files(dataset, directory, Path(paths.receipt(dataset.source, "id")).parent)
     sizes = [file.path.stat().st_size for file in files if file.path.exists()]
     print(f"Hashing {len(sizes)} of {len(files)} files, {sum(sizes) / 1e9:.2f} GB", flush=True)
@@ -68,7 +68,7 @@ def expected_files(dataset: Dataset, directory: Path, receipts: Path) -> list[Ex
     `receipts` is the folder of receipts (ID.json), which know the checksums that the dataset does not. BenchmarkError
     when the checksum of a file is not known yet.
     """
-    recordings = dataset.recordings()
+    recordings = dataset.used()
     unknown = [recording for recording in recordings if any(file.sha256 is None for file in recording.files)]
     if absent := [recording.id for recording in unknown if not (receipts / f"{recording.id}.json").exists()]:
         raise BenchmarkError(

@@ -26,7 +26,7 @@ def audit_document(document: Mapping[str, Any], epochs: Epochs | None = None) ->
     Returns
     -------
     unit; n_folds; folds (their name); folds_sha256; data_sha256; recordings_used, recordings_dropped and
-    recordings_tested_more_than_once (ids); subjects (who is tested); test_recordings;
+    recordings_tested_more_than_once (ids); recordings_excluded (id: reason); subjects (who is tested); test_recordings;
     test_recordings_whose_subject_trains, and their share of all; subject_disjoint; subject_disjoint_promised;
     by_fold: fold, and for each of PARTS PART_recordings (a number) and PART_subjects (who), then
     test_recordings_whose_subject_trains (ids) and subjects_in_training_and_test.
@@ -46,6 +46,7 @@ def audit_document(document: Mapping[str, Any], epochs: Epochs | None = None) ->
         "recordings_used": sorted(set(tests)),
         "recordings_dropped": sorted(set(subjects) - set(tests)),
         "recordings_tested_more_than_once": sorted({id for id in tests if tests.count(id) > 1}),
+        "recordings_excluded": document.get("excluded", {}),
         "subjects": _people(tests, subjects),
         "test_recordings": len(tests),
         "test_recordings_whose_subject_trains": shared,
@@ -119,6 +120,7 @@ def summary(audit: Mapping[str, Any]) -> dict[str, Any]:
         "recordings": len(audit["recordings_used"]) + len(audit["recordings_dropped"]),
         "recordings_tested": len(audit["recordings_used"]),
         "recordings_dropped": audit["recordings_dropped"],
+        "recordings_excluded": audit["recordings_excluded"],
         **{name: audit[name] for name in (shared, f"share_of_{shared}")},
         "subjects_in_training_and_test": [fold["subjects_in_training_and_test"] for fold in audit["by_fold"]],
         "validation_subjects": [fold["validation_subjects"] for fold in audit["by_fold"]],
@@ -127,10 +129,11 @@ def summary(audit: Mapping[str, Any]) -> dict[str, Any]:
 
 def audit_sentence(kept: Mapping[str, Any], name: str) -> str:
     """One line for logs and reports, on the folds or the protocol `name`, from the audit in a fold file."""
-    dropped = kept["recordings_dropped"]
+    dropped, excluded = kept["recordings_dropped"], kept["recordings_excluded"]
     return (
         f"{name}: {kept['recordings_tested']} of {kept['recordings']} recordings tested"
         + (f" (dropped: {', '.join(dropped)})" if dropped else "")
+        + "".join(f"; {id} left out: {reason}" for id, reason in excluded.items())
         + f"; the subject of {kept['test_recordings_whose_subject_trains']} of {kept['recordings_tested']} test "
         f"recordings ({kept['share_of_test_recordings_whose_subject_trains']:.0%}) is also in training"
     )
@@ -142,13 +145,15 @@ def write_fold_file(
     settings: FoldSettings,
     output: str | Path,
     committed: str | Path | None = None,
+    excluded: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Make folds, audit them, keep both in a JSON file and return it.
 
-    `committed` is the committed file of the same folds, if there is one. BenchmarkError, and no file, for another
-    assignment than the committed one, and for folds that do not keep their promises.
+    `committed` is the committed file of the same folds, if there is one; folds without recordings that were `excluded`,
+    each for a reason, are others. BenchmarkError, and no file, for another assignment than the committed one, and for
+    folds that do not keep their promises.
     """
-    document = folds_document(dataset, recordings, settings)
+    document = folds_document(dataset, recordings, settings, excluded)
     if committed is not None and Path(committed).exists():
         _require_same_folds(document, Path(committed))
     audit = audit_document(document)
@@ -162,6 +167,11 @@ def write_fold_file(
 
 def _require_same_folds(document: Mapping[str, Any], committed: Path) -> None:
     known = read_document(committed, f"get it again: git checkout -- {committed}")
+    left_out = document["excluded"].keys()
+    if left_out != known["excluded"].keys():
+        ids = ", ".join(left_out) or "nothing"
+        print(f"{document['name']}: not held against {committed}, because other recordings are left out: {ids}")
+        return
     found, expected = document["folds_sha256"], known["folds_sha256"]
     if found != expected:
         raise BenchmarkError(

@@ -118,16 +118,23 @@ def _validation_subjects(rest: Sequence[Recording], settings: FoldSettings, numb
     return frozenset(sorted(subjects, key=draw)[:n_validation])
 
 
-def folds_document(dataset: str, recordings: Iterable[Recording], settings: FoldSettings) -> dict[str, Any]:
+def folds_document(
+    dataset: str, recordings: Iterable[Recording], settings: FoldSettings, excluded: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The content of a fold file: settings, folds, dropped recordings, subjects and two hashes.
 
-    `folds_sha256` covers the assignment alone, so that it is the same for anybody who makes these folds;
-    `data_sha256` covers the checksums of the files that the recordings stand for. BenchmarkError where one is not
-    known: the recordings are those of a table with checksums, or have them from receipts (`datasets.with_checksums`).
+    `excluded` are the recordings that were left out before, each with the reason. `folds_sha256` covers the assignment
+    alone, so that it is the same for anybody who makes these folds; `data_sha256` covers the checksums of the files
+    that the recordings stand for. BenchmarkError where one is not known: the recordings are those of a table with
+    checksums, or have them from receipts (`datasets.with_checksums`). Where no file's is known, before anything was
+    fetched, it is None.
     """
     recordings = sorted(recordings)
-    if unknown := [one.id for one in recordings if any(file.sha256 is None for file in one.files)]:
+    unknown = [one.id for one in recordings if any(file.sha256 is None for file in one.files)]
+    known = len(unknown) < len(recordings)
+    if unknown and known:
         raise BenchmarkError(f"{dataset}: the checksums of {', '.join(unknown)} are not known; fetch them first")
+    files = [[one.id, *(file.sha256 for file in one.files)] for one in recordings]
     folds = make_folds(recordings, settings)
     assignment = [{part: list(ids) for part, ids in asdict(fold).items()} for fold in folds]
     tested = {id for fold in folds for id in fold.test}
@@ -136,7 +143,8 @@ def folds_document(dataset: str, recordings: Iterable[Recording], settings: Fold
         "name": settings.name,
         **asdict(settings),
         "folds_sha256": sha256_of_json(assignment),
-        "data_sha256": sha256_of_json([[one.id, *(file.sha256 for file in one.files)] for one in recordings]),
+        "data_sha256": sha256_of_json(files) if known else None,
+        "excluded": dict(sorted((excluded or {}).items())),
         "dropped": [recording.id for recording in recordings if recording.id not in tested],
         "subjects": {recording.id: recording.subject for recording in recordings},
         "nights": {recording.id: recording.night for recording in recordings},

@@ -1,11 +1,11 @@
-"""Which epochs of a night are kept: 30 minutes of wake around sleep, by one of two rules."""
+"""Which epochs of a night are kept: 30 minutes of wake around sleep, by one of two rules, or all that are scored."""
 
 import numpy as np
 
 from sleepbench.core.errors import BenchmarkError, nearest
 from sleepbench.core.stages import REM, W
 
-TRIMMINGS = ("standard", "authors")
+TRIMMINGS = ("standard", "authors", "whole")
 WAKE_MARGIN = 60
 """Epochs of wake kept on either side: 30 minutes."""
 
@@ -13,8 +13,8 @@ WAKE_MARGIN = 60
 def select_trimming(stages: np.ndarray, trimming: str) -> np.ndarray:
     """Indices of the epochs of a night that are kept, ascending, int64.
 
-    `stages` (n_epochs,) covers the signal, codes 0 to 6. Both rules keep 60 epochs of wake either side of sleep and no
-    movement or unknown epoch; they differ in what comes first:
+    `stages` (n_epochs,) covers the signal, codes 0 to 6. No rule keeps a movement or unknown epoch; "whole" keeps all
+    others. The other two keep 60 epochs of wake either side of sleep; they differ in what comes first:
     - "standard" (DeepSleepNet and its successors): remove movement and unknown, then count 60 epochs from the first
       and the last epoch of sleep in what remains;
     - "authors" (the program that ULW-SleepNet's authors released): count 60 epochs from the first and the last epoch
@@ -26,6 +26,8 @@ def select_trimming(stages: np.ndarray, trimming: str) -> np.ndarray:
     is_stage = stages <= REM
     if not (is_stage & (stages != W)).any():
         raise BenchmarkError("no epoch is scored as sleep (N1, N2, N3 or REM), so there is none to keep")
+    if trimming == "whole":
+        return np.flatnonzero(is_stage)
     if trimming == "standard":
         scored = np.flatnonzero(is_stage)
         return scored[_around(stages[scored] != W)]

@@ -1,6 +1,6 @@
 """What is computed of one contender under one protocol, from the predictions of its runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,12 +81,17 @@ class ContenderStatistics:
 
 
 def contender_statistics(
-    key: tuple[str, str, str, str], runs: pd.DataFrame, by_seed: dict[int, pd.DataFrame], people: pd.DataFrame
+    key: tuple[str, str, str, str],
+    runs: pd.DataFrame,
+    by_seed: dict[int, pd.DataFrame],
+    people: pd.DataFrame,
+    conditions: Mapping[str, Sequence[str]] | None = None,
 ) -> ContenderStatistics:
     """Everything about one contender under one protocol, from its runs and their predictions by seed.
 
     Pooled metrics are of the sum of the subjects' confusion matrices; with several seeds, every metric is computed of
-    each and averaged. Sleep measures are those of the first seed: they are of a night as one trained network scores it.
+    each and averaged. `conditions` are the recordings of each, where nights differ in what people were given before.
+    Sleep measures are those of the first seed: they are of a night as one trained network scores it.
     """
     tables, first_seed = list(by_seed.values()), min(by_seed)
     subjects, matrices = subject_confusions(tables, check=False)
@@ -109,11 +114,23 @@ def contender_statistics(
         folds=folds,
         intervals=_intervals(matrices, reliability),
         per_subject=per_subject_metrics((subjects, matrices)).assign(n_recordings=nights.groupby("subject").size()),
-        groups=group_intervals((subjects, matrices), people),
+        groups=group_intervals((subjects, matrices), people, _by_condition(tables, conditions or {})),
         nights=nights.assign(run_keys=nights.recording.map(run_of)),
         sleep_measures=agreement(nights).reset_index(),
         reliability=pooled_reliability(reliability),
     )
+
+
+def _by_condition(
+    tables: Sequence[pd.DataFrame], conditions: Mapping[str, Sequence[str]]
+) -> dict[str, SubjectConfusions]:
+    """The confusions of the nights of each condition that were tested."""
+    found = {}
+    for condition, recordings in conditions.items():
+        mine = [table[table.recording.isin(recordings)] for table in tables]
+        if all(len(table) for table in mine):
+            found[condition] = subject_confusions(mine, check=False)
+    return found
 
 
 def _tested(by_seed: dict[int, pd.DataFrame]) -> pd.DataFrame:

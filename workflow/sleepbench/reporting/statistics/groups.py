@@ -1,9 +1,9 @@
 """Results by groups of people, as far as they are known.
 
-Groups are by age, by sex, and by whatever else divides the people of a database.
+Groups are by age, by sex, and by whatever else divides the people of a database, or the nights of its people.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -35,14 +35,26 @@ def people(recordings: Sequence[Recording]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["age", "sex", "group"]).astype({"age": "Int64"})
 
 
-def group_intervals(confusions: SubjectConfusions, people: pd.DataFrame) -> pd.DataFrame:
-    """Pooled metrics, with intervals, of the subjects of each group: by age group, by sex, by `group`.
+def conditions(recordings: Sequence[Recording]) -> dict[str, list[str]]:
+    """The recordings of each condition; empty where the condition of one is not known."""
+    names = sorted({one.condition for one in recordings if one.condition})
+    if not all(one.condition for one in recordings):
+        return {}
+    return {name: [one.id for one in recordings if one.condition == name] for name in names}
 
-    A grouping that does not have every subject is left out, a group without subjects has no rows. BenchmarkError for a
-    subject that `people` does not describe.
+
+def group_intervals(
+    confusions: SubjectConfusions, people: pd.DataFrame, by_condition: Mapping[str, SubjectConfusions] | None = None
+) -> pd.DataFrame:
+    """Pooled metrics, with intervals, of the subjects of each group: by age group, by sex, by `group`, by condition.
+
+    `by_condition` has the confusions of the nights of each condition: one person has nights of several. A grouping
+    that does not have every subject is left out, a group without subjects has no rows. BenchmarkError for a subject
+    that `people` does not describe.
     """
+    nights = (("condition", name, mine) for name, (_, mine) in (by_condition or {}).items())
     tables = [pd.DataFrame(columns=list(COLUMNS))]
-    for grouping, group, mine in group_confusions(confusions, people):
+    for grouping, group, mine in (*group_confusions(confusions, people), *nights):
         table = bootstrap_intervals(mine, metrics=OVERALL).reset_index()
         stages = macro_f1_stages(mine.reshape(-1, *mine.shape[-3:]).sum(axis=1)).min()
         n_epochs = mine.reshape(-1, *mine.shape[-3:])[0].sum()

@@ -36,18 +36,19 @@ from sleepbench.reporting.reading import KEY, OVERALL, read_predictions, read_re
 from sleepbench.reporting.statistics.changes import inputs_table, ladder_table
 from sleepbench.reporting.statistics.comparisons import comparisons_table
 from sleepbench.reporting.statistics.contender import ContenderStatistics, contender_statistics
-from sleepbench.reporting.statistics.groups import people
+from sleepbench.reporting.statistics.groups import conditions, people
 from sleepbench.reporting.statistics.non_inferiority import non_inferiority_table
 from sleepbench.reporting.statistics.ranks import ranks_table
 
 
 def compute(inputs: Inputs) -> dict[str, pd.DataFrame]:
     """The content of every file, by its name."""
-    described, said = people(read_recordings(inputs)), inputs.settings
+    recordings, said = read_recordings(inputs), inputs.settings
+    described, given = people(recordings), conditions(recordings)
     claimed = list(dict.fromkeys(claim.model for claim in load_claims(inputs.path("claims"))))
     # One contender at a time: the predictions of all of them together would not fit in memory.
     results = [
-        contender_statistics(key, runs, read_predictions(runs), described)
+        contender_statistics(key, runs, read_predictions(runs), described, given)
         for key, runs in read_runs(inputs).groupby(list(KEY), sort=False)
     ]
     return {

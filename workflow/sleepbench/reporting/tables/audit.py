@@ -43,6 +43,8 @@ def audit_row(audit: dict[str, Any]) -> dict[str, Any]:
         **{f"share_{stage}": n / max(1, audit["epochs"]) for stage, n in audit["epochs_by_stage"].items()},
         **{name: "yes" if audit[name] else "no" for name in ("subject_disjoint", "subject_disjoint_promised")},
         "dropped": " ".join(audit["recordings_dropped"]),
+        "recordings_excluded": len(audit["recordings_excluded"]),
+        "excluded": "; ".join(f"{id}: {reason}" for id, reason in audit["recordings_excluded"].items()),
     }
 
 
@@ -69,7 +71,8 @@ def note(row: pd.Series) -> str:
         if row[f"{part}_epochs_per_fold_max"]:
             by_stage = ", ".join(f"{stage} {per_fold(f'{part}_{stage}')(row)}" for stage in STAGES)
             sizes.append(f"{part} {per_fold(f'{part}_epochs')(row)} ({by_stage})")
-    return f"{subjects}; {dropped}; epochs in a fold: {'; '.join(sizes)}"
+    excluded = "" if pd.isna(row["excluded"]) or not row["excluded"] else f"; left out: {row['excluded']}"
+    return f"{subjects}; {dropped}{excluded}; epochs in a fold: {'; '.join(sizes)}"
 
 
 def shared(row: pd.Series) -> str:
@@ -90,8 +93,9 @@ ARTEFACT = Table(
     heading="Audit of the protocols",
     caption=(
         "Counted from the fold files, before any training. Folds of blocks of consecutive recordings, or of subjects. "
-        "Rec. and Drop.: recordings used and dropped. Test, Val.: subjects tested and held out for validation in a "
-        "fold (fewest to most). Shared: share of the test recordings whose subject is also in training or validation "
+        "Rec. and Drop.: recordings used and dropped. Those that were left out before, each for a reason, "
+        "are in the notes. Test, Val.: subjects tested and held out for validation in a fold (fewest to most). Shared: "
+        "share of the test recordings whose subject is also in training or validation "
         "of the same fold; disjoint: no subject is in both in any fold. Selects by: the data that choose the training "
         'epoch that is reported; "test fold" means that it is the best one on the very data it is reported on. '
         "Epochs, and the share of the stages W, N1, N2, N3 and REM: of all recordings used, by the protocol's "

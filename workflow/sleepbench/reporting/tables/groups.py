@@ -44,7 +44,8 @@ def caption(table: pd.DataFrame) -> str:
 
 CAPTION = (
     "Accuracy and macro-F1 in percent and Cohen's kappa, pooled over the subjects of a group, by age in years at the "
-    f"first night and by sex. {POOLED_IS} {MACRO_F1_IS} {INTERVALS_ARE} Groups of few subjects have wide intervals or "
+    "first night, by sex, and by what the people were given before a night, where that differs. "
+    f"{POOLED_IS} {MACRO_F1_IS} {INTERVALS_ARE} Groups of few subjects have wide intervals or "
     f"none. Groups without a subject are left out. {UNDEFINED_IS} {SOURCE_IS}"
 )
 NOT_KNOWN = "Nothing divides the subjects of this dataset into groups."

@@ -24,7 +24,8 @@ COUNTS = (*TRAINED, "seeds", "macro_f1_stages", "n_epochs")
 OURS = ("measured", "reference")
 """Marks of rows whose numbers are computed here."""
 PEOPLE = "people"
-"""Mark of rows that are of no model: what people reach on another database."""
+"""Mark of rows that are of no model: what people reach."""
+THESE_NIGHTS, OTHER_NIGHTS = "people, the same nights", "people, another database"
 BESIDE_SIMULATED = ("sleep-edf-20", "sleep-edf-78")
 """Datasets whose published rows stand beside simulated data: those that it simulates."""
 NOT_COMPARABLE = "published rows are on Sleep-EDF and cannot be compared with simulated data"
@@ -125,14 +126,18 @@ def _published(published: pd.DataFrame, label: DataLabel, titles: set[str]) -> l
     return chosen.reindex(columns=[*names, *(f"f1_{stage}" for stage in STAGES), "mark", "source"]).to_dict("records")
 
 
-def people(scorings: Path) -> pd.DataFrame:
-    """What people reach on other databases, by the convention that is pooled as the table's own numbers are."""
+def people(scorings: Path, label: DataLabel) -> pd.DataFrame:
+    """What people reach, by the convention that is pooled as the table's own numbers are.
+
+    They scored the nights of other databases, or those of this one: then it is how far a network can be hoped to get.
+    """
     found = agreement(read_scorings(scorings), [POOLED])
+    who = [THESE_NIGHTS if label.name.startswith(name) else OTHER_NIGHTS for name in found.database]
     said = [
         f"five scorers of {row.n_nights} nights of {SLEEPERS[row.database]}; {POOLED}: {CONVENTIONS[POOLED]}; {SOURCE}"
         for row in found.itertuples()
     ]
-    row = {"model": "people, another database", "protocol": POOLED, "mark": PEOPLE, "source": said}
+    row = {"model": who, "protocol": POOLED, "mark": PEOPLE, "source": said}
     metrics = ["accuracy", "macro_f1", "cohen_kappa", *(f"f1_{stage}" for stage in STAGES), "n_epochs"]
     return found.rename(columns={"database": "data"}).reindex(columns=["data", *metrics]).assign(**row)
 
@@ -141,7 +146,7 @@ def build(inputs: Inputs) -> pd.DataFrame:
     """The main table, from the runs table, the table of published results and people's scorings."""
     published = read_published_results(inputs.path("published_results"))
     table = main_results(read_runs(inputs), published, inputs.label)
-    last = people(inputs.path("human_scorings")).reindex(columns=table.columns)
+    last = people(inputs.path("human_scorings"), inputs.label).reindex(columns=table.columns)
     return pd.concat([table, last.astype(table.dtypes)], ignore_index=True)
 
 
@@ -204,7 +209,10 @@ def note(row: pd.Series) -> str:
     if row["mark"] == "reference":
         return row["source"]
     if row["mark"] == PEOPLE:
-        return f"{row['model']} ({row['data']}), to be compared with no other row: {row['source']}"
+        compared = "to be compared with no other row"
+        if row["model"] == THESE_NIGHTS:
+            compared = "of the same nights, whole and not trimmed, and each against four others, not one consensus"
+        return f"{row['model']} ({row['data']}), {compared}: {row['source']}"
     tested = "number of test epochs not known" if pd.isna(row["n_epochs"]) else f"{row['n_epochs']:,.0f} test epochs"
     conditions = f"on {row['data']}, {tested}; input: {row['input']}; protocol: {row['protocol']}"
     return f"{row['model']}, {row['mark']}: {row['source']}; {conditions}"
@@ -228,9 +236,9 @@ CAPTION = (
     "protocol's choice for all, also where the recipe's paper reports another. Source: measured here; published by the "
     "model's authors; or secondary, reported by others. The last two join folds and average stages as their source "
     "does; their notes say on how many test epochs and under which protocol, which differ between them. The last rows "
-    f"are of people: how far five scorers of other databases agree, by the convention '{POOLED}' (the table of people "
-    "has the other ones). Their nights are others, and each is held against four others, not against one scoring: they "
-    "are no bar for the rows above."
+    f"are of people: how far five scorers of the Dreem Open Datasets agree, by the convention '{POOLED}' (the table of "
+    "people has the other ones). Where their nights are others, and since each is held against four others, not "
+    "against one scoring, they are no bar for the rows above."
 )
 
 ARTEFACT = Table(

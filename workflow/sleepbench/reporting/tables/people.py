@@ -1,4 +1,4 @@
-"""Table: what people reach against each other, on another database, by named conventions."""
+"""Table: what people reach against each other, by named conventions."""
 
 import pandas as pd
 
@@ -22,7 +22,8 @@ ACCURACY_SD = "accuracy_sd"
 def build(inputs: Inputs) -> pd.DataFrame:
     """One row per database and convention: what `human_agreement.agreement` gives of the committed scorings."""
     found = agreement(read_scorings(inputs.path("human_scorings"))).rename(columns={"database": "data"})
-    return found.assign(mark="computed here", source=SOURCE)
+    same = ["same" if inputs.label.name.startswith(name) else "other" for name in found.data]
+    return found.assign(nights=same, mark="computed here", source=SOURCE)
 
 
 def accuracy(row: pd.Series) -> str:
@@ -39,12 +40,13 @@ def note(row: pd.Series) -> str:
 ARTEFACT = Table(
     name="people",
     place=37,
-    heading="People on other nights than those of this report",
+    heading="What people reach",
     caption=(
-        "Real scorings of real nights by people, whatever the data of the other tables is: how far five scorers of the "
-        f"Dreem Open Datasets agree ({'; '.join(f'{name}: {who}' for name, who in SLEEPERS.items())}), to show that "
-        "agreement between scorings has an end. No network was tested on these nights, and nothing here is a result on "
-        f"Sleep-EDF. One and the same people are some points better by '{BY_NIGHT}' than by '{POOLED}': a "
+        "Real scorings of real nights by people, whatever the data of the other tables is; same: of the nights of this "
+        "report. How far five scorers of the Dreem Open Datasets agree "
+        f"({'; '.join(f'{name}: {who}' for name, who in SLEEPERS.items())}), to show that "
+        "agreement between scorings has an end. No network is in it, and nothing here is a result on Sleep-EDF. "
+        f"One and the same people are some points better by '{BY_NIGHT}' than by '{POOLED}': a "
         "number of people means nothing without its convention. Acc. (accuracy), MF1 (macro-F1) and the F1 of each "
         "stage in percent, and Cohen's kappa; the first convention has no macro-F1."
     ),
@@ -54,6 +56,7 @@ ARTEFACT = Table(
         Column("Data", text("data"), "left"),
         Column("Convention", text("convention"), "left"),
         Column("Nights", number("n_nights", ".0f")),
+        Column("of", text("nights"), "left"),
         Column("Epochs", number("n_epochs", ",.0f"), sort_by="n_epochs"),
         Column("Acc.", accuracy, sort_by="accuracy"),
         Column("Kappa", metric_alone("cohen_kappa"), sort_by="cohen_kappa"),

@@ -11,7 +11,7 @@ from sleepbench.reporting.artefacts import Inputs, Table
 from sleepbench.reporting.reading import read_recordings
 from sleepbench.reporting.rendering import DASH, Column, number, text
 
-TRIMMINGS = {"standard": "Std.", "authors": "Auth."}
+TRIMMINGS = {"standard": "Std.", "authors": "Auth.", "whole": "Whole"}
 
 
 def build(inputs: Inputs) -> pd.DataFrame:

@@ -128,7 +128,7 @@ def _read_night(dataset: Dataset, recording: Recording, hypnograms: Path | None)
     quality = Path(paths.prepared(dataset.source, recording.id, QUALITY.removeprefix(".")))
     if hypnograms is None and quality.exists():
         return Night(_prepared_stages(quality), PREPARED)
-    directory = hypnograms or dataset.directory(paths.raw(dataset.source))
+    directory = hypnograms or dataset.directory(paths.raw(dataset.files_source))
     return Night(dataset.read_stages(_ScoringFiles(dataset, recording, directory)), ORIGINAL)
 
 

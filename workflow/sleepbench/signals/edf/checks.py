@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from sleepbench.core.errors import BenchmarkError, most_alike
+from sleepbench.core.errors import BenchmarkError, MissingChannelError, most_alike
 from sleepbench.signals.edf.annotations import read_annotation_lists
 from sleepbench.signals.edf.header import (
     ANNOTATIONS,
@@ -111,7 +111,7 @@ def find_channel(path: Path, header: EdfHeader, channel: str) -> EdfSignal:
     """The one signal with this label, in volts of a known scale."""
     labels = Counter(signal.label for signal in header.signals)
     if channel not in labels:
-        raise BenchmarkError(
+        raise MissingChannelError(
             f"{path}: has no channel {channel!r}{_suggestion(channel, list(labels))}; "
             f"it has {', '.join(map(repr, labels))}"
         )

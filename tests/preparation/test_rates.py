@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sleepbench.datasets.base import Signal
-from sleepbench.deployment.rates import envelope, resampled
+from sleepbench.preparation.rates import envelope, resampled
 
 RATES = (64.0, 128.0, 200.0, 250.0, 256.0, 500.0, 512.0, 100.5, 1000 / 3)
 

@@ -1,4 +1,4 @@
-"""Signals of any rate brought to that of a network: behind a low-pass filter, or as the envelope it was trained on."""
+"""Signals of any rate brought to another: behind a low-pass filter, or as an envelope."""
 
 from dataclasses import dataclass
 from fractions import Fraction
