@@ -214,6 +214,9 @@ def test_datasets_have_the_recordings_they_say():
         **{"simulated": 11, "simulated-tiny": 7, "simulated-20": 39, "simulated-78": 153},
         **{"try-real": 4, "sleep-edf-20": 39, "sleep-edf-78": 153},
         **{"sleep-edf-20-5s-full": 39, "sleep-edf-20-5s": 39, "sleep-edf-20-5s-quick": 39},
+        **{"sleep-edf-st": 44, "hmc": 151, "dod-h": 25, "dod-o": 55, "isruc-s3": 10},
+        **{"simulated-sleep-edf-st": 8, "simulated-hmc": 4, "simulated-dod-h": 4, "simulated-dod-o": 4},
+        "simulated-isruc-s3": 4,
     }
     assert folds_trained(config, "try-real", 2) == [0] and folds_trained(config, "simulated", 2) == [0, 1]
     assert protocol_on(config, "clean", "sleep-edf-78").n_folds == 10

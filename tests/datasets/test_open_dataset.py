@@ -12,7 +12,10 @@ SIMULATED = {"reader": "simulated", "subjects": 2, "single_night_subjects": [1],
 
 
 def test_the_readers_are_the_modules_that_hold_a_dataset() -> None:
-    assert readers() == ["simulated", "sleep_edf_cassette", "sleep_edf_excerpts"]
+    assert readers() == [
+        *("dod_h", "dod_o", "hmc", "isruc_s3", "simulated"),
+        *("sleep_edf_cassette", "sleep_edf_excerpts", "sleep_edf_telemetry"),
+    ]
 
 
 def test_a_source_is_shared_by_the_parts_of_a_database() -> None:

@@ -8,6 +8,7 @@ import pytest
 from sleepbench.config.load import load
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_json, write_document
+from sleepbench.datasets.database import DATABASES
 from sleepbench.datasets.recordings_table import first_subjects, read_recordings
 from sleepbench.datasets.sleep_edf_cassette import OFFICIAL_TABLE
 from sleepbench.protocols.audit import audit_document, summary, write_fold_file
@@ -15,6 +16,22 @@ from sleepbench.protocols.folds import FoldSettings, folds_of
 
 COMMITTED = {str(path.relative_to(folds.COMMITTED)): read_json(path) for path in folds.COMMITTED.rglob("*.json")}
 HASHES = {
+    "dod-h/recording_block-5-dropped-no_validation.json": "e075cf35ef368da8",
+    "dod-h/recording_block-5-kept-no_validation.json": "e075cf35ef368da8",
+    "dod-h/subject-5-kept-no_validation.json": "c9c1d9178abdfbbe",
+    "dod-h/subject-5-kept-validation0.json": "a6a3f41917da91e7",
+    "dod-o/recording_block-5-dropped-no_validation.json": "9f11be9448860660",
+    "dod-o/recording_block-5-kept-no_validation.json": "9f11be9448860660",
+    "dod-o/subject-5-kept-no_validation.json": "29b25b52c6d79bb2",
+    "dod-o/subject-5-kept-validation0.json": "61d1e099707625e2",
+    "hmc/recording_block-10-dropped-no_validation.json": "040c4336567631ae",
+    "hmc/recording_block-10-kept-no_validation.json": "f9dfe29157a07a39",
+    "hmc/subject-10-kept-no_validation.json": "8786801658244ad6",
+    "hmc/subject-10-kept-validation0.json": "b23866feb17cb7d4",
+    "isruc-s3/recording_block-10-dropped-no_validation.json": "afa50b23efa753ca",
+    "isruc-s3/recording_block-10-kept-no_validation.json": "afa50b23efa753ca",
+    "isruc-s3/subject-10-kept-no_validation.json": "afa50b23efa753ca",
+    "isruc-s3/subject-10-kept-validation0.json": "4dc2f9e809baeb9c",
     "sleep-edf-20/recording_block-10-dropped-no_validation.json": "d07fe05799e1326c",
     "sleep-edf-20/recording_block-10-kept-no_validation.json": "2ee481d65edc1d18",
     "sleep-edf-20/subject-10-kept-no_validation.json": "b97e18a69a0cdb33",
@@ -25,6 +42,10 @@ HASHES = {
     "sleep-edf-78/recording_block-10-kept-no_validation.json": "b65e9b626c593e7f",
     "sleep-edf-78/subject-10-kept-no_validation.json": "1969eaaf93570979",
     "sleep-edf-78/subject-10-kept-validation0.json": "ecb5132f69f63722",
+    "sleep-edf-st/recording_block-11-dropped-no_validation.json": "90996360abd73703",
+    "sleep-edf-st/recording_block-11-kept-no_validation.json": "90996360abd73703",
+    "sleep-edf-st/subject-11-kept-no_validation.json": "dcb70a07a1db81da",
+    "sleep-edf-st/subject-11-kept-validation0.json": "11b3c70d30865c97",
 }
 """First digits of the hashes of the assignments that results were made with; another one makes other trainings."""
 
@@ -51,11 +72,12 @@ def test_folds_of_subjects_have_nobody_in_training_and_test() -> None:
             )
             assert not (tested & fitted or tested & held_out or fitted & held_out)
             checked += 1
-    assert checked == (10 + 10 + 20 + 20) + (10 + 10)
+    assert checked == (10 + 10 + 20 + 20) + (10 + 10) + 2 * (11 + 10 + 5 + 5 + 10)
 
 
-def test_people_in_the_committed_folds_are_those_of_the_official_table() -> None:
-    table = {recording.id: recording for recording in read_recordings(OFFICIAL_TABLE)}
+def test_people_in_the_committed_folds_are_those_of_the_tables() -> None:
+    tables = [OFFICIAL_TABLE, *(path for path in DATABASES.glob("*.csv") if path.suffixes == [".csv"])]
+    table = {recording.id: recording for path in tables for recording in read_recordings(path)}
     for document in COMMITTED.values():
         assert document["subjects"] == {id: table[id].subject for id in document["subjects"]}
         assert document["nights"] == {id: table[id].night for id in document["subjects"]}
@@ -77,3 +99,22 @@ def test_other_folds_than_the_committed_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="others would not get the same folds"):
         write_fold_file("sleep-edf-20", recordings, settings, tmp_path / "x.json", tmp_path / "other.json")
     assert not (tmp_path / "x.json").exists()
+
+
+def test_nobody_is_in_two_databases() -> None:
+    people = {}
+    for name, document in COMMITTED.items():
+        people.setdefault(name.split("/")[0], set()).update(document["subjects"].values())
+    del people["sleep-edf-20"]  # a part of sleep-edf-78
+    together = [who for of in people.values() for who in of]
+    assert {name: len(of) for name, of in people.items()} == {
+        **{"sleep-edf-78": 78, "sleep-edf-st": 22, "hmc": 151, "dod-h": 25, "dod-o": 55, "isruc-s3": 10}
+    }
+    assert len(set(together)) == len(together) == 341
+
+
+def test_the_night_without_consensus_is_in_no_fold_and_its_reason_is_there() -> None:
+    document = COMMITTED["dod-o/subject-5-kept-validation0.json"]
+    ((id, reason),) = document["excluded"].items()
+    assert id.startswith("5d8e93a5") and "no consensus" in reason and id not in document["subjects"]
+    assert document["audit"]["recordings_excluded"] == document["excluded"] and document["data_sha256"] is None

@@ -50,6 +50,47 @@ def prepare(datasets: str | None) -> int:
     return make(settings_of_data(datasets), ["prepared"])
 
 
+@data.command(epilog="Example: sleepbench data simulate --like hmc /tmp/hmc")
+@click.option("--like", required=True, metavar="NAME", help="A dataset of another database, such as hmc or dod-h.")
+@click.option("--subjects", type=click.IntRange(1), default=4, show_default=True, help="The first so many.")
+@click.option("--hours", type=click.FloatRange(1, 12), default=2.0, show_default=True, help="Of each night.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Another seed, other nights.")
+@click.argument("directory", type=click.Path(path_type=Path))
+def simulate(like: str, subjects: int, hours: float, seed: int, directory: Path) -> None:
+    """Write simulated nights in the files of a database.
+
+    Names, channels, rates, units and scorings are as in the real ones; the signals are made up, and each file says so.
+    """
+    from sleepbench.config.load import load
+    from sleepbench.config.plan import dataset
+    from sleepbench.core.errors import BenchmarkError
+    from sleepbench.datasets import open_dataset
+    from sleepbench.datasets.database import Database
+
+    config = load()
+    real = dataset(config, like)
+    if not isinstance(real, Database):
+        every = (dataset(config, name) for name in config.datasets)
+        known = [one.name for one in every if isinstance(one, Database) and not one.label.simulated]
+        raise BenchmarkError(f"{like}: has no simulated nights of this kind; expected one of {', '.join(known)}")
+    asked = {"simulated": True, "subjects": subjects, "psg_hours": hours, "seed": seed}
+    one = open_dataset(like, {"reader": config.datasets[like].reader, **asked}, {})
+    nights = one.recordings()
+    n_bytes = 0
+    for night in nights:
+        receipt = one.fetch(night, directory)
+        n_bytes += sum(receipt[file.role]["bytes"] for file in night.files)
+        print(f"{night.id}: {', '.join(file.name for file in night.files)}", flush=True)
+    one.write_home(directory)
+    said = ", ".join(f"{name}: {str(value).lower()}" for name, value in asked.items())
+    print(
+        f"{len(nights)} SIMULATED nights in the files of {real.printed}, {n_bytes / 1e6:.0f} MB, are in {directory}.",
+        f"To run on them, add to config.yaml: datasets: {{{like}: {{{said}}}}} and data: {{{like}: {{directory: "
+        f"{directory}, base_url: null}}}}",
+        sep="\n",
+    )
+
+
 @data.command(epilog="Example: sleepbench data realism --dataset simulated-20")
 @click.option("--dataset", default="simulated-20", show_default=True, help="A simulated cohort.")
 def realism(dataset: str) -> int:
