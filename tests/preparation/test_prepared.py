@@ -48,7 +48,7 @@ def test_a_file_that_is_not_as_it_was_prepared_is_named_with_what_to_delete(fold
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("SC4001.epochs.csv", b",1,1,0\n", b",0,1,0\n"),
+        ("SC4001.epochs.csv", b",1,1\n", b",0,1\n"),
         ("SC4001.epochs.csv", b"epoch,", b"index,"),
         ("SC4001.epochs.csv", b"\n", b"\nx"),
         ("SC4001.json", b'"epochs_kept": 147', b'"epochs_kept": 146'),

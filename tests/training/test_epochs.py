@@ -131,7 +131,6 @@ def test_a_training_set_far_larger_than_its_batches_is_never_copied(tmp_path, ni
         stage=np.zeros(n_epochs, np.int8),
         standard=np.ones(n_epochs, bool),
         authors=np.ones(n_epochs, bool),
-        whole=np.ones(n_epochs, bool),
     )
     tracemalloc.start()
     epochs = epoch_set([big], ["a", "c"], "standard")

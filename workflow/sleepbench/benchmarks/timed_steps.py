@@ -205,7 +205,6 @@ def made_up_night(
         stage=random.choice(len(STAGE_SHARES), n_epochs, p=STAGE_SHARES).astype(np.int8),
         standard=kept,
         authors=kept,
-        whole=kept,
     )
 
 

@@ -18,7 +18,7 @@ from sleepbench.core.errors import BenchmarkError, nearest
 from sleepbench.core.files import read_document, write_document
 from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.core.strict import Strict
-from sleepbench.signals.trimming import TRIMMINGS
+from sleepbench.signals.trimming import AROUND_SLEEP
 
 ROLES = (
     *("eeg1", "eeg2", "eog", "emg"),
@@ -216,7 +216,7 @@ class Dataset(ABC):
     enveloped: ClassVar[Sequence[str]] = ()
     resampled_by_epoch: ClassVar[Sequence[str]] = ()
     leaves_out: ClassVar[bool] = False
-    trimmings: ClassVar[Sequence[str]] = TRIMMINGS[:2]
+    trimmings: ClassVar[Sequence[str]] = AROUND_SLEEP
     samples_per_epoch: ClassVar[int] = SAMPLES_PER_EPOCH
     shared_source: ClassVar[str | None] = None
     recorded_gb: float | None = None

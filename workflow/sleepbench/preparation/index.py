@@ -14,7 +14,7 @@ from sleepbench.core.files import read_document, replacing, sha256_of_file, writ
 from sleepbench.core.stages import STAGES
 from sleepbench.datasets.base import Dataset, Recording, SourceFile, read_receipt, with_checksums
 from sleepbench.preparation.prepared import SIGNALS, PreparedFiles
-from sleepbench.signals.trimming import TRIMMINGS, check_trimming
+from sleepbench.signals.trimming import AROUND_SLEEP, check_trimming
 
 PEOPLE = ("subject", "night", "age", "sex", "group", "condition")
 """What an index says of whose night a recording is, and which."""
@@ -113,7 +113,7 @@ def _read_description(path: Path, dataset: Dataset) -> dict[str, Any]:
             if "excluded" in summary
             else {
                 trimming: (sum(int(counts[stage]) for stage in STAGES), counts["epochs"])
-                for trimming in TRIMMINGS
+                for trimming in {*AROUND_SLEEP, *summary["trimmings"]}
                 for counts in [summary["trimmings"][trimming]]
             }
         )
@@ -143,7 +143,7 @@ def _row(recording: Recording, path: Path, summary: Mapping[str, Any], receipt: 
         **identity,
         "files": {file.role: {"name": file.name, **receipt[file.role]} for file in recording.files},
         "signals": path.with_suffix(SIGNALS).as_posix(),
-        "epochs": {trimming: summary["trimmings"][trimming] for trimming in TRIMMINGS},
+        "epochs": dict(summary["trimmings"]),
         "sha256": {**summary["sha256"], path.name: sha256_of_file(path)},
     }
 

@@ -21,7 +21,7 @@ from sleepbench.preparation.cut import NightSignals, cut_night
 from sleepbench.preparation.measure import NIGHT_STAGES
 from sleepbench.preparation.prepared import DESCRIPTION, EPOCH_COLUMNS, EPOCHS, QUALITY
 from sleepbench.preparation.rates import EMG_FROM_HZ, envelope, resampled
-from sleepbench.signals.trimming import TRIMMINGS, select_trimming
+from sleepbench.signals.trimming import AROUND_SLEEP, TRIMMINGS, select_trimming
 
 EPOCHS_PER_BLOCK = 256
 """Epochs that are cut, resampled and written at once: 3 MB of output a channel."""
@@ -255,7 +255,7 @@ def _write_signals(temporary: Path, output: Path, cut: NightSignals, epochs: np.
 
 def _write_epochs(path: Path, stages: np.ndarray, epochs: np.ndarray, kept: Mapping[str, np.ndarray]) -> None:
     """Write the table of kept epochs."""
-    in_trimmings = [np.isin(epochs, kept[trimming]).astype(int) for trimming in TRIMMINGS]
+    in_trimmings = [np.isin(epochs, kept[trimming]).astype(int) for trimming in AROUND_SLEEP]
     columns = [epochs, epochs * EPOCH_SECONDS, stages[epochs], *in_trimmings]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

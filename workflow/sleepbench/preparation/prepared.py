@@ -14,10 +14,13 @@ import numpy as np
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import check_unchanged, read_unchanged
-from sleepbench.signals.trimming import TRIMMINGS, check_trimming
+from sleepbench.signals.trimming import AROUND_SLEEP, WHOLE, check_trimming
 
-EPOCH_COLUMNS = ("epoch", "onset_s", "stage", *TRIMMINGS)
-"""Index in the night, seconds from the signals' beginning, stage, and whether each trimming keeps the epoch."""
+EPOCH_COLUMNS = ("epoch", "onset_s", "stage", *AROUND_SLEEP)
+"""Index in the night, seconds from the signals' beginning, stage, and whether each trimming around sleep keeps it.
+
+Where nights are kept whole, every epoch of the table is.
+"""
 SIGNALS, EPOCHS, DESCRIPTION, QUALITY = ".npy", ".epochs.csv", ".json", ".quality.json"
 """Suffixes of the files."""
 
@@ -41,9 +44,8 @@ class PreparedRecording:
     """One night as training reads it: the epochs that any trimming keeps, in order.
 
     signals (n_epochs, n_roles, n_samples): float32 in microvolts at 100 Hz, memory-mapped; n_samples is 3000 of whole
-    epochs. All others (n_epochs,): index in
-    the night; seconds from the signals' beginning; stage, 0 to 4; whether each trimming keeps the
-    epoch.
+    epochs. All others (n_epochs,): index in the night; seconds from the signals' beginning; stage, 0 to 4; whether each
+    trimming keeps the epoch (whole: None where nights are not kept whole).
     """
 
     id: str
@@ -56,12 +58,13 @@ class PreparedRecording:
     stage: np.ndarray
     standard: np.ndarray
     authors: np.ndarray
-    whole: np.ndarray
+    whole: np.ndarray | None = None
 
     def trimmed(self, trimming: str) -> np.ndarray:
         """Indices into `signals` of the epochs that a trimming keeps, ascending."""
         check_trimming(trimming)
-        return np.flatnonzero(getattr(self, trimming))
+        kept = getattr(self, trimming)
+        return np.empty(0, np.int64) if kept is None else np.flatnonzero(kept)
 
 
 def load_prepared(files: PreparedFiles) -> PreparedRecording:
@@ -82,7 +85,8 @@ def load_prepared(files: PreparedFiles) -> PreparedRecording:
         roles, n_epochs = tuple(summary["roles"]), int(summary["epochs_kept"])
         n_samples = int(summary["samples_per_epoch"])
         identity = summary["recording"], str(summary["subject"]), int(summary["night"])
-        kept = {trimming: int(summary["trimmings"][trimming]["epochs"]) for trimming in TRIMMINGS}
+        kept = {trimming: int(summary["trimmings"][trimming]["epochs"]) for trimming in AROUND_SLEEP}
+        is_whole = int(summary["trimmings"].get(WHOLE, {"epochs": 0})["epochs"]) == n_epochs
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(
             f"{description}: does not describe a prepared recording ({error!r}); {prepare_again(path, files.index)}"
@@ -102,7 +106,8 @@ def load_prepared(files: PreparedFiles) -> PreparedRecording:
         epochs["epoch"],
         epochs["onset_s"],
         epochs["stage"].astype(np.int8),
-        *(epochs[trimming].astype(bool) for trimming in TRIMMINGS),
+        *(epochs[trimming].astype(bool) for trimming in AROUND_SLEEP),
+        np.ones(n_epochs, bool) if is_whole else None,
     )
 
 

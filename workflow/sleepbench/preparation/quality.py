@@ -12,7 +12,7 @@ from sleepbench.core.files import read_document
 from sleepbench.core.stages import UNKNOWN
 from sleepbench.datasets.base import Recording
 from sleepbench.preparation.measure import NIGHT_STAGES
-from sleepbench.signals.trimming import TRIMMINGS, select_trimming
+from sleepbench.signals.trimming import TRIMMINGS, WHOLE, select_trimming
 
 MEASURES = {
     "flat": lambda channel: float(channel["flat_share"]),
@@ -90,7 +90,7 @@ def stages_of(quality: Mapping[str, Any]) -> np.ndarray:
 def _n_kept(quality: Mapping[str, Any], trimming: str) -> int:
     """How many epochs a trimming keeps; the one that few databases offer may be left out of a file."""
     kept = quality["trimmings"]
-    return 0 if trimming == "whole" and kept and trimming not in kept else int(kept[trimming]["epochs"])
+    return 0 if trimming == WHOLE and kept and trimming not in kept else int(kept[trimming]["epochs"])
 
 
 def epochs_in_trimmings(

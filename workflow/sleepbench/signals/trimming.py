@@ -5,7 +5,9 @@ import numpy as np
 from sleepbench.core.errors import BenchmarkError, nearest
 from sleepbench.core.stages import REM, W
 
-TRIMMINGS = ("standard", "authors", "whole")
+WHOLE = "whole"
+AROUND_SLEEP = ("standard", "authors")
+TRIMMINGS = (*AROUND_SLEEP, WHOLE)
 WAKE_MARGIN = 60
 """Epochs of wake kept on either side: 30 minutes."""
 
@@ -26,7 +28,7 @@ def select_trimming(stages: np.ndarray, trimming: str) -> np.ndarray:
     is_stage = stages <= REM
     if not (is_stage & (stages != W)).any():
         raise BenchmarkError("no epoch is scored as sleep (N1, N2, N3 or REM), so there is none to keep")
-    if trimming == "whole":
+    if trimming == WHOLE:
         return np.flatnonzero(is_stage)
     if trimming == "standard":
         scored = np.flatnonzero(is_stage)

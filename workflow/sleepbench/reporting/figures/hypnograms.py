@@ -14,7 +14,7 @@ from sleepbench.preparation.measure import NIGHT_STAGES
 from sleepbench.preparation.quality import read_qualities, stages_of
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.style import PAGE_WIDTH, STAGE_COLOURS, heading, new_figure
-from sleepbench.signals.trimming import select_trimming
+from sleepbench.signals.trimming import AROUND_SLEEP, select_trimming
 
 NOT_SCORED = "#A8A8A8"
 STRENGTH = {"standard": 1.0, "authors": 0.55, "none": 0.22}
@@ -40,7 +40,7 @@ def bouts(inputs: Inputs) -> pd.DataFrame:
 def _bouts(quality: dict) -> pd.DataFrame:
     stages = stages_of(quality)
     trimming = np.full(len(stages), "none", dtype="U8")
-    for rule in ("authors", "standard"):
+    for rule in reversed(AROUND_SLEEP):
         trimming[select_trimming(stages, rule)] = rule
     changes = np.flatnonzero((stages[1:] != stages[:-1]) | (trimming[1:] != trimming[:-1])) + 1
     first = np.r_[0, changes]

@@ -99,7 +99,6 @@ def _set(recordings: Sequence[Excerpts]) -> EpochSet:
                 stage=recording.stage.astype(np.int8),
                 standard=everything,
                 authors=everything,
-                whole=everything,
             )
         )
     return epoch_set(prepared, (ROLE,), "standard", describe(MODEL).input_transformation)
