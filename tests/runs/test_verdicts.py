@@ -97,7 +97,7 @@ def test_a_rerun_waits_where_nothing_was_run(project, capsys):
     assert verdicts.print_verdicts(config(), CLAIMS, RERUNS_FILE) == 0
     printed = printed_reruns(capsys)
     assert printed.count("NOT TESTABLE HERE: ULW-SleepNet, re-run by others on") == 3
-    assert "on isruc-s3, protocol released (secondary: github.com/Nhantran65/Linear-BIM" in printed
+    assert "on isruc-s3, protocol whole_released (secondary: github.com/Nhantran65/Linear-BIM" in printed
 
 
 def test_runs_that_agree_with_a_rerun_are_set_beside_it(project, capsys, monkeypatch):
