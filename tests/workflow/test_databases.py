@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from conftest import REPOSITORY, make_project
 
+from sleepbench.benchmarks.estimate import epochs_by_recording
 from sleepbench.cli.rehearsal import QuietHandler
 from sleepbench.cli.run import _to_accept
 from sleepbench.config.load import load
-from sleepbench.config.plan import plan
+from sleepbench.config.plan import dataset, plan, recordings
 from sleepbench.workflow import Workflow
 
 DATABASES = ("sleep-edf-st", "hmc", "dod-h", "dod-o", "isruc-s3")
@@ -34,6 +35,18 @@ def test_everything_is_planned_without_a_file(tmp_path: Path, monkeypatch: pytes
     said = dict(zip(DATABASES, _to_accept(config, planned), strict=True))
     assert said["hmc"].startswith("hmc: HMC, 15.7 GB; licence: Creative Commons Attribution 4.0 (CC BY 4.0); to accept")
     assert "had by hand" in said["isruc-s3"] and not list(tmp_path.iterdir())
+
+
+def test_what_they_take_is_known_before_a_file_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load(REPOSITORY / "config.yaml", {"experiment": "other-databases"})
+    epochs = {}
+    for name in DATABASES:
+        counts = epochs_by_recording(dataset(config, name), recordings(config, name))
+        epochs[name] = round(sum(n.sum() for (_, trimming), n in counts.items() if trimming == "standard"))
+    # 12 nights of sleep-edf-st were counted; the others are as others count them, or as five people scored them
+    assert epochs.pop("sleep-edf-st") == pytest.approx(44 * 979, rel=0.01)
+    assert epochs == {"hmc": 137_243, "dod-h": 24_665, "dod-o": 53_236, "isruc-s3": 8_589}
 
 
 @pytest.mark.slow
