@@ -11,6 +11,7 @@ include: "workflow/rules/common.smk"  # checks the configuration
 include: "workflow/rules/data.smk"  # fetch or simulate, verify, prepare
 include: "workflow/rules/training.smk"  # folds, trainings, smoothed predictions
 include: "workflow/rules/profiling.smk"  # operations, latency
+include: "workflow/rules/cross.smk"  # networks of one dataset tested on another
 include: "workflow/rules/deployment.smk"  # a network as C
 include: "workflow/rules/reporting.smk"  # MLflow, statistics, tables, figures, report
 
@@ -20,3 +21,4 @@ rule all:
     input:
         # Named one by one, so that whichever is missing is made again.
         [W.products(dataset) for dataset in W.plan.datasets],
+        W.cross_products(),

@@ -217,6 +217,7 @@ def test_datasets_have_the_recordings_they_say():
         **{"sleep-edf-st": 44, "hmc": 151, "dod-h": 25, "dod-o": 55, "isruc-s3": 10},
         **{"simulated-sleep-edf-st": 8, "simulated-hmc": 4, "simulated-dod-h": 4, "simulated-dod-o": 4},
         "simulated-isruc-s3": 4,
+        **{"simulated-20-5s": 39, "simulated-5s-quick": 39},
     }
     assert folds_trained(config, "try-real", 2) == [0] and folds_trained(config, "simulated", 2) == [0, 1]
     assert protocol_on(config, "clean", "sleep-edf-78").n_folds == 10

@@ -13,7 +13,7 @@ SIMULATED = {"reader": "simulated", "subjects": 2, "single_night_subjects": [1],
 
 def test_the_readers_are_the_modules_that_hold_a_dataset() -> None:
     assert readers() == [
-        *("dod_h", "dod_o", "hmc", "isruc_s3", "simulated"),
+        *("dod_h", "dod_o", "hmc", "isruc_s3", "simulated", "simulated_excerpts"),
         *("sleep_edf_cassette", "sleep_edf_excerpts", "sleep_edf_telemetry"),
     ]
 

@@ -47,3 +47,5 @@ onstart:
     name_memory()
     for skipped in W.plan.skipped:
         print(f"Not trained: {skipped}", file=sys.stderr)
+    for left_out in W.crosses.not_tested:
+        print(f"Not tested: {left_out}", file=sys.stderr)

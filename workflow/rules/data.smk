@@ -94,10 +94,10 @@ rule totals:
 
 rule data:
     input:
-        [W.receipts(dataset) for dataset in W.plan.datasets],
+        [W.receipts(dataset) for dataset in W.datasets],
 
 
 rule prepared:
     input:
-        [paths.recordings(dataset) for dataset in W.plan.datasets],
+        [paths.recordings(dataset) for dataset in W.datasets],
         [W.totals(dataset) for dataset in W.plan.datasets],

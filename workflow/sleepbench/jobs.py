@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sleepbench.config import paths
-from sleepbench.config.keys import TrainingKey
+from sleepbench.config.crosses import PROTOCOL, montages, never_seen
+from sleepbench.config.keys import CrossKey, TrainingKey
 from sleepbench.config.load import validate
 from sleepbench.config.made import recorded
 from sleepbench.config.models import Config
 from sleepbench.config.plan import dataset, plan, recipe_on
-from sleepbench.core.files import read_json, sha256_of_json
+from sleepbench.core.files import read_json, replacing, sha256_of_json
 from sleepbench.core.logs import logged
 from sleepbench.core.provenance import git_commit
 from sleepbench.datasets.base import DataLabel, read_receipt, write_receipt
@@ -143,6 +144,78 @@ def smooth(
             provenance=_provenance(config, key.dataset),
         )
     )
+
+
+def cross(
+    content: Mapping[str, Any],
+    key: CrossKey,
+    trainings: Sequence[TrainingKey],
+    folds: Path,
+    output: Path,
+    threads: int,
+    code_sha256: Sequence[str],
+) -> None:
+    """Test the networks of one dataset on another."""
+    from sleepbench.cross.job import CrossJob
+    from sleepbench.cross.job import cross as cross_datasets
+
+    config = validate(content)
+    one, other = (dataset(config, name) for name in (key.trained, key.tested))
+    trained_on, tested_on = (read_index(paths.recordings(name)) for name in (key.trained, key.tested))
+    chosen, removed = never_seen(config, key.trained, key.tested)
+    audit = {
+        "people_trained": len({recording.subject for recording in trained_on.recordings}),
+        "people_tested": len({r.subject for r in tested_on.recordings if r.id in chosen}),
+        "recordings_tested": len(chosen),
+        "removed": removed,
+        "known_from": f"{key.trained}: {one.subjects_from}; {key.tested}: {other.subjects_from}",
+        "channels": montages(config, key.trained, key.tested, key.input),
+    }
+    simulated = one.label.simulated or other.label.simulated
+    cross_datasets(
+        CrossJob(
+            key=key,
+            trainings={training.fold: Path(paths.training(training)) for training in trainings},
+            selection=plan(config).datasets[key.trained].protocols[PROTOCOL].selection,
+            folds=folds,
+            trained_on=trained_on.prepared,
+            tested_on={id: tested_on.prepared[id] for id in chosen},
+            audit=audit,
+            remedies=config.cross.remedies,
+            output=output,
+            device=config.training.device,
+            threads=threads,
+            code_sha256=sha256_of_json(code_sha256),
+            provenance={**_provenance(config, key.trained), "simulated": simulated},
+        )
+    )
+
+
+def cross_report(inputs: Any, parameters: Any, page: Path) -> None:
+    """Make the statistics, tables, figures and the page of networks tested on other datasets."""
+    from sleepbench.reporting import artefacts
+    from sleepbench.reporting.cross.labels import joint_label
+    from sleepbench.reporting.cross.page import write_page
+    from sleepbench.reporting.cross.statistics import cross_statistics
+    from sleepbench.reporting.figures.style import make_figure
+    from sleepbench.reporting.rendering import make_table
+
+    crossed, runs = ([Path(path) for path in files] for files in (inputs.crossed, inputs.runs))
+    statistics = Path(paths.cross_product("statistics", "cross", "csv"))
+    with replacing(statistics) as temporary:
+        cross_statistics(crossed, runs).to_csv(temporary, index=False)
+    settings = parameters.settings
+    label = joint_label({name: DataLabel(**one) for name, one in settings["labels"].items()})
+    known = artefacts.Inputs({"statistics/cross": statistics, "crossed": crossed}, settings, label)
+    tables, figures = artefacts.cross_tables().values(), artefacts.cross_figures().values()
+    for table in tables:
+        make_table(table, known, *(paths.cross_product("tables", table.name, form) for form in ("csv", "md", "tex")))
+    for figure in figures:
+        files = (paths.cross_product("figures", figure.name, form) for form in ("png", "pdf", "csv"))
+        make_figure(figure, known, *files, parameters.titles)
+    rendered = [Path(paths.cross_product("tables", table.name, "md")) for table in tables]
+    drawn = [(figure, Path(paths.cross_product("figures", figure.name, "png"))) for figure in figures]
+    write_page(label, rendered, drawn, page)
 
 
 def log_runs(content: Mapping[str, Any], name: str, experiment: str, store: str, output: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from sleepbench.config import paths
 from sleepbench.config.code import code_sha256, module_sha256
-from sleepbench.config.keys import PlannedRun, TrainingKey
+from sleepbench.config.crosses import crosses
+from sleepbench.config.keys import CrossKey, PlannedRun, TrainingKey
 from sleepbench.config.load import validate
 from sleepbench.config.made import CHANGED, FORGOTTEN, MISSING, UNKNOWN, fault, is_there, memory, was_made
 from sleepbench.config.models import Config
@@ -66,14 +67,16 @@ class Workflow:
         self.plan = plan(self.config)
         self.root = root
         self.uses_gpu = may_use_gpu and takes_gpu(self.config.training.device)
-        self.datasets = {name: dataset(self.config, name) for name in self.plan.datasets}
+        self.crosses = crosses(self.config, self.plan)
+        names = dict.fromkeys([*self.plan.datasets, *self.crosses.tested])  # some are tested on alone
+        self.datasets = {name: dataset(self.config, name) for name in names}
 
     # ------------------------------------------------------------------------------------------------------- wildcards
 
     def wildcard_patterns(self) -> dict[str, str]:
         """The values that wildcards can have, as regular expressions."""
         names = {
-            "dataset": self.plan.datasets,
+            **dict.fromkeys(("dataset", "trained", "tested"), self.datasets),
             "source": dict.fromkeys(one.source for one in self.datasets.values()),
             "folds": dict.fromkeys(p.folds.name for one in self.plan.datasets.values() for p in one.protocols.values()),
             "trimming": TRIMMINGS,
@@ -92,7 +95,9 @@ class Workflow:
         }
 
     def of(self, dataset: str) -> DatasetPlan:
-        """What is asked for on a dataset of the run."""
+        """What is asked for on a dataset of the run; BenchmarkError where nothing is trained on it."""
+        if dataset not in self.plan.datasets:
+            raise BenchmarkError(f"{dataset}: nothing is trained on it in this run, only tested")
         return self.plan.datasets[dataset]
 
     # ------------------------------------------------------------------------------------------------------------ data
@@ -202,6 +207,9 @@ class Workflow:
             for n, stage in enumerate(stages):
                 asked = stage if n < end else [one for one in stage if one[0] in targets]
                 yield from ((output, parts, bool(targets) or n >= there) for output, parts in asked)
+        for file in self.cross_products():
+            if file in targets or "all" in targets or not targets:
+                yield file, [(file, True)], True
 
     def _stages(self, dataset: str) -> list[list[tuple[str, list[tuple[str, bool]]]]]:
         """All files made of a dataset, those that are made of others after these."""
@@ -286,6 +294,64 @@ class Workflow:
         """What a training depends on besides the recordings and the code: parameters of its rule."""
         recipe = recipe_on(self.config, wildcards.recipe, wildcards.dataset)
         return {"recipe": recipe.settings(), "roles": list(self.config.inputs[wildcards.input])}
+
+    # ------------------------------------------------------------------------------------------------- other datasets
+
+    def networks(self, wildcards: Any) -> tuple[TrainingKey, ...]:
+        """The trainings whose networks are tested on another dataset; BenchmarkError where it is not asked for."""
+        key = CrossKey.named(wildcards)
+        if key not in self.crosses.networks:
+            reasons = (one.reason for one in self.crosses.not_tested if one.is_of(key))
+            why = next(reasons, "this run does not ask for it (test_on)")
+            raise BenchmarkError(f"{key.trained} on {key.tested}, {', '.join(key.contender)}: {why}")
+        return self.crosses.networks[key]
+
+    def cross_inputs(self, wildcards: Any) -> dict[str, Any]:
+        """The files that networks are tested on another dataset from."""
+        trainings = self.networks(wildcards)
+        return {
+            "trainings": list(dict.fromkeys(map(self.made_by, trainings))),
+            "folds": paths.folds(wildcards.trained, trainings[0].folds),
+            "recordings": [paths.recordings(wildcards.trained), paths.recordings(wildcards.tested)],
+        }
+
+    def cross_code(self, wildcards: Any) -> list[str]:
+        """The hashes of the code that decides what networks give on another dataset."""
+        reader = self.config.datasets[wildcards.trained].reader
+        return [code_sha256("train", reader, wildcards.model), code_sha256("cross")]
+
+    def crossed(self) -> list[str]:
+        """Directories of what networks give on other datasets."""
+        return [paths.crossed(key) for key in self.crosses.networks]
+
+    def cross_runs(self) -> list[str]:
+        """The tables of runs of the datasets that are trained on, or tested on and trained on as well."""
+        return [paths.runs(name) for name in self.crosses.datasets if name in self.plan.datasets]
+
+    def cross_settings(self) -> dict[str, Any]:
+        """What the configuration says to artefacts of networks tested on other datasets; JSON values."""
+        refused = (name for one in self.crosses.not_tested for name in (one.trained, one.tested))
+        names = dict.fromkeys([*self.crosses.datasets, *refused])
+        return {
+            "labels": {name: vars(dataset(self.config, name).label) for name in names},
+            "not_tested": [
+                {**vars(one), "contender": ", ".join(one.contender or ())} for one in self.crosses.not_tested
+            ],
+        }
+
+    def cross_products(self) -> list[str]:
+        """All files made of networks tested on other datasets; none where none is asked for."""
+        return [*self.crossed(), *self.cross_reports()] if self.crosses.networks or self.crosses.not_tested else []
+
+    def cross_reports(self) -> list[str]:
+        """The statistics, tables, figures and page of networks tested on other datasets."""
+        tables, figures = (declared(f"cross.{room}") for room in ("tables", "figures"))
+        return [
+            paths.cross_product("statistics", "cross", "csv"),
+            *(paths.cross_product("tables", name, form) for name in tables for form in paths.TABLE_FORMS),
+            *(paths.cross_product("figures", name, form) for name in figures for form in paths.FIGURE_FORMS),
+            paths.cross_page(),
+        ]
 
     # ------------------------------------------------------------------------------------------------------- reporting
 

@@ -18,6 +18,7 @@ LISTS = {
     "inputs": "Inputs, sets of channels",
     "recipes": "Recipes; own: by the recipe of each model's paper",
     "seeds": "Seeds, one training for each",
+    "test-on": "Datasets on which the networks of the others are tested",
 }
 WORDS = {"protocols": "ladder", "models": "all"}
 """Words that stand for a list."""

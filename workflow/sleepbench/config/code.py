@@ -28,6 +28,7 @@ CODE = {
         *("models/base.py", "models/layers.py", "models/transformation.py"),
     ),
     "smooth": ("postprocessing/*.py",),
+    "cross": ("cross/*.py", "config/crosses.py"),
     "profile": (
         *("profiling/profile.py", "profiling/latency.py", "profiling/operations.py"),
         *("profiling/inference.py", "profiling/load.py", "models/base.py", "models/layers.py", "models/as_onnx.py"),

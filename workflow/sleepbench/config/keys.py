@@ -45,3 +45,26 @@ class PlannedRun:
     training: TrainingKey
     protocol: str
     selection: str
+
+
+@dataclass(frozen=True, order=True)
+class CrossKey:
+    """The networks of one dataset, tested on another: all folds of a contender's trainings with one seed."""
+
+    trained: str
+    tested: str
+    model: str
+    input: str
+    recipe: str
+    seed: int
+
+    @classmethod
+    def named(cls, wildcards: Any) -> Self:
+        """What a path names, by the parts of the path."""
+        names = ("trained", "tested", "model", "input", "recipe")
+        return cls(*(getattr(wildcards, name) for name in names), int(wildcards.seed))
+
+    @property
+    def contender(self) -> Contender:
+        """The model, its input and its recipe."""
+        return Contender(self.model, self.input, self.recipe)

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from sleepbench.config.models import ALL, LADDER, OWN, Config
+from sleepbench.config.paths import CROSS
 from sleepbench.core.errors import BenchmarkError, ConfigurationError, nearest
 from sleepbench.core.shipped import shipped
 from sleepbench.core.strict import problems_in
@@ -27,6 +28,7 @@ DEFINITIONS = shipped("definitions")
 DEFINED = ("protocols", "recipes", "datasets", "inputs")
 """Sections that are defined beside the package, each in the file of its name; protocols.yaml has the ladder too."""
 
+RESERVED = Path(CROSS).name
 Place = tuple[str | int, ...]
 
 
@@ -191,7 +193,12 @@ def _not_among(place: Place, names: Iterable[str], known: Iterable[str]) -> Iter
 
 def _unknown_names(config: Config) -> Iterator[tuple[Place, str]]:
     """Names that point at nothing."""
-    named = {"datasets": config.datasets, "inputs": config.inputs, "recipes": [*config.recipes, OWN]}
+    named = {
+        "datasets": config.datasets,
+        "test_on": config.datasets,
+        "inputs": config.inputs,
+        "recipes": [*config.recipes, OWN],
+    }
     asked: list[tuple[Place, Any]] = [(("run",), config.run)]
     asked += [(("experiments", i), entry) for i, entry in enumerate(config.experiments)]
     for place, entry in asked:
@@ -218,6 +225,8 @@ def _unknown_names(config: Config) -> Iterator[tuple[Place, str]]:
 
 def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
     """What is known by name, but does not go together."""
+    if RESERVED in config.datasets:
+        yield ("datasets", RESERVED), f"results/{RESERVED} is of networks tested on other datasets; use another name"
     for name, protocol in config.protocols.items():
         if protocol.selection == "best_validation" and not protocol.validation_subjects:
             yield (

@@ -42,7 +42,7 @@ Folds = Annotated[int, Field(ge=2)]
 class Experiment(Strict):
     """An entry of `experiments`: every combination of its lists is trained.
 
-    Entries of one name belong together.
+    Entries of one name belong together. Networks of each of its datasets are tested on all of `test_on` as well.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Experiment(Strict):
     inputs: Names
     recipes: Names
     seeds: Seeds
+    test_on: list[str] = Field(default_factory=list)
 
 
 class RunSettings(Strict):
@@ -64,6 +65,7 @@ class RunSettings(Strict):
     inputs: Names | None = None
     recipes: Names | None = None
     seeds: Seeds | None = None
+    test_on: Names | None = None
 
 
 class DatasetDefinition(Strict):
@@ -142,6 +144,16 @@ class Postprocessing(Strict):
     protocols: Names
 
 
+REMEDIES = ("scaled", "adabn", "finetuned_1", "finetuned_3", "finetuned_5")
+"""What may be tried for networks that are tested on another dataset; `sleepbench.cross` says what each is."""
+
+
+class Cross(Strict):
+    """What is tried for networks that are tested on another dataset, beside taking them as they are."""
+
+    remedies: list[Literal[REMEDIES]] = Field(default_factory=list)
+
+
 def _numbers(values: Any) -> Any:
     """Numbers that come as text from `--config`."""
     if isinstance(values, list):
@@ -188,6 +200,7 @@ class Config(Strict):
     data: dict[str, SourceSettings]
     training: TrainingSettings
     postprocessing: Postprocessing
+    cross: Cross = Field(default_factory=Cross)
     comparisons: Comparisons
     figures: Figures
     tracking: Tracking

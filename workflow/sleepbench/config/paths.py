@@ -7,7 +7,7 @@ root of the project.
 from collections.abc import Sequence
 from pathlib import Path
 
-from sleepbench.config.keys import TrainingKey
+from sleepbench.config.keys import CrossKey, TrainingKey
 from sleepbench.core.stages import SAMPLES_PER_EPOCH
 
 RESULTS = "results"
@@ -19,11 +19,13 @@ PROFILES = f"{RESULTS}/profile"
 PARITY = f"{RESULTS}/parity"
 IMPORTED = f"{RESULTS}/imported"
 ARTIFACTS = f"{RESULTS}/mlflow-artifacts"
+CROSS = f"{RESULTS}/cross"
 KEPT = "README.md"
 """The one file under results/ that git keeps."""
 
 TRAINING = "{dataset}/trainings/{folds}/{trimming}/{model}/{input}/{recipe}/seed-{seed}"
 POSTPROCESSED = TRAINING.replace("trainings", "postprocessed")
+CROSSED = "trained/{trained}/tested/{tested}/{model}/{input}/{recipe}/seed-{seed}"
 TABLE_FORMS, FIGURE_FORMS = ("csv", "md", "tex"), ("csv", "pdf", "png")
 
 
@@ -128,6 +130,21 @@ def summary(dataset: str) -> str:
 def report(dataset: str) -> str:
     """The HTML page."""
     return f"{home(dataset)}/report.html"
+
+
+def crossed(key: CrossKey) -> str:
+    """The directory of predictions on a dataset by the networks of another."""
+    return f"{CROSS}/{CROSSED.format(**vars(key))}"
+
+
+def cross_product(room: str, name: str, form: str) -> str:
+    """A table, figure or file of statistics of all that is tested on another dataset."""
+    return f"{CROSS}/{room}/{name}.{form}"
+
+
+def cross_page() -> str:
+    """The page of all that is tested on another dataset."""
+    return f"{CROSS}/report.md"
 
 
 def profile(model: str, shape: int | str) -> str:

@@ -91,7 +91,7 @@ def plan(config: Config) -> Plan:
 
     BenchmarkError where there is none on a dataset, or where something cannot be trained.
     """
-    entries = _entries(config)
+    entries = entries_of(config)
     skipped: dict[Skipped, None] = {}
     asked: dict[str, list[tuple[str, Contender, int]]] = {}
     for entry in entries:
@@ -189,12 +189,12 @@ def _recordings(one: _Definition) -> list[Recording]:
     return _opened(one).used()
 
 
-def _entries(config: Config) -> list[Experiment]:
+def entries_of(config: Config) -> list[Experiment]:
     """The entries of the experiment that is run, with the lists that `run` replaces."""
     run = config.run
     replaced: dict[str, Any] = {
         name: value
-        for name in ("datasets", "protocols", "models", "inputs", "recipes", "seeds")
+        for name in ("datasets", "protocols", "models", "inputs", "recipes", "seeds", "test_on")
         if (value := getattr(run, name)) is not None
     }
     return [e.model_copy(update=replaced) for e in config.experiments if e.name == run.experiment]

@@ -206,6 +206,7 @@ class Dataset(ABC):
     licence, citation : of the data; terms : what whoever downloads it accepts besides the licence
     recorded_gb, typical_epochs : gigabytes of all its files, and the scored epochs of one recording on average; for
         estimates alone, None where nobody knows
+    subjects_from : where it says who its subjects are, as a phrase
     """
 
     printed: ClassVar[str]
@@ -221,6 +222,7 @@ class Dataset(ABC):
     shared_source: ClassVar[str | None] = None
     recorded_gb: float | None = None
     typical_epochs: float | None = None
+    subjects_from: ClassVar[str] = "the table of its recordings"
     known_files: Sequence[Path] = ()
     """The committed files that `known_totals` and `known_epochs` read."""
     training_epochs: int | None = None
@@ -285,6 +287,10 @@ class Dataset(ABC):
         if (found := next((one for one in recordings if one.id == id), None)) is None:
             raise BenchmarkError(f"{self.name}: recording {id} is not among its {len(recordings)} recordings")
         return found
+
+    def person(self, recording: Recording) -> str:
+        """Who a recording is of, by a name that the person has in every dataset."""
+        return f"{self.shared_source or self.name} {recording.subject}"
 
     @abstractmethod
     def recordings(self) -> list[Recording]:

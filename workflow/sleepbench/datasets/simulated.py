@@ -75,6 +75,7 @@ class SimulatedCohort(CassetteFiles):
     printed = "simulated"
     licence = "Apache License 2.0"
     citation = "none: the signals are made up"
+    subjects_from = "the cohort's seed and the numbers of its people: the same two make the same person"
 
     @property
     def label(self) -> DataLabel:
@@ -90,6 +91,10 @@ class SimulatedCohort(CassetteFiles):
         nights = self.settings.nights()
         digits = max(2, len(str(max(subject for subject, _ in nights))))
         return {f"SC4{subject:0{digits}d}{night}": (subject, night) for subject, night in nights}
+
+    def person(self, recording: Recording) -> str:
+        """The same seed and number make the same person, whatever else a cohort's settings are."""
+        return f"simulated person {self.nights[recording.id][0]} of seed {self.settings.seed}"
 
     def recordings(self) -> list[Recording]:
         """Who they are of and what their files are called, without writing them."""

@@ -29,6 +29,7 @@ OFFICIAL_TABLE = RESOURCES / "sleep_edf_recordings.csv"
 KNOWN_TOTALS = RESOURCES / "known_totals.yaml"
 KNOWN_EPOCHS = RESOURCES / "known_epochs.csv"
 
+SUBJECTS_FROM = "SC-subjects.xls, the official table of the cassette study (healthy people, 1987 to 1991)"
 FOLDER = "sleep-cassette"
 """Where the files lie under the base URL, and in a copy of the whole database."""
 
@@ -144,6 +145,7 @@ class SleepEdfCassette(CassetteFiles):
     """The first subjects of Sleep-EDF's cassette recordings."""
 
     shared_source = "sleep-edf"
+    subjects_from = SUBJECTS_FROM
 
     def __init__(self, name: str, settings: SleepEdfSettings, source_settings: Any = None):
         super().__init__(name, settings, source_settings)
@@ -163,6 +165,10 @@ class SleepEdfCassette(CassetteFiles):
         if self.settings.subjects < min(PRINTED):
             return DataLabel(self.name, "trial", TRIAL)
         return DataLabel(self.name, PRINTED.get(self.settings.subjects, self.name))
+
+    def person(self, recording: Recording) -> str:
+        """By the number in the official table; people of a rehearsal are nobody else's."""
+        return super().person(recording) if self.settings.simulated else cassette_person(recording)
 
     def recordings(self) -> list[Recording]:
         """Those of the table; BenchmarkError where it has fewer subjects."""
@@ -195,6 +201,11 @@ class SleepEdfCassette(CassetteFiles):
     def known_epochs(self) -> dict[tuple[str, str], tuple[int, ...]]:
         """As counted on real hypnograms."""
         return {} if self.settings.simulated else read_known_epochs(KNOWN_EPOCHS)
+
+
+def cassette_person(recording: Recording) -> str:
+    """A subject of the cassette recordings by the number in the official table."""
+    return f"SC subject {recording.subject}"
 
 
 @cache

@@ -21,7 +21,14 @@ from sleepbench.core.stages import SAMPLING_RATE, STAGES
 from sleepbench.datasets.base import EXCERPTS, DataLabel, Dataset, KnownTotal, Recording, Signal, SourceFile
 from sleepbench.datasets.known_epochs import read_known_epochs, read_known_totals
 from sleepbench.datasets.recordings_table import read_recordings
-from sleepbench.datasets.sleep_edf_cassette import KNOWN_EPOCHS, KNOWN_TOTALS, OFFICIAL_TABLE, RESOURCES
+from sleepbench.datasets.sleep_edf_cassette import (
+    KNOWN_EPOCHS,
+    KNOWN_TOTALS,
+    OFFICIAL_TABLE,
+    RESOURCES,
+    SUBJECTS_FROM,
+    cassette_person,
+)
 
 FILES = RESOURCES / "sleep_edf_excerpts.csv"
 """Name, SHA-256 and bytes of each recording's file."""
@@ -43,6 +50,7 @@ class SleepEdfExcerpts(Dataset):
     trimmings: ClassVar[Sequence[str]] = ("standard",)
     samples_per_epoch = N_SAMPLES
     shared_source = "sleep-edf-20-5s"
+    subjects_from = SUBJECTS_FROM
     known_files = (KNOWN_TOTALS, KNOWN_EPOCHS)
 
     @property
@@ -51,6 +59,10 @@ class SleepEdfExcerpts(Dataset):
         cut = [f"{self.training_epochs} training epochs"] if self.training_epochs else []
         cut += ["not all folds"] if self.only_folds else []
         return DataLabel(self.name, self.printed, "; ".join([EXCERPTS, *cut]))
+
+    def person(self, recording: Recording) -> str:
+        """They are the people of the whole recordings."""
+        return cassette_person(recording)
 
     def recordings(self) -> list[Recording]:
         """Subjects, nights, ages and sexes are those of the official table."""

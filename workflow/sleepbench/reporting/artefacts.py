@@ -122,6 +122,18 @@ def statistics() -> dict[str, StatisticsArtefact]:
     return _declared("statistics")
 
 
+@functools.cache
+def cross_tables() -> dict[str, Table]:
+    """All tables of networks tested on other datasets."""
+    return _declared("cross.tables")
+
+
+@functools.cache
+def cross_figures() -> dict[str, FigureArtefact]:
+    """All figures of networks tested on other datasets."""
+    return _declared("cross.figures")
+
+
 def find(kind: Callable[[], Mapping[str, Artefact]], name: str) -> Artefact:
     """The artefact of this name; BenchmarkError with the nearest one where there is none."""
     if name not in kind():

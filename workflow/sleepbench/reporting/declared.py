@@ -36,8 +36,8 @@ class Declared:
 
 @functools.cache
 def declared(room: str) -> dict[str, Declared]:
-    """The artefacts of a room ("tables", "figures", "statistics") by name, in the order of the report."""
-    files = sorted((PACKAGE / "reporting" / room).glob("*.py"))
+    """The artefacts of a room ("tables", "figures", "statistics", "cross.tables", ...) in the order of the report."""
+    files = sorted((PACKAGE / "reporting" / room.replace(".", "/")).glob("*.py"))
     found = [one for file in files if (one := _declaration(file, room))]
     return {one.name: one for one in sorted(found, key=lambda one: one.place)}
 

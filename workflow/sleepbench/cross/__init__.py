@@ -1,0 +1,1 @@
+"""Networks of one dataset tested on another, as they are and with the simplest remedies."""

@@ -1,0 +1,1 @@
+"""What networks of one dataset give on another: one set of statistics, tables, a figure and a page of them."""

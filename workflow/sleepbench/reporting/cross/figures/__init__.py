@@ -1,0 +1,1 @@
+"""Figures of networks tested on another dataset, one file each; each declares itself as `ARTEFACT`."""
