@@ -48,7 +48,8 @@ TABLES = (
         "recipes",
     ),
     *("intervals", "classes"),
-    *("inputs", "comparisons", "non_inferiority", "ranks", "groups", "sleep_measures", "postprocessing"),
+    *("inputs", "comparisons", "non_inferiority", "ranks", "groups"),
+    *("night_order", "people_model", "sleep_measures", "postprocessing"),
     *("others_predictions", "quality"),
 )
 

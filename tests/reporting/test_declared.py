@@ -10,9 +10,9 @@ from sleepbench.reporting import artefacts, declared
 from sleepbench.workflow import RESOURCE_FILES
 
 
-@pytest.mark.parametrize("room", ["tables", "figures", "statistics"])
+@pytest.mark.parametrize("room", ["tables", "figures", "statistics", "cross.tables", "cross.figures"])
 def test_what_is_read_is_what_is_imported(room):
-    imported, read = getattr(artefacts, room)(), declared.declared(room)
+    imported, read = getattr(artefacts, room.replace(".", "_"))(), declared.declared(room)
     assert list(imported) == list(read)
     for name, artefact in imported.items():
         for field in ("inputs", "settings", "place", "names", "in_summary"):

@@ -53,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> FakeResults:
 
 
 def test_tables_say_simulated_and_fit(tmp_path: Path, made) -> None:
-    assert len(TABLES) == 9
+    assert len(TABLES) == 10
     for name, markdown in render(tmp_path, made).items():
         lines = markdown.splitlines()
         assert SIMULATED in lines[0], name

@@ -21,7 +21,7 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import replacing, sha256_of_file, write_document
 from sleepbench.core.stages import STAGES
 from sleepbench.cross import remedies
-from sleepbench.cross.remedies import ADABN, AS_IS, SCALED
+from sleepbench.cross.names import ADABN, AS_IS, DOCUMENT, FOLD, SCALED
 from sleepbench.models import describe
 from sleepbench.models.base import Estimator, Network
 from sleepbench.preparation.prepared import PreparedFiles, load_prepared
@@ -30,10 +30,6 @@ from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.job import trained_model
 from sleepbench.training.keys import RECORD, read_training, run_of, train_again
 from sleepbench.training.loop import DivergedError, predict_probabilities, use_device
-
-DOCUMENT = "cross.json"
-FOLD = "fold_"
-"""What the columns begin with that have the stages which the network of one fold predicts."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sleepbench.config.recipe import Recipe
+from sleepbench.cross.names import ADABN, FINETUNED, SCALED
 from sleepbench.models.base import Estimator, Network
 from sleepbench.models.registry import ModelInfo
 from sleepbench.models.transformation import InputTransformation, Robust, Standard, StandardEpoch
@@ -27,7 +28,6 @@ from sleepbench.training.epochs import EpochSet
 from sleepbench.training.loop import train
 from sleepbench.training.sequences import Batch, inference_batches
 
-AS_IS, SCALED, ADABN, FINETUNED = "as_is", "scaled", "adabn", "finetuned_"
 IN_OWN_UNITS = (Standard, StandardEpoch, Robust)
 """Transformations by which a network sees every recording in units of its own."""
 AT_ONCE = 256

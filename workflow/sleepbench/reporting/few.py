@@ -2,16 +2,15 @@
 
 import pandas as pd
 
+from sleepbench.evaluation.people_model import LEAST_SUBJECTS
 from sleepbench.reporting.rendering import Column
 
-LEAST_PEOPLE = 10
-"""With fewer nothing is concluded, and it is said in words."""
-FEW_IS = f"Nothing is concluded from fewer than {LEAST_PEOPLE} subjects: their rows say 'too few'."
+FEW_IS = f"Nothing is concluded from fewer than {LEAST_SUBJECTS} subjects: their rows say 'too few'."
 
 
 def too_few(row: pd.Series) -> bool:
     """Whether a row is of so few subjects that nothing is concluded from it."""
-    return row["n_subjects"] < LEAST_PEOPLE
+    return row["n_subjects"] < LEAST_SUBJECTS
 
 
 def _subjects(row: pd.Series) -> str:

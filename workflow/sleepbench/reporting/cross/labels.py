@@ -18,6 +18,12 @@ def joint_label(labels: Mapping[str, DataLabel]) -> DataLabel:
     return DataLabel(CROSS.rpartition("/")[2], names, "; ".join(warnings), simulated)
 
 
+def warned(name: str, labels: Mapping[str, DataLabel]) -> str:
+    """A dataset with its warning; empty where it has none."""
+    warning = labels[name].warning if name in labels else ""
+    return f"{name}: {warning}" if warning else ""
+
+
 def marked(name: str, labels: Mapping[str, DataLabel]) -> str:
     """A dataset by its name in the configuration, with the beginning of its warning where it has one."""
     warning = labels[name].warning if name in labels else ""

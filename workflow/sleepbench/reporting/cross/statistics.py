@@ -23,8 +23,7 @@ import pandas as pd
 from sleepbench.config.crosses import PROTOCOL
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_document, read_unchanged, sha256_of_file
-from sleepbench.cross.job import DOCUMENT, FOLD
-from sleepbench.cross.remedies import AS_IS
+from sleepbench.cross.names import AS_IS, DOCUMENT, FOLD
 from sleepbench.evaluation.bootstrap import (
     PROBABILITIES,
     SubjectConfusions,

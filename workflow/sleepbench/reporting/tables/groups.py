@@ -16,6 +16,7 @@ from sleepbench.reporting.cells import (
     wide,
     with_interval,
 )
+from sleepbench.reporting.few import FEW_IS, SUBJECTS
 from sleepbench.reporting.reading import KEY, read_statistics
 from sleepbench.reporting.rendering import Column, number, text
 
@@ -39,7 +40,7 @@ def caption(table: pd.DataFrame) -> str:
     """What the columns mean, and which groupings are left out."""
     missing = [name for name in ("age", "sex") if name not in set(table.grouping)]
     left_out = f" Left out, as it is not known of every subject: {' and '.join(missing)}." if missing else ""
-    return (NOT_KNOWN if table.empty else CAPTION) + left_out
+    return (NOT_KNOWN if table.empty else f"{CAPTION} {FEW_IS}") + left_out
 
 
 CAPTION = (
@@ -61,7 +62,7 @@ ARTEFACT = Table(
         MODEL,
         PROTOCOL,
         Column("Group", text("shown"), "left"),
-        Column("Subjects", number("n_subjects", ".0f"), sort_by="n_subjects"),
+        SUBJECTS,
         Column("Epochs", number("n_epochs", ",.0f"), sort_by="n_epochs"),
         with_interval("Acc.", "accuracy"),
         with_interval("MF1", "macro_f1"),

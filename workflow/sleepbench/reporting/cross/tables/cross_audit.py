@@ -3,10 +3,8 @@
 import pandas as pd
 
 from sleepbench.core.files import read_document
-from sleepbench.cross.job import DOCUMENT
-from sleepbench.datasets.base import DataLabel
+from sleepbench.cross.names import DOCUMENT
 from sleepbench.reporting.artefacts import Inputs, Table
-from sleepbench.reporting.cross.labels import marked
 from sleepbench.reporting.rendering import Column, number, text
 
 EVERY = "all"
@@ -38,9 +36,6 @@ def build(inputs: Inputs) -> pd.DataFrame:
         for one in inputs.settings["not_tested"]
     ]
     table = pd.DataFrame([*rows.values(), *remedies.values(), *refused], columns=list(COLUMNS))
-    labels = {name: DataLabel(**label) for name, label in inputs.settings["labels"].items()}
-    for column in ("trained", "tested"):
-        table[f"{column}_shown"] = [marked(name, labels) for name in table[column]]
     counts = ("people_trained", "people_tested", "recordings_tested", "people_shared", "recordings_removed")
     return table.astype(dict.fromkeys(counts, "Int64"))
 
@@ -77,11 +72,11 @@ ARTEFACT = Table(
         "another, so that two tables of their own are taken for two groups of people."
     ),
     inputs=("crossed",),
-    settings=("labels", "not_tested"),
+    settings=("not_tested",),
     build=build,
     columns=(
-        Column("Trained on", text("trained_shown"), "left"),
-        Column("Tested on", text("tested_shown"), "left"),
+        Column("Trained on", text("trained"), "left"),
+        Column("Tested on", text("tested"), "left"),
         Column("Networks", text("contender_asked"), "left"),
         Column("People there", number("people_trained", ".0f"), sort_by="people_trained"),
         Column("Tested", number("people_tested", ".0f"), sort_by="people_tested"),

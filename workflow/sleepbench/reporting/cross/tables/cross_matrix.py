@@ -16,7 +16,7 @@ from sleepbench.reporting.cells import (
     trained_as,
     with_interval,
 )
-from sleepbench.reporting.cross.labels import ALL_OTHERS, marked
+from sleepbench.reporting.cross.labels import ALL_OTHERS, warned
 from sleepbench.reporting.cross.statistics import KEY
 from sleepbench.reporting.few import FEW_IS, SUBJECTS
 from sleepbench.reporting.reading import COMPARED, CONTENDER, read_statistics
@@ -51,8 +51,10 @@ def build(inputs: Inputs) -> pd.DataFrame:
         parts.append(part)
     first = statistics.drop_duplicates(key).set_index(key)[list(SIZES)]
     table = pd.concat([*parts, first], axis=1).reset_index()
-    for column in ("trained", "tested"):
-        table[f"{column}_shown"] = [marked(name, labels) for name in table[column]]
+    table["warnings"] = [
+        "; ".join(warned(name, labels) for name in dict.fromkeys(pair) if warned(name, labels))
+        for pair in zip(table.trained, table.tested, strict=True)
+    ]
     table["way_shown"] = table.way.map(WAYS)
     order = {name: n for n, name in enumerate(WAYS)}
     table["order"] = table.way.map(order)
@@ -74,6 +76,8 @@ def note(row: pd.Series) -> str:
         said.append(f"change from its own networks over {counted(row['n_shared'], 'subject')} in both")
     else:
         said.append(f"no change, as no network of {row['tested']} itself was trained on these in this run")
+    if not pd.isna(row["warnings"]):
+        said.append(row["warnings"])
     if isinstance(row["channels"], str) and row["channels"]:
         said.append(f"other channels ({row['channels']}): montage and people change together")
     return "; ".join(said) + fewer_stages(row)
@@ -103,8 +107,8 @@ ARTEFACT = Table(
     settings=("labels",),
     build=build,
     columns=(
-        Column("Trained on", text("trained_shown"), "left"),
-        Column("Tested on", text("tested_shown"), "left"),
+        Column("Trained on", text("trained"), "left"),
+        Column("Tested on", text("tested"), "left"),
         MODEL,
         Column("Networks", text("way_shown"), "left"),
         with_interval("Acc.", "accuracy"),
