@@ -236,3 +236,47 @@ def test_reading_the_rules_writes_nothing(tmp_path, monkeypatch):
     for dataset in w.plan.datasets:
         w.products(dataset), w.store_state(), w.runs_sha256(dataset)
     assert list(tmp_path.iterdir()) == []
+
+
+CROSSED = {**KEY, "trained": "sleep-edf-20", "tested": "simulated"}
+
+
+def crossing(*test_on: str) -> Workflow:
+    """Networks of Sleep-EDF-20 under the protocol clean, tested on other datasets."""
+    run = {"experiment": "paper", "datasets": ["sleep-edf-20"], "protocols": ["clean"], "test_on": list(test_on)}
+    return workflow(run=run)
+
+
+def test_networks_are_tested_elsewhere_from_their_trainings_and_both_indexes():
+    w = crossing("simulated")
+    inputs = w.cross_inputs(wildcards(**CROSSED))
+    assert len(inputs["trainings"]) == 20 and inputs["folds"] == paths.folds("sleep-edf-20", KEY["folds"])
+    assert inputs["recordings"] == ["results/sleep-edf-20/recordings.json", "results/simulated/recordings.json"]
+    assert w.cross_runs() == ["results/sleep-edf-20/runs.csv"]
+    assert len(w.crossed()) == 3 == len({*w.crossed()})  # one a seed
+    assert w.crossed()[0].startswith("results/cross/trained/sleep-edf-20/tested/simulated/ulw_sleepnet/four/ulw/seed-")
+    assert "results/cross/report.md" in w.cross_products()
+
+
+def test_a_dataset_that_is_tested_alone_is_prepared_and_not_trained_on():
+    w = crossing("simulated")
+    assert [*w.datasets] == ["sleep-edf-20", "simulated"] and [*w.plan.datasets] == ["sleep-edf-20"]
+    assert "simulated" in w.wildcard_patterns()["dataset"].split("|")
+    assert w.dataset_reading("simulated", "SC4001") == "simulated"
+    assert len(w._stages("simulated")) == 3
+    with pytest.raises(BenchmarkError, match="simulated: nothing is trained on it in this run"):
+        w.of("simulated")
+
+
+def test_a_pair_that_is_refused_says_why_and_has_a_table_of_it():
+    w = crossing("sleep-edf-20-5s")
+    with pytest.raises(BenchmarkError, match=r"3,000 samples of an epoch, sleep-edf-20-5s has 500"):
+        w.cross_inputs(wildcards(**CROSSED | {"tested": "sleep-edf-20-5s"}))
+    with pytest.raises(BenchmarkError, match=r"does not ask for it \(test_on\)"):
+        w.cross_inputs(wildcards(**CROSSED))
+    assert "results/cross/tables/cross_audit.md" in w.cross_products() and not w.crossed()
+    assert w.cross_settings()["not_tested"][0]["tested"] == "sleep-edf-20-5s"
+
+
+def test_without_other_datasets_nothing_is_made_of_them():
+    assert workflow().cross_products() == []

@@ -27,6 +27,7 @@ THERE = {f"X{number}": str(number) for number in range(7)}
 """Nights of the other, and whose they are."""
 AUDIT = {
     **{"people_trained": 3, "people_tested": 7, "recordings_tested": 7, "removed": {}, "known_from": "a table"},
+    "not_prepared": [],
     "channels": {"eeg1": ["A", "B"], "eog": ["C", "C"]},
 }
 

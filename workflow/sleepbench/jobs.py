@@ -162,12 +162,14 @@ def cross(
     config = validate(content)
     one, other = (dataset(config, name) for name in (key.trained, key.tested))
     trained_on, tested_on = (read_index(paths.recordings(name)) for name in (key.trained, key.tested))
-    chosen, removed = never_seen(config, key.trained, key.tested)
+    never, removed = never_seen(config, key.trained, key.tested)
+    chosen = [id for id in never if id in tested_on.prepared]
     audit = {
         "people_trained": len({recording.subject for recording in trained_on.recordings}),
         "people_tested": len({r.subject for r in tested_on.recordings if r.id in chosen}),
         "recordings_tested": len(chosen),
         "removed": removed,
+        "not_prepared": [id for id in never if id not in chosen],
         "known_from": f"{key.trained}: {one.subjects_from}; {key.tested}: {other.subjects_from}",
         "channels": montages(config, key.trained, key.tested, key.input),
     }

@@ -199,7 +199,7 @@ class Workflow:
         Each with its parts, whether Snakemake remembers a part, and whether nothing that may be made of it is there, or
         is asked for.
         """
-        for name in self.plan.datasets:
+        for name in self.datasets:
             stages = self._stages(name)
             every = [[output for output, _ in stage] for stage in stages]
             end = max((_stage(target, name, every) for target in targets), default=len(stages))
@@ -217,6 +217,13 @@ class Workflow:
         def own(*files: str) -> list[tuple[str, list[tuple[str, bool]]]]:
             return [(file, [(file, True)]) for file in files]
 
+        data = [
+            own(*self.receipts(dataset)),
+            own(*self.prepared(dataset, "npy", "epochs.csv", "json", "quality.json")),
+            own(paths.recordings(dataset), paths.recordings(dataset, "csv")),
+        ]
+        if dataset not in self.plan.datasets:
+            return data
         trainings: dict[str, list[tuple[str, bool]]] = {}
         for key in self.of(dataset).trainings:
             output, fold = self.made_by(key), paths.training(key)
@@ -225,9 +232,7 @@ class Workflow:
         logged = paths.logged(dataset)
         store = [(self.store_file, False)] if self.store_file else []
         return [
-            own(*self.receipts(dataset)),
-            own(*self.prepared(dataset, "npy", "epochs.csv", "json", "quality.json")),
-            own(paths.recordings(dataset), paths.recordings(dataset, "csv")),
+            *data,
             own(*self.fold_files(dataset), *self.totals(dataset)),
             list(trainings.items()),
             [*own(*self.smoothed(dataset)), (logged, [(logged, True), *store])],
@@ -545,8 +550,8 @@ class Workflow:
 
 TARGETS = {"data": 1, "prepared": 4}
 """Of the targets that have a name and are not all, how many stages they end."""
-TRAINED = 5
-"""How many stages there are up to the trainings."""
+TRAINED, COLLECTED = 5, 7
+"""How many stages there are up to the trainings, and up to the table of runs."""
 NAMED = 4
 """Files that a message names; it counts the others."""
 
@@ -557,6 +562,8 @@ def _stage(target: str, dataset: str, stages: Sequence[Sequence[str]]) -> int:
         return len(stages)
     if target in TARGETS:
         return TARGETS[target]
+    if target.startswith(f"{paths.CROSS}/"):
+        return COLLECTED
     own = (number for number, stage in enumerate(stages) if target in stage)
     return next(own, TRAINED if target.startswith(f"{paths.home(dataset)}/") else 0)
 

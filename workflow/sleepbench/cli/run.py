@@ -67,6 +67,7 @@ def make(
     is wrong.
     """
     from sleepbench.cli.launch import DRY_RUN, snakemake
+    from sleepbench.config.plan import entries_of
     from sleepbench.core.gpu import require_gpu
     from sleepbench.runs.store import require_store
 
@@ -80,7 +81,8 @@ def make(
     arguments = [*with_config(options, settings), *(["--", *targets] if targets else [])]
     status = snakemake(arguments, partial(_again, config, targets, options), verbose=verbose)
     if status == 0 and not targets and not DRY_RUN & set(options):
-        print_outcomes(config, plan.datasets, time.monotonic() - started)
+        is_crossed = any(entry.test_on for entry in entries_of(config))
+        print_outcomes(config, plan.datasets, time.monotonic() - started, is_crossed=is_crossed)
     return status
 
 
@@ -139,15 +141,19 @@ def with_config(options: Sequence[str], settings: Mapping[str, Any]) -> list[str
     return [*options, "--config", run]
 
 
-def print_outcomes(config: Config, datasets: Sequence[str], seconds: float) -> None:
-    """Print the main results of some datasets, what they took, and where their reports are."""
+def print_outcomes(config: Config, datasets: Sequence[str], seconds: float, *, is_crossed: bool = False) -> None:
+    """Print the main results of some datasets, what they took, and where their reports are.
+
+    `is_crossed` says whether there is one on networks tested on other datasets.
+    """
     from sleepbench.cli.outcome import outcome
     from sleepbench.config import paths
     from sleepbench.config.plan import dataset
 
     for name in datasets:
         print("", *outcome(dataset(config, name).label), sep="\n")
-    print(f"Took {duration(seconds)}", *(f"Open {paths.report(name)}" for name in datasets), sep="\n")
+    pages = [*map(paths.report, datasets), *([paths.cross_page()] if is_crossed else [])]
+    print(f"Took {duration(seconds)}", *(f"Open {page}" for page in pages), sep="\n")
 
 
 @click.command(epilog="Example: sleepbench estimate --experiment paper --datasets sleep-edf-20")

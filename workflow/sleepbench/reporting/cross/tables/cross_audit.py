@@ -10,7 +10,7 @@ from sleepbench.reporting.rendering import Column, number, text
 EVERY = "all"
 COLUMNS = (
     *("trained", "tested", "contender_asked", "people_trained", "people_tested", "recordings_tested", "people_shared"),
-    *("recordings_removed", "removed", "known_from", "outcome"),
+    *("recordings_removed", "removed", "not_prepared", "known_from", "outcome"),
 )
 
 
@@ -48,6 +48,7 @@ def _audited(audit: dict) -> dict:
         "people_shared": len(shared),
         "recordings_removed": sum(map(len, shared.values())),
         "removed": "; ".join(f"{person}: {', '.join(ids)}" for person, ids in shared.items()),
+        "not_prepared": ", ".join(audit["not_prepared"]),
         "known_from": audit["known_from"],
         "outcome": "tested on all but the shared people" if shared else "tested: nobody is in both",
     }
@@ -57,8 +58,10 @@ def note(row: pd.Series) -> str:
     """Who is left out, and from what it is known who the people are."""
     if pd.isna(row["known_from"]):
         return "asked for, and not done for the reason in the row"
-    removed = "" if pd.isna(row["removed"]) or not row["removed"] else f"left out: {row['removed']}; "
-    return f"{removed}who people are: {row['known_from']}"
+    said = [] if pd.isna(row["removed"]) or not row["removed"] else [f"left out: {row['removed']}"]
+    if not pd.isna(row["not_prepared"]) and row["not_prepared"]:
+        said.append(f"not prepared, as the index of {row['tested']} says: {row['not_prepared']}")
+    return "; ".join([*said, f"who people are: {row['known_from']}"])
 
 
 ARTEFACT = Table(
