@@ -26,7 +26,7 @@ HERE = ["SC4001", "SC4002", "SC4011", "SC4021"]
 THERE = {f"X{number}": str(number) for number in range(7)}
 """Nights of the other, and whose they are."""
 AUDIT = {
-    **{"people_trained": 3, "people_tested": 7, "recordings_tested": 7, "removed": {}, "known_from": "a table"},
+    **{"people_trained": 3, "people_tested": 7, "tested": [*THERE], "removed": {}, "known_from": "a table"},
     "not_prepared": [],
     "channels": {"eeg1": ["A", "B"], "eog": ["C", "C"]},
 }
@@ -64,7 +64,7 @@ class Work:
         """The directory of what the networks give on the other nights."""
         chosen = there or self.there
         key = CrossKey("d", "e", self.model, "some", "r", 7)
-        audit = AUDIT | {"people_tested": len(chosen), "recordings_tested": len(chosen)}
+        audit = AUDIT | {"people_tested": len(chosen), "tested": [*chosen]}
         directory = self.root / output
         directory.mkdir(exist_ok=True)
         cross(

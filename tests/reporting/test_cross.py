@@ -52,7 +52,7 @@ def write_crossed(directory, trained, tested, ways=("as_is", "adabn"), seed=1, k
     ]
     audit = {
         **{"people_trained": 2, "people_tested": whole.subject.nunique(), "known_from": "two tables"},
-        **{"recordings_tested": whole.recording.nunique(), "removed": {"SC subject 00": ["SC4001", "SC4002"]}},
+        **{"tested": [*whole.recording.unique()], "removed": {"SC subject 00": ["SC4001", "SC4002"]}},
         "not_prepared": ["SC4999"],
         "channels": {"eeg1": ["EEG Fpz-Cz", "EEG F4-M1"], "eog": ["EOG", "EOG"]},
     }

@@ -156,20 +156,15 @@ def cross(
     code_sha256: Sequence[str],
 ) -> None:
     """Test the networks of one dataset on another."""
+    from sleepbench.cross.audit import audited
     from sleepbench.cross.job import CrossJob
     from sleepbench.cross.job import cross as cross_datasets
 
     config = validate(content)
     one, other = (dataset(config, name) for name in (key.trained, key.tested))
     trained_on, tested_on = (read_index(paths.recordings(name)) for name in (key.trained, key.tested))
-    never, removed = never_seen(config, key.trained, key.tested)
-    chosen = [id for id in never if id in tested_on.prepared]
     audit = {
-        "people_trained": len({recording.subject for recording in trained_on.recordings}),
-        "people_tested": len({r.subject for r in tested_on.recordings if r.id in chosen}),
-        "recordings_tested": len(chosen),
-        "removed": removed,
-        "not_prepared": [id for id in never if id not in chosen],
+        **audited(trained_on, tested_on, *never_seen(config, key.trained, key.tested)),
         "known_from": f"{key.trained}: {one.subjects_from}; {key.tested}: {other.subjects_from}",
         "channels": montages(config, key.trained, key.tested, key.input),
     }
@@ -181,7 +176,7 @@ def cross(
             selection=plan(config).datasets[key.trained].protocols[PROTOCOL].selection,
             folds=folds,
             trained_on=trained_on.prepared,
-            tested_on={id: tested_on.prepared[id] for id in chosen},
+            tested_on={id: tested_on.prepared[id] for id in audit["tested"]},
             audit=audit,
             remedies=config.cross.remedies,
             output=output,

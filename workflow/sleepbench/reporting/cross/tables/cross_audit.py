@@ -44,7 +44,8 @@ def _audited(audit: dict) -> dict:
     shared = audit["removed"]
     return {
         "contender_asked": EVERY,
-        **{name: audit[name] for name in ("people_trained", "people_tested", "recordings_tested")},
+        **{name: audit[name] for name in ("people_trained", "people_tested")},
+        "recordings_tested": len(audit["tested"]),
         "people_shared": len(shared),
         "recordings_removed": sum(map(len, shared.values())),
         "removed": "; ".join(f"{person}: {', '.join(ids)}" for person, ids in shared.items()),
