@@ -18,7 +18,7 @@ LISTS = {
     "inputs": "Inputs, sets of channels",
     "recipes": "Recipes; own: by the recipe of each model's paper",
     "seeds": "Seeds, one training for each",
-    "test-on": "Datasets on which the networks of the others are tested",
+    "test_on": "Datasets on which the networks of the others are tested",
 }
 WORDS = {"protocols": "ladder", "models": "all"}
 """Words that stand for a list."""
@@ -27,7 +27,7 @@ WORDS = {"protocols": "ladder", "models": "all"}
 def selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --experiment and an option for each of its lists; `settings_of` reads them."""
     for name, text in reversed(LISTS.items()):
-        command = click.option(f"--{name}", metavar="LIST", help=f"{text}.")(command)
+        command = click.option(f"--{name.replace('_', '-')}", metavar="LIST", help=f"{text}.")(command)
     return click.option("--experiment", metavar="NAME", help="An experiment of config.yaml.")(command)
 
 
