@@ -32,6 +32,11 @@ def test_networks_of_each_dataset_are_tested_on_each_other():
     assert found.not_tested == () and found.datasets == ["a", "b"]
 
 
+def test_a_dataset_is_not_tested_on_itself_as_its_own_protocol_does_that():
+    _, found = asked(["simulated"], ["simulated"])
+    assert not found and not found.datasets
+
+
 def test_a_dataset_may_be_tested_on_alone():
     _, found = asked(["sleep-edf-20"], ["simulated"])
     assert [*found.networks] == [CrossKey("sleep-edf-20", "simulated", "ulw_sleepnet", "one", "ulw", 32)]

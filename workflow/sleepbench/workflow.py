@@ -346,7 +346,7 @@ class Workflow:
 
     def cross_products(self) -> list[str]:
         """All files made of networks tested on other datasets; none where none is asked for."""
-        return [*self.crossed(), *self.cross_reports()] if self.crosses.networks or self.crosses.not_tested else []
+        return [*self.crossed(), *self.cross_reports()] if self.crosses else []
 
     def cross_reports(self) -> list[str]:
         """The statistics, tables, figures and page of networks tested on other datasets."""

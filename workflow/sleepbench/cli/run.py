@@ -67,7 +67,7 @@ def make(
     is wrong.
     """
     from sleepbench.cli.launch import DRY_RUN, snakemake
-    from sleepbench.config.plan import entries_of
+    from sleepbench.config.crosses import crosses
     from sleepbench.core.gpu import require_gpu
     from sleepbench.runs.store import require_store
 
@@ -81,7 +81,7 @@ def make(
     arguments = [*with_config(options, settings), *(["--", *targets] if targets else [])]
     status = snakemake(arguments, partial(_again, config, targets, options), verbose=verbose)
     if status == 0 and not targets and not DRY_RUN & set(options):
-        is_crossed = any(entry.test_on for entry in entries_of(config))
+        is_crossed = bool(crosses(config, plan))
         print_outcomes(config, plan.datasets, time.monotonic() - started, is_crossed=is_crossed)
     return status
 

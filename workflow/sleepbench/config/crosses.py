@@ -39,6 +39,10 @@ class Crosses:
     networks: Mapping[CrossKey, tuple[TrainingKey, ...]]
     not_tested: tuple[NotTested, ...]
 
+    def __bool__(self) -> bool:
+        """Whether anything was asked for."""
+        return bool(self.networks or self.not_tested)
+
     @property
     def tested(self) -> list[str]:
         """The datasets that are tested on."""
