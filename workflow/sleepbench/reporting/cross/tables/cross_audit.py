@@ -82,7 +82,7 @@ ARTEFACT = Table(
         Column("Trained on", text("trained"), "left"),
         Column("Tested on", text("tested"), "left"),
         Column("Networks", text("contender_asked"), "left"),
-        Column("People there", number("people_trained", ".0f"), sort_by="people_trained"),
+        Column("People trained on", number("people_trained", ".0f"), sort_by="people_trained"),
         Column("Tested", number("people_tested", ".0f"), sort_by="people_tested"),
         Column("Shared", number("people_shared", ".0f"), sort_by="people_shared"),
         Column("Rec. left out", number("recordings_removed", ".0f"), sort_by="recordings_removed"),
