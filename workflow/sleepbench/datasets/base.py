@@ -348,6 +348,11 @@ class Dataset(ABC):
         return f"put what is missing into {directory}, or set data.{self.files_source}.base_url"
 
 
+def simulated_person(seed: int, number: int) -> str:
+    """A made-up person: the same seed and number make the same one, whatever files the nights are written to."""
+    return f"simulated person {number} of seed {seed}"
+
+
 def write_receipt(path: str | Path, receipt: Mapping[str, Any]) -> None:
     """Keep what `Dataset.fetch` returned of a recording."""
     write_document(path, receipt)

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from sleepbench.core.files import sha256_of_file, sha256_of_json
 from sleepbench.core.strict import Strict
-from sleepbench.datasets.base import SIMULATED, DataLabel, Recording, SourceFile
+from sleepbench.datasets.base import SIMULATED, DataLabel, Recording, SourceFile, simulated_person
 from sleepbench.datasets.recordings_table import first_subjects, read_recordings
 from sleepbench.datasets.sleep_edf_cassette import OFFICIAL_TABLE, STAGES_BY_TEXT, CassetteFiles
 from sleepbench.datasets.written import fetch_written
@@ -94,7 +94,7 @@ class SimulatedCohort(CassetteFiles):
 
     def person(self, recording: Recording) -> str:
         """The same seed and number make the same person, whatever else a cohort's settings are."""
-        return f"simulated person {self.nights[recording.id][0]} of seed {self.settings.seed}"
+        return simulated_person(self.settings.seed, self.nights[recording.id][0])
 
     def recordings(self) -> list[Recording]:
         """Who they are of and what their files are called, without writing them."""
