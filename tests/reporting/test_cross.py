@@ -13,6 +13,7 @@ from sleepbench.reporting.artefacts import Inputs, cross_figures, cross_tables
 from sleepbench.reporting.cross.labels import joint_label, marked
 from sleepbench.reporting.cross.page import write_page
 from sleepbench.reporting.cross.statistics import cross_statistics
+from sleepbench.reporting.cross.tables.cross_matrix import change
 from sleepbench.reporting.figures.style import make_figure
 from sleepbench.reporting.rendering import make_table
 
@@ -220,3 +221,9 @@ def test_a_dataset_is_named_with_the_beginning_of_its_warning():
     assert marked("all others", LABELS) == "all others"
     joint = joint_label(LABELS)
     assert joint.simulated and joint.warning == LABELS[HERE].warning and joint.dataset == "cross"
+
+
+def test_a_change_over_fewer_people_than_were_tested_says_where_they_are_too_few():
+    row = pd.Series({"accuracy_change": -3.0, "accuracy_change_low": -5.0, "accuracy_change_high": -1.0})
+    assert change(pd.concat([row, pd.Series({"n_subjects": 20, "n_shared": 9})])) == "-3.0 [-5.0, -1.0], too few"
+    assert change(pd.concat([row, pd.Series({"n_subjects": 20, "n_shared": 10})])) == "-3.0 [-5.0, -1.0]"

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sleepbench.datasets.base import DataLabel
+from sleepbench.evaluation.people_model import LEAST_SUBJECTS
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.cross.labels import ALL_OTHERS, marked
 from sleepbench.reporting.cross.statistics import KEY, OWN
@@ -32,6 +33,8 @@ MOST_CONTENDERS, MOST_COLUMNS = 3, 9
 """Of matrices beside each other, so that a cell has room for its interval."""
 LINE = 0.16
 """Height in inches of a line beside the slopes."""
+FEW = "*"
+"""Beside a number that too few people are behind."""
 DARK = 0.55
 """Accuracy above which print on a cell is dark."""
 
@@ -68,6 +71,8 @@ def draw(table: pd.DataFrame, inputs: Inputs) -> Figure:
         panels[0][i].set_title("\n".join(textwrap.wrap(mine.contender.iloc[0], 70 // len(contenders))))
         _draw_slopes(panels[1][i], mine, is_first=i == 0)
     said = "\u2013: not tested, as the table of who was tested says."
+    if (table.n_subjects < LEAST_SUBJECTS).any():
+        said += f" {FEW}: fewer than {LEAST_SUBJECTS} people, from whom nothing is concluded."
     if len(contenders) < len(every):
         said += f" The first {len(contenders)} of {len(every)} contenders."
     figure.supxlabel(said, fontsize=SMALL, x=0.01, ha="left")
@@ -89,7 +94,7 @@ def _draw_matrix(
         bounds = "" if pd.isna(row.low) else f"\n[{100 * row.low:.0f}, {100 * row.high:.0f}]"
         axes.text(
             *at[::-1],
-            f"{100 * row.estimate:.1f}{bounds}",
+            f"{100 * row.estimate:.1f}{FEW if row.n_subjects < LEAST_SUBJECTS else ''}{bounds}",
             ha="center",
             va="center",
             fontsize=SMALL,

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from sleepbench.datasets.base import DataLabel
+from sleepbench.evaluation.people_model import LEAST_SUBJECTS
 from sleepbench.reporting.artefacts import Inputs, Table
 from sleepbench.reporting.cells import (
     INTERVALS_ARE,
@@ -18,7 +19,7 @@ from sleepbench.reporting.cells import (
 )
 from sleepbench.reporting.cross.labels import ALL_OTHERS, warned
 from sleepbench.reporting.cross.statistics import KEY
-from sleepbench.reporting.few import FEW_IS, SUBJECTS
+from sleepbench.reporting.few import FEW_IS, SUBJECTS, too_few
 from sleepbench.reporting.reading import COMPARED, CONTENDER, read_statistics
 from sleepbench.reporting.rendering import Column, text
 
@@ -65,6 +66,13 @@ def build(inputs: Inputs) -> pd.DataFrame:
     ordered = by.sort_values(["tested", *CONTENDER, "is_own", "trained", "order"], kind="stable").index
     table = table.loc[ordered].drop(columns="order").reset_index(drop=True)
     return table[[*(column for column in table if column != "run_keys"), "run_keys"]]
+
+
+def change(row: pd.Series) -> str:
+    """The change from own networks, which says where fewer people are in both than were tested, and too few."""
+    cell = interval("accuracy", "accuracy_change", "+")(row)
+    few = not too_few(row) and 0 < row["n_shared"] < LEAST_SUBJECTS
+    return f"{cell}, too few" if few else cell
 
 
 def note(row: pd.Series) -> str:
@@ -114,7 +122,7 @@ ARTEFACT = Table(
         with_interval("Acc.", "accuracy"),
         with_interval("MF1", "macro_f1"),
         with_interval("Kappa", "cohen_kappa"),
-        Column("Change", interval("accuracy", "accuracy_change", "+"), sort_by="accuracy_change"),
+        Column("Change", change, sort_by="accuracy_change"),
         Column("Gain", interval("accuracy", "accuracy_gain", "+"), sort_by="accuracy_gain"),
         SUBJECTS,
     ),
