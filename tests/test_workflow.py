@@ -280,3 +280,18 @@ def test_a_pair_that_is_refused_says_why_and_has_a_table_of_it():
 
 def test_without_other_datasets_nothing_is_made_of_them():
     assert workflow().cross_products() == []
+
+
+def test_what_is_changed_of_other_datasets_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name_memory()
+    w = crossing("simulated")
+    files = w.cross_reports()
+    with recorded([], files):
+        for path in files:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(path)
+    page, table = "results/cross/report.md", "results/cross/tables/cross_matrix.csv"
+    Path(table).write_text("changed")
+    assert table in w.again([page])[0] and table in w.again()[0]
+    assert table not in w.again(["results/sleep-edf-20/report.html"])[0]

@@ -207,9 +207,8 @@ class Workflow:
             for n, stage in enumerate(stages):
                 asked = stage if n < end else [one for one in stage if one[0] in targets]
                 yield from ((output, parts, bool(targets) or n >= there) for output, parts in asked)
-        for file in self.cross_products():
-            if file in targets or "all" in targets or not targets:
-                yield file, [(file, True)], True
+        if not targets or any(target == "all" or target.startswith(f"{paths.CROSS}/") for target in targets):
+            yield from ((file, [(file, True)], True) for file in self.cross_products())
 
     def _stages(self, dataset: str) -> list[list[tuple[str, list[tuple[str, bool]]]]]:
         """All files made of a dataset, those that are made of others after these."""
