@@ -6,7 +6,7 @@ must be known of a recording is measured on the recording itself.
 
 import functools
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from sleepbench.cross import remedies
 from sleepbench.cross.names import ADABN, AS_IS, DOCUMENT, FOLD, SCALED
 from sleepbench.models import describe
 from sleepbench.models.base import Estimator, Network
-from sleepbench.preparation.prepared import PreparedFiles, load_prepared
+from sleepbench.models.registry import ModelInfo
+from sleepbench.preparation.prepared import PreparedFiles, PreparedRecording, load_prepared
 from sleepbench.protocols.folds import Fold, folds_of, read_folds
 from sleepbench.training.epochs import EpochSet, epoch_set
 from sleepbench.training.job import trained_model
@@ -173,7 +174,7 @@ class _Sets:
         return epoch_set(opened, self.roles, self.trimming, self.transformation, self.measured)
 
     @functools.cache  # noqa: B019 (there is one of these for as long as the job lasts)
-    def _open(self, id: str) -> Any:
+    def _open(self, id: str) -> PreparedRecording:
         return load_prepared(self.job.tested_on[id])
 
     @functools.cache  # noqa: B019
@@ -183,7 +184,7 @@ class _Sets:
         return remedies.spread_of(epoch_set([opened], self.roles, self.trimming))
 
 
-def _network(member: _Member, info: Any, epochs: EpochSet, place: torch.device) -> Network | Estimator:
+def _network(member: _Member, info: ModelInfo, epochs: EpochSet, place: torch.device) -> Network | Estimator:
     weights = torch.load(member.directory / "weights.pt", map_location="cpu", weights_only=True)
     return trained_model(info, epochs, weights[member.run["training_epoch"]], place)
 
@@ -196,7 +197,7 @@ def _way(
     drawn: Sequence[str],
     subject_of: Mapping[str, str],
     engine: str,
-) -> Any:
+) -> Callable[[EpochSet], np.ndarray]:
     """What gives the probabilities (n_epochs, 5) of a recording, by one way."""
     info = describe(opened.job.key.model)
     if way == SCALED:
