@@ -17,7 +17,7 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import sha256_of_file, sha256_of_json
 from sleepbench.core.stages import EPOCH_SECONDS
 from sleepbench.core.strict import Strict
-from sleepbench.datasets.base import DataLabel, Dataset, Recording
+from sleepbench.datasets.base import DataLabel, Dataset, Recording, simulated_person
 from sleepbench.datasets.recordings_table import first_subjects, read_recordings
 from sleepbench.datasets.sleep_edf_cassette import RESOURCES
 from sleepbench.datasets.written import fetch_written
@@ -95,6 +95,12 @@ class Database(Dataset):
         chosen = first_subjects(_table(DATABASES / self.table), self.settings.subjects)
         return [_without_checksums(one) for one in chosen] if self.settings.simulated else chosen
 
+    def person(self, recording: Recording) -> str:
+        """Simulated people are those of their seed and number, whatever files their nights are written to."""
+        if self.settings.simulated:
+            return simulated_person(self.settings.seed, self._number(recording))
+        return super().person(recording)
+
     def known_ids(self) -> list[str]:
         """All recordings of the table."""
         return [recording.id for recording in _table(DATABASES / self.table)]
@@ -158,8 +164,11 @@ class Database(Dataset):
     def _write(self, recording: Recording, paths: Mapping[str, Path]) -> None:
         for path in paths.values():
             path.parent.mkdir(parents=True, exist_ok=True)
-        subjects = sorted({one.subject for one in _table(DATABASES / self.table)})
-        self.simulate(recording, subjects.index(recording.subject), paths)
+        self.simulate(recording, self._number(recording), paths)
+
+    def _number(self, recording: Recording) -> int:
+        """The subject's among all of the table, from 0."""
+        return sorted({one.subject for one in _table(DATABASES / self.table)}).index(recording.subject)
 
     def _made_by(self) -> str:
         """A hash of what decides the bytes of a simulated night, besides which it is."""

@@ -59,6 +59,7 @@ class Dod(Database):
     """One of the two; `channels` says which channel, or difference of two, has which role."""
 
     channels: ClassVar[Mapping[str, Sequence[str]]]
+    sleepers: ClassVar[str]
     licence = "as its home says: Zenodo 15900394 and others name different ones (MIT, CC BY 4.0); see there before use"
     citation = "A. Guillot et al., IEEE Trans. Neural Syst. Rehabil. Eng. 28(9):1955-1965 (2020)"
     terms = "what its home asks for: third parties name different licences"
@@ -71,7 +72,7 @@ class Dod(Database):
 
     def recordings(self) -> list[Recording]:
         """Those of the table; a simulated night has its five scorings beside it."""
-        found = super().recordings()
+        found = [replace(one, group=self.sleepers) for one in super().recordings()]
         if not self.settings.simulated:
             return found
         names = {f"scorer_{n}": f"scorers/scorer_{n}/{{}}.json" for n in SCORERS}

@@ -12,6 +12,7 @@ class DodH(Dod):
     printed = "DOD-H"
     table = "dod-h.csv"
     shared_source = "dod-h"
+    sleepers = "healthy"
     by_hand = (
         "its files are in the bucket https://dreem-dod-h.s3.eu-west-3.amazonaws.com/ and at Zenodo, record 15900394"
     )

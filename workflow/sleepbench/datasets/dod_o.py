@@ -14,6 +14,7 @@ class DodO(Dod):
     printed = "DOD-O"
     table = "dod-o.csv"
     shared_source = "dod-o"
+    sleepers = "sleep apnoea"
     by_hand = (
         "its files are in the bucket https://dreem-dod-o.s3.eu-west-3.amazonaws.com/ and at Zenodo, record 15900394"
     )

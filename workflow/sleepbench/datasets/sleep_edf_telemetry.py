@@ -29,6 +29,7 @@ class SleepEdfTelemetry(Database, CassetteFiles):
     printed = "Sleep-EDF-ST"
     table = "sleep-edf-st.csv"
     folder = "sleep-telemetry"
+    subjects_from = "ST-subjects.xls, the official table of the telemetry study (temazepam, 1994)"
     home = "https://physionet-open.s3.amazonaws.com/sleep-edfx/1.0.0/"
     by_hand = "its files are at https://physionet.org/files/sleep-edfx/1.0.0/sleep-telemetry/"
     recorded_gb = 1.12
