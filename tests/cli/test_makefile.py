@@ -238,7 +238,7 @@ def test_the_name_of_the_environment_is_no_command(tmp_path, venv):
 
 def test_no_text_of_a_command_is_put_together():
     """No rule has a command for a shell, and no program starts one."""
-    rules = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    rules = [ROOT / "Snakefile", ROOT / "workflow/Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
     assert not [path for path in rules if re.search(r"^\s*(shell|run)\s*:", path.read_text(), re.MULTILINE)]
     programs = [path for folder in ("workflow", "tools") for path in (ROOT / folder).rglob("*.py")]
     started = re.compile(r"shell\s*=\s*True|os\.(system|popen|spawn)|getoutput")

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+# Of the checkout, whichever of its two Snakefiles was asked for.
+ROOT = Path(workflow.current_basedir).parents[1]
 # Scripts may run in a conda environment that holds third-party packages only: let them find ours.
-PACKAGE = str(Path(workflow.basedir) / "workflow")
+PACKAGE = str(ROOT / "workflow")
 sys.path.insert(0, PACKAGE)
 os.environ.update(PYTHONPATH=os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])]))
 
@@ -21,14 +23,14 @@ from sleepbench.workflow import Workflow
 # Looked at for every job, so it is named only where it is used. Snakemake formats this path: braces in it are those of a
 # directory's name.
 ENVIRONMENT = (
-    str(Path(workflow.basedir, "envs", "environment.yaml")).replace("{", "{{").replace("}", "}}")
+    str(ROOT / "envs" / "environment.yaml").replace("{", "{{").replace("}", "}}")
     if workflow.deployment_settings.deployment_method
     else None
 )
 settle()
 try:
     # envs/environment.yaml has PyTorch's CPU build.
-    W = Workflow(config, Path(workflow.basedir), may_use_gpu=not workflow.deployment_settings.deployment_method)
+    W = Workflow(config, ROOT, may_use_gpu=not workflow.deployment_settings.deployment_method)
 except BenchmarkError as error:
     raise WorkflowError(str(error)) from None
 

@@ -59,7 +59,7 @@ class Workflow:
     """A configuration as the rules see it.
 
     content : the mapping that Snakemake read, checked here; or a configuration that was checked
-    root : the directory of the Snakefile, below which committed files are hashed
+    root : the checkout, below which committed files are hashed
     """
 
     def __init__(self, content: Mapping[str, Any] | Config, root: Path, may_use_gpu: bool = True):
