@@ -90,6 +90,21 @@ def export(dataset: str, archive: Path | None) -> None:
     print(printable(export(load(), dataset, archive)))
 
 
+@results.command(epilog="Example: sleepbench results crate results/simulated-results.zip")
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.argument("crate", required=False, type=click.Path(path_type=Path))
+def crate(archive: Path, crate: Path | None) -> None:
+    """Describe an archive for repositories of research data.
+
+    Its files, the workflow and the provenance of every run as a Workflow Run RO-Crate. CRATE is ARCHIVE-crate.zip beside
+    the archive unless another is named.
+    """
+    from sleepbench.config.load import load_known
+    from sleepbench.runs.crate import write_crate
+
+    print(printable(write_crate(load_known(), archive, crate)))
+
+
 @results.command(epilog="Example: sleepbench results compare sleep-edf-20 theirs.zip")
 @click.argument("dataset")
 @click.argument("archive", type=click.Path(path_type=Path))

@@ -76,9 +76,9 @@ def export(config: Config, dataset: str, archive: Path | None = None) -> str:
     }
     with replacing(archive) as temporary:
         with zipfile.ZipFile(temporary, "w") as file:
-            _add(file, MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+            add_member(file, MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
             for path in files:
-                _add(file, path.as_posix(), path.read_bytes())
+                add_member(file, path.as_posix(), path.read_bytes())
         check_directory(temporary)
     return "\n".join([*_contents(archive, results, files), *_changes(config, results)])
 
@@ -97,7 +97,8 @@ def _members(results: Results, n_samples: int) -> list[Path]:
     return sorted(set(found))
 
 
-def _add(file: zipfile.ZipFile, name: str, content: bytes) -> None:
+def add_member(file: zipfile.ZipFile, name: str, content: bytes) -> None:
+    """Add a file to a zip; the same files give the same bytes, whenever they were made."""
     member = zipfile.ZipInfo(name, EPOCH)
     member.compress_type = zipfile.ZIP_DEFLATED
     member.external_attr = 0o644 << 16
@@ -241,7 +242,7 @@ def _predicted(runs: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def _differences(mine: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
     """A line for each setting, version or device that is not the same, and for the seeds."""
-    described, others = ([_describe(run) for run in runs.run] for runs in (mine, theirs))
+    described, others = ([describe_run(run) for run in runs.run] for runs in (mine, theirs))
     sides = {
         name: [{str(one.get(name)) for one in side} for side in (described, others)]
         for name in differing(described + others)
@@ -254,7 +255,8 @@ def _differences(mine: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
     ]
 
 
-def _describe(run: Run) -> dict[str, Any]:
+def describe_run(run: Run) -> dict[str, Any]:
+    """What a run was made by but for its fold and seed: selection, settings, code, versions and device."""
     settings = row_settings(run.record)
     recipe = {f"recipe.{name}": value for name, value in settings.pop("recipe").items()}
     environment = {name: run.record["environment"].get(name) for name in ENVIRONMENT}
