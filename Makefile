@@ -12,7 +12,7 @@ unknown := $(sort $(filter-out PYTHON VENV GPU DATASET PYTEST,$(given)))
 $(if $(unknown),$(warning $(unknown): nothing here takes that; .venv/bin/sleepbench has more options))
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help no-dataset setup demo demo-real docs paper try-real rivals test lint format lock
+.PHONY: help no-dataset setup demo demo-real docs paper try-real rivals test lint format lock release
 .DEFAULT_GOAL := help
 
 ##@ Start here
@@ -72,3 +72,6 @@ format: setup ## format Python and Snakemake files
 
 lock: ## remake the lock files from envs/requirements.in
 	@envs/lock.sh "$$PYTHON"
+
+release: setup ## wheel, sdist, results, checksums; how a DOI is minted
+	@"$$VENV/bin/python" tools/release.py

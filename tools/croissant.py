@@ -23,7 +23,7 @@ RESOURCES = ROOT / "workflow/resources"
 CROISSANT = RESOURCES / "croissant.json"
 TEXT, WHOLE = mlc.DataType.TEXT, mlc.DataType.INTEGER
 TABLES = {
-    "sleep_edf_recordings.csv": "The nights of Sleep-EDF Expanded, sleep-cassette: who slept, and which files they are in",
+    "sleep_edf_recordings.csv": "The nights of Sleep-EDF Expanded, sleep-cassette: who slept, and in which files",
     "sleep_edf_excerpts.csv": "Files of real excerpts: the first 5 s of each epoch of Sleep-EDF-20, one channel",
     "known_epochs.csv": "Epochs of each stage that a trimming keeps, counted on real hypnograms",
     "databases/*.csv": "Recordings of another database, or what is known of their epochs: {}",
@@ -63,8 +63,8 @@ def described() -> dict:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     metadata = mlc.Metadata(
         name="sleepbench-tables",
-        description="Tables of the recordings that sleepbench trains and tests sleep-staging networks on. They hold file "
-        "names, sizes, hashes, ages, sexes and counts of stages; no signals. The recordings are those of "
+        description="Tables of the recordings that sleepbench trains and tests sleep-staging networks on. They hold "
+        "file names, sizes, hashes, ages, sexes and counts of stages; no signals. The recordings are those of "
         "Sleep-EDF Expanded 1.0.0 and, of the excerpts, of github.com/swapnil5053/AttnSleep-EEG-5s.",
         license="https://opendatacommons.org/licenses/by/1-0/",
         url="https://physionet.org/content/sleep-edfx/1.0.0/",

@@ -55,6 +55,7 @@ def test_help_lists_all_targets_in_80_columns(project):
         "lint",
         "format",
         "lock",
+        "release",
     ]
     assert re.findall(r"^(?!GPU)\w[^:\n]*$", result.stdout, re.MULTILINE) == [
         "Start here",

@@ -91,7 +91,7 @@ def test_an_action_says_when_it_was_where_that_is_recorded(ordinary, tmp_path, m
 
 
 def test_what_is_no_archive_and_an_installed_package_are_refused(ordinary, tmp_path, monkeypatch):
-    with pytest.raises(BenchmarkError, match="ends in .zip"):
+    with pytest.raises(BenchmarkError, match=r"ends in \.zip"):
         write_crate(load_known(), ordinary, tmp_path / "crate")
     (tmp_path / "bad.zip").write_bytes(b"no zip")
     with pytest.raises(BenchmarkError, match="damaged or no zip file"):

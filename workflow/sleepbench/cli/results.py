@@ -96,8 +96,8 @@ def export(dataset: str, archive: Path | None) -> None:
 def crate(archive: Path, crate: Path | None) -> None:
     """Describe an archive for repositories of research data.
 
-    Its files, the workflow and the provenance of every run as a Workflow Run RO-Crate. CRATE is ARCHIVE-crate.zip beside
-    the archive unless another is named.
+    Its files, the workflow and the provenance of every run as a Workflow Run RO-Crate. CRATE is ARCHIVE-crate.zip
+    beside the archive unless another is named.
     """
     from sleepbench.config.load import load_known
     from sleepbench.runs.crate import write_crate

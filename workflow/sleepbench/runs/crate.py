@@ -63,7 +63,7 @@ def write_crate(config: Config, archive: Path, crate: Path | None = None) -> str
         raise BenchmarkError(f"{crate}: a crate's name ends in .zip; give such a name")
     if not (CHECKOUT / WORKFLOW).is_file():
         raise BenchmarkError(
-            f"{CHECKOUT / WORKFLOW}: is missing, and a crate holds the workflow; run this in a checkout of the repository"
+            f"{CHECKOUT / WORKFLOW}: is missing, and a crate holds it; run this in a checkout of the repository"
         )
     with tempfile.TemporaryDirectory() as directory, explained(archive):
         root = Path(directory)
@@ -172,9 +172,7 @@ def _run(
     if run.record.get("ended"):
         started, ended = (datetime.fromtimestamp(at, UTC).isoformat() for at in run.started_and_ended)
         properties |= {"startTime": started, "endTime": ended}
-    return crate.add_action(
-        main, f"#run-{run.key}", [recordings, *inputs, *_values(crate, said)], results, properties
-    )
+    return crate.add_action(main, f"#run-{run.key}", [recordings, *inputs, *_values(crate, said)], results, properties)
 
 
 def _said(what: str) -> dict[str, Any]:
