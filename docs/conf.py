@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
 CONTENTS = {
-    "Start": ["docs/running", "docs/real-eeg", "results/README"],
+    "Start": ["docs/running", "docs/real-eeg", "results/README", "config/README"],
     "Use": ["docs/scoring"],
     "Protocols": ["docs/protocols", "docs/cross-database"],
     "Data": ["docs/data", "docs/data-card", "docs/hostile-edf", "docs/databases/*", "workflow/resources/*/README"],
@@ -19,6 +19,8 @@ CONTENTS = {
     "Statistics": ["docs/statistics"],
     "Speed": ["docs/speed", "docs/deployment"],
     "Reliability": ["docs/reliability"],
+    "Elsewhere": ["docs/containers", "docs/large-studies"],
+    "Publishing": ["docs/publishing", "REPRODUCE", "docs/tripod-ai"],
     "Extending": ["docs/structure", "docs/extending", "docs/adding-a-*"],
 }
 """The pages by group, each a pattern; a page that none of them has is an error."""
@@ -28,6 +30,8 @@ extensions = ["myst_parser"]
 root_doc = "README"
 include_patterns = [
     "README.md",
+    "REPRODUCE.md",
+    "config/README.md",
     "docs/**.md",
     "results/README.md",
     "tools/*/README.md",
