@@ -44,6 +44,9 @@ BY_OTHER_TESTS = {
     "sleepbench benchmark inference": (
         "tests/benchmarks/test_benchmark_inference.py::test_table_has_cpu_and_clock_of_every_way"
     ),
+    "sleepbench results check docs/real-5s/sleep-edf-20-5s-results.zip": (
+        "tests/runs/test_archived.py::test_the_archive_of_real_results_is_as_it_says_and_of_a_version"
+    ),
     "sleepbench ui": "tests/cli/test_app.py::test_mlflow_shows_the_configured_store",
     "sleepbench data prepare --datasets my-nights": "tests/workflow/test_extensions.py::extended",
     "sleepbench run --datasets my-nights": "tests/workflow/test_extensions.py::extended",
@@ -98,7 +101,8 @@ def pages() -> list[Path]:
     """All pages of the site."""
     docs = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts]
     beside = [*ROOT.glob("tools/*/README.md"), *ROOT.glob("workflow/resources/*/README.md")]
-    return [ROOT / "README.md", *docs, ROOT / "results/README.md", *sorted(beside)]
+    named = [ROOT / name for name in ("README.md", "REPRODUCE.md", "config/README.md", "results/README.md")]
+    return [*named, *docs, *sorted(beside)]
 
 
 def commands() -> list[Command]:

@@ -1,8 +1,11 @@
 """Non-inferiority: bounds, verdicts, power, and the tests that stand beside them."""
 
 import math
+import zipfile
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +21,11 @@ from sleepbench.evaluation.non_inferiority import (
     p_values,
     paired_difference,
     signed_rank_probabilities,
+    subjects_needed,
     verdict,
 )
 
+ROOT = Path(__file__).parents[2]
 TWENTY = (
     *(0.096, -0.132, 0.016, -0.033, -0.027, -0.016, -0.105, -0.017, -0.048, 0.16, 0.006, -0.023, -0.019, -0.038),
     *(-0.057, -0.024, 0.019, -0.017, 0.043, -0.015),
@@ -80,6 +85,39 @@ def test_the_smallest_margin_has_80_percent_power(n, points):
     # With a known spread it were a little smaller: 2.76 of 20 subjects.
     normal = (stats.norm.ppf(0.95) + stats.norm.ppf(0.80)) * found.sd / np.sqrt(n)
     assert normal < found.smallest_margin < 1.05 * normal
+
+
+@pytest.mark.parametrize("margin", [0.01, 0.02, 0.05])
+@pytest.mark.parametrize("sd", [0.0233, 0.0497])
+def test_the_subjects_needed_are_the_fewest_that_show_the_margin(sd, margin):
+    n = subjects_needed(sd, margin)
+
+    def smallest(n):
+        spread = np.linspace(-1, 1, n)
+        return paired_difference(spread * sd / spread.std(ddof=1)).smallest_margin
+
+    assert smallest(n) <= margin < smallest(n - 1)
+
+
+def test_a_spread_that_is_small_needs_two_subjects_and_none_is_refused():
+    assert subjects_needed(0.0001, 0.02) == 2
+    for sd in (0.0, -1.0, np.nan):
+        with pytest.raises(BenchmarkError, match="standard deviation is"):
+            subjects_needed(sd, 0.01)
+
+
+def test_the_sample_sizes_of_the_checklist_are_those_computed():
+    """By the spread between two real networks, and by those of the committed real excerpts."""
+    page = " ".join((ROOT / "docs/tripod-ai.md").read_text(encoding="utf-8").split())
+    spreads = [0.0497]
+    archive = zipfile.ZipFile(ROOT / "docs/real-5s/sleep-edf-20-5s-results.zip")
+    with archive, archive.open("results/sleep-edf-20-5s/tables/non_inferiority.csv") as table:
+        rows = pd.read_csv(table)
+    accuracy = rows[rows["metric"] == "accuracy"]
+    for sd in [*spreads, *accuracy["sd"] / 100]:
+        needed = [subjects_needed(sd, margin) for margin in (0.01, 0.02)]
+        assert f"{100 * sd:.2f} | {needed[0]} | {needed[1]} |" in page
+    assert len(accuracy) == 3
 
 
 def test_bounds_hold_in_95_percent_and_power_is_as_promised():

@@ -5,6 +5,7 @@ independent sample, and a test that takes folds for such finds differences that 
 corrected test stands beside that over subjects.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,6 +70,20 @@ def paired_difference(differences: Sequence[float] | np.ndarray, unit: str = "su
 def _detectable_effect(n: int) -> float:
     """The mean, in standard deviations, that a one-sided t test of n differences finds with 80 % power."""
     return float(TTestPower().solve_power(nobs=n, alpha=ALPHA, power=POWER, alternative="larger"))
+
+
+def subjects_needed(sd: float, margin: float) -> int:
+    """The fewest subjects whose differences show a margin with 80 % power, were there no difference; at least two.
+
+    sd : of the differences over subjects, a share like the margin, above 0
+    """
+    check_margin(margin)
+    if not sd > 0:
+        raise BenchmarkError(f"the standard deviation is {sd!r}, expected a share above 0; correct the call")
+    effect = margin / sd
+    if effect >= _detectable_effect(2):
+        return 2
+    return math.ceil(TTestPower().solve_power(effect_size=effect, alpha=ALPHA, power=POWER, alternative="larger"))
 
 
 def verdict(low: float, high: float, margin: float) -> str:
