@@ -1,5 +1,7 @@
 """A study on paper against numbers worked out by hand, and what is refused."""
 
+from pathlib import Path
+
 import pytest
 
 from sleepbench.benchmarks import large_study
@@ -27,6 +29,7 @@ def test_hours_are_those_of_the_passes_and_whole_trainings():
     # 30 trainings on 8 GPUs are four rounds, on 30 or more one.
     assert SMALL.gpu_hours(8, 30e6) == pytest.approx(SMALL.gpu_hours(1, 30e6) * 4 / 30)
     assert SMALL.gpu_hours(1000, 30e6) == SMALL.gpu_hours(30, 30e6)
+    assert SMALL.asked_bytes_s(30e6) == pytest.approx(2.2e12 / 30e6 * 48_000)
 
 
 def test_a_study_has_nights_and_the_recipe_that_are_known():
@@ -35,6 +38,15 @@ def test_a_study_has_nights_and_the_recipe_that_are_known():
     assert (study.training_epochs, study.batch_size, study.samples) == (50, 32, 3000)
     twice = study_of(5000, 2)
     assert (twice.recordings, twice.epochs) == (2 * study.recordings, 2 * study.epochs)
+
+
+def test_the_page_says_what_is_computed():
+    page = " ".join((Path(__file__).parents[2] / "docs/large-studies.md").read_text(encoding="utf-8").split())
+    study = study_of(5000, 1)
+    disk = study.recorded_gb + study.prepared_gb + study.results_gb
+    assert f"{study.files:,} files, {disk:.0f} GB" in page
+    assert f"{study.gpu_hours(1, 30.1e6):.0f} hours on one GPU" in page
+    assert f"{study.asked_bytes_s(30.1e6) / 1e9:.1f} GB of signals a second" in page
 
 
 def test_what_breaks_first_is_of_this_machine_and_does_not_depend_on_the_size(tmp_path, monkeypatch):
@@ -51,7 +63,8 @@ def test_a_row_for_each_number_of_gpus_and_a_source_for_each_figure(tmp_path):
     said = lines(SMALL, 6, tmp_path, lambda: 30e6)
     text = "\n".join(said)
     assert [line.split("  ")[0] for line in said if " GPU" in line[:8]] == ["1 GPU", "2 GPUs", "4 GPUs", "6 GPUs"]
-    assert "Files: 3,800" in said and "On paper: 100 subjects, 200 nights" in text
+    assert f"Files: {SMALL.files:,}" in said and "On paper: 100 subjects, 200 nights" in text
+    assert "Signals for each GPU: 3.5 GB a second" in said
     assert "ASSUMED" in text and text.count("What breaks first") == 1
     assert not [line for line in lines(SMALL, 0, tmp_path, lambda: 30e6) if " GPU" in line[:8]]
 

@@ -80,7 +80,7 @@ class Study:
     @property
     def prepared_gb(self) -> float:
         """Of signals as float32."""
-        return self.epochs * N_CHANNELS * self.samples * BYTES_A_SAMPLE / 1e9
+        return self.epochs * self.epoch_bytes / 1e9
 
     @property
     def results_gb(self) -> float:
@@ -109,6 +109,15 @@ class Study:
     def gpu_hours(self, gpus: int, bytes_an_epoch: float) -> float:
         """By the clock, folds dealt out to so many GPUs."""
         return self._rounds(gpus) * self.passes / self.trainings * bytes_an_epoch / GPU_BYTES_S / 3600
+
+    def asked_bytes_s(self, bytes_an_epoch: float) -> float:
+        """Signals that a GPU asks for a second, at the rate of `gpu_hours`."""
+        return GPU_BYTES_S / bytes_an_epoch * self.epoch_bytes
+
+    @property
+    def epoch_bytes(self) -> int:
+        """Of an epoch's signals as float32."""
+        return N_CHANNELS * self.samples * BYTES_A_SAMPLE
 
     def _rounds(self, places: int) -> int:
         return -(-self.trainings // places)
@@ -145,7 +154,7 @@ def limits(study: Study, directory: Path) -> list[Limit]:
             "memory",
             memory * study.subjects / study.prepared_gb / 1e9,
             f"prepared signals exceed the {memory / 1e9:.0f} GB here: each batch is read from disk, in pieces of "
-            f"{N_CHANNELS * study.samples * BYTES_A_SAMPLE / 1e3:.0f} kB",
+            f"{study.epoch_bytes / 1e3:.0f} kB",
         ),
         Limit("disk", free / 1e9 / gb_a_subject, f"the {free / 1e9:.0f} GB free here are used up"),
         Limit(
@@ -200,6 +209,7 @@ def lines(study: Study, gpus: int, directory: Path, count: Callable[[], float] |
         f"MLflow: {n_runs} runs, {store * n_runs / 1e6:,.1f} MB in the store and {artefacts:,.1f} GB of artefacts; "
         f"10,000 such runs would be {store * 1e4 / 1e9:,.1f} GB in the store",
         *aligned(("Training on", "Hours", "Days"), rows, left=1),
+        *([f"Signals for each GPU: {study.asked_bytes_s(bytes_an_epoch) / 1e9:.1f} GB a second"] if gpus else []),
         "What breaks first, as subjects grow:",
         *(
             f"  {'REACHED' if limit.subjects < study.subjects else 'not yet'}: {limit.name}, at about "
