@@ -16,6 +16,7 @@ from sleepbench.config import paths, plan
 from sleepbench.config.models import Config
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import replacing, sha256_of_json
+from sleepbench.core.provenance import git_commit
 from sleepbench.core.shipped import PACKAGE
 from sleepbench.datasets.base import Dataset
 from sleepbench.runs.archive import add_member, describe_run
@@ -65,9 +66,10 @@ def write_crate(config: Config, archive: Path, crate: Path | None = None) -> str
         raise BenchmarkError(
             f"{CHECKOUT / WORKFLOW}: is missing, and a crate holds it; run this in a checkout of the repository"
         )
-    with tempfile.TemporaryDirectory() as directory, explained(archive):
+    with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
-        manifest, results = read_archived(config, archive, root)
+        with explained(archive):
+            manifest, results = read_archived(config, archive, root)
         runs = {run.key: run for run in results.table.run}
         with zipfile.ZipFile(archive) as file:  # its manifest is checked, and not unpacked
             (root / MANIFEST).write_bytes(file.read(MANIFEST))
@@ -136,6 +138,7 @@ def _workflow(crate: "ROCrate", manifest: Mapping[str, Any]) -> "File":
     """The main workflow, which is of this checkout; runs say which commit they were made with."""
     main = crate.add_workflow(CHECKOUT / WORKFLOW, WORKFLOW, main=True, lang="snakemake")
     main["name"] = "sleepbench: from EDF files to tables"
+    main["description"] = f"As it is at commit {git_commit(CHECKOUT)}; each run says which commit it was made with"
     profile = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
     main["conformsTo"] = _entity(crate, profile, "CreativeWork", name="ComputationalWorkflow", version="1.0-RELEASE")
     main["version"] = manifest["sleepbench"]
