@@ -80,6 +80,7 @@ def test_each_is_a_call_of_the_command(project):
     assert make(project, "rivals")[1] == [set_up, [command, "estimate", *rivals], [command, "run", *rivals]]
     tiny = [command, "run", "--experiment", "rivals", "--datasets=simulated-tiny"]
     assert make(project, "rivals", "DATASET=simulated-tiny")[1] == [set_up, tiny]  # 62 models in eight minutes
+    assert make(project, "release")[1] == [set_up, [".venv/bin/python", "tools/release.py"]]
     assert make(project, "lock", "PYTHON=python3.12")[1] == [["envs/lock.sh", "python3.12"]]
     assert make(project, "setup", "GPU=1")[1] == [["envs/setup.sh", "python3", ".venv", "1"]]
 

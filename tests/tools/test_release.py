@@ -6,7 +6,6 @@ import sys
 import tomllib
 import zipfile
 from datetime import date
-from pathlib import Path
 
 import pytest
 import release
@@ -76,10 +75,3 @@ def test_a_release_is_of_the_commit_and_its_sums_are_right(tmp_path):
     with zipfile.ZipFile(output / built[0]) as wheel:
         assert "sleepbench/definitions/config.yaml" in wheel.namelist()
     assert "names no repository" in result.stdout and f"v{version}" in result.stdout and "zenodo.org" in result.stdout
-
-
-def test_what_make_release_starts_is_there():
-    makefile = Path(release.ROOT, "Makefile").read_text(encoding="utf-8")
-    assert (
-        '"$$VENV/bin/python" tools/release.py' in makefile and "\ndist/\n" in (release.ROOT / ".gitignore").read_text()
-    )
