@@ -20,7 +20,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "statistics over subjects": ("statistics",),
     "tables": ("audit", "tables"),
     "figures": ("figures",),
-    "report and summary": ("report", "summary"),
+    "networks tested on other datasets": ("cross",),
+    "report and summary": ("report", "summary", "cross_report"),
 }
 """What is said of the rules that belong together once all of their jobs are finished."""
 COUNTED = {"fetch": "recording", "prepare": "recording", "profile": "network", "parity": "network", "train": "fold"}
