@@ -311,6 +311,48 @@ def test_folds_of_a_stack_leave_the_same_files_as_alone(folds, nights, tmp_path,
             assert read_json(home / selection / "metrics.json")["accuracy"] == expected
 
 
+MISSING = NotImplementedError("Could not run 'aten::missing' with arguments from this backend\nmore")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_device_that_cannot_do_a_stack_trains_its_folds_one_by_one(
+    folds, nights, tmp_path, stacks, capsys, monkeypatch, after
+):
+    """From the first step on, or when a training epoch was kept already."""
+    draw = stack.Stack.draw
+
+    def failing(self):
+        if self.completed == after:
+            raise MISSING
+        return draw(self)
+
+    train(folds, nights, tmp_path / "alone", numbers=(0,), engine="reference")
+    capsys.readouterr()
+    monkeypatch.setattr(stack.Stack, "draw", failing)
+    train(folds, nights, tmp_path / "out", numbers=(0, 2))
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Warning")]
+    assert warnings == [
+        "Warning: no stack (Could not run 'aten::missing' with arguments from this backend): "
+        "the folds are trained one after the other, slower"
+    ]
+    for number in (0, 2):
+        environment = read_training(tmp_path / "out" / f"fold-{number}")["environment"]
+        assert environment["engine"] == "reference" and environment["arrangement"] == "PyTorch"
+        assert "stacked_folds" not in environment
+    for name in ("history.csv", "weights.pt"):
+        assert (tmp_path / "out/fold-0" / name).read_bytes() == (tmp_path / "alone/fold-0" / name).read_bytes()
+    assert not list((tmp_path / "out").glob(".*checkpoint"))
+
+
+def test_a_stack_without_memory_says_so(folds, nights, tmp_path, stacks, monkeypatch):
+    def failing(self):
+        raise torch.OutOfMemoryError("tried to allocate 3 GiB")
+
+    monkeypatch.setattr(stack.Stack, "draw", failing)
+    with pytest.raises(BenchmarkError, match="folds_per_job below 2"):
+        train(folds, nights, tmp_path / "out", numbers=(0, 2))
+
+
 def test_a_finished_fold_is_left_out_of_a_stack(folds, nights, tmp_path, stacks):
     train(folds, nights, tmp_path / "out", numbers=(1,))
     before = contents(tmp_path / "out" / "fold-1")

@@ -113,6 +113,27 @@ def test_losses_agree_in_float32(folds):
         assert found == pytest.approx(expected, abs=2e-3)
 
 
+def test_activations_in_bfloat16_change_a_training_little_and_nothing_else_is_in_bfloat16(folds):
+    """Weights, statistics and probabilities stay in single precision; a fold alone does the same."""
+    exact, halved = (recipe_of(ULW_RECIPE | {"activations": kind}) for kind in ("float32", "bfloat16"))
+    assert "activations" not in exact.settings() and halved.settings()["activations"] == "bfloat16"
+    for one, other, single in zip(
+        stacked(folds, exact), stacked(folds, halved), alone(folds, halved, torch.float32), strict=True
+    ):
+        losses = [[row["train_loss"] for row in training.history] for training in (one, other, single)]
+        assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], abs=0.05)
+        assert losses[2] == pytest.approx(losses[1], abs=0.05)
+        dtypes = {tensor.dtype for state in other.weights.values() for tensor in state.values()}
+        assert dtypes == {torch.float32, torch.int64}
+
+
+def test_activations_in_bfloat16_are_refused_where_a_model_has_no_such_form(folds):
+    model = create_model("chambon2018", len(ROLES))
+    recipe = recipe_of(ULW_RECIPE | {"activations": "bfloat16"})
+    with pytest.raises(BenchmarkError, match="not for Chambon2018: leave the key out"):
+        loop.train(model, recipe, folds[0], 5, "fast", describe("chambon2018"), lambda line: None)
+
+
 def plain_steps(fold, recipe, batches, dtype=torch.float32):
     """Of one network in the reference arrangement: the loss of each batch, and the gradient (n,) of the last."""
     model, losses = fresh(dtype).train(), []

@@ -24,7 +24,8 @@ CODE = {
     "totals": ("preparation/totals.py", "datasets/known_epochs.py"),
     "folds": ("protocols/folds.py", "protocols/audit.py"),
     "train": (
-        *(*PREPARING, "protocols/folds.py", "evaluation/metrics.py", "config/recipe.py", "training/*.py"),
+        *(*PREPARING, "protocols/folds.py", "evaluation/metrics.py", "config/recipe.py"),
+        *("config/arrangements.py", "training/*.py"),
         *("models/base.py", "models/layers.py", "models/transformation.py"),
     ),
     "smooth": ("postprocessing/*.py",),

@@ -6,15 +6,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from sleepbench.config.arrangements import STATEFUL
 from sleepbench.core.stages import STAGES
 from sleepbench.core.strict import Strict
 from sleepbench.models.registry import ModelInfo
 
 SCHEDULES_WITH_KEYS = {"cosine_restarts": ("first_cycle_steps", "cycle_multiplier"), "steps": ("steps",)}
 """Keys that one schedule needs and the others do not have."""
-
-STATEFUL = ("side_by_side", "stretches")
-"""Arrangements of sequences in which a network's recurrent state is carried from batch to batch."""
 
 CLASS_WEIGHTS = ("none", "balanced", "class_aware")
 
@@ -60,6 +58,7 @@ class RecipeSettings(Strict):
     l2: NotNegative = 0.0
     balanced_sampling: bool = False
     learning_rate_of: dict[str, Positive] = Field(default_factory=dict)
+    activations: Literal["float32", "bfloat16"] = "float32"
 
     @field_validator("class_weights")
     @classmethod
@@ -148,6 +147,8 @@ class Recipe(RecipeSettings):
     l2 : coefficient of half the sum of squares of the parameters that the model names, part of the loss
     balanced_sampling : repeat epochs of rarer stages in a training epoch; for models of single epochs
     learning_rate_of : the learning rate of some of the model's submodules, in place of `learning_rate`
+    activations : what passes through the network in training; "bfloat16" halves the bytes, which a GPU waits for.
+        Weights, losses, statistics and all evaluation stay in single precision
     pretrain : a first phase, in which a part of the model is trained within another model
     """
 

@@ -13,6 +13,11 @@ def printable(text: object) -> str:
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), str(text))
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return printable(next(iter(str(error).splitlines()), type(error).__name__))
+
+
 class BenchmarkError(Exception):
     """An error that a user can fix.
 

@@ -113,11 +113,12 @@ class ULWSleepNet(Network):
         """Logits of several networks: (n_folds, batch, n_channels, 3000) -> (n_folds, batch, n_classes)."""
         n_folds, n_epochs = x.shape[:2]
         features = x.flatten(1, 2).unsqueeze(1)  # (n_folds, 1, batch * n_channels, 3000)
-        of_signals = None if counted is None else counted.to(x.dtype).repeat_interleave(x.shape[2], dim=1)
+        exact = state["dense64.weight"].dtype  # that of the signals may be bfloat16
+        of_signals = None if counted is None else counted.to(exact).repeat_interleave(x.shape[2], dim=1)
         for name in ("block1", "block2", "block3"):
             block = self.get_submodule(name)
             features = _block_folds(block, _under(f"{name}.", state), features, of_signals)
-        pooled = features.mean(dim=-1).mT.reshape(n_folds, n_epochs, -1)
+        pooled = features.mean(dim=-1, dtype=exact).mT.reshape(n_folds, n_epochs, -1)
         dropped = dropout(pooled, self.dropout.p, self.training)
         hidden = torch.baddbmm(state["dense64.bias"].unsqueeze(1), dropped, state["dense64.weight"].mT)
         return torch.baddbmm(state["output.bias"].unsqueeze(1), hidden, state["output.weight"].mT)

@@ -4,15 +4,19 @@ Folds are made once per (dataset, protocol) and kept as a JSON file. A fold file
 nobody who reads one needs anything else to tell people apart.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import read_document, sha256_of_json
-from sleepbench.datasets.base import Recording
+
+if TYPE_CHECKING:
+    from sleepbench.datasets.base import Recording
 
 VALIDATION_SHARE = 0.1
 FOLD_FILE_KEYS = ("dataset", "name", "folds", "folds_sha256", "data_sha256")

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ import torch
 import sleepbench
 from sleepbench.config.keys import TrainingKey
 from sleepbench.config.recipe import Recipe
-from sleepbench.core.errors import BenchmarkError
+from sleepbench.core.errors import BenchmarkError, first_line
 from sleepbench.core.files import read_document, sha256_of_file, sha256_of_json, write_document
 from sleepbench.core.locks import alone
 from sleepbench.models import create_model, describe
@@ -89,7 +89,7 @@ class TrainingJob:
 def train(job: TrainingJob) -> None:
     """Train the folds of a job, each into its directory, and write the receipt if there is to be one.
 
-    They train as one stack where `is_stackable` says so; else one after the other.
+    They train as one stack where `is_stackable` says so; else, or where that fails, one after the other.
 
     A fold that is there already, made by the same settings and code and unchanged since, is kept: nothing that was
     finished is done again. It gets the runs of selection rules that it lacks.
@@ -209,8 +209,9 @@ def _train_waiting(work: Work, job: TrainingJob, use: _Use) -> None:
     if len(work) > 1 and is_stackable(job.info, job.recipe, use.engine, use.device, n_values):
         explained = _divergence_explained([fold for fold, _ in work], job)
         with explained, _memory_explained(job.recipe, len(work), use.device_name):
-            _train_stack(work, job, use, Timing(started))
-        return
+            if _train_stack(work, job, use, Timing(started)):
+                return
+        use = replace(use, engine="reference", arrangement=arrangement_of(job.info, "reference", use.device))
     if len(job.directories) > 1:
         job.beside("checkpoint").unlink(missing_ok=True)  # of a process killed when its folds were in place
     for fold, sets in work:
@@ -291,14 +292,25 @@ def _train_alone(fold: FoldOutput, sets: dict[str, EpochSet], job: TrainingJob, 
     checkpoint.remove()
 
 
-def _train_stack(work: Work, job: TrainingJob, use: _Use, timing: Timing) -> None:
+def _train_stack(work: Work, job: TrainingJob, use: _Use, timing: Timing) -> bool:
+    """Train folds as one stack; False where this device cannot do that, which is said.
+
+    It may lack an operator that the stack, and so the engine "fast", is computed by. The plain network has others.
+    """
     checkpoint = Checkpoint(job.beside("checkpoint"), _identity([fold for fold, _ in work], use), _say)
     for fold, sets in work:
         _say(f"fold {fold.number}: {_counts(sets)} epochs")
     _say(f"{len(work)} folds as one stack, on {use.device}")
     every = [sets for _, sets in work]
     model = _fresh_model(job, use, every[0]["train"])
-    trainings, stack = train_stack(model, job.recipe, every, job.key.seed, job.info, _say, checkpoint, timing)
+    try:
+        trainings, stack = train_stack(model, job.recipe, every, job.key.seed, job.info, _say, checkpoint, timing)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        _say(f"Warning: no stack ({first_line(error)}): the folds are trained one after the other, slower")
+        checkpoint.remove()
+        return False
     environment = use.environment() | {"stacked_folds": [fold.number for fold, _ in work]}
     spent = _spent(checkpoint, timing, len(work))
     finished = [
@@ -307,6 +319,7 @@ def _train_stack(work: Work, job: TrainingJob, use: _Use, timing: Timing) -> Non
     ]
     write_folds(finished, {"environment": environment, **spent})
     checkpoint.remove()
+    return True
 
 
 def _spent(checkpoint: Checkpoint, timing: Timing, n_folds: int = 1) -> dict[str, Any]:

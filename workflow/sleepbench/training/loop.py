@@ -1,18 +1,20 @@
 """The training loop of one fold: a network, a recipe, and training, validation and test set."""
 
+from __future__ import annotations
+
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sleepbench.config.recipe import STATEFUL, Recipe, RecipeSettings
+from sleepbench.config.arrangements import STATEFUL
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.evaluation.metrics import confusion_matrix, macro_f1
 from sleepbench.models import create_model, describe
@@ -28,6 +30,9 @@ from sleepbench.training.optimizer import make_optimizer, set_learning_rate, sub
 from sleepbench.training.schedule import cycle_ends, epochs_before_cycle_ends, learning_rate_at
 from sleepbench.training.sequences import Batch, Sampler, averaged, inference_batches, segments
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
+
+if TYPE_CHECKING:
+    from sleepbench.config.recipe import Recipe, RecipeSettings
 
 INFERENCE_BATCH = 32  # measured best on the CPU for ULW-SleepNet; in its C kernel 16 to 256 are within a tenth or so
 
@@ -60,7 +65,7 @@ class Training:
 def use_device(device: str, threads: int) -> torch.device:
     """Make torch deterministic with a fixed number of CPU threads; "auto" is the GPU where one is found."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for by deterministic cuBLAS
-    torch.use_deterministic_algorithms(True)
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     torch.utils.deterministic.fill_uninitialized_memory = False  # a guard for debugging that costs 3 %
     torch.backends.cudnn.benchmark = False
     torch.set_num_threads(threads)
@@ -68,7 +73,10 @@ def use_device(device: str, threads: int) -> torch.device:
         raise BenchmarkError(
             "training.device is 'cuda', but torch finds no GPU: set it to auto or cpu, or install with GPU=1"
         )
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    found = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    # Some layers have no deterministic gradient on a GPU, such as max pooling: a warning says so, and training goes on.
+    torch.use_deterministic_algorithms(True, warn_only=found.type == "cuda")
+    return found
 
 
 def train(
@@ -431,6 +439,14 @@ def after_training_epoch(row: Mapping[str, Any]) -> Iterator[None]:
         raise DivergedError(f"{error} after training epoch {row['training_epoch']}", error.position) from error
 
 
+def _require_folds(model: Network, recipe: RecipeSettings) -> None:
+    if recipe.frozen_norms or not model.has_folds():
+        raise BenchmarkError(
+            f"recipe {recipe.name}: activations is 'bfloat16', which is for networks with forward_folds alone, and for "
+            f"norms that are not frozen, not for {type(model).__name__}: leave the key out"
+        )
+
+
 class _Learner:
     """A network with what changes it: the recipe's optimizer and loss, on the epochs of a training set."""
 
@@ -441,6 +457,9 @@ class _Learner:
         self.device = next(model.parameters()).device
         # The fast arrangement norms by the network's own mode.
         self.forward = forward_of(model, "reference" if recipe.frozen_norms else engine)
+        if recipe.activations == "bfloat16":
+            _require_folds(model, recipe)
+            self.forward = lambda signals: model.forward_fast(signals.to(torch.bfloat16))
         self.state: State | None = None
         self.optimizer = make_optimizer(model, recipe)
         self.cross_entropy = cross_entropy_of(recipe, epochs.stage, next(model.parameters()))

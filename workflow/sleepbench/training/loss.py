@@ -3,16 +3,21 @@
 The penalty is on the parameters that the model names.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sleepbench.config.recipe import RecipeSettings
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.stages import STAGES
 from sleepbench.models.base import Network
+
+if TYPE_CHECKING:
+    from sleepbench.config.recipe import RecipeSettings
 
 IGNORED = -100  # the label of an epoch that does not count
 CLASS_AWARE = (1.5, 2, 1.5, 1, 1.5)

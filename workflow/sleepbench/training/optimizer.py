@@ -1,11 +1,17 @@
 """Adam as a recipe asks for it: PyTorch's for one network, and one for the folds of a stack."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
-from sleepbench.config.recipe import RecipeSettings
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.training.schedule import learning_rate_at
+
+if TYPE_CHECKING:
+    from sleepbench.config.recipe import RecipeSettings
 
 ADAM_BETAS = (0.9, 0.999)  # torch.optim.Adam's, which no recipe changes
 

@@ -1,10 +1,14 @@
 """The learning rate of every optimizer step, and where the cycles of a schedule end."""
 
+from __future__ import annotations
+
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from sleepbench.config.recipe import RecipeSettings
+if TYPE_CHECKING:
+    from sleepbench.config.recipe import RecipeSettings
 
 
 def learning_rate_at(recipe: RecipeSettings, step: int, progress: float = 0) -> float:

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sleepbench.config.recipe import STATEFUL
+from sleepbench.config.arrangements import STATEFUL
 from sleepbench.training.epochs import EpochSet
 
 

@@ -11,16 +11,19 @@ fold; where a fold's batch is smaller, or it has none left, the epochs that fill
 a batch is not changed by the step. On a GPU the step is replayed as a CUDA graph.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sleepbench.config.recipe import Recipe
+from sleepbench.core.errors import first_line
 from sleepbench.core.stages import STAGES
 from sleepbench.models.base import Network
 from sleepbench.models.registry import ModelInfo, architecture_of
@@ -43,6 +46,9 @@ from sleepbench.training.optimizer import StackedAdam
 from sleepbench.training.schedule import learning_rate_at
 from sleepbench.training.sequences import Batch
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
+
+if TYPE_CHECKING:
+    from sleepbench.config.recipe import Recipe
 
 GPU_INFERENCE_BATCH = 128  # of each fold
 SMALL_BATCH = 2**15
@@ -76,7 +82,7 @@ def train_stack(
     report: Callable[[str], None] = print,
     checkpoint: Checkpoint | None = None,
     timing: Timing | None = None,
-) -> tuple[list[Training], "Stack"]:
+) -> tuple[list[Training], Stack]:
     """Train a copy of `model` for each fold: `loop.train` of the engine "fast" for several folds at once.
 
     Parameters
@@ -257,7 +263,10 @@ class Stack:
         """One optimizer step of every fold; `masked` when not all folds have a whole batch."""
         index, labels, rates = (self.tables[name].index_select(0, self.at)[0] for name in ("index", "labels", "rates"))
         counted = labels != IGNORED if masked else None
-        logits = self.model.forward_folds(self.networks, self.signals[index], counted)
+        signals = self.signals[index]
+        if self.recipe.activations == "bfloat16":
+            signals = signals.to(torch.bfloat16)
+        logits = self.model.forward_folds(self.networks, signals, counted)
         losses = cross_entropies(logits, labels, self.class_weights, self.recipe.label_smoothing)
         gradients = torch.autograd.grad(losses.sum(), self.leaves, materialize_grads=True)
         with torch.no_grad():
@@ -292,8 +301,7 @@ class Stack:
             if is_out_of_memory(error):
                 raise
             self.is_captured = False
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            self.report(f"Warning: no CUDA graph ({reason}): steps are launched one by one, slower")
+            self.report(f"Warning: no CUDA graph ({first_line(error)}): steps are launched one by one, slower")
         current.wait_stream(stream)
         for tensor, old in zip(self._tensors(), before, strict=True):
             tensor.copy_(old)

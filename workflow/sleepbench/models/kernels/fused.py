@@ -14,6 +14,9 @@ sums over rows. Three rearrangements, all exact but for rounding:
 The bias of a convolution that a batch norm follows has no influence on the output in training mode; it gets no gradient
 here, where the plain network has rounding errors.
 
+Signals may be in bfloat16, weights in single precision: what passes through memory is then in bfloat16, half as many
+bytes, and sums, statistics and the gradients of weights are in the precision of the weights.
+
 Single precision on the CPU is computed by the C kernel of `fused_kernel`, by the same formulas, where one compiles.
 """
 
@@ -62,8 +65,9 @@ def conv_norm_relu_pool(
     kernel : (n_folds, n_outputs, n_inputs, 3)
     bias : (n_folds, n_outputs)
     training : normalise with the batch's statistics and update the running ones
-    counted : (n_folds, n_signals), 1 or 0 in the type of `x`: the signals that the batch consists of, in training; the
-        others fill up a fold whose batch is smaller. A fold without any keeps its running statistics. None: all count
+    counted : (n_folds, n_signals), 1 or 0 in the type of `kernel`: the signals that the batch consists of, in training;
+        the others fill up a fold whose batch is smaller. A fold without any keeps its running statistics. None: all
+        count
 
     Returns
     -------
@@ -109,7 +113,8 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
 def join(main: Tensor, x: Tensor, kernel: Tensor, bias: Tensor, p: float, training: bool) -> Tensor:
     """dropout(main + pointwise(x[..., ::4], kernel, bias)): a shortcut that sees every fourth sample."""
     if not is_for(x, kernel):
-        return dropout(main + pointwise(x[..., ::4], kernel, bias), p, training)
+        shortcut = pointwise(x[..., ::4], kernel.to(x.dtype), bias.to(x.dtype))
+        return dropout(main + shortcut, p, training)
     if not training or p == 0:
         return KernelJoin.apply(main, x, kernel, bias, 0.0, 0)
     return KernelJoin.apply(main, x, kernel, bias, p, torch.empty((), dtype=torch.int64).random_().item())
@@ -124,21 +129,22 @@ class _ConvNormReluPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, kernel: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, counted: Tensor | None):
         n_signals, time = x.shape[-2:]
-        sign = torch.where(gamma < 0, -1, 1).to(x.dtype)
-        patches, matrix = _patches(x), _matrix(kernel * sign[..., None, None])
+        exact = kernel.dtype
+        sign = torch.where(gamma < 0, -1, 1).to(exact)
+        patches, matrix = _patches(x), _matrix(kernel * sign[..., None, None]).to(x.dtype)
         rows = torch.bmm(matrix, patches).view(len(x), 2, -1, n_signals, (time + 1) // 2)
         if time % 2:
             rows[:, 1, ..., -1] = 0  # there is no such output
         n = _n_values(x, counted)
         # Sums over each signal in single precision, over the signals in double: the variance is a difference.
-        sums, squares = rows.sum(-1), _sums_of_squares(rows)
+        sums, squares = rows.sum(-1, dtype=exact), _sums_of_squares(rows, exact)
         if counted is not None:
             sums, squares = sums * counted[:, None, None], squares * counted[:, None, None]
         mean = sums.sum((1, 3), dtype=torch.float64) / n
         variance = squares.sum((1, 3), dtype=torch.float64) / n - mean * mean
         variance = variance.clamp(min=0)  # less by rounding, where signals hardly vary
         inverse = torch.rsqrt(variance + epsilon)
-        mean, variance, inverse = mean.to(x.dtype), variance.to(x.dtype), inverse.to(x.dtype)
+        mean, variance, inverse = mean.to(exact), variance.to(exact), inverse.to(exact)
         if time % 2:
             rows[:, 1, ..., -1] = -torch.inf
         larger = torch.maximum(rows[:, 0], rows[:, 1])
@@ -154,10 +160,11 @@ class _ConvNormReluPool(torch.autograd.Function):
     def backward(ctx, gradient: Tensor, _mean: Tensor, _variance: Tensor):
         patches, matrix, rows, larger, pooled, mean, inverse, scale, sign, counted = ctx.saved_tensors
         n_folds, _, n_outputs, n_signals, half = rows.shape
-        n = ctx.n if counted is None else ctx.n.to(rows.dtype)
+        exact = scale.dtype
+        n = ctx.n if counted is None else ctx.n.to(exact)
         gradient = torch.ops.aten.threshold_backward(gradient, pooled, 0)
-        of_beta = gradient.sum((-2, -1))
-        of_gamma = (torch.linalg.vecdot(gradient, larger).sum(-1) - of_beta * mean) * inverse
+        of_beta = gradient.sum((-2, -1), dtype=exact)
+        of_gamma = (torch.linalg.vecdot(gradient.to(exact), larger.to(exact)).sum(-1) - of_beta * mean) * inverse
         # The norm takes from a gradient its mean and its projection on the standardised values: slope * row + level.
         slope = -scale * inverse * of_gamma / n
         level = -scale * of_beta / n - slope * mean
@@ -170,7 +177,7 @@ class _ConvNormReluPool(torch.autograd.Function):
         if counted is not None:  # the norm's statistics do not depend on the others
             of_rows.mul_(counted[:, None, None, :, None])
         of_rows = of_rows.view(n_folds, 2 * n_outputs, -1)
-        of_matrix = torch.bmm(of_rows, patches.mT).view(n_folds, 2, n_outputs, 4, -1)
+        of_matrix = torch.bmm(of_rows, patches.mT).to(exact).view(n_folds, 2, n_outputs, 4, -1)
         of_kernel = (of_matrix[:, 0, :, :3] + of_matrix[:, 1, :, 1:]).mT * sign[..., None, None]
         of_x = None
         if ctx.needs_input_grad[0]:
@@ -195,7 +202,9 @@ def _is_held_up_by_memory(x: Tensor) -> bool:
 
 def _affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """x * scale + shift, in memory of its own."""
-    return torch.addcmul(shift, x, scale) if _is_held_up_by_memory(x) else (x * scale).add_(shift)
+    if not _is_held_up_by_memory(x):
+        return (x * scale).add_(shift).to(x.dtype)
+    return torch.addcmul(shift, x, scale, out=torch.empty_like(x))
 
 
 def _gradient_of_rows(
@@ -208,8 +217,9 @@ def _gradient_of_rows(
     found = torch.empty_like(rows)
     if _is_held_up_by_memory(rows):
         gradient = _affine(gradient, scale, level)
-        torch.where(is_even, gradient, level, out=found[:, 0])
-        torch.where(is_even, level, gradient, out=found[:, 1])
+        elsewhere = level.to(rows.dtype)
+        torch.where(is_even, gradient, elsewhere, out=found[:, 0])
+        torch.where(is_even, elsewhere, gradient, out=found[:, 1])
         return found.addcmul_(rows, slope.unsqueeze(1))
     of_even = gradient.mul_(scale) * is_even
     torch.mul(rows[:, 0], slope, out=found[:, 0]).add_(of_even).add_(level)
@@ -217,9 +227,9 @@ def _gradient_of_rows(
     return found
 
 
-def _sums_of_squares(rows: Tensor) -> Tensor:
+def _sums_of_squares(rows: Tensor, dtype: torch.dtype) -> Tensor:
     """Over the last axis, in one pass: vecdot would write the squares and read them again."""
-    return torch.linalg.vector_norm(rows, dim=-1).square()
+    return torch.linalg.vector_norm(rows, dim=-1, dtype=dtype).square()
 
 
 def _n_values(x: Tensor, counted: Tensor | None) -> int | Tensor:
