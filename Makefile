@@ -12,12 +12,13 @@ unknown := $(sort $(filter-out PYTHON VENV GPU DATASET PYTEST,$(given)))
 $(if $(unknown),$(warning $(unknown): nothing here takes that; .venv/bin/sleepbench has more options))
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help no-dataset setup demo demo-real docs paper try-real rivals test lint format lock release
+.PHONY: help no-dataset setup demo demo-real docs paper try-real rivals check-gpu test test-slurm \
+  lint format lock release
 .DEFAULT_GOAL := help
 
 ##@ Start here
 help: ## this list
-	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 	@printf '\n%s\n%s\n' "GPU=1 takes PyTorch's CUDA build; PYTHON=python3.x another Python." \
 	  "All other commands: .venv/bin/sleepbench --help"
 
@@ -54,9 +55,16 @@ rivals: setup ## every model, one protocol; DATASET=sleep-edf-20 by default
 	  [ $$? -ne 2 ] || exit 2; echo "Warning: no estimate could be made; the run starts without one." >&2; }
 	@"$$VENV/bin/sleepbench" run --experiment rivals --datasets="$${DATASET:-sleep-edf-20}"
 
+check-gpu: ## is a GPU right, and how fast: 7 minutes, sets up nothing
+	@python=$$VENV/bin/python; [ -x "$$python" ] || python=$$PYTHON; \
+	  PYTHONPATH=workflow "$$python" -m sleepbench.benchmarks.gpu_check
+
 ##@ For developers
 test: lint ## lint, then the test suite; PYTEST="-m slow" the slow tests
 	@PYTEST_ADDOPTS="-n 2 --dist loadfile --no-loadscope-reorder $$PYTEST" "$$VENV/bin/python" -m pytest
+
+test-slurm: setup ## a run through a SLURM of two nodes here; as root, minutes
+	@PYTEST_ADDOPTS="-m slow -rs $$PYTEST" "$$VENV/bin/python" -m pytest tests/workflow/test_slurm.py
 
 lint: setup ## ruff, snakefmt, snakemake --lint, import-linter
 	@"$$VENV/bin/ruff" check .

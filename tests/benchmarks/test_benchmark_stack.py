@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from sleepbench.benchmarks import made_up, passes
 from sleepbench.benchmarks import stack as benchmark_stack
-from sleepbench.benchmarks import timed_steps
 from sleepbench.config.load import load
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def test_steps_of_the_largest_fold_are_extrapolated_to(dataset, steps, monkeypat
 
 def test_both_sizes_are_printed(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(timed_steps, "NIGHT", 40)
+    monkeypatch.setattr(made_up, "NIGHT", 40)
     benchmark_stack.measure_stack(n_folds=2, seconds=0.1, device="cpu", steps=1)
     title, two, one, passes, ratio, *extrapolated = capsys.readouterr().out.splitlines()
     assert "made-up signals" in title and "CPU, 1 thread(s)" in title
@@ -47,7 +47,7 @@ def test_bytes_that_are_read_and_written_are_counted():
         (0, lambda: (x.view(5, 200), x[2:], x.reshape(-1), torch.empty_like(x))),
     ]
     for n_bytes, run in cases:
-        with benchmark_stack.Traffic() as counted:
+        with passes.Traffic() as counted:
             run()
         assert counted.n_bytes == n_bytes
 

@@ -199,7 +199,7 @@ def test_the_estimate_is_printed_in_hours_and_gigabytes():
 
 @pytest.mark.parametrize("model", ["ulw_sleepnet", "tiny_sleepnet", "band_power"])
 def test_a_training_cut_short_gives_rates(config, model, monkeypatch):
-    monkeypatch.setattr("sleepbench.benchmarks.timed_steps.NIGHT", 48)
+    monkeypatch.setattr("sleepbench.benchmarks.made_up.NIGHT", 48)
     rates = time_work(Timed(model, 1, config.recipes["common"]), 1, "fast", "cpu", 0.02, 1.5)
     assert 0 < rates.train_s < 1 and 0 < rates.evaluate_s < 1 and rates.start_s == 1.5
 
@@ -234,7 +234,7 @@ def test_phases_of_the_same_steps_are_timed_once(config, monkeypatch):
 
 
 def test_folds_that_train_as_one_stack_are_timed_as_one(config, monkeypatch):
-    monkeypatch.setattr("sleepbench.benchmarks.timed_steps.NIGHT", 48)
+    monkeypatch.setattr("sleepbench.benchmarks.made_up.NIGHT", 48)
     monkeypatch.setattr("sleepbench.training.stack.SMALL_BATCH", math.inf)
     monkeypatch.setattr("sleepbench.benchmarks.timed_steps.train", None)
     work = Timed("ulw_sleepnet", 1, config.recipes["common"], n_folds=3)
@@ -262,7 +262,7 @@ def test_what_a_stack_does_once_is_not_taken_for_its_steps(config, monkeypatch):
         spend(sum(map(len, stack.positions[name])) / 1024 + (5 if stack.completed == 1 else 0))
         return [{"loss": 1.0, "accuracy": 0.5} for _ in stack.sets]
 
-    monkeypatch.setattr("sleepbench.benchmarks.timed_steps.NIGHT", 48)
+    monkeypatch.setattr("sleepbench.benchmarks.made_up.NIGHT", 48)
     monkeypatch.setattr("sleepbench.training.stack.SMALL_BATCH", math.inf)
     pretended = SimpleNamespace(monotonic=lambda: clock.now, time=lambda: clock.now)
     monkeypatch.setattr("sleepbench.training.timing.time", pretended)

@@ -51,7 +51,9 @@ def test_help_lists_all_targets_in_80_columns(project):
         "try-real",
         "paper",
         "rivals",
+        "check-gpu",
         "test",
+        "test-slurm",
         "lint",
         "format",
         "lock",
@@ -91,6 +93,18 @@ def test_test_is_lint_and_the_suite(project):
     programs = ["ruff", "ruff", "snakefmt", "snakemake", "lint-imports", "python"]
     assert [call[0] for call in calls] == ["envs/setup.sh", *(f".venv/bin/{name}" for name in programs)]
     assert calls[-1][1:] == ["-m", "pytest"]
+
+
+def test_the_check_of_a_gpu_sets_up_nothing(project):
+    check = ["-m", "sleepbench.benchmarks.gpu_check"]
+    assert make(project, "check-gpu")[1] == [[".venv/bin/python", *check]]
+    (project / ".venv/bin/python").rename(project / "python-of-this-machine")
+    assert make(project, "check-gpu", "PYTHON=./python-of-this-machine")[1] == [["./python-of-this-machine", *check]]
+
+
+def test_a_cluster_is_tested_alone_and_says_why_not(project):
+    _, calls = make(project, "test-slurm")
+    assert calls[-1] == [".venv/bin/python", "-m", "pytest", "tests/workflow/test_slurm.py"]
 
 
 def test_docs_builds_the_site_and_says_where_it_is(project):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from sleepbench.benchmarks.timed_steps import made_up_epochs, made_up_night, silent
+from sleepbench.benchmarks.made_up import made_up_epochs, made_up_night, silent
 from sleepbench.config.load import load
 from sleepbench.config.recipe import Recipe
 from sleepbench.core.errors import BenchmarkError

@@ -12,21 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 
+from sleepbench.benchmarks import made_up
+from sleepbench.benchmarks.made_up import made_up_epochs, made_up_night, silent
 from sleepbench.config.recipe import Recipe, RecipeSettings
 from sleepbench.core.processes import require_shared_memory
-from sleepbench.core.stages import EPOCH_SECONDS, SAMPLES_PER_EPOCH
-from sleepbench.datasets.base import ROLES
+from sleepbench.core.stages import SAMPLES_PER_EPOCH
 from sleepbench.models import create_model, describe
-from sleepbench.preparation.prepared import PreparedRecording
 from sleepbench.training import estimators
-from sleepbench.training.epochs import EpochSet
 from sleepbench.training.loop import INFERENCE_BATCH, train, use_device
 from sleepbench.training.stack import Stack, is_stackable
 from sleepbench.training.timing import EVALUATION, TRAINING, WAITING, Timing
 
-NIGHT = 1024
-"""Epochs of the made-up night that is trained on."""
-STAGE_SHARES = (0.2, 0.07, 0.42, 0.13, 0.18)
 MOST_STEPS = 500
 
 
@@ -157,8 +153,8 @@ def time_work(work: Timed, threads: int, engine: str, device: str, seconds: floa
         an_epoch = timing.totals[EVALUATION] / timing.totals["epochs_evaluated"]
         evaluated = math.ceil(seconds / 2 / an_epoch / in_evaluation) * in_evaluation
         # A model of whole nights is timed on whole nights, if that does not take ten times too long.
-        least = NIGHT if info.inference == "night" and NIGHT * an_epoch < 5 * seconds else in_evaluation
-        timing = run(min(max(steps, 2), MOST_STEPS), min(max(evaluated, least), 4 * NIGHT))
+        least = made_up.NIGHT if info.inference == "night" and made_up.NIGHT * an_epoch < 5 * seconds else in_evaluation
+        timing = run(min(max(steps, 2), MOST_STEPS), min(max(evaluated, least), 4 * made_up.NIGHT))
     counted = timing.totals
     return Rates(
         _training_s(timing) / counted["epochs_trained"],
@@ -182,37 +178,3 @@ def _second_training_epoch(stack: Stack) -> Timing:
 
 def _training_s(timing: Timing) -> float:
     return timing.totals[WAITING] + timing.totals[TRAINING]
-
-
-def silent(line: str) -> None:
-    """The timed trainings report to nobody."""
-
-
-def made_up_night(
-    n_channels: int, n_epochs: int | None = None, n_samples: int = SAMPLES_PER_EPOCH
-) -> PreparedRecording:
-    """An unbroken night of white noise, by default of NIGHT epochs, every epoch kept by every trimming."""
-    random, n_epochs = np.random.default_rng(0), n_epochs or NIGHT
-    index, kept = np.arange(n_epochs), np.ones(n_epochs, bool)
-    return PreparedRecording(
-        id="made up",
-        subject="made up",
-        night=1,
-        roles=ROLES[:n_channels],
-        signals=20 * random.standard_normal((n_epochs, n_channels, n_samples), np.float32),
-        epoch=index,
-        onset_s=EPOCH_SECONDS * index,
-        stage=random.choice(len(STAGE_SHARES), n_epochs, p=STAGE_SHARES).astype(np.int8),
-        standard=kept,
-        authors=kept,
-    )
-
-
-def made_up_epochs(night: PreparedRecording, n: int) -> EpochSet:
-    """So many epochs: the night again and again, each time as if it were another recording."""
-    length = len(night.stage)
-    row = np.arange(n) % length
-    recordings = (night,) * max(1, math.ceil(n / length))
-    return EpochSet(
-        recordings, tuple(range(len(night.roles))), np.arange(n) // length, row, night.stage[row].astype(np.int64)
-    )
