@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).parents[1]
 CONTENTS = {
     "Start": ["docs/running", "docs/real-eeg", "results/README", "config/README"],
+    "Machines": ["docs/gpu", "docs/cluster", "docs/mlflow-server"],
     "Use": ["docs/scoring"],
     "Protocols": ["docs/protocols", "docs/cross-database"],
     "Data": ["docs/data", "docs/data-card", "docs/hostile-edf", "docs/databases/*", "workflow/resources/*/README"],

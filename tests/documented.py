@@ -47,6 +47,7 @@ BY_OTHER_TESTS = {
     "sleepbench results check docs/real-5s/sleep-edf-20-5s-results.zip": (
         "tests/runs/test_archived.py::test_the_archive_of_real_results_is_as_it_says_and_of_a_version"
     ),
+    "make check-gpu": f"{MAKEFILE}::test_the_check_of_a_gpu_sets_up_nothing",  # and tests/benchmarks/test_gpu_check.py
     "sleepbench ui": "tests/cli/test_app.py::test_mlflow_shows_the_configured_store",
     "sleepbench data prepare --datasets my-nights": "tests/workflow/test_extensions.py::extended",
     "sleepbench run --datasets my-nights": "tests/workflow/test_extensions.py::extended",

@@ -197,10 +197,11 @@ def ui(port: int) -> None:
     """Browse the runs in MLflow, until Ctrl-C."""
     from sleepbench.config.load import load
     from sleepbench.runs.mlflow import pages
+    from sleepbench.runs.store import shown
 
     uri, address = load().tracking.uri, f"http://127.0.0.1:{port}"
     for experiment, place in pages(uri).items():
         print(f"{experiment}: {address}/{place}")
-    print(f"MLflow on {address} shows {uri}; Ctrl-C ends it", flush=True)
+    print(f"MLflow on {address} shows {shown(uri)}; Ctrl-C ends it", flush=True)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)])

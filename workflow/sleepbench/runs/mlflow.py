@@ -7,6 +7,7 @@ date with them, and so also fills a store that was lost. Tables are then made fr
 import json
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,13 +18,13 @@ import pandas as pd
 from sleepbench.config import paths
 from sleepbench.config.keys import PlannedRun
 from sleepbench.core.errors import BenchmarkError
-from sleepbench.core.files import write_json
+from sleepbench.core.files import read_json, write_json
 from sleepbench.core.garbage import expect_many_objects
 from sleepbench.core.logs import is_of_a_full_disk
 from sleepbench.evaluation.metrics import METRICS
 from sleepbench.runs.run import Run, read_runs_of
 from sleepbench.runs.runs_table import row_of, tuned_learning_rate, write_runs
-from sleepbench.runs.store import damage, is_of_damage, number_store, set_aside, store_file
+from sleepbench.runs.store import damage, is_of_damage, is_server, number_store, set_aside, shown, store_file
 from sleepbench.runs.verify import RUN_AGAIN, Expected, verify
 from sleepbench.training.keys import RECORD, changed_files
 
@@ -37,8 +38,11 @@ from mlflow import MlflowClient  # noqa: E402  (the environment comes first)
 from mlflow.entities import Metric, Param  # noqa: E402
 from mlflow.entities import Run as LoggedRun  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from sqlalchemy import create_engine  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
+DATABASES = ("postgresql", "mysql", "mssql")
+"""Of what the URI of a store without a server begins with, those that are servers of their own."""
 METRICS_PER_BATCH = 1000  # MLflow's limit for one request
 VIEW = "sleepbench"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
@@ -112,7 +116,7 @@ def collect_runs(planned: Sequence[PlannedRun], expected: Expected, uri: str, ex
     ]
     if wrong:
         raise BenchmarkError(
-            f"the MLflow experiment '{experiment}' at {uri} does not hold what was logged:\n  "
+            f"the MLflow experiment '{experiment}' at {shown(uri)} does not hold what was logged:\n  "
             + "\n  ".join(wrong)
             + f"\nDelete {paths.logged(expected.dataset)} and run again: the runs are logged from their files."
         )
@@ -146,10 +150,26 @@ def _damage_explained(uri: str, opening: bool = False) -> Iterator[None]:
             if opening
             else ("used", "see that it can be reached and written, and run again")
         )
+        if is_server(uri) and (status := _refusal(error)):
+            what_to_do = f"{REFUSED[status]}, and run again"
         raise BenchmarkError(
-            f"tracking.uri {uri!r}: the MLflow store cannot be {cannot} ({reason}); {what_to_do}: the runs are logged "
-            "from their files"
+            f"tracking.uri {shown(uri)!r}: the MLflow store cannot be {cannot} ({reason}); {what_to_do}: the runs are "
+            "logged from their files"
         ) from error
+
+
+REFUSED = {
+    401: "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to a user and password that the server knows",
+    403: "let the server's administrator give this user the permission EDIT on the experiment",
+}
+"""What to do about a server that refuses a user, by its HTTP status."""
+
+
+def _refusal(error: BaseException) -> int | None:
+    """The status by which a server refused a user; None where it did not."""
+    found = error.get_http_status_code() if isinstance(error, MlflowException) else None
+    said = re.search(r"error code (\d{3})", str(error))
+    return next((status for status in (found, int(said[1]) if said else None) if status in REFUSED), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -171,11 +191,29 @@ def _require_unchanged(runs: Sequence[Run]) -> None:
         )
 
 
+def _connect(uri: str) -> None:
+    """Connect to a database once: MLflow tries it for most of an hour. BenchmarkError where a package is missing."""
+    try:
+        engine = create_engine(uri)
+    except ModuleNotFoundError as error:
+        raise BenchmarkError(
+            f"tracking.uri {shown(uri)!r}: the package {error.name} that connects to such a database is not installed: "
+            "install it (psycopg2: .venv/bin/pip install psycopg2-binary), or name an MLflow server, which needs none"
+        ) from error
+    with engine.connect():
+        pass
+    engine.dispose()
+
+
 def _client(uri: str) -> MlflowClient:
     with _damage_explained(uri, opening=True):
         if file := store_file(uri):
             file.parent.mkdir(parents=True, exist_ok=True)
-            # As a URI: MLflow puts its default, a path, into SQL as it is, and a path may have quotes.
+        if uri.partition(":")[0].partition("+")[0] in DATABASES:
+            _connect(uri)
+        if not is_server(uri):
+            # As a URI: MLflow puts its default, a path, into SQL as it is, and a path may have quotes. Without it
+            # experiments of a database have their artefacts in ./mlruns, wherever that is.
             os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = Path(paths.ARTIFACTS).resolve().as_uri()
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
@@ -185,6 +223,24 @@ def _client(uri: str) -> MlflowClient:
 def require_store(uri: str) -> None:
     """BenchmarkError where the store cannot be opened: asked before all training, not after it."""
     _client(uri)
+
+
+def lost(uri: str, logged: Mapping[str, Path]) -> list[Path]:
+    """The lists of logged runs whose first or last run a store does not hold any more; by experiment.
+
+    So a database is noticed that was lost or replaced behind a server, as a local one is by its number.
+    """
+    found, client = [], _client(uri)
+    with _damage_explained(uri):
+        for name, path in logged.items():
+            experiment = client.get_experiment_by_name(name)
+            keys = [entry["run_key"] for entry in read_json(path)]
+            filters = [f"tags.run_key = '{key}'" for key in dict.fromkeys((*keys[:1], *keys[-1:]))]
+            if experiment is None or not all(
+                client.search_runs([experiment.experiment_id], one, max_results=1) for one in filters
+            ):
+                found.append(path)
+    return found
 
 
 def pages(uri: str) -> dict[str, str]:
@@ -210,11 +266,15 @@ def pages(uri: str) -> dict[str, str]:
 
 
 def _experiment_id(client: MlflowClient, uri: str, name: str, artifacts: Path) -> str:
-    # a remote server has a place of its own for artefacts
-    location = artifacts.resolve().as_uri() if store_file(uri) else None
+    location = None if is_server(uri) else artifacts.resolve().as_uri()
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        return client.create_experiment(name, artifact_location=location)
+        try:
+            return client.create_experiment(name, artifact_location=location)
+        except MlflowException:
+            experiment = client.get_experiment_by_name(name)  # of another process, made since it was asked for
+            if experiment is None:
+                raise
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     if location in (None, experiment.artifact_location):

@@ -1,5 +1,6 @@
 """Noticing that the MLflow store was lost, replaced or damaged, without importing MLflow."""
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +10,8 @@ from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import sha256_of_json
 
 SQLITE = "sqlite:///"
+SERVERS = ("http", "https", "databricks", "databricks-uc")
+"""How the URI of a tracking server begins."""
 SURROUNDINGS = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),
     *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT),
@@ -23,6 +26,16 @@ def store_file(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
+def is_server(uri: str) -> bool:
+    """Whether a store is MLflow's own server, which has a place for artefacts; any other leaves that to who logs."""
+    return uri.partition(":")[0] in SERVERS
+
+
+def shown(uri: str) -> str:
+    """A tracking URI as it may be printed: without a password."""
+    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", uri)
+
+
 def store_state(uri: str) -> str:
     """The state of the store at `uri`, by which a lost or replaced store is noticed.
 
@@ -31,8 +44,8 @@ def store_state(uri: str) -> str:
     A store has a number, which `number_store` writes into it when runs are first logged. While it is there, the number
     is its state. Where it is lost, or was never logged into, the state is the number that it is going to have, which
     follows from the newest list of logged runs: so it differs from that of the store that was lost, and is still the
-    same when the rule has made the store. Of a store that is no local SQLite file nothing is noticed. Nothing is
-    written, and reading takes no time.
+    same when the rule has made the store. A store that is no local SQLite file has one state: it is asked for its runs
+    before a run of the workflow (`mlflow.lost`). Nothing is written, and reading takes no time.
     """
     file = store_file(uri)
     return "elsewhere" if file is None else str(_number(file) or _next_number())
