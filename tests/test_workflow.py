@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from sleepbench import jobs
 from sleepbench.config import paths
 from sleepbench.config.keys import TrainingKey
+from sleepbench.config.load import validate
 from sleepbench.config.made import name_memory, recorded
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.core.files import write_json
@@ -127,6 +129,20 @@ def test_on_a_cpu_a_job_trains_one_fold_and_owns_its_directory():
     key = TrainingKey.named(wildcards(**KEY, fold="3"))
     assert w.made_by(key) == paths.training(key)
     assert w.keys(wildcards(**KEY, fold="3")) == [key]
+
+
+@pytest.mark.parametrize("is_here", [False, True])
+def test_on_a_cluster_the_configuration_says_whether_there_is_a_gpu(monkeypatch, is_here):
+    """Not the machine that submits jobs, nor, when it reads the rules again, the node."""
+    monkeypatch.setattr("sleepbench.core.gpu.has_gpu", lambda: is_here)
+    monkeypatch.setattr("sleepbench.core.gpu.is_built_for_cuda", lambda: True)
+    for device, expected in (("auto", False), ("cpu", False), ("cuda", True)):
+        content = copy.deepcopy(CONFIG) | {"training": CONFIG["training"] | {"device": device}}
+        assert Workflow(content, ROOT, elsewhere=True).uses_gpu is expected
+        assert Workflow(content, ROOT).uses_gpu is (is_here and device != "cpu")
+        given = validate(content)
+        assert jobs._device(given, gpu=False) == ("cpu" if device == "auto" else device)
+        assert jobs._device(given, gpu=True) == device
 
 
 def test_of_short_epochs_a_job_trains_several_folds_and_a_network_is_profiled_on_them():

@@ -54,6 +54,20 @@ def test_a_process_that_only_names_snakemake_is_none(tmp_path):
         process.wait()
 
 
+@pytest.mark.parametrize("mode", ["remote", "subprocess"])
+def test_a_job_of_a_run_that_was_killed_is_none(tmp_path, mode):
+    """On a cluster of which this machine is a node it goes on; the next run's waits for it."""
+    (tmp_path / "snakemake").write_text("import time; print('up', flush=True); time.sleep(60)")
+    command = [sys.executable, "snakemake", "--mode", mode, "some/output"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE)
+    try:
+        process.stdout.readline()
+        assert running_there(tmp_path) is None
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_locks_of_snakemake_are_seen(tmp_path):
     locks = tmp_path / ".snakemake" / "locks"
     assert not has_locks(tmp_path)

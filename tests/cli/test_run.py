@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 from sleepbench.cli import app, launch
+from sleepbench.cli import run as run_module
 from sleepbench.cli.run import with_config
 from sleepbench.cli.selection import planned, settings_of, settings_of_data
+from sleepbench.config import paths
+from sleepbench.config.load import load
+from sleepbench.config.models import Tracking
 from sleepbench.core import gpu
+from sleepbench.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "$(touch made) `touch made` \"'; touch made"
@@ -231,3 +236,46 @@ def test_a_dry_run_lists_the_jobs_and_changes_nothing(tmp_path):
     counts = dict(words[:2] for words in map(str.split, result.stdout.splitlines()) if len(words) == 2)
     assert counts["train"] == "1" and counts["prepare"] == "7"
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "elsewhere"),
+    [
+        ([], False),
+        (["--cores", "2"], False),
+        (["--executor", "local"], False),
+        (["--executor", "slurm"], True),
+        (["--executor=slurm"], True),
+        (["-e", "kubernetes", "--jobs", "3"], True),
+        (["--profile", "workflow/profiles/default"], False),
+        (["--profile", "workflow/profiles/slurm"], True),
+        (["--profile=workflow/profiles/slurm", "--jobs", "2"], True),
+        (["--profile", "of/somebody"], False),
+    ],
+)
+def test_whether_jobs_run_on_other_machines_is_read_from_the_options(monkeypatch, options, elsewhere):
+    monkeypatch.chdir(ROOT)
+    assert run_module.is_elsewhere(options) is elsewhere
+
+
+def test_a_server_that_lost_its_runs_has_them_logged_again(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def lost(uri, logged):
+        asked.append((uri, logged))
+        return list(logged.values())
+
+    monkeypatch.setattr("sleepbench.runs.mlflow.lost", lost)
+    for uri in ("http://host", "sqlite:///mlflow.db"):
+        config = load(ROOT / "config.yaml").model_copy(update={"tracking": Tracking(uri=uri)})
+        workflow = Workflow(config, ROOT)
+        assert run_module._lost_by_a_server(workflow) == []  # nothing was logged yet
+        Path(paths.logged("simulated")).parent.mkdir(parents=True, exist_ok=True)
+        Path(paths.logged("simulated")).write_text("[]")
+        found = run_module._lost_by_a_server(workflow)
+        assert found == ([paths.logged("simulated")] if uri == "http://host" else [])
+        Path(paths.logged("simulated")).unlink()
+    ((uri, logged),) = asked
+    assert uri == "http://host" and list(logged.values()) == [Path(paths.logged("simulated"))]
+    assert "has lost runs: they are logged again" in capsys.readouterr().err

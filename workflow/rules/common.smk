@@ -30,7 +30,13 @@ ENVIRONMENT = (
 settle()
 try:
     # envs/environment.yaml has PyTorch's CPU build.
-    W = Workflow(config, ROOT, may_use_gpu=not workflow.deployment_settings.deployment_method)
+    W = Workflow(
+        config,
+        ROOT,
+        may_use_gpu=not workflow.deployment_settings.deployment_method,
+        # On the machine that submits jobs, and again on the one that does this one: both must come to the same plan.
+        elsewhere=workflow.non_local_exec or workflow.remote_exec,
+    )
 except BenchmarkError as error:
     raise WorkflowError(str(error)) from None
 

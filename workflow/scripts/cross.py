@@ -12,4 +12,5 @@ with job(snakemake):
         Path(snakemake.output.crossed),
         snakemake.threads,
         snakemake.params.code,
+        gpu=bool(snakemake.resources.gpu),
     )

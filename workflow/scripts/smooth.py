@@ -13,4 +13,5 @@ with job(snakemake, reads=[snakemake.params.recordings]):
         Path(snakemake.output.smoothed),
         snakemake.threads,
         snakemake.params.code,
+        gpu=bool(snakemake.resources.gpu),
     )

@@ -13,4 +13,5 @@ with job(snakemake, reads=[snakemake.params.recordings], also=stack):
         snakemake.threads,
         snakemake.params.code,
         Path(snakemake.output.receipt) if hasattr(snakemake.output, "receipt") else None,
+        gpu=bool(snakemake.resources.gpu),
     )

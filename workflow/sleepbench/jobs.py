@@ -88,8 +88,9 @@ def train(
     threads: int,
     code_sha256: str,
     receipt: Path | None = None,
+    gpu: bool = True,
 ) -> None:
-    """Train some folds of one training, each into its directory."""
+    """Train some folds of one training, each into its directory; without `gpu` the job has none to itself."""
     from sleepbench.training.job import TrainingJob
     from sleepbench.training.job import train as train_folds
 
@@ -102,7 +103,7 @@ def train(
             recipe=recipe_on(config, key.recipe, key.dataset),
             roles=tuple(config.inputs[key.input]),
             engine=config.training.engine,
-            device=config.training.device,
+            device=_device(config, gpu),
             threads=threads,
             code_sha256=code_sha256,
             provenance={
@@ -125,8 +126,9 @@ def smooth(
     output: Path,
     threads: int,
     code_sha256: str,
+    gpu: bool = True,
 ) -> None:
-    """Smooth the predictions of one run."""
+    """Smooth the predictions of one run; without `gpu` the job has none to itself."""
     from sleepbench.postprocessing.job import SmoothingJob
     from sleepbench.postprocessing.job import smooth as smooth_run
 
@@ -138,12 +140,17 @@ def smooth(
             folds=folds,
             prepared=read_index(recordings).prepared,
             output=output,
-            device=config.training.device,
+            device=_device(config, gpu),
             threads=threads,
             code_sha256=code_sha256,
             provenance=_provenance(config, key.dataset),
         )
     )
+
+
+def _device(config: Config, gpu: bool) -> str:
+    """The device of a job: "auto" is no GPU where none was asked for it, as on a node that has one for others."""
+    return "cpu" if config.training.device == "auto" and not gpu else config.training.device
 
 
 def cross(
@@ -154,8 +161,9 @@ def cross(
     output: Path,
     threads: int,
     code_sha256: Sequence[str],
+    gpu: bool = True,
 ) -> None:
-    """Test the networks of one dataset on another."""
+    """Test the networks of one dataset on another; without `gpu` the job has none to itself."""
     from sleepbench.cross.audit import audited
     from sleepbench.cross.job import CrossJob
     from sleepbench.cross.job import cross as cross_datasets
@@ -180,7 +188,7 @@ def cross(
             audit=audit,
             remedies=config.cross.remedies,
             output=output,
-            device=config.training.device,
+            device=_device(config, gpu),
             threads=threads,
             code_sha256=sha256_of_json(code_sha256),
             provenance={**_provenance(config, key.trained), "simulated": simulated},

@@ -60,13 +60,17 @@ class Workflow:
 
     content : the mapping that Snakemake read, checked here; or a configuration that was checked
     root : the checkout, below which committed files are hashed
+    elsewhere : whether jobs run on other machines: whether this one has a GPU then says nothing, the configuration does
     """
 
-    def __init__(self, content: Mapping[str, Any] | Config, root: Path, may_use_gpu: bool = True):
+    def __init__(
+        self, content: Mapping[str, Any] | Config, root: Path, may_use_gpu: bool = True, elsewhere: bool = False
+    ):
         self.config: Config = content if isinstance(content, Config) else validate(content)
         self.plan = plan(self.config)
         self.root = root
-        self.uses_gpu = may_use_gpu and takes_gpu(self.config.training.device)
+        device = self.config.training.device
+        self.uses_gpu = may_use_gpu and (device == "cuda" if elsewhere else takes_gpu(device))
         self.crosses = crosses(self.config, self.plan)
         names = dict.fromkeys([*self.plan.datasets, *self.crosses.tested])  # some are tested on alone
         self.datasets = {name: dataset(self.config, name) for name in names}

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -33,6 +34,9 @@ HELD = Path(".snakemake/sleepbench.lock")
 DRY_RUN = {"-n", "--dry-run", "--dryrun"}
 FORCERUN = ("--forcerun", "-R")
 NAMES = {"snakemake", "sleepbench"}
+OF_A_JOB = {("--mode", "remote"), ("--mode", "subprocess")}
+"""How Snakemake calls itself for one job, as a cluster does on a node, which may be this machine: it may outlive
+a run that was killed. The same job of the next run waits for it by a lock of its own."""
 SAID_BY_SNAKEMAKE = DRY_RUN | {"--verbose", "--quiet", "-q", "--logger", "--sdm", "--software-deployment-method"}
 """Options with which the terminal shows what Snakemake says, as it says it."""
 
@@ -182,8 +186,11 @@ def running_there(directory: Path) -> int | None:
 
 def _runs_snakemake(process: psutil.Process, directory: Path) -> bool:
     try:
+        command = process.cmdline()
+        if OF_A_JOB & {*pairwise(command)}:
+            return False
         # "python -u -m snakemake ...", or a script of that name: behind Python and what its options take.
-        names = [Path(argument).name for argument in process.cmdline() if not argument.startswith("-")]
+        names = [Path(argument).name for argument in command if not argument.startswith("-")]
         is_one = names and (names[0] in NAMES or (names[0].startswith("python") and not NAMES.isdisjoint(names[1:3])))
         return process.pid != os.getpid() and bool(is_one) and Path(process.cwd()) == directory
     except psutil.Error:

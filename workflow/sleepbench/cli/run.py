@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,15 +19,16 @@ from sleepbench.cli.selection import planned, selection, settings_of
 if TYPE_CHECKING:
     from sleepbench.config.models import Config
     from sleepbench.config.plan import Plan
+    from sleepbench.workflow import Workflow
 
 
 WITHOUT_RUNS = {"data", "prepared", "profiles"}
 """Targets for which no run is logged."""
 OTHER_CONFIG = {"--config", "-C", "--configfile", "--configfiles"}
 CONDA = {"--software-deployment-method", "--sdm", "--use-conda"}
-ELSEWHERE = {"--executor", "-e", "--profile", "--workflow-profile"}
-"""Options of Snakemake: what it plans is not of config.yaml alone; jobs run where PyTorch is its CPU build; or where
-there may be a GPU that is not here."""
+HERE = ("local", "dryrun", "touch")
+"""Options of Snakemake: what it plans is not of config.yaml alone; jobs run where PyTorch is its CPU build. And the
+executors whose jobs run on this machine: where they run on others there may be a GPU that is not here."""
 
 
 class Passing(click.Command):
@@ -76,7 +79,7 @@ def make(
     print(*_to_accept(config, plan), sep="", end="", file=sys.stderr)
     if not DRY_RUN & set(options) and any(target not in WITHOUT_RUNS for target in targets or ["all"]):
         require_store(config.tracking.uri)
-        if not ELSEWHERE & set(options) and not _is_trained(plan):
+        if not is_elsewhere(options) and not _is_trained(plan):
             require_gpu(config.training.device)
     arguments = [*with_config(options, settings), *(["--", *targets] if targets else [])]
     status = snakemake(arguments, partial(_again, config, targets, options), verbose=verbose)
@@ -103,8 +106,6 @@ def _to_accept(config: Config, plan: Plan) -> list[str]:
 
 def _is_trained(plan: Plan) -> bool:
     """Whether all of its trainings are there."""
-    from pathlib import Path
-
     from sleepbench.config import paths
 
     return all(Path(paths.training(key)).exists() for one in plan.datasets.values() for key in one.trainings)
@@ -115,16 +116,46 @@ def _again(config: Config, targets: Sequence[str], options: Sequence[str]) -> li
 
     By itself Snakemake looks at time stamps, and at what it remembers.
     """
-    from pathlib import Path
-
     from sleepbench.workflow import Workflow
 
     if OTHER_CONFIG & {*options}:
         print("With a configuration of its own, results are not compared with their records.", file=sys.stderr)
         return []
-    files, said = Workflow(config, Path.cwd(), may_use_gpu=not CONDA & {*options}).again(targets)
+    workflow = Workflow(config, Path.cwd(), may_use_gpu=not CONDA & {*options}, elsewhere=is_elsewhere(options))
+    files, said = workflow.again(targets)
     print(*said, sep="\n", end="\n" if said else "", file=sys.stderr)
-    return files
+    return [*files, *_lost_by_a_server(workflow)]
+
+
+def _lost_by_a_server(workflow: Workflow) -> list[str]:
+    """The lists of logged runs of which a store that is no local file holds none any more."""
+    from sleepbench.config import paths
+
+    logged = {workflow.experiment(name): Path(paths.logged(name)) for name in workflow.datasets}
+    logged = {experiment: path for experiment, path in logged.items() if path.exists()}
+    if workflow.store_file or not logged:
+        return []
+    from sleepbench.runs import mlflow
+
+    lost = [str(path) for path in mlflow.lost(workflow.config.tracking.uri, logged)]
+    if lost:
+        print(f"The MLflow store has lost runs: they are logged again, {', '.join(lost)}.", file=sys.stderr)
+    return lost
+
+
+def is_elsewhere(options: Sequence[str]) -> bool:
+    """Whether options of Snakemake let other machines do the jobs: by an executor, or by a profile that names one."""
+    import yaml
+
+    words = [word for option in options for word in option.split("=", 1)]
+    for name, value in pairwise(words):
+        if name in ("--executor", "-e"):
+            return value not in HERE
+        if name in ("--profile", "--workflow-profile") and (profile := Path(value, "config.yaml")).exists():
+            content = yaml.safe_load(profile.read_text(encoding="utf-8")) or {}
+            if content.get("executor", "local") not in HERE:
+                return True
+    return False
 
 
 def with_config(options: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
