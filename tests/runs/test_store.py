@@ -1,7 +1,10 @@
 """Which MLflow store there is, told without MLflow."""
 
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -79,6 +82,43 @@ def test_a_store_that_cannot_be_written_to_is_said_before_any_training(uri, tmp_
         require_store(uri)
     (tmp_path / "mlflow.db").rename(tmp_path / "away")  # as it says
     require_store(uri)
+
+
+NO_LOCKS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#define LOCKLESS(name) int name(int fd, int command, ...) { \\
+    va_list rest; va_start(rest, command); void *of = va_arg(rest, void *); va_end(rest); \\
+    if (command == F_SETLK || command == F_SETLKW || command == F_GETLK) { errno = ENOLCK; return -1; } \\
+    return ((int (*)(int, int, ...))dlsym(RTLD_NEXT, #name))(fd, command, of); }
+LOCKLESS(fcntl)
+LOCKLESS(fcntl64)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("gcc"), reason="needs gcc, on Linux")
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_file_system_without_locks_is_said_before_any_training(tmp_path, is_there):
+    (tmp_path / "no_locks.c").write_text(NO_LOCKS)
+    library = tmp_path / "no_locks.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "no_locks.c", "-ldl"], check=True)
+    store = tmp_path / "results" / "mlflow.db"
+    if is_there:
+        store.parent.mkdir()
+        store.touch()
+    code = (
+        "import sqlite3, sys; from sleepbench.runs import store; plain = sqlite3.connect\n"
+        "sqlite3.connect = lambda file, timeout: plain(file, timeout=0.1)\n"
+        "store.require_store('sqlite:///' + sys.argv[1])"
+    )
+    environment = {**os.environ, "LD_PRELOAD": str(library)}
+    ended = subprocess.run([sys.executable, "-c", code, store], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 1 and "BenchmarkError" in ended.stderr, ended.stderr
+    assert "without locks, set tracking.uri to a file on a local disk or to an MLflow server" in ended.stderr
+    assert [*tmp_path.rglob("*sleepbench-*")] == []
 
 
 def test_of_a_server_nothing_is_noticed(uri):

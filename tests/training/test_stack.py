@@ -130,7 +130,7 @@ def test_activations_in_bfloat16_change_a_training_little_and_nothing_else_is_in
 def test_activations_in_bfloat16_are_refused_where_a_model_has_no_such_form(folds):
     model = create_model("chambon2018", len(ROLES))
     recipe = recipe_of(ULW_RECIPE | {"activations": "bfloat16"})
-    with pytest.raises(BenchmarkError, match="not for Chambon2018: leave the key out"):
+    with pytest.raises(BenchmarkError, match="not for SleepStagerChambon2018: leave the key out"):
         loop.train(model, recipe, folds[0], 5, "fast", describe("chambon2018"), lambda line: None)
 
 

@@ -30,7 +30,10 @@ from sleepbench.training.keys import RECORD, changed_files
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine unasked
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a server that is not there is said within a minute
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+SECONDS_TO_OPEN, SECONDS_TO_ANSWER = "20", "120"
+"""That a server may take: to be reached, and then to answer, such as with a thousand runs."""
+TIMEOUT_IS_GIVEN = TIMEOUT in os.environ
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
@@ -216,7 +219,11 @@ def _client(uri: str) -> MlflowClient:
             # experiments of a database have their artefacts in ./mlruns, wherever that is.
             os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = Path(paths.ARTIFACTS).resolve().as_uri()
         client = MlflowClient(uri)
+        if not TIMEOUT_IS_GIVEN:
+            os.environ[TIMEOUT] = SECONDS_TO_OPEN
         client.search_experiments(max_results=1)
+        if not TIMEOUT_IS_GIVEN:
+            os.environ[TIMEOUT] = SECONDS_TO_ANSWER
     return client
 
 

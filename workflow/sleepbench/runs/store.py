@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +18,9 @@ SURROUNDINGS = {
     *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT),
 }
 """What SQLite says that is no fault of the file."""
+WITHOUT_LOCKS = (
+    "On a shared file system without locks, set tracking.uri to a file on a local disk or to an MLflow server"
+)
 USER_VERSION = slice(60, 64)
 """Where a SQLite file holds the number that is left to its users; MLflow does not use it."""
 
@@ -63,16 +67,34 @@ def require_store(uri: str) -> None:
         mlflow.require_store(uri)
     elif file.exists():
         try:
-            with closing(sqlite3.connect(file, timeout=20)) as connection:
-                connection.execute("BEGIN IMMEDIATE")  # it can be written to
-                connection.rollback()
+            _begin_to_write(file)
         except sqlite3.OperationalError as error:
             raise BenchmarkError(
                 f"{file}: the MLflow store cannot be opened or written to ({error}); correct its permissions or move "
-                "it away: the runs are logged from their files"
+                f"it away: the runs are logged from their files. {WITHOUT_LOCKS}"
             ) from error
         except sqlite3.DatabaseError:
             pass
+    else:
+        _require_locks(file)
+
+
+def _begin_to_write(file: Path) -> None:
+    with closing(sqlite3.connect(file, timeout=20)) as connection:
+        connection.execute("BEGIN IMMEDIATE")  # it can be written to
+        connection.rollback()
+
+
+def _require_locks(file: Path) -> None:
+    """BenchmarkError where no store could be made: on a file system without locks SQLite does not work."""
+    place = next(parent for parent in file.resolve().parents if parent.is_dir())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".sleepbench-", dir=place) as directory:
+            _begin_to_write(Path(directory, file.name))
+    except sqlite3.OperationalError as error:
+        raise BenchmarkError(f"{file}: no MLflow store can be made there ({error}). {WITHOUT_LOCKS}") from error
+    except OSError:
+        pass  # a place that cannot be written to is said by what writes there first
 
 
 def number_store(uri: str, state: str) -> None:
