@@ -114,17 +114,17 @@ def test_losses_agree_in_float32(folds):
 
 
 def test_activations_in_bfloat16_change_a_training_little_and_nothing_else_is_in_bfloat16(folds):
-    """Weights, statistics and probabilities stay in single precision; a fold alone does the same."""
-    exact, halved = (recipe_of(ULW_RECIPE | {"activations": kind}) for kind in ("float32", "bfloat16"))
+    """Weights and statistics stay in single precision; a fold alone does the same."""
+    exact, halved = (
+        recipe_of(ULW_RECIPE | {"training_epochs": 1, "activations": kind}) for kind in ("float32", "bfloat16")
+    )
     assert "activations" not in exact.settings() and halved.settings()["activations"] == "bfloat16"
-    for one, other, single in zip(
-        stacked(folds, exact), stacked(folds, halved), alone(folds, halved, torch.float32), strict=True
-    ):
-        losses = [[row["train_loss"] for row in training.history] for training in (one, other, single)]
-        assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], abs=0.05)
-        assert losses[2] == pytest.approx(losses[1], abs=0.05)
-        dtypes = {tensor.dtype for state in other.weights.values() for tensor in state.values()}
-        assert dtypes == {torch.float32, torch.int64}
+    trainings = [*(stacked(folds[1:], recipe)[0] for recipe in (exact, halved))]
+    trainings += alone(folds[1:2], halved, torch.float32)
+    losses = [training.history[0]["train_loss"] for training in trainings]
+    assert losses[0] != losses[1] and losses == pytest.approx([losses[0]] * 3, abs=0.03)
+    dtypes = {tensor.dtype for state in trainings[1].weights.values() for tensor in state.values()}
+    assert dtypes == {torch.float32, torch.int64}
 
 
 def test_activations_in_bfloat16_are_refused_where_a_model_has_no_such_form(folds):

@@ -37,6 +37,7 @@ from sleepbench.core.files import write_json
 from sleepbench.models import create_model, describe
 from sleepbench.training import loop
 from sleepbench.training.checkpoint import Checkpoint
+from sleepbench.training.engines import ENGINES
 from sleepbench.training.epochs import EpochSet
 from sleepbench.training.memory import is_out_of_memory
 from sleepbench.training.stack import Stack, train_stack
@@ -57,7 +58,7 @@ RECIPE = {
 """The recipe `ulw`, as it is configured."""
 RELEASED = {"sleep-edf-20": (46_950, 1_642_150), "sleep-edf-78": (279_200, 9_754_950)}
 """Of the protocol `released`: steps of ten folds as one stack, and epochs that the folds evaluate, in all trainings."""
-SMALL_BATCH, SMALL_EPOCHS = 8, (72, 61, 37)
+SMALL_BATCH, SMALL_EPOCHS, SMALL_TRAINING_EPOCHS = 8, (72, 61, 37), 3
 """Epochs in a batch and in the training sets of the folds that are compared: they end at different steps."""
 CLOSE = {"float64": 1e-6, "float32": 2e-3}
 """How far weights (float64), and losses of a training epoch (float32), may be from those of a fold trained alone."""
@@ -96,6 +97,9 @@ class Double(EpochSet):
     def signals(self, indices: np.ndarray) -> np.ndarray:
         """Those of an EpochSet, float64."""
         return super().signals(indices).astype(np.float64)
+
+
+PRECISIONS = {"float64": Double, "float32": EpochSet}
 
 
 class Wrong(Exception):
@@ -147,10 +151,11 @@ def vars_of(epochs: EpochSet) -> tuple[str, ...]:
 def same_as_alone(device: torch.device, size: Size) -> Found:
     """A stack ends as its folds do when each is trained alone, by the same arrangement and by the plain network."""
     found: dict[str, Any] = {}
-    for name, kind in (("float64", Double), ("float32", EpochSet)):
-        dtype, folds, small = getattr(torch, name), small_folds(kind), recipe(batch_size=SMALL_BATCH, training_epochs=3)
+    for name, kind in PRECISIONS.items():
+        dtype, folds = getattr(torch, name), small_folds(kind)
+        small = recipe(batch_size=SMALL_BATCH, training_epochs=SMALL_TRAINING_EPOCHS)
         stacked = train_stack(network(device, dtype), small, folds, 5, describe(MODEL), silent)[0]
-        for engine in ("fast", "reference"):
+        for engine in ENGINES:
             alone = [
                 loop.train(network(device, dtype), small, fold, 5, engine, describe(MODEL), silent) for fold in folds
             ]
