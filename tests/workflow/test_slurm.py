@@ -38,7 +38,8 @@ def test_what_the_profile_says_of_rules_is_of_rules_that_there_are():
     named = [{*said["set-resources"]}, {*said["set-threads"]}, {*said["groups"]}, local - {"all"}]
     assert all(names and names <= rules() for names in named)
     assert not local & {*said["groups"]} and "train" not in local
-    assert rules() - local - {*said["groups"]} == {"prepare", "train", "train_stack", "smooth", "profile", "realism"}
+    queued = {"prepare", "train", "train_stack", "smooth", "profile", "deployment", "realism", "cross", "cross_report"}
+    assert rules() - local - {*said["groups"]} == queued
 
 
 def test_the_profile_differs_from_that_of_one_machine_in_what_a_cluster_asks_for():
@@ -47,7 +48,8 @@ def test_the_profile_differs_from_that_of_one_machine_in_what_a_cluster_asks_for
     assert {key: here[key] for key in shared} == {key: there[key] for key in shared}
     # How many GPUs there are is for SLURM to know.
     assert {**there["resources"], "gpu": 1} == here["resources"]
-    assert there["set-threads"] == {"profile": 1} and "--exclusive" in there["set-resources"]["profile"]["slurm_extra"]
+    assert there["set-threads"] == {"profile": 1}
+    assert all("--exclusive" in there["set-resources"][rule]["slurm_extra"] for rule in ("profile", "deployment"))
 
 
 needs_slurm = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
