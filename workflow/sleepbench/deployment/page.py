@@ -1,15 +1,14 @@
 """One page of a scored night for a clinician: self-contained HTML that opens offline and prints."""
 
-import base64
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sleepbench.core.files import write_text
 from sleepbench.core.stages import STAGES
 from sleepbench.deployment.description import NOT_A_DEVICE
 from sleepbench.deployment.scorer import Scoring
+from sleepbench.reporting.page.template import data_uri, fill
 from sleepbench.reporting.rendering import shown
 
 MEASURES = {
@@ -26,16 +25,9 @@ MEASURES = {
 
 def write_page(night: Scoring, png: Path, output: Path) -> None:
     """Write the page, the figure within it."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     told, recording = night.description, night.recording
-    page = environment.get_template("night.html.jinja").render(
+    page = fill(
+        Path(__file__).parent / "night.html.jinja",
         title=told.titled(f"Sleep stages of {recording.path.name}"),
         name=recording.path.name,
         warning=told.warning,
@@ -45,7 +37,7 @@ def write_page(night: Scoring, png: Path, output: Path) -> None:
         length=_hours(recording.seconds),
         n_epochs=recording.n_epochs,
         smoothed=night.smoothed,
-        figure=f"data:image/png;base64,{base64.b64encode(png.read_bytes()).decode('ascii')}",
+        figure=data_uri(png.read_bytes(), "image/png"),
         measures=[(*MEASURES[name], shown(night.measures[name], ".1f")) for name in MEASURES],
         stages=_stages(night),
         agreement=_agreement(night),

@@ -8,10 +8,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def fill(template: str, **values: Any) -> str:
-    """A template beside this file, filled: every value is escaped, and one that is missing is an error."""
+def fill(template: str | Path, /, **values: Any) -> str:
+    """A template, by its name beside this file or its path, filled.
+
+    Every value is escaped, and one that is missing is an error.
+    """
+    path = Path(__file__).parent / template
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(path.parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -19,7 +23,7 @@ def fill(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"duration": duration, "short": short, "sentences": sentences}
-    return environment.get_template(template).render(**values)
+    return environment.get_template(path.name).render(**values)
 
 
 def sentences(text: str) -> tuple[str, str]:
