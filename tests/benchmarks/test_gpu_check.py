@@ -27,7 +27,7 @@ class Nothing(MetaPathFinder):
         while asked and (asked.f_code.co_filename.startswith("<frozen") or "importlib" in asked.f_code.co_filename):
             asked = asked.f_back
         top = name.partition(".")[0]
-        own = asked is not None and "/sleepbench/" in asked.f_code.co_filename
+        own = asked is not None and "/workflow/sleepbench/" in asked.f_code.co_filename
         if own and top not in sys.stdlib_module_names | {needs} | {{"sleepbench"}}:
             raise ModuleNotFoundError(f"{{name}} is not on a bare machine")
 

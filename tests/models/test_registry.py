@@ -57,7 +57,8 @@ def test_sources_of_a_model_are_its_file_and_what_it_imports_from_the_others():
         "native.py",
         "ulw_sleepnet.py",
     ]
-    assert names("nano_sleepnet_tcn") == ["base.py", "layers.py", "nano_sleepnet.py", "nano_sleepnet_tcn.py"]
+    sequence = ["base.py", "layers.py", "nano_sleepnet.py", "nano_sleepnet_tcn.py", "open_length.py"]
+    assert names("nano_sleepnet_tcn") == sequence
     assert names("chambon2018") == ["base.py", "chambon2018.py"]
 
 

@@ -9,7 +9,7 @@ import pytest
 import real_eeg
 
 from sleepbench.core.files import read_json
-from sleepbench.runs.archive import unpack
+from sleepbench.runs.unpack import unpack
 
 
 @pytest.fixture(scope="module")

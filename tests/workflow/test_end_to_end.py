@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import documented
 import pandas as pd
@@ -216,7 +217,13 @@ def test_new_protocol_that_shares_trainings_trains_nothing(finished):
 def test_what_is_damaged_is_made_again_alone_and_the_tables_are_the_same(finished):
     home, training = finished.directory / "results/simulated", finished.directory / CLEAN_TRAINING
     kinds = ("results/simulated/tables/*", "results/simulated/**/predictions.parquet")
-    before = [*map(finished.read_bytes, kinds)]
+
+    def made():
+        """Tables and predictions, but for the tables of what was timed again."""
+        files = [*map(finished.read_bytes, kinds)]
+        return [{p: b for p, b in of.items() if Path(p).stem not in ("deployment", "quantisation")} for of in files]
+
+    before = made()
     kept = (training / "fold-0" / "training.json").stat().st_mtime_ns
     (training / "fold-1" / "best_validation" / "predictions.parquet").unlink()
     (finished.directory / "results/data/simulated/prepared/SC4012.npy").unlink()
@@ -229,7 +236,7 @@ def test_what_is_damaged_is_made_again_alone_and_the_tables_are_the_same(finishe
     assert result.returncode == 0, result.stdout
     assert re.search(r"Made again, as missing: \S*SC4012\.npy\.", result.stdout)
     assert re.search(r"Made again, as not as it was made: \S*/fold-1, \S*mlflow\.db, \S*runs\.csv", result.stdout)
-    assert [*map(finished.read_bytes, kinds)] == before
+    assert made() == before
     assert (training / "fold-0" / "training.json").stat().st_mtime_ns == kept
     assert NOTHING in finished.run().stdout
 
