@@ -136,9 +136,8 @@ def prepared(tmp_path_factory):
     return project
 
 
-@pytest.mark.parametrize(
-    "victim", ["snakemake", *(pytest.param(who, marks=pytest.mark.slow) for who in ("training job", "ctrl-c"))]
-)
+@pytest.mark.slow  # tools/reliability.py kills runs in its short form, which is no slow test
+@pytest.mark.parametrize("victim", ["snakemake", "training job", "ctrl-c"])
 def test_interrupted_training_leaves_nothing_half_written_and_continues(prepared, tmp_path, victim):
     project = Project(shutil.copytree(prepared.directory, tmp_path / "project", symlinks=True))
     fold = f"{TRAINING}/fold-0"
