@@ -590,6 +590,18 @@ def test_bins_without_an_epoch_are_named(one, tmp_path):
 # ----------------------------------------------------------------------------------------------------- sleep measures
 
 
+def test_a_measure_that_no_night_has_is_a_panel_that_says_so_within_the_figure(several):
+    pairs = numbers("sleep_agreement", several)
+    pairs = pairs[pairs.title == "ULW-SleepNet"].copy()
+    columns = ["mean", "difference", "bias", "low", "high"]
+    pairs.loc[pairs.measure.isin(["wake_after_sleep_onset", "sleep_onset_latency"]), columns] = np.nan
+    figure = drawn("sleep_agreement", several, table=pairs)
+    figure.draw_without_rendering()
+    for axes in figure.axes[2:4]:
+        assert [text.get_text() for text in axes.texts] == ["undefined"] and not len(axes.get_xticks())
+        assert axes.title.get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_sleep_agreement_is_of_the_clean_protocol_and_the_first_three_contenders(several):
     pairs = numbers("sleep_agreement", several)
     assert set(pairs.protocol) == {"clean"} and list(by_contender(pairs)) == list(CONTENDERS[:3])

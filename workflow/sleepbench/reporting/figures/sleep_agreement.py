@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from sleepbench.core.errors import BenchmarkError
 from sleepbench.reporting.artefacts import FigureArtefact, Inputs
 from sleepbench.reporting.figures.panels import blocks, by_contender, names_of, read_statistics
-from sleepbench.reporting.figures.style import BLUE, PAGE_WIDTH, SMALL, heading, new_figure
+from sleepbench.reporting.figures.style import BLUE, GREY, PAGE_WIDTH, SMALL, heading, new_figure
 from sleepbench.reporting.reading import CONTENDER, KEY, final_protocol
 
 MEASURES = {
@@ -105,6 +105,10 @@ def _draw_agreement(axes: Axes, pairs: pd.DataFrame) -> None:
         if pd.notna(value):
             axes.axhline(value, zorder=3, **look)
     axes.margins(x=0.08, y=0.12)
+    if defined.empty:
+        axes.set(xticks=[], yticks=[])
+        axes.text(1.02, 0, "undefined", transform=axes.get_yaxis_transform(), fontsize=SMALL, color=GREY, va="center")
+        return
     _write_levels(axes, {name: first[name] for name in ("low", "bias", "high") if pd.notna(first[name])})
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_locator(MaxNLocator(5))
