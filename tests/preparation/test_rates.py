@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import resample_poly
 
 from sleepbench.datasets.base import Signal
 from sleepbench.preparation.rates import envelope, resampled
@@ -39,7 +40,14 @@ def test_a_slice_is_the_same_whatever_else_is_asked_for(rate, start, stop):
     signal = resampled(Signal(np.random.default_rng(0).normal(size=round(rate * 30)), rate), 100)
     whole = signal.microvolts[:]
     part = signal.microvolts[start:stop]
-    assert np.allclose(part, whole[start:stop], rtol=0, atol=1e-9)
+    assert np.array_equal(part, whole[start:stop])
+
+
+@given(st.sampled_from(RATES), st.integers(1, 30_000))
+def test_it_is_scipy_s_resampling(rate, n):
+    signal = resampled(Signal(np.random.default_rng(0).normal(size=n), rate), 100).microvolts
+    expected = resample_poly(signal.samples, signal.up, signal.down, window=signal.filter, padtype="edge")
+    assert np.allclose(signal[:], expected[: len(signal)], rtol=0, atol=1e-12)
 
 
 def test_an_offset_stays_what_it_is_to_the_ends():
