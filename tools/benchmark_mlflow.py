@@ -48,31 +48,34 @@ def size_of(path: Path) -> int:
 def measure(n_runs: int, batch: int, server: bool) -> None:
     """Make up runs, log them, and print."""
     seeds = range(-(-n_runs // (FOLDS * PROTOCOLS)))
-    with tempfile.TemporaryDirectory(prefix="sleepbench-") as directory, contextlib.chdir(directory):
+    with (
+        tempfile.TemporaryDirectory(prefix="sleepbench-") as directory,
+        contextlib.chdir(directory),
+        store(server) as (uri, artefacts, database),
+        Path(os.devnull).open("w") as nowhere,
+    ):
         results = PlannedResults(Path(directory), seeds=seeds)
-        results.train_all()
+        with contextlib.redirect_stdout(nowhere):
+            results.train_all()
         planned = results.planned[:n_runs]
-        with store(server) as (uri, artefacts, database):
-            started = time.monotonic()
-            for first in range(0, n_runs, batch):
-                began, some = time.monotonic(), planned[first : first + batch]
-                with contextlib.redirect_stdout(None):
-                    log_runs(some, uri, store_state(uri), EXPERIMENT, Path("logged.json"))
-                taken = time.monotonic() - began
-                print(
-                    f"{first + len(some):>6,} runs: {taken:.0f} s, {1000 * taken / len(some):.0f} ms a run", flush=True
-                )
-            logged = time.monotonic() - started
-            client = _client(uri)
-            experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-            began = time.monotonic()
-            assert sum(map(len, _runs_by_key(client, experiment).values())) == n_runs
-            read = time.monotonic() - began
-            size = database.size("mlflow") if database else size_of(Path("mlflow.db"))
-            print(
-                f"{n_runs:,} runs on {DATASET}: logged in {logged:.0f} s, read back in {read:.0f} s; "
-                f"database {size / 1e6:.0f} MB, artefacts {size_of(artefacts) / 1e6:.0f} MB"
-            )
+        started = time.monotonic()
+        for first in range(0, n_runs, batch):
+            began, some = time.monotonic(), planned[first : first + batch]
+            with contextlib.redirect_stdout(nowhere):
+                log_runs(some, uri, store_state(uri), EXPERIMENT, Path("logged.json"))
+            taken = time.monotonic() - began
+            print(f"{first + len(some):>6,} runs: {taken:.0f} s, {1000 * taken / len(some):.0f} ms a run", flush=True)
+        logged = time.monotonic() - started
+        client = _client(uri)
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        began = time.monotonic()
+        assert sum(map(len, _runs_by_key(client, experiment).values())) == n_runs
+        read = time.monotonic() - began
+        size = database.size("mlflow") if database else size_of(Path("mlflow.db"))
+        print(
+            f"{n_runs:,} runs on {DATASET}: logged in {logged:.0f} s, read back in {read:.0f} s; "
+            f"database {size / 1e6:.0f} MB, artefacts {size_of(artefacts) / 1e6:.0f} MB"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
