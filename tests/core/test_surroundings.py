@@ -1,5 +1,6 @@
 """What a user's machine brings with it stays out of what is computed."""
 
+import getpass
 import os
 import stat
 import subprocess
@@ -15,7 +16,7 @@ from sleepbench.core.surroundings import PACKAGE, require_own_workflow, settle
 @pytest.fixture(autouse=True)
 def kept_environment(monkeypatch, tmp_path):
     """`settle` changes the environment of its process: of the test only."""
-    for name in ("MPLBACKEND", "MPLCONFIGDIR", "XDG_CACHE_HOME", "MATPLOTLIBRC", "PYTHONWARNINGS"):
+    for name in ("MPLBACKEND", "MPLCONFIGDIR", "XDG_CACHE_HOME", "MATPLOTLIBRC", "PYTHONWARNINGS", "LOGNAME"):
         monkeypatch.setenv(name, os.environ.get(name, ""))
     monkeypatch.chdir(tmp_path)
 
@@ -37,6 +38,18 @@ def test_caches_lie_in_the_project_where_the_user_has_no_place_for_them(monkeypa
     settle()
     assert os.environ["XDG_CACHE_HOME"] == os.environ["MPLCONFIGDIR"] == str(tmp_path / ".snakemake/cache")
     assert list((tmp_path / ".snakemake/cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError])
+def test_a_user_whom_the_machine_does_not_know_has_a_name(monkeypatch, error):
+    def unknown(uid):
+        raise error(f"uid not found: {uid}")
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    settle()
+    assert getpass.getuser() == f"uid-{os.getuid()}"
 
 
 def test_what_is_printed_never_fails_for_want_of_a_character():

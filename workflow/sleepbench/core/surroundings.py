@@ -1,5 +1,6 @@
 """What a user's machine and account bring with them, kept out of what is computed."""
 
+import getpass
 import os
 import stat
 import sys
@@ -32,8 +33,17 @@ def settle() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    _give_name()
     if not _can_be_written(_cache()) and _can_be_written(CACHE):
         os.environ["XDG_CACHE_HOME"] = os.environ["MPLCONFIGDIR"] = str(CACHE.resolve())
+
+
+def _give_name() -> None:
+    """Name a user who has none, as in a container that runs as any uid: Snakemake and MLflow ask for it."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        os.environ["LOGNAME"] = f"uid-{os.getuid()}"
 
 
 def without_optimization() -> None:
