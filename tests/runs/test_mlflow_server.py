@@ -4,7 +4,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,32 @@ def test_the_compose_file_has_no_password_and_options_that_the_server_knows():
     page = (REPOSITORY / "docs/mlflow-server.md").read_text(encoding="utf-8")
     for package in ("psycopg2-binary", "flask-wtf"):
         assert len({*re.findall(rf"{package}==[\d.]+", text + page + PACKAGES)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("Invalid Host header - possible DNS rebinding attack detected", "start it with --allowed-hosts localhost"),
+        ("Permission denied", "give this user the permission EDIT"),
+    ],
+)
+def test_a_refusal_is_told_with_what_its_reason_asks_for(said, remedy, monkeypatch):
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(said.encode())
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with ThreadingHTTPServer(("localhost", 0), Refusing) as refusing:
+        threading.Thread(target=refusing.serve_forever, daemon=True).start()
+        with pytest.raises(BenchmarkError, match=remedy):
+            mlflow.require_store(f"http://localhost:{refusing.server_port}")
+        refusing.shutdown()
 
 
 needs_server = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())

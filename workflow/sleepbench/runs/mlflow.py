@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -153,8 +154,8 @@ def _damage_explained(uri: str, opening: bool = False) -> Iterator[None]:
             if opening
             else ("used", "see that it can be reached and written, and run again")
         )
-        if is_server(uri) and (status := _refusal(error)):
-            what_to_do = f"{REFUSED[status]}, and run again"
+        if is_server(uri) and (remedy := _remedy(error, uri)):
+            what_to_do = f"{remedy}, and run again"
         raise BenchmarkError(
             f"tracking.uri {shown(uri)!r}: the MLflow store cannot be {cannot} ({reason}); {what_to_do}: the runs are "
             "logged from their files"
@@ -168,11 +169,14 @@ REFUSED = {
 """What to do about a server that refuses a user, by its HTTP status."""
 
 
-def _refusal(error: BaseException) -> int | None:
-    """The status by which a server refused a user; None where it did not."""
+def _remedy(error: BaseException, uri: str) -> str | None:
+    """What to do about a server that refused a request; None where it did not."""
+    if "Invalid Host header" in str(error):
+        host = urlsplit(uri).hostname
+        return f"let the server's administrator start it with --allowed-hosts {host} (docs/mlflow-server.md)"
     found = error.get_http_status_code() if isinstance(error, MlflowException) else None
     said = re.search(r"error code (\d{3})", str(error))
-    return next((status for status in (found, int(said[1]) if said else None) if status in REFUSED), None)
+    return REFUSED.get(found) or (REFUSED.get(int(said[1])) if said else None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
