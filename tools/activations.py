@@ -1,7 +1,7 @@
 """What activations in bfloat16 cost in accuracy, beside what another seed changes.
 
 python tools/activations.py simulated --seeds 5 trains ULW-SleepNet on the folds of the protocol `clean` of a dataset
-that is prepared, by the recipe `ulw` and by the same with `activations: bfloat16`, with the same seeds. It prints the
+that was run, by the recipe `ulw` and by the same with `activations: bfloat16`, with the same seeds. It prints the
 accuracy on the test subjects: the difference of each pair, and the standard deviation over seeds. It writes no results.
 """
 
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train by both, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset")
+    parser.add_argument("--input", default="four", help="the set of channels; of the excerpts: one")
     parser.add_argument("--seeds", type=int, default=5, help="how many, at least 2")
     parser.add_argument("--folds", type=int, help="how many of the folds; default: all")
     parser.add_argument("--training-epochs", type=int, help="fewer than the recipe has")
@@ -62,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if asked.seeds < 2:
         parser.error("--seeds: at least 2, else there is nothing to hold a difference against")
-    config = load(run={"datasets": [asked.dataset], "protocols": [PROTOCOL]})
+    config = load(run={"datasets": [asked.dataset], "protocols": [PROTOCOL], "inputs": [asked.input]})
     planned, device = plan(config).datasets[asked.dataset], use_device(asked.device, config.training.threads)
-    protocol, roles = planned.protocols[PROTOCOL], tuple(config.inputs["four"])
+    protocol, roles = planned.protocols[PROTOCOL], tuple(config.inputs[asked.input])
     folds = folds_of(read_folds(Path(paths.folds(asked.dataset, protocol.folds.name))))[: asked.folds]
     prepared = read_index(Path(paths.recordings(asked.dataset))).prepared
     sets = fold_sets(folds, prepared, roles, protocol.trimming, describe(MODEL).input_transformation)
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for seed in range(1, asked.seeds + 1):
         for kind in KINDS:
             found[kind].append(accuracy(sets, recipe.model_copy(update={"activations": kind}), seed, device))
-    title = f"{MODEL}, {RECIPE}, {PROTOCOL}, {len(folds)} folds, {recipe.training_epochs} training epochs"
+    title = f"{MODEL}, {asked.input}, {RECIPE}, {PROTOCOL}, {len(folds)} folds, {recipe.training_epochs} training epochs"
     label = dataset(config, asked.dataset).label.title(title)
     print("\n".join([label, *lines(found)]))
 
