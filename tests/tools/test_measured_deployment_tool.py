@@ -11,10 +11,11 @@ from sleepbench.evaluation.deployment import broken_limits
 
 def test_what_is_kept_is_of_this_code_and_keeps_all_limits():
     kept = read_document(OUTPUT)
-    assert kept["code_sha256"] == code_sha256(), "measure again: python tools/measured_deployment.py simulated 100"
+    assert kept["code_sha256"] == code_sha256(), "measure again: python tools/measured_deployment.py simulated 3600"
     assert [(row["core"], row["form"]) for row in kept["boards"]] == [
         (board.core, form) for board in built.BOARDS for form in ("float32", "w8a16")
     ]
+    assert {row["epochs"] for row in kept["boards"]} == {kept["test_epochs"]}, "not of the whole test fold"
     assert [broken_limits(row, row) for row in kept["boards"]] == [[]] * len(kept["boards"])
 
 
