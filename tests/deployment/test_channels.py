@@ -46,6 +46,12 @@ def test_of_several_that_may_be_meant_none_is_taken(tmp_path):
     assert "'Fpz-Cz', 'fpz cz' may all be 'EEG Fpz-Cz'" in error_of(tmp_path, ("Fpz-Cz", "fpz cz", *CHANNELS[1:]))
 
 
+def test_two_channels_of_one_name_are_told_apart_by_no_map(tmp_path):
+    said = error_of(tmp_path, (CHANNELS[0], *CHANNELS))
+    assert said.endswith("has 2 channels called 'EEG Fpz-Cz', expected one; rename or drop one; it is for eeg1")
+    assert chosen(tmp_path, (CHANNELS[0], *CHANNELS, "Fpz"), {"eeg1": "Fpz"})[0] == "Fpz"
+
+
 def test_a_channel_has_one_role(tmp_path):
     said = error_of(tmp_path, CHANNELS, {"eeg2": "EEG Fpz-Cz"})
     assert "'EEG Fpz-Cz' would be both eeg1 and eeg2" in said

@@ -78,6 +78,12 @@ def test_any_rate_gives_whole_epochs(tmp_path, rate):
     assert ("so nothing is in it above 32 Hz" in " ".join(recording.handled)) == (rate == 64)
 
 
+@pytest.mark.parametrize("rates", [(1, 100, 100, 1), (100, 100, 30, 1)])
+def test_a_rate_that_holds_no_sleep_is_refused(tmp_path, rates):
+    said = error_of(write_psg(tmp_path / "psg.edf", 3, rates=rates))
+    assert f"is recorded at {min(rates[:3])} Hz, expected at least 32 Hz for" in said and "by --map e" in said
+
+
 def test_a_rate_that_cuts_samples_in_two_is_resampled_all_the_same(tmp_path):
     path = write_psg(tmp_path / "psg.edf", 4, rates=(100, 100, 100, 1), record_seconds=30)
     content = bytearray(path.read_bytes())

@@ -138,7 +138,8 @@ def _score(
     compared = (
         "" if night.agreement is None else f", the hypnogram's stage in {100 * night.agreement['accuracy']:.1f} %"
     )
-    line = f"{path.name}: {len(night.stages):,} epochs, {asleep:.1f} min of sleep{compared}: {directory / PAGE}"
+    epochs = "1 epoch" if len(night.stages) == 1 else f"{len(night.stages):,} epochs"
+    line = f"{path.name}: {epochs}, {asleep:.1f} min of sleep{compared}: {directory / PAGE}"
     print(printable(night.description.titled(line)), flush=True)
     return True
 

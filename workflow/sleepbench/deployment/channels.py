@@ -50,12 +50,14 @@ def choose_channels(
     """
     _check_roles(mapping, montage)
     chosen: dict[str, str] = {}
+    labels = [signal.label for signal in header.signals]
     for role, label in montage.items():
         found = mapping.get(role) or _called(path, header, role, label)
         try:
             edf.find_channel(path, header, found)
         except BenchmarkError as error:
-            raise BenchmarkError(f"{error}; it is for {role}: name the file's channel by --map {role}=LABEL") from error
+            named = "" if labels.count(found) > 1 else f": name the file's channel by --map {role}=LABEL"
+            raise BenchmarkError(f"{error}; it is for {role}{named}") from error
         if (other := next((one for one, taken in chosen.items() if taken == found), None)) is not None:
             raise BenchmarkError(
                 f"{path}: channel {found!r} would be both {other} and {role}; name one by --map {role}=LABEL"

@@ -19,6 +19,8 @@ from sleepbench.preparation.rates import EMG_FROM_HZ, PASSBAND, envelope, has_mu
 from sleepbench.signals import edf
 
 EPOCHS_PER_BLOCK = 32
+SLOWEST_HZ = 32.0
+"""Of a channel of the brain or the eyes: spindles reach 16 Hz."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def open_recording(path: str | Path, told: Description, mapping: Mapping[str, st
     """Check a PSG and find the channels of a bundle's roles; `mapping` names labels by role.
 
     BenchmarkError, as preparation has them (docs/hostile-edf.md), for a file that is damaged, unfinished or
-    discontinuous, a role without a channel, impossible voltages; and for no whole epoch, or nothing but flat channels.
+    discontinuous, a role without a channel, impossible voltages; and for no whole epoch, nothing but flat channels,
+    or an EEG or EOG below 32 Hz.
     """
     path = Path(path)
     header = edf.read_header(path)
@@ -75,6 +78,7 @@ def open_recording(path: str | Path, told: Description, mapping: Mapping[str, st
         role: Signal(edf.StoredSamples(path, header, one), header.rate(one), storage_of(one))
         for role, one in stored.items()
     }
+    _check_rates(path, recorded, chosen)
     unchanged = [role for role, signal in recorded.items() if _is_as_in_training(signal, told, role)]
     changed = {role: _at_rate(recorded[role], chosen[role], told, role) for role in chosen if role not in unchanged}
     used = recorded | {role: signal for role, (signal, _) in changed.items()}
@@ -120,6 +124,15 @@ def _check_finished(path: Path, header: edf.EdfHeader) -> None:
             f"{error}. If it is still being recorded or copied, score it when that is done, or its samples as they "
             "arrive (--stream)"
         ) from error
+
+
+def _check_rates(path: Path, recorded: Mapping[str, Signal], chosen: Mapping[str, str]) -> None:
+    for role, signal in recorded.items():
+        if role.startswith(("eeg", "eog")) and signal.rate < SLOWEST_HZ:
+            raise BenchmarkError(
+                f"{path}: {chosen[role]} is recorded at {signal.rate:g} Hz, expected at least {SLOWEST_HZ:g} Hz for "
+                f"{role}: what tells stages apart is not in it; name another channel by --map {role}=LABEL"
+            )
 
 
 def _of_each_epoch(told: Description) -> list[str]:
