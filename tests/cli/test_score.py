@@ -67,6 +67,8 @@ def test_what_goes_wrong_unforeseen_stops_nothing_either(folder, capfd, monkeypa
         ((".", "--output", "out"), 1, "holds no file *.edf"),
         (("psgs/one-PSG.edf", "--output", "out", "--map", "eeg9=x"), 1, "the model has no role 'eeg9'"),
         (("psgs/one-PSG.edf", "--output", "out", "--map", "eog=EEG C4"), 1, "has no channel 'EEG C4'"),
+        ((), 2, "Missing argument 'PSGS...'"),
+        (("psgs/one-PSG.edf", "--stream"), 2, "psgs/one-PSG.edf is EDF: score it without --stream"),
         (("-", "--stream", "--output", "out"), 2, "--output is not for --stream"),
     ],
 )
@@ -80,14 +82,15 @@ def test_a_bundle_that_is_not_there_is_named_with_what_to_do(folder, capfd):
     assert status == 1 and "b.bundle: is missing; make a bundle: sleepbench model bundle RUN --output b.bundle" in err
 
 
-def test_samples_on_standard_input_are_scored_as_they_come(folder, capfd, monkeypatch):
+@pytest.mark.parametrize("named", [("-",), ()])
+def test_samples_on_standard_input_are_scored_as_they_come(folder, capfd, monkeypatch, named):
     samples = np.random.default_rng(0).normal(0, 30, (2 * 3000 + 10, 4)).astype("<f4").tobytes()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(samples))))
-    status, out, err = score(capfd, "-", "--stream", "--smooth", "--lag", "1", "--model", "a.bundle")
+    status, out, err = score(capfd, *named, "--stream", "--smooth", "--lag", "1", "--model", "a.bundle")
     lines = out.splitlines()
     assert status == 0 and lines[0] == "epoch,onset_s,stage,p_W,p_N1,p_N2,p_N3,p_REM"
     assert [line.split(",")[:2] for line in lines[1:]] == [["0", "0"], ["1", "30"]]
-    assert "smoothed causally, with a lag of 1 epochs (30 s)" in err and "the last 0.1 s fill no epoch" in err
+    assert "smoothed causally, with a lag of 1 epoch (30 s)" in err and "the last 0.1 s fill no epoch" in err
 
 
 def test_the_card_of_a_bundle_is_printed(folder, capfd):

@@ -16,7 +16,7 @@ EDF_SUFFIXES = (".edf", ".rec")
 
 
 @click.command(epilog="Example: sleepbench score PSG.edf --model ulw.bundle --output scored")
-@click.argument("recordings", nargs=-1, required=True, metavar="PSGS...")
+@click.argument("recordings", nargs=-1, metavar="PSGS...")
 @click.option("--model", required=True, type=click.Path(path_type=Path), help="A bundle (sleepbench model bundle).")
 @click.option("--output", type=click.Path(path_type=Path), help="Directory; each recording gets one in it.")
 @click.option("--map", "terms", multiple=True, metavar="ROLE=LABEL", help="A role's channel, where it is called so.")
@@ -39,12 +39,14 @@ def score(
     """Score recordings: stages, measures, figure, page.
 
     PSG is an EDF file or a folder of them; a bad one stops nothing, and is listed at the end. With --stream it is a
-    file that grows, or "-" for standard input: samples in microvolts at the model's rate, float32 little-endian, one
-    of each channel, then the next of each; a stage is printed at each epoch's end.
+    file that grows, or standard input ("-", or none): samples in microvolts at the model's rate, float32
+    little-endian, one of each channel, then the next of each; a stage is printed at each epoch's end.
     """
     from sleepbench.deployment.channels import parse_map
     from sleepbench.deployment.scorer import load
 
+    if not (recordings or stream):
+        raise click.UsageError("Missing argument 'PSGS...'.")
     scorer = load(model)
     told = scorer.description
     mapping = parse_map(terms, told.roles)
@@ -54,7 +56,7 @@ def score(
         for given, name in ((output, "--output"), (hypnogram, "--hypnogram"), (terms, "--map")):
             if given:
                 raise click.UsageError(f"{name} is not for --stream")
-        return _stream(scorer, recordings, lag if smooth else None, idle)
+        return _stream(scorer, recordings or ("-",), lag if smooth else None, idle)
     if output is None:
         raise click.UsageError("Missing option '--output'.")
     paths = list(_files(recordings))
@@ -138,10 +140,13 @@ def _score(
     compared = (
         "" if night.agreement is None else f", the hypnogram's stage in {100 * night.agreement['accuracy']:.1f} %"
     )
-    epochs = "1 epoch" if len(night.stages) == 1 else f"{len(night.stages):,} epochs"
-    line = f"{path.name}: {epochs}, {asleep:.1f} min of sleep{compared}: {directory / PAGE}"
+    line = f"{path.name}: {_epochs(len(night.stages))}, {asleep:.1f} min of sleep{compared}: {directory / PAGE}"
     print(printable(night.description.titled(line)), flush=True)
     return True
+
+
+def _epochs(n: int) -> str:
+    return f"{n:,} epoch" + ("" if n == 1 else "s")
 
 
 def _stream(scorer: "Scorer", named: Sequence[str], lag: int | None, idle: float) -> int:
@@ -153,10 +158,12 @@ def _stream(scorer: "Scorer", named: Sequence[str], lag: int | None, idle: float
 
     if len(named) > 1:
         raise click.UsageError("--stream takes one file, or -")
+    if Path(named[0]).suffix.lower() in EDF_SUFFIXES:
+        raise click.UsageError(f"--stream takes samples as they are, and {named[0]} is EDF: score it without --stream")
     told = scorer.description
     scorer.predict(np.zeros((told.sequence_length or 1, len(told.roles), told.samples_per_epoch)))  # all is loaded then
     blocks = read_input(sys.stdin.buffer, 2**16) if named[0] == "-" else read_growing(Path(named[0]), idle)
-    smoothing = "" if lag is None else f"; smoothed causally, with a lag of {lag} epochs ({lag * EPOCH_SECONDS} s)"
+    smoothing = "" if lag is None else f"; smoothed causally, with a lag of {_epochs(lag)} ({lag * EPOCH_SECONDS} s)"
     said = f"waiting for {', '.join(told.roles)}, interleaved, at {told.sampling_rate} Hz in microvolts{smoothing}"
     print(printable(said), file=sys.stderr, flush=True)
     print("epoch,onset_s,stage," + ",".join(f"p_{name}" for name in STAGES), flush=True)
