@@ -197,6 +197,14 @@ def test_the_estimate_is_printed_in_hours_and_gigabytes():
     assert lines[-1].startswith("In all about 10 minutes and 4.0 GB (1.9 recordings, 2.1 prepared, 0.0 results;")
 
 
+@pytest.mark.parametrize(("folds", "said"), [(1, "train: runtime: 10"), (4, "train_stack: runtime: 27")])
+def test_slurm_is_asked_for_twice_the_longest_job(folds, said):
+    trainings = [Work(key(i), 1000, {Phase(ULW): Passes(36_000, 18_000)}) for i in range(6)]
+    rates = {Phase(ULW): Rates(1 / 200, 1 / 1000, 2.0)}  # 198 s a fold, and 2 s to start
+    one = Estimate(trainings, rates, 39, 2.0, Places(4, 2), recorded_gb=1.9, prepared_gb=2.1, folds_in_job=folds)
+    assert estimate.for_slurm(one).endswith(f"profiles/slurm/config.yaml: {said}")
+
+
 @pytest.mark.parametrize("model", ["ulw_sleepnet", "tiny_sleepnet", "band_power"])
 def test_a_training_cut_short_gives_rates(config, model, monkeypatch):
     monkeypatch.setattr("sleepbench.benchmarks.made_up.NIGHT", 48)

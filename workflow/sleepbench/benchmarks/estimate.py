@@ -5,6 +5,7 @@ as jobs will run; a night is prepared in full. What there is to train is the pla
 """
 
 import heapq
+import math
 import os
 import shutil
 import tempfile
@@ -53,6 +54,8 @@ RESULT_BYTES_A_TEST_EPOCH = 400
 RESULT_BYTES_A_TRAINING = 350_000
 """Weights of a small network, history, metrics and logs."""
 TOLERANCE = 0.3
+LEAST_MINUTES = 10
+"""That SLURM is asked for: a node may take some to read the environment."""
 BUSY = 0.1
 """Of the cores, used by others: from then on the estimate says so."""
 Counts = Mapping[tuple[str, str], np.ndarray]
@@ -327,6 +330,7 @@ class Estimate:
     at: Places
     recorded_gb: float
     prepared_gb: float
+    folds_in_job: int = 1
 
     @property
     def preparation_s(self) -> float:
@@ -344,6 +348,23 @@ class Estimate:
         """Predictions, weights and records."""
         epochs = sum(work.test_epochs for work in self.trainings)
         return (RESULT_BYTES_A_TEST_EPOCH * epochs + RESULT_BYTES_A_TRAINING * len(self.trainings)) / 1e9
+
+
+def for_slurm(estimate: Estimate) -> str:
+    """What the profile is to say of the time of training jobs: twice that of the longest one, in minutes."""
+    jobs: dict[str, list[Work]] = {}
+    for work in estimate.trainings:
+        jobs.setdefault(paths.training(work.key, fold=False), []).append(work)
+    n = estimate.folds_in_job
+    seconds = [
+        sum(training_seconds(work, estimate.rates) for work in folds[start : start + n])
+        + job_seconds(folds[start], estimate.rates)
+        - training_seconds(folds[start], estimate.rates)
+        for folds in jobs.values()
+        for start in range(0, len(folds), n)
+    ]
+    rule, minutes = "train" if n == 1 else "train_stack", max(LEAST_MINUTES, math.ceil(2 * max(seconds) / 60))
+    return f"For SLURM, under set-resources in workflow/profiles/slurm/config.yaml: {rule}: runtime: {minutes}"
 
 
 def lines(estimate: Estimate) -> list[str]:
@@ -376,7 +397,8 @@ def lines(estimate: Estimate) -> list[str]:
 
 def _duration(seconds: float) -> str:
     if seconds < 2 * 3600:
-        return f"{seconds / 60:.0f} minutes"
+        minutes = max(1, round(seconds / 60))
+        return f"{minutes} minute" + ("" if minutes == 1 else "s")
     return f"{seconds / 3600:.0f} hours" + (f" ({seconds / 86400:.1f} days)" if seconds > 48 * 3600 else "")
 
 
@@ -388,13 +410,13 @@ def by_contender(trainings: Iterable[Work]) -> dict[Contender, list[Work]]:
     return found
 
 
-def estimate_run(config: Config, plan: Plan) -> None:
-    """Time what is left of every dataset of a plan, and print what it takes."""
+def estimate_run(config: Config, plan: Plan, slurm: bool = False) -> None:
+    """Time what is left of every dataset of a plan, and print what it takes, and what SLURM is to be told of it."""
     for planned in plan.datasets.values():
-        _estimate_dataset(config, planned)
+        _estimate_dataset(config, planned, slurm)
 
 
-def _estimate_dataset(config: Config, planned: DatasetPlan) -> None:
+def _estimate_dataset(config: Config, planned: DatasetPlan, slurm: bool) -> None:
     name, n = planned.dataset, len(planned.trainings)
     one, people, started = dataset(config, name), recordings(config, name), time.monotonic()
     if said := one.to_accept():
@@ -428,8 +450,9 @@ def _estimate_dataset(config: Config, planned: DatasetPlan) -> None:
         at=at,
         recorded_gb=_recorded_gb(one, n_absent, len(people), hours),
         prepared_gb=kept * len(one.montage) * one.samples_per_epoch * 4 / 1e9,
+        folds_in_job=folds_in_job(config, trainings),
     )
-    print("\n".join(lines(estimate)))
+    print("\n".join([*lines(estimate), *([for_slurm(estimate)] if slurm else [])]))
     left_out = f"; {n - len(left)} finished trainings are left out" if n > len(left) else ""
     print(
         f"An estimate, from steps timed for {time.monotonic() - started:.0f} s on {at.cores} cores, {at.trainings} "

@@ -190,10 +190,13 @@ def print_outcomes(config: Config, datasets: Sequence[str], seconds: float, *, i
 @click.command(epilog="Example: sleepbench estimate --experiment paper --datasets sleep-edf-20")
 @selection
 @click.option("--check", is_flag=True, help="Compare an estimate of what is finished with what it took.")
+@click.option("--slurm", is_flag=True, help="Say what to ask of SLURM for the longest training (docs/cluster.md).")
 @click.option("--subjects", type=click.IntRange(10, 1_000_000), help="Of a large study, on paper, in place of a run.")
 @click.option("--nights", type=click.IntRange(1, 100), help="Of each subject; default: 1.")
 @click.option("--gpus", type=click.IntRange(0, 10_000), help="That it is trained on.")
-def estimate(check: bool, subjects: int | None, nights: int | None, gpus: int | None, **asked: str) -> None:
+def estimate(
+    check: bool, slurm: bool, subjects: int | None, nights: int | None, gpus: int | None, **asked: str
+) -> None:
     """Say how many hours and gigabytes a run takes here.
 
     Some steps of everything that is left to train are timed for a minute. Of a study of many --subjects, nothing is
@@ -202,13 +205,18 @@ def estimate(check: bool, subjects: int | None, nights: int | None, gpus: int | 
     if subjects is None and (nights, gpus) != (None, None):
         raise click.UsageError("--nights and --gpus are of a large study: give its --subjects too")
     if subjects is not None:
-        if given := [name for name, value in {"check": check, **asked}.items() if value]:
+        if given := [name for name, value in {"check": check, "slurm": slurm, **asked}.items() if value]:
             raise click.UsageError(f"a study of --subjects is no experiment: leave --{' and --'.join(given)} away")
         from sleepbench.benchmarks.large_study import print_study
 
         print_study(subjects, nights or 1, gpus or 0)
         return
+    if check and slurm:
+        raise click.UsageError("--check is of what is finished, --slurm of what is left: give one of them")
     from sleepbench.benchmarks.estimate import check_estimate, estimate_run
 
     config, plan = planned(settings_of(**asked))
-    (check_estimate if check else estimate_run)(config, plan)
+    if check:
+        check_estimate(config, plan)
+    else:
+        estimate_run(config, plan, slurm)
