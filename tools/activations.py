@@ -74,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for seed in range(1, asked.seeds + 1):
         for kind in KINDS:
             found[kind].append(accuracy(sets, recipe.model_copy(update={"activations": kind}), seed, device))
-    title = f"{MODEL}, {asked.input}, {RECIPE}, {PROTOCOL}, {len(folds)} folds, {recipe.training_epochs} training epochs"
+    said = f"{len(folds)} folds, {recipe.training_epochs} training epochs"
+    title = f"{MODEL}, {asked.input}, {RECIPE}, {PROTOCOL}, {said}"
     label = dataset(config, asked.dataset).label.title(title)
     print("\n".join([label, *lines(found)]))
 
