@@ -112,8 +112,9 @@ def test_recordings_that_are_not_known_share_what_is_left_of_the_known_total(con
     assert counts["SC4822", "authors"].sum() > 800
 
 
-def test_a_cohort_has_the_epochs_that_it_will_be_written_with(config):
+def test_a_cohort_has_the_epochs_that_it_will_be_written_with(config, tmp_path, monkeypatch):
     """As many as the finished demo found in its prepared recordings."""
+    monkeypatch.chdir(tmp_path)  # nothing is prepared there
     counts = counted(config, "simulated")
     assert len(counts) == 2 * 11
     assert counts["SC4001", "standard"].tolist() == [107, 19, 69, 19, 25]
@@ -130,7 +131,8 @@ def test_of_a_rehearsal_what_is_prepared_tells_the_rest(tmp_path, monkeypatch, c
     estimate.estimate_run(config, plan(config))
     assert "no estimate" in capsys.readouterr().out
     for id, n in (("SC4001", 10), ("SC4002", 30)):
-        prepared = {rule: dict.fromkeys(("W", "N1", "N2", "N3", "REM"), n) for rule in ("standard", "authors")}
+        kept = {"standard": n, "authors": n, "whole": 0}  # as preparation writes what the dataset is not trimmed by
+        prepared = {rule: dict.fromkeys(("W", "N1", "N2", "N3", "REM"), n) for rule, n in kept.items()}
         write_json(paths.prepared("sleep-edf", id, "json"), {"trimmings": prepared})
     counts = counted(config, "sleep-edf-20")
     assert len(counts) == 2 * 39 and counts["SC4001", "authors"].tolist() == [10] * 5

@@ -116,6 +116,7 @@ def _prepared(one: Dataset, ids: Sequence[str]) -> dict[tuple[str, str], np.ndar
         (path.stem, trimming): np.array([counts[stage] for stage in STAGES], float)
         for path in records
         for trimming, counts in read_json(path).get("trimmings", {}).items()  # one that was left out has none
+        if trimming in one.trimmings
     }
 
 
