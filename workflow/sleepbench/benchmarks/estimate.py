@@ -358,9 +358,8 @@ def for_slurm(estimate: Estimate) -> str:
         jobs.setdefault(paths.training(work.key, fold=False), []).append(work)
     n = estimate.folds_in_job
     seconds = [
-        sum(training_seconds(work, estimate.rates) for work in folds[start : start + n])
-        + job_seconds(folds[start], estimate.rates)
-        - training_seconds(folds[start], estimate.rates)
+        job_seconds(folds[start], estimate.rates)
+        + sum(training_seconds(work, estimate.rates) for work in folds[start + 1 : start + n])
         for folds in jobs.values()
         for start in range(0, len(folds), n)
     ]
